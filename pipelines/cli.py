@@ -1,0 +1,107 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.errors import RerankEvalError
+
+# No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+}
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Does this reranker help, what does it cost, and is the difference real?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value. Repeatable.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")]
+
+
+@app.callback()
+def _root() -> None:
+    """Does this reranker help, what does it cost, and is the difference real?"""
+
+
+@app.command()
+def run(
+    config: ConfigOption,
+    overrides: SetOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for run folders, instead of output.dir.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start no engine, write nothing.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Rerank the candidates, measure what that changed and what it cost, log it to MLflow."""
+    from pipelines.config import load_config
+
+    changed = list(overrides or []) + ([f"output.dir={out}"] if out else [])
+    settings = load_config(config, changed)
+    if dry_run:
+        from pipelines.plan import print_plan
+
+        print_plan(settings, as_json=json_output)
+        return
+    from pipelines.console import Console
+    from pipelines.run import run as run_job
+
+    folder = run_job(settings, Console(quiet=json_output))
+    if json_output:
+        typer.echo(folder.metrics.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command()
+def sync(
+    run_folder: Annotated[Path, typer.Argument(help="A run folder, such as results/latest.")],
+    uri: Annotated[str | None, typer.Option("--uri", help="MLflow tracking URI, instead of the run's own.")] = None,
+) -> None:
+    """Log a run folder to MLflow, again or for the first time; nothing is logged twice."""
+    from pipelines.sync import sync_run
+
+    typer.echo(f"logged as MLflow run {sync_run(run_folder, uri)}")
+
+
+@app.command()
+def evaluate(
+    run_file: Annotated[Path, typer.Option("--run", help="TREC run file.")],
+    qrels: Annotated[Path, typer.Option("--qrels", help="TREC or BEIR qrels file.")],
+    metrics: Annotated[str, typer.Option("--metrics", help="Comma-separated, such as ndcg@10,mrr.")] = "ndcg@10,mrr@10",
+    per_query: Annotated[bool, typer.Option("--per-query", help="Each query's values too.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Score a TREC run file against judgements, as trec_eval does; no engine is involved."""
+    from pipelines.evaluate import print_evaluation
+
+    print_evaluation(run_file, qrels, tuple(metrics.split(",")), per_query=per_query, as_json=json_output)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: our errors become one line on stderr and their exit code; anything else is a bug, with its
+    traceback.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except RerankEvalError as error:
+        print(f"rerank-eval: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("rerank-eval: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,147 @@
+"""One YAML file per run: read strictly, overridden with --set, written back in full."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from stages.errors import ConfigError
+from stages.evaluate import check_metric
+from stages.sources import DataSettings
+
+
+class RerankSettings(Settings):
+    """How the job feeds the engine, and what it does about failures."""
+
+    store: str | None = Field(None, description="Folder of the score store. null: scores are not kept between runs.")
+    max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
+    workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
+    batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has four batches in flight.")
+
+
+class EvaluateSettings(Settings):
+    """What is measured."""
+
+    metrics: tuple[str, ...] = Field(("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`.")
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := {name for name in metrics if metrics.count(name) > 1}:
+            raise ValueError(f"named twice: {', '.join(sorted(repeated))}")
+        try:
+            return tuple(check_metric(name) for name in metrics)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+
+class TrackingSettings(Settings):
+    """Where the run is logged."""
+
+    uri: str | None = Field("sqlite:///mlflow.db", description="MLflow tracking URI. null: nothing is logged.")
+    experiment: str = Field("rerank-eval", min_length=1, description="MLflow experiment.")
+    tags: dict[str, str] = Field({}, description="Further tags of the MLflow run.")
+
+
+class OutputSettings(Settings):
+    """Where results go."""
+
+    dir: str = Field("results", min_length=1, description="Run folders are made here, with a link `latest`.")
+
+
+class RunConfig(Settings):
+    """All sections of a run config."""
+
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    serve: DeploymentSettings = DeploymentSettings()
+    rerank: RerankSettings = RerankSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    output: OutputSettings = OutputSettings()
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that differ where the results could: all but where they are written and logged."""
+        content = self.model_dump(mode="json", exclude={"tracking", "output"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_yaml(self) -> str:
+        """The resolved config, every default spelled out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read and validate a run config. `overrides` are `section.key=value`, the value in YAML.
+
+    Raises ConfigError that names the file, the key and the remedy.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
+        )
+    for override in overrides:
+        _override(content, override)
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names) or len(names) < 2:
+        raise ConfigError(f"--set {override}: write section.key=value, as in --set data.depth=50")
+    target = content
+    for name in names[:-1]:
+        if target.get(name) is None:
+            target[name] = {}
+        target = target[name]
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {override}: {name} holds a value, not keys")
+    try:
+        target[names[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One pydantic error in the words of the config: where, what, and what would be right."""
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place}{_nearest(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("value_error", "assertion_error"):
+        return f"{place}: {message}"
+    return f"{place}: {message}, not {error['input']!r:.80}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """The known keys beside an unknown one, the nearest first."""
+    fields = RunConfig.model_fields
+    for part in location[:-1]:
+        section = fields[str(part)].annotation if str(part) in fields else None
+        if not isinstance(section, type) or not issubclass(section, BaseModel):
+            return ""
+        fields = section.model_fields
+    close = get_close_matches(str(location[-1]), fields, n=1, cutoff=0.0)
+    return f"; did you mean {close[0]}? Known: {', '.join(fields)}" if close else ""

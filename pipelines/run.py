@@ -1,0 +1,178 @@
+"""The main job, hop by hop: the user's data -> candidates -> rankings -> metrics.json -> MLflow.
+
+`python -m pipelines.run --config F` is `rerank-eval run --config F`, for `ray job submit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.cluster import connected, session_logs
+from pipelines.config import RunConfig
+from pipelines.console import Console
+from pipelines.environment import describe_environment
+from pipelines.logs import copy_process_logs, libraries_log_to
+from pipelines.run_folder import RunFolder
+from pipelines.stream import StreamResult, stream
+from pipelines.summary import Coverage, RunFacts, summarise
+from pipelines.tracking import track
+from serve_app.app import AppSettings, RunningApp
+from serve_app.client import ServedScorer, check_canaries
+from serve_app.models import ModelInfo, describe
+from stages.errors import TooManyFailuresError
+from stages.evaluate import evaluate, warm_up
+from stages.prepare import prepare_all
+from stages.rankings import read_rankings, write_trec_run
+from stages.records import Judgements, Location, QueryMetrics, SetAside
+from stages.sources import Source, open_source
+from stages.tables import CandidatesManifest, read_candidates, write_candidates, write_failures
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Hops 1 and 2: what is known about the data before an engine is asked."""
+
+    manifest: CandidatesManifest
+    judgements: Judgements
+    set_aside: list[SetAside] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Hops 1 to 6: the data, what streaming it took, and what each engine said of itself."""
+
+    prepared: Prepared
+    streamed: StreamResult
+    engines: list[dict[str, Any]]
+
+
+def run(config: RunConfig, console: Console) -> RunFolder:
+    """Run the job and leave everything in a run folder, then in MLflow.
+
+    Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), TrackingError
+    (4, results complete).
+    """
+    model = describe(config.model)
+    source = open_source(config.data)
+    folder = RunFolder.create(Path(config.output.dir), source.name)
+    folder.config.write_text(config.to_yaml(), encoding="utf-8")
+    with libraries_log_to(folder.logs):
+        with connected(config.serve.ray_address):
+            scored = _score(config, model, source, folder, console)
+        return _conclude(config, model, source.name, folder, scored, console)
+
+
+def prepare_data(source: Source, depth: int | None, candidates: Path) -> Prepared:
+    """Hops 1 and 2: read, validate, cut, and write the candidates once."""
+    set_aside: list[SetAside] = []
+    judgements = source.judgements(set_aside.append)
+    manifest = write_candidates(prepare_all(source.queries(set_aside.append), depth, set_aside.append), candidates)
+    return Prepared(manifest, judgements, set_aside)
+
+
+def _score(config: RunConfig, model: ModelInfo, source: Source, folder: RunFolder, console: Console) -> Scored:
+    """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
+    started_s = time.monotonic()
+    app = RunningApp(AppSettings(model, config.model, config.engine, config.serve))
+    try:
+        compiling = threading.Thread(target=warm_up, args=(config.evaluate.metrics,), daemon=True)
+        compiling.start()
+        with console.working("reading the data, while the engine starts"):
+            prepared = prepare_data(source, config.data.depth, folder.candidates)
+        console.prepared(prepared.manifest, len(prepared.set_aside))
+        with console.working("the engine starts"):
+            handle = app.wait_until_ready()
+            asyncio.run(check_canaries(ServedScorer(handle, config.serve.retry_for_s)))
+        console.ready(app.started_here, time.monotonic() - started_s)
+        with console.progress(prepared.manifest) as on_progress:
+            streamed = stream(
+                folder.candidates,
+                folder.rankings,
+                app.name,
+                workers=config.rerank.workers or config.serve.replicas,
+                batch_queries=config.rerank.batch_queries,
+                retry_for_s=config.serve.retry_for_s,
+                on_progress=on_progress,
+            )
+        compiling.join()
+    finally:
+        engines = app.replicas()
+        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+        app.stop()
+    return Scored(prepared, streamed, engines)
+
+
+def _conclude(
+    config: RunConfig, model: ModelInfo, dataset: str, folder: RunFolder, scored: Scored, console: Console
+) -> RunFolder:
+    """Hops 7 and 8: evaluate, write everything, then log it."""
+    prepared, streamed = scored.prepared, scored.streamed
+    coverage = _write_rankings(folder, prepared)
+    first_stage, reranked = _evaluate(folder, prepared.judgements, config.evaluate.metrics)
+    facts = RunFacts(
+        run_id=folder.run_id,
+        config_digest=config.digest,
+        candidates_digest=prepared.manifest.digest,
+        model=model,
+        dtype=scored.engines[-1]["dtype"],
+        first_stage=first_stage,
+        reranked=reranked,
+        judgements=prepared.judgements,
+        query_ids=frozenset(one.query_id for one in read_candidates(folder.candidates)),
+        coverage=coverage,
+        set_aside_rows=len(prepared.set_aside),
+        wall_s=streamed.wall_s,
+        telemetry=streamed.telemetry,
+    )
+    metrics = summarise(facts)
+    write_failures(prepared.set_aside, folder.failures)
+    folder.write_timeline(streamed.telemetry.points)
+    folder.write_per_query(first_stage, reranked)
+    folder.write_json(folder.environment, describe_environment(dataset, scored.engines))
+    folder.write_json(folder.metrics, metrics)
+    folder.link_as_latest()
+    console.table(metrics)
+    try:
+        track(folder, config.tracking)
+    finally:
+        console.where(folder, config.tracking)
+    if coverage.failed_share > config.rerank.max_failed_share:
+        raise TooManyFailuresError(
+            f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
+            f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
+        )
+    return folder
+
+
+def _write_rankings(folder: RunFolder, prepared: Prepared) -> Coverage:
+    """Count what was answered, write run.trec, and set failed pairs aside with their reasons."""
+    coverage = Coverage()
+    with folder.trec_run.open("w", encoding="utf-8") as stream_out:
+        for ranking in read_rankings(folder.rankings):
+            coverage.add(ranking)
+            write_trec_run([ranking], stream_out, tag="rerank-eval")
+            where = Location(str(folder.candidates))
+            prepared.set_aside += [
+                SetAside(where, reason, ranking.query_id, doc_id) for doc_id, reason in ranking.failed.items()
+            ]
+    return coverage
+
+
+def _evaluate(folder: RunFolder, judgements: Judgements, metrics: tuple[str, ...]) -> tuple[QueryMetrics, QueryMetrics]:
+    """Both lists on the same judgements: the first stage's own order, and the reranked one."""
+    before = {one.query_id: one.doc_ids + one.tail for one in read_candidates(folder.candidates)}
+    after = {ranking.query_id: ranking.ordered() for ranking in read_rankings(folder.rankings)}
+    return evaluate(before, judgements, metrics), evaluate(after, judgements, metrics)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from pipelines.cli import main
+
+    main(["run", *sys.argv[1:]])

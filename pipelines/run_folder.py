@@ -1,0 +1,85 @@
+"""The folder of one run: what lies where, and how `metrics.json` is made. Everything is here before MLflow is
+called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.errors import DataError
+from stages.records import QueryMetrics
+from stages.telemetry import TimelinePoint
+
+
+class RunFolder:
+    """`results/<run_id>/` and the paths in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_id = path.name
+        self.config = path / "config.yaml"
+        self.candidates = path / "candidates"
+        self.rankings = path / "rankings"
+        self.trec_run = path / "run.trec"
+        self.failures = path / "failures.parquet"
+        self.per_query = path / "per_query.parquet"
+        self.timeline = path / "timeline.parquet"
+        self.metrics = path / "metrics.json"
+        self.environment = path / "environment.json"
+        self.logs = path / "logs"
+
+    @classmethod
+    def create(cls, parent: Path, label: str) -> RunFolder:
+        """Make a folder named by time and label. Raises DataError where that is not allowed."""
+        slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
+        folder = cls(parent / f"{datetime.now():%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}")
+        try:
+            folder.path.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(
+                f"output.dir {parent}: cannot make a run folder ({error.strerror}). Choose another."
+            ) from error
+        return folder
+
+    def link_as_latest(self) -> None:
+        """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once."""
+        partial = self.path.parent / f".latest-{self.run_id}"
+        partial.symlink_to(self.run_id, target_is_directory=True)
+        os.replace(partial, self.path.parent / "latest")
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+
+    def write_timeline(self, points: list[TimelinePoint]) -> None:
+        rows = [asdict(point) for point in points]
+        pq.write_table(pa.Table.from_pylist(rows, schema=TIMELINE_SCHEMA), self.timeline)
+
+    def write_per_query(self, first_stage: QueryMetrics, reranked: QueryMetrics) -> None:
+        """One row per judged query: `answered`, and each metric before, after and its change."""
+        columns: dict[str, Any] = {"query_id": reranked.query_ids, "answered": reranked.answered}
+        for metric, after in reranked.values.items():
+            before = first_stage.values[metric]
+            columns[f"first_stage/{metric}"] = before
+            columns[f"reranked/{metric}"] = after
+            columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
+        pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), self.per_query)
+
+
+TIMELINE_SCHEMA = pa.schema(
+    [
+        pa.field(name, pa.int64() if name in ("queries_done", "pairs_done", "running", "waiting") else pa.float64())
+        for name in TimelinePoint.__dataclass_fields__
+    ]
+)

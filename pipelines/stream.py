@@ -1,0 +1,151 @@
+"""Hops 3 to 6 on Ray Data: candidates from Parquet, streamed through the application, to rankings in Parquet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.data
+from ray import serve
+
+from serve_app.client import ServedScorer
+from serve_app.collector import PUSH_EVERY_S, collector_of
+from stages.rankings import RANKING_SCHEMA, rankings_from, rankings_table
+from stages.rerank import rerank
+from stages.tables import from_table
+from stages.telemetry import Telemetry, TimelinePoint
+
+POLL_S = 1.0
+# How long the last counts of the replicas may take to arrive after the last score.
+SETTLE_S = 5.0
+
+
+class RerankBatches:
+    """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
+
+    def __init__(self, application: str, retry_for_s: float) -> None:
+        self.scorer = ServedScorer(serve.get_app_handle(application), retry_for_s)
+
+    async def __call__(self, batch: pa.Table) -> pa.Table:
+        rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
+        return rankings_table(rankings)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is done so far; shared between the job and the thread that watches the engine."""
+
+    queries: int = 0
+    pairs: int = 0
+    failed_pairs: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        for ranking in rankings_from(table):
+            self.queries += 1
+            self.pairs += len(ranking.doc_ids) - ranking.store_hits
+            self.failed_pairs += len(ranking.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What the stream took: seconds from the first query sent to the last one back, and the engines' own counts."""
+
+    wall_s: float
+    telemetry: Telemetry
+
+
+def stream(
+    candidates: Path,
+    rankings: Path,
+    application: str,
+    *,
+    workers: int,
+    batch_queries: int,
+    retry_for_s: float,
+    on_progress: Callable[[Progress, TimelinePoint], None],
+) -> StreamResult:
+    """Rerank every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory."""
+    _quiet_ray_data()
+    dataset = ray.data.read_parquet(str(candidates), partitioning=None).map_batches(
+        RerankBatches,
+        fn_constructor_args=(application, retry_for_s),
+        batch_size=batch_queries,
+        batch_format="pyarrow",
+        num_cpus=0.5,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+    )
+    rankings.mkdir(parents=True, exist_ok=True)
+    progress = Progress()
+    watch = EngineWatch(application, progress, on_progress)
+    with watch, pq.ParquetWriter(rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+        for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            assert isinstance(table, pa.Table)
+            writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
+            progress.add(table)
+    return StreamResult(watch.scoring_s, watch.telemetry)
+
+
+class EngineWatch:
+    """While open, asks the collector once a second what the engines did, and reports it with the progress."""
+
+    def __init__(
+        self, application: str, progress: Progress, on_progress: Callable[[Progress, TimelinePoint], None]
+    ) -> None:
+        self._collector: Any = collector_of(application)
+        self._sequence, baselines = ray.get(self._collector.latest.remote())
+        self._progress, self._on_progress = progress, on_progress
+        self._started_s = time.time()
+        self.telemetry = Telemetry(baselines, self._started_s)
+        self.scoring_s = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
+
+    def __enter__(self) -> EngineWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ended_s = time.time()
+        self.scoring_s = ended_s - self._started_s
+        self._done.set()
+        self._thread.join()
+        self._settle(ended_s)
+
+    def _run(self) -> None:
+        while not self._done.wait(POLL_S):
+            try:
+                self._poll()
+            except ray.exceptions.RayError as error:
+                logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
+
+    def _poll(self) -> None:
+        news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
+        self._sequence = news.sequence
+        done = self._progress
+        self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))
+
+    def _settle(self, ended_s: float) -> None:
+        """Wait until each replica that still reports has reported from after the last score."""
+        deadline = ended_s + SETTLE_S
+        while time.time() < deadline:
+            self._poll()
+            alive = [one for one in self.telemetry.latest.values() if one.time_s > ended_s - 4 * PUSH_EVERY_S]
+            if alive and all(one.time_s >= ended_s for one in alive):
+                return
+            time.sleep(PUSH_EVERY_S / 2)
+
+
+def _quiet_ray_data() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_operator_progress_bars = False

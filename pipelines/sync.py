@@ -1,0 +1,27 @@
+"""`rerank-eval sync`: a run folder -> MLflow, again or for the first time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.config import TrackingSettings, load_config
+from pipelines.run_folder import RunFolder
+from pipelines.tracking import track
+from stages.errors import DataError
+
+
+def sync_run(path: Path, uri: str | None = None) -> str:
+    """Log the folder to its own tracking URI, or to `uri`; returns MLflow's run id.
+
+    Raises DataError where the folder is not one of a finished run, TrackingError where MLflow fails.
+    """
+    folder = RunFolder(path.resolve())
+    for needed in (folder.config, folder.metrics, folder.environment):
+        if not needed.is_file():
+            raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
+    tracking = load_config(folder.config).tracking
+    tracking = TrackingSettings(**(tracking.model_dump() | ({"uri": uri} if uri else {})))
+    run_id = track(folder, tracking)
+    if run_id is None:
+        raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")
+    return run_id

@@ -1,0 +1,1 @@
+"""The reranker as a Ray Serve application: settings, prompts, engine, replica, client."""

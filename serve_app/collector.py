@@ -1,0 +1,64 @@
+"""One small actor per application that keeps the replicas' snapshots, so that a replica's death loses no counts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import RayError
+
+from stages.telemetry import Snapshot
+
+NAMESPACE = "rerank-eval"
+PUSH_EVERY_S = 0.5
+KEPT = 20_000
+
+
+class News(NamedTuple):
+    """Snapshots that came in after the sequence number that was asked for, and the number to ask with next."""
+
+    sequence: int
+    snapshots: list[Snapshot]
+
+
+class Collector:
+    """Keeps the newest snapshots in order of arrival, and the last one of each replica for good."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Snapshot] = deque(maxlen=KEPT)
+        self._latest: dict[str, Snapshot] = {}
+        self._replicas: dict[str, dict[str, Any]] = {}
+        self._sequence = 0
+
+    def register(self, replica: str, facts: dict[str, Any]) -> None:
+        """Note what a replica says of itself; later facts add to earlier ones."""
+        self._replicas.setdefault(replica, {}).update(facts)
+
+    def replicas(self) -> list[dict[str, Any]]:
+        return list(self._replicas.values())
+
+    def push(self, snapshot: Snapshot) -> None:
+        self._recent.append(snapshot)
+        self._latest[snapshot.replica] = snapshot
+        self._sequence += 1
+
+    def latest(self) -> tuple[int, dict[str, Snapshot]]:
+        return self._sequence, dict(self._latest)
+
+    def news(self, after: int) -> News:
+        fresh = min(self._sequence - after, len(self._recent))
+        return News(self._sequence, list(self._recent)[-fresh:] if fresh else [])
+
+
+def collector_of(application: str) -> Any:
+    """The application's collector, started where there is none."""
+    options = {"name": f"{application}-telemetry", "namespace": NAMESPACE, "get_if_exists": True}
+    return ray.remote(Collector).options(num_cpus=0, lifetime="detached", **options).remote()
+
+
+def stop_collector(application: str) -> None:
+    """Remove the application's collector, if there is one."""
+    with contextlib.suppress(ValueError, RayError):
+        ray.kill(ray.get_actor(f"{application}-telemetry", namespace=NAMESPACE))

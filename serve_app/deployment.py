@@ -1,0 +1,62 @@
+"""The Serve replica: an actor that hosts one engine, answers queries and pushes its counts to the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+
+from ray import serve
+
+from serve_app.collector import PUSH_EVERY_S, collector_of
+from serve_app.engine_args import cpu_environment
+from serve_app.models import ModelInfo
+from serve_app.settings import EngineSettings, ModelSettings
+from stages.records import PairScore
+
+
+class RerankReplica:
+    """Hosts one engine. vLLM is imported here, in the replica's process, after its environment is set."""
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self,
+        model: ModelInfo,
+        model_settings: ModelSettings,
+        engine: EngineSettings,
+        application: str,
+        replicas_here: int,
+    ) -> None:
+        context = serve.get_replica_context()
+        cores = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
+        for name, value in cores.items():
+            os.environ.setdefault(name, value)
+        self._collector = collector_of(application)
+        # Before the engine starts: where it fails to, its process's log tells why.
+        await self._collector.register.remote(context.replica_tag, {"process_id": os.getpid()})
+        from serve_app.engine import VllmEngine
+
+        self._engine = VllmEngine(model, model_settings, engine, context.replica_tag)
+        await self._collector.register.remote(context.replica_tag, self._engine.facts())
+        self._pushing = asyncio.create_task(self._push_forever())
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine."""
+        return await self._engine.score(query, documents, instruction)
+
+    async def check_health(self) -> None:
+        """Called by Serve: a replica whose engine died is replaced."""
+        await self._engine.check_health()
+
+    async def _push_forever(self) -> None:
+        while True:
+            await self._collector.push.remote(self._engine.stats.snapshot())
+            await asyncio.sleep(PUSH_EVERY_S)
+
+    def __del__(self) -> None:
+        if engine := getattr(self, "_engine", None):
+            engine.shutdown()
+
+
+def _cores() -> set[int]:
+    """The processor cores that this process may use."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))

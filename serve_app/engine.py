@@ -1,0 +1,233 @@
+"""Prompts -> scores: vLLM's AsyncLLM, and the only place that imports vLLM.
+
+One asyncio task serves one query: it hands all prompts to the engine and collects the results in order. When that
+task is cancelled (a client went away, a replica stops) what is still in the engine is aborted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from transformers import AutoTokenizer
+from vllm import PoolingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs.engine import tokens_input
+from vllm.outputs import PoolingRequestOutput
+from vllm.platforms import current_platform
+from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.loggers import StatLoggerBase
+
+from serve_app.engine_args import Host, engine_arguments, has_bfloat16
+from serve_app.models import ModelInfo
+from serve_app.prompts import Prompt, make_encoder
+from serve_app.settings import EngineSettings, ModelSettings
+from stages.errors import EngineError
+from stages.records import PairScore
+from stages.telemetry import HistogramRecorder, Snapshot
+
+Output: TypeAlias = PoolingRequestOutput | str  # a result, or why there is none
+
+
+class VllmEngine:
+    """A Scorer: one vLLM engine with the prompts of one model."""
+
+    def __init__(self, model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, replica: str) -> None:
+        self.family = model.family
+        tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+        self.encoder = make_encoder(
+            model.family,
+            tokenizer.backend_tokenizer,
+            model.max_length,
+            model_settings.template,
+            model_settings.instruction,
+            token_types="token_type_ids" in tokenizer.model_input_names,
+        )
+        self.stats = EngineStats(replica)
+        arguments = AsyncEngineArgs(**engine_arguments(model, engine, _host(engine.tensor_parallel)))
+        self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[self.stats.factory])
+        self._ids = itertools.count()
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        """Score each document for the query. Raises QueryTooLongError for the query, EngineError when the engine
+        died.
+        """
+        prompts = self.encoder.encode(query, instruction, documents)
+        if self.family == "embedding":
+            return await self._cosines(prompts)
+        outputs = await self._run([prompt.token_ids for prompt in prompts], [_classify(p) for p in prompts])
+        return [_classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+
+    def facts(self) -> dict[str, Any]:
+        """What the engine settled on, for the record of a run."""
+        config = self.llm.vllm_config
+        return {
+            "device": current_platform.get_device_name(),
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "block_size": config.cache_config.block_size,
+            "max_num_seqs": config.scheduler_config.max_num_seqs,
+            "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+        }
+
+    async def check_health(self) -> None:
+        """Raise EngineError when the engine is dead."""
+        try:
+            await self.llm.check_health()
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineError(f"the engine died: {error}") from error
+
+    def shutdown(self) -> None:
+        self.llm.shutdown()
+
+    async def _cosines(self, prompts: Sequence[Prompt]) -> list[PairScore]:
+        """The first prompt is the query's. A text that occurs more than once is embedded once."""
+        places: dict[tuple[int, ...], int] = {}
+        index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
+        outputs = await self._run([list(ids) for ids in places], [PoolingParams(task="embed")] * len(places))
+        query = outputs[index[0]]
+        return [_cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
+
+    async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams]) -> list[Output]:
+        queues: list[Any] = []
+        try:
+            for ids, param in zip(token_ids, params, strict=True):
+                queues.append(await self._submit(ids, param))
+            return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
+        except BaseException as error:
+            await self.llm.abort([q.request_id for q in queues if not isinstance(q, str)], internal=True)
+            if isinstance(error, EngineDeadError | EngineGenerateError):
+                raise EngineError(f"the engine died while it scored: {error}") from error
+            raise
+
+    async def _submit(self, ids: list[int], params: PoolingParams) -> Any:
+        """The queue that the result will come through, or why the engine refuses this prompt."""
+        try:
+            return await self.llm.add_request(str(next(self._ids)), tokens_input(ids), params)
+        except ValueError as error:
+            return f"the engine refused the prompt: {error}"
+
+
+class EngineStats:
+    """Counts what vLLM reports after each step; `snapshot` is read by the replica."""
+
+    def __init__(self, replica: str) -> None:
+        self.replica = replica
+        self.counts = dict.fromkeys(
+            ("prompt_tokens", "generation_tokens", "prefix_queries", "prefix_hits", "finished", "preemptions"), 0
+        )
+        self.queue_ms = HistogramRecorder()
+        self.running = self.waiting = 0
+        self.kv_usage = 0.0
+
+    def factory(self, _vllm_config: Any, _engine_index: int = 0) -> StatLoggerBase:
+        """What vLLM calls to make one logger per engine core."""
+        stats = self
+
+        class Logger(StatLoggerBase):  # type: ignore[misc]
+            def __init__(self) -> None: ...
+
+            def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+                stats.record(scheduler_stats, iteration_stats)
+
+            def log_engine_initialized(self) -> None: ...
+
+        return Logger()
+
+    def record(self, scheduler: Any, iteration: Any) -> None:
+        if scheduler is not None:
+            self.running = max(self.running, scheduler.num_running_reqs)
+            self.waiting = max(self.waiting, scheduler.num_waiting_reqs)
+            self.kv_usage = max(self.kv_usage, scheduler.kv_cache_usage)
+            self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
+            self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
+        if iteration is not None:
+            self.counts["prompt_tokens"] += iteration.num_prompt_tokens
+            self.counts["generation_tokens"] += iteration.num_generation_tokens
+            self.counts["finished"] += len(iteration.finished_requests)
+            self.counts["preemptions"] += iteration.num_preempted_reqs
+            for request in iteration.finished_requests:
+                self.queue_ms.observe(request.queued_time * 1000)
+
+    def snapshot(self) -> Snapshot:
+        """Counts since the start; peaks since the last snapshot, which it resets."""
+        taken = Snapshot(
+            replica=self.replica,
+            time_s=time.time(),
+            queue_ms=self.queue_ms.freeze(),
+            running=self.running,
+            waiting=self.waiting,
+            kv_usage=self.kv_usage,
+            **self.counts,
+        )
+        self.running = self.waiting = 0
+        self.kv_usage = 0.0
+        return taken
+
+
+def _host(tensor_parallel: int) -> Host:
+    tokens, seqs = AsyncEngineArgs.get_batch_defaults(tensor_parallel)
+    return Host(
+        device="cpu" if current_platform.is_cpu() else "gpu",
+        max_num_seqs=seqs[UsageContext.LLM_CLASS],
+        max_num_batched_tokens=tokens[UsageContext.LLM_CLASS],
+        bfloat16=has_bfloat16(),
+    )
+
+
+def _classify(prompt: Prompt) -> PoolingParams:
+    """Ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
+    types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
+    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types)
+
+
+def _classified(prompt: Prompt, output: Output) -> PairScore:
+    values, reason = _values(output)
+    if reason is None and len(values) != 1:
+        reason = f"the model gives {len(values)} values for a pair; a reranker gives one"
+    if reason is not None or isinstance(output, str):
+        return _failed(prompt, reason)
+    logit = float(values[0])
+    return PairScore(
+        score=_sigmoid(logit),
+        logit=logit,
+        prompt_tokens=len(prompt.token_ids),
+        cached_tokens=output.num_cached_tokens,
+        truncated=prompt.truncated,
+    )
+
+
+def _cosine(query: Output, document: Output, prompt: Prompt) -> PairScore:
+    first, first_reason = _values(query)
+    second, second_reason = _values(document)
+    if (reason := first_reason or second_reason) is not None:
+        return _failed(prompt, reason)
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    if not norm:
+        return _failed(prompt, "the engine returned an embedding of length zero")
+    return PairScore(float(first @ second) / norm, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
+
+
+def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str | None]:
+    """The engine's numbers as a vector, and what is wrong with them. An aborted request arrives as an empty tensor."""
+    if isinstance(output, str):
+        return np.empty(0), output
+    values = output.outputs.data.double().flatten().numpy()
+    if not values.size:
+        return values, "the engine returned nothing: the request was aborted"
+    if not np.isfinite(values).all():
+        return values, "the engine returned a value that is not a finite number"
+    return values, None
+
+
+def _failed(prompt: Prompt, reason: str | None) -> PairScore:
+    return PairScore(None, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated, error=reason)
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit >= 0 else (e := math.exp(logit)) / (1 + e)

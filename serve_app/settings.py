@@ -1,0 +1,88 @@
+"""What can be set about the model, the engine and the deployment. Field descriptions are the config reference."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Family = Literal["qwen3-reranker", "cross-encoder", "embedding"]
+Template = Literal["single_newline", "blank_line"]
+
+EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
+
+
+class Settings(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSettings(Settings):
+    """Which model, and how its prompt is made. All of it decides a score."""
+
+    name: str = Field(
+        EMBEDDED_MODEL, description="A local folder, a Hugging Face id, or embedded:all-MiniLM-L6-v2 (in the package)."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit of a Hugging Face id.")
+    family: Family | None = Field(None, description="How it is scored. null: read from the model's config.json.")
+    template: Template = Field(
+        "single_newline", description="Which published Qwen3 prompt: lines joined by one newline, or by a blank line."
+    )
+    instruction: str | None = Field(
+        None, description="What relevance means here. null: the Qwen3 default; embedding models use none."
+    )
+    max_length: int | None = Field(
+        None, gt=8, description="Tokens of a whole prompt; the document is cut to fit. null: the model's own limit."
+    )
+
+
+class EngineSettings(Settings):
+    """How vLLM runs. null means the good default of the device at hand."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="auto: on a CPU bfloat16 where the processor computes in it, else float32; on a GPU vLLM's."
+    )
+    block_size: int | None = Field(
+        None, gt=0, description="Tokens per cache block. null: 32 on a CPU, vLLM's on a GPU."
+    )
+    max_num_seqs: int | None = Field(None, gt=0, description="Prompts per step. null: what vLLM gives its LLM class.")
+    max_num_batched_tokens: int | None = Field(
+        None, gt=0, description="Tokens per step. null: what vLLM gives its LLM class."
+    )
+    kv_cache_gib: float | None = Field(
+        None, gt=0, description="Cache size in GiB. null: 2 on a CPU; on a GPU what is left."
+    )
+    gpu_memory_share: float = Field(0.9, gt=0, le=1, description="Share of the GPU's memory that vLLM may take.")
+    tensor_parallel: int = Field(
+        1, gt=0, description="GPUs that share one copy of the model, for models that do not fit."
+    )
+    prefix_caching: bool = Field(True, description="Keep the query's part of the prompt from one document to the next.")
+    compile: bool = Field(True, description="torch.compile: faster steps, slower start. false: eager.")
+    load_format: Literal["auto", "dummy"] = Field("auto", description="dummy: random weights, for measurements only.")
+    extra: dict[str, Any] = Field({}, description="Any other argument of vLLM's AsyncEngineArgs, by its own name.")
+
+
+class DeploymentSettings(Settings):
+    """How Ray Serve runs the replicas."""
+
+    replicas: int = Field(1, gt=0, description="Copies of the engine; throughput grows with them.")
+    gpus_per_replica: float | None = Field(
+        None, ge=0, description="null: tensor_parallel where the cluster has GPUs, else 0. 0: the CPU."
+    )
+    cpus_per_replica: float = Field(1, ge=0, description="Ray CPUs that a replica reserves.")
+    accelerator_type: str | None = Field(None, description="Ray's name of the GPU kind to run on, such as A100.")
+    max_replicas_per_node: int | None = Field(None, gt=0, description="Spread replicas: at most so many on one node.")
+    max_ongoing_queries: int = Field(
+        64, gt=0, description="Queries that a replica works on at once; others wait outside."
+    )
+    start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
+    health_check_period_s: float = Field(10, gt=0, description="How often a replica is asked whether its engine lives.")
+    health_check_timeout_s: float = Field(60, gt=0, description="After how long without an answer it counts as dead.")
+    graceful_shutdown_timeout_s: float = Field(
+        30, gt=0, description="How long a stopping replica may finish its calls."
+    )
+    retry_for_s: float = Field(600, ge=0, description="How long a call to a dead or full replica is retried elsewhere.")
+    ray_address: str | None = Field(
+        None, description="The Ray cluster. null: $RAY_ADDRESS, else a local one is started."
+    )

@@ -1,0 +1,1 @@
+"""What happens to a query and its candidates: pure Python, without Ray, vLLM, MLflow or HTTP."""

@@ -1,0 +1,150 @@
+"""The vocabulary: every signature of this project speaks in these records.
+
+A *query* has *candidates* (documents that a *first stage* retrieved, with its scores); a reranker gives each pair a
+score, the scores make a *ranking*, and *judgements* (qrels) say what each document was worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a row came from: a file, and its line or row number counted from 1 (0: the file as a whole)."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class RawDocument:
+    """One retrieved document as a source read it; `text` and `score` are not yet validated."""
+
+    doc_id: object
+    text: object
+    score: object
+    where: Location
+
+
+@dataclass(frozen=True, slots=True)
+class RawQuery:
+    """One query as a source read it. `query` is None where the source knows the id only.
+
+    `tail` holds documents below `data.depth`, in first-stage order and without text: they are not reranked, so a source
+    that reads texts from a corpus does not fetch theirs.
+    """
+
+    query_id: object
+    query: object
+    documents: tuple[RawDocument, ...]
+    where: Location
+    instruction: object = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    tail: tuple[RawDocument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row that could not be used, and why. It is reported, and the run goes on."""
+
+    where: Location
+    reason: str
+    query_id: str | None = None
+    doc_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """One query and its candidates, valid, without duplicates, in first-stage order.
+
+    `doc_ids`, `texts` and `scores` (of the first stage) are parallel and hold the top `data.depth`. `tail` holds the
+    ids below that depth, in first-stage order: they are not reranked and follow the reranked ones.
+    """
+
+    query_id: str
+    query: str
+    doc_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    tail: tuple[str, ...] = ()
+    instruction: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """What the reranker says about one (query, document) pair.
+
+    `score` is what a user sees, in the family's unit: a probability for qwen3-reranker and cross-encoder, a cosine
+    for embedding. `logit` is what the probability was made from, where there is one: it ranks, because probabilities
+    near 0 and 1 tie. A pair that failed has `error` set and no score. Token counts are those of the prompt sent to the
+    engine.
+    """
+
+    score: float | None
+    logit: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    truncated: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One query's reranked list: `doc_ids` best first, `scores` and `logits` parallel to it, then the `tail`.
+
+    `failed` maps the documents that got no score to the reason; they are in neither list. A query is *answered* when at
+    least one of its documents got a score.
+    """
+
+    query_id: str
+    doc_ids: tuple[str, ...]
+    scores: tuple[float, ...]
+    logits: tuple[float | None, ...]
+    tail: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    truncated_pairs: int = 0
+    store_hits: int = 0
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.doc_ids)
+
+    def ordered(self) -> tuple[str, ...]:
+        """All ids, best first: the reranked ones, then the tail. Empty when the query was not answered."""
+        return self.doc_ids + self.tail if self.answered else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """The qrels: query id -> document id -> grade (an integer; 0 and below is not relevant)."""
+
+    grades: Mapping[str, Mapping[str, int]]
+
+    def __len__(self) -> int:
+        return len(self.grades)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMetrics:
+    """Per-query values of each metric, over all judged queries.
+
+    `values[metric][i]` belongs to `query_ids[i]`; `answered[i]` is False where the system returned nothing for a judged
+    query, which then scores 0. Metric names are as a user writes them (`ndcg@10`).
+    """
+
+    query_ids: tuple[str, ...]
+    values: Mapping[str, tuple[float, ...]]
+    answered: tuple[bool, ...]
+
+    def mean(self, metric: str) -> float:
+        """The arithmetic mean over all judged queries; unanswered ones count as 0."""
+        values = self.values[metric]
+        return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,59 @@
+"""Numbers -> tables for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+
+def quality_table(metrics: dict[str, Any]) -> Table:
+    """First stage against reranked, one row per metric, from the content of metrics.json."""
+    table = Table(title_justify="left", header_style="bold")
+    table.add_column("quality")
+    for heading in ("first stage", "reranked", "change"):
+        table.add_column(heading, justify="right")
+    quality = metrics["quality"]
+    for name, after in (quality["reranked"] or {}).items():
+        change = quality["delta"][name]
+        colour = "green" if change > 0 else "red" if change < 0 else "default"
+        before = quality["first_stage"][name]
+        table.add_row(written_name(name), f"{before:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]")
+    if not quality["reranked"]:
+        table.add_row("no judgements", "-", "-", "-")
+    return table
+
+
+def cost_table(metrics: dict[str, Any]) -> Table:
+    """What was reranked, how fast, and how the engine fared."""
+    coverage, throughput = metrics["coverage"], metrics["throughput"]
+    rows = {
+        "queries": f"{coverage['answered']:,} of {coverage['queries']:,} answered",
+        "pairs": f"{coverage['pairs']:,}, {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s",
+        "pairs/s": _number(throughput["pairs_per_s"]),
+        "prompt tokens/s": _number(throughput["prompt_tokens_per_s"]),
+        "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
+        "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
+        "documents cut": f"{coverage['truncated_pairs']:,}",
+        "failed pairs": f"{coverage['failed_pairs']:,}",
+        "rows set aside": f"{coverage['set_aside_rows']:,}",
+    }
+    table = Table(show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def written_name(key: str) -> str:
+    """`ndcg_at_10` as people write it: `ndcg@10`."""
+    return key.replace("_at_", "@")
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return "does not apply"
+    return f"{value:,.0f}{unit}" if abs(value) >= 100 else f"{value:,.1f}{unit}"
+
+
+def _share(value: float | None) -> str:
+    return "does not apply" if value is None else f"{value:.1%}"

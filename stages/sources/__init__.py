@@ -1,0 +1,45 @@
+"""Hop 1: the user's data -> RawQuery and Judgements. `open_source` is the way in; each format is a module beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from stages.prepare import Report
+from stages.records import Judgements, RawQuery
+from stages.sources.collection import CollectionSource
+from stages.sources.hub import is_hub_name, open_hub
+from stages.sources.row_files import open_files
+from stages.sources.rows import RowSource
+from stages.sources.settings import DataSettings
+
+__all__ = ["DataSettings", "Source", "open_source"]
+
+
+class Source(Protocol):
+    """A test collection with a first stage. Both methods read afresh, stream where they can, and may be called again.
+
+    What they cannot use goes to `set_aside` with file, line and reason; a file that cannot be read raises DataError.
+    """
+
+    @property
+    def name(self) -> str:
+        """The data set's name, for tags and titles."""
+        ...
+
+    def queries(self, set_aside: Report) -> Iterator[RawQuery]:
+        """One query with its candidates at a time, at most `data.limit` of them."""
+        ...
+
+    def judgements(self, set_aside: Report) -> Judgements:
+        """The qrels; with `data.limit`, those of the limited queries alone. Raises DataError for a fractional grade."""
+        ...
+
+
+def open_source(settings: DataSettings) -> Source:
+    """The source that `settings` describe. Raises DataError where a file or a column it needs is not there."""
+    if settings.format in ("beir", "trec"):
+        return CollectionSource(settings)
+    if settings.format == "huggingface" or (settings.format == "mteb" and is_hub_name(settings.path)):
+        return RowSource(open_hub(settings), settings)
+    return RowSource(open_files(settings), settings)

@@ -1,0 +1,92 @@
+"""Text files line by line, plain or gzipped: what cannot be decoded or parsed is set aside, and reading goes on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from stages.errors import DataError
+from stages.prepare import Report
+from stages.records import Location, SetAside
+
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+
+# trec_eval splits at ASCII white space only: an id may hold any other.
+_FIELD = re.compile(r"\S+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    where: Location
+    text: str
+
+    def fields(self) -> list[str]:
+        """What ASCII white space separates."""
+        return _FIELD.findall(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One JSON object or one row of a table."""
+
+    where: Location
+    fields: Mapping[str, object]
+
+
+def existing_file(path: Path, setting: str) -> Path:
+    """`path`, if it is a file; otherwise DataError that names the setting it came from."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{setting}: {path} {what}; give the path of a file")
+    return path
+
+
+def ending(path: Path) -> str:
+    """The file's ending, a closing `.gz` not counted."""
+    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+
+
+def read_lines(path: Path, set_aside: Report) -> Iterator[Line]:
+    """Every line that is not blank, without its line ending. Raises DataError where the file cannot be read."""
+    try:
+        with _opened(path) as file:
+            for number, content in enumerate(file, 1):
+                line = _decoded(content, Location(str(path), number), set_aside)
+                if line is not None and line.text.strip():
+                    yield line
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}; see that it is complete and that you may read it") from error
+
+
+def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
+    """The JSON object of each line. Raises DataError where the file cannot be read."""
+    for line in read_lines(path, set_aside):
+        try:
+            value = json.loads(line.text)
+        except (ValueError, RecursionError) as error:
+            set_aside(SetAside(line.where, f"not JSON: {error}"))
+            continue
+        if isinstance(value, dict):
+            yield Record(line.where, value)
+        else:
+            set_aside(SetAside(line.where, f"not a JSON object but {type(value).__name__}"))
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _decoded(content: bytes, where: Location, set_aside: Report) -> Line | None:
+    if where.line == 1:
+        content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return Line(where, content.decode("utf-8").rstrip("\r\n"))
+    except UnicodeDecodeError as error:
+        set_aside(SetAside(where, f"not UTF-8: {error.reason} at byte {error.start}"))
+        return None

@@ -1,0 +1,96 @@
+"""Rows that carry their own texts, from whatever table: the layout is told by the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from stages.errors import DataError
+from stages.prepare import Report, as_id
+from stages.records import Judgements, RawQuery, SetAside
+from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
+from stages.sources.lines import existing_file
+from stages.sources.mteb import by_relevance
+from stages.sources.row_files import RowTable
+from stages.sources.settings import LIST_COLUMNS, QUERY_COLUMNS, DataSettings
+from stages.sources.trec import parse_grade, read_qrels
+
+Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
+
+
+class RowSource:
+    """Raises DataError where the table lacks a column that its format needs."""
+
+    def __init__(self, table: RowTable, settings: DataSettings) -> None:
+        self.name = table.name
+        self._table, self._limit = table, settings.limit
+        self._columns = Columns(settings.columns, table.columns)
+        self._layout = _layout(table, self._columns, settings)
+        self._qrels = None if settings.qrels is None else existing_file(Path(settings.qrels), "data.qrels")
+
+    def queries(self, set_aside: Report) -> Iterator[RawQuery]:
+        for query in self._judged(set_aside):
+            yield query.raw()
+
+    def judgements(self, set_aside: Report) -> Judgements:
+        """From `data.qrels` if given, else from the relevance column; empty where there is neither."""
+        judgements = self._own_judgements(set_aside) if self._qrels is None else read_qrels(self._qrels, set_aside)
+        if self._limit is None:
+            return judgements
+        limited = {as_id(query.query_id) for query in self._judged(_reported_by_queries)}
+        return Judgements({query_id: grades for query_id, grades in judgements.grades.items() if query_id in limited})
+
+    def _judged(self, set_aside: Report) -> Iterator[JudgedQuery]:
+        return islice(self._layout(self._table, self._columns, set_aside), self._limit)
+
+    def _own_judgements(self, set_aside: Report) -> Judgements:
+        grades: dict[str, dict[str, int]] = {}
+        for query in self._judged(_reported_by_queries):
+            query_id = as_id(query.query_id)
+            if query_id is None or query_id in grades:
+                continue
+            own = _grades(query, query_id, set_aside)
+            if own:
+                grades[query_id] = own
+        return Judgements(grades)
+
+
+def _grades(query: JudgedQuery, query_id: str, set_aside: Report) -> dict[str, int]:
+    """The first judgement of a document counts, as its first row does."""
+    grades: dict[str, int] = {}
+    for doc_id, entry in query.judged():
+        grade = parse_grade(entry.relevance, entry.where)
+        if grade is None:
+            set_aside(SetAside(entry.where, "relevance is not an integer", query_id, doc_id))
+        else:
+            grades.setdefault(doc_id, grade)
+    return grades
+
+
+def _layout(table: RowTable, columns: Columns, settings: DataSettings) -> Layout:
+    nested = settings.format != "mteb" and columns.has("documents")  # what is no column may be a key within `documents`
+    for ours, theirs in settings.columns.items():
+        if theirs not in table.columns and (not nested or ours in QUERY_COLUMNS + LIST_COLUMNS):
+            raise DataError(f"data.columns: {table.name} has no column {theirs!r} for {ours}; {_got(table)}")
+    if settings.format == "mteb":
+        _require(table, columns, ("query", "positive", "negative"), "query, positive and negative")
+        return by_relevance
+    if nested:
+        _require(table, columns, ("query", "documents"), "query and documents")
+        return by_query
+    _require(table, columns, ("query", "text"), "query and documents (a row per query) or query and text (per pair)")
+    return by_pair
+
+
+def _require(table: RowTable, columns: Columns, needed: tuple[str, ...], said: str) -> None:
+    if not all(map(columns.has, needed)):
+        raise DataError(f"{table.name}: rerank needs columns {said}; {_got(table)}. Map them under data.columns")
+
+
+def _got(table: RowTable) -> str:
+    return f"got {', '.join(table.columns) or 'none'}"
+
+
+def _reported_by_queries(_: SetAside) -> None:
+    """Malformed rows are `queries`' to report, once."""

@@ -1,0 +1,105 @@
+"""The `data` section of the run config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Format = Literal["beir", "trec", "jsonl", "parquet", "huggingface", "mteb"]
+
+# Per format: the fields that it needs, and those that it takes besides format, depth and limit.
+NEEDED: dict[str, tuple[str, ...]] = {
+    "beir": ("path", "run"),
+    "trec": ("run", "qrels", "queries", "documents"),
+    "jsonl": ("path",),
+    "parquet": ("path",),
+    "huggingface": ("path",),
+    "mteb": ("path",),
+}
+TAKEN: dict[str, tuple[str, ...]] = {
+    "beir": ("split", "qrels", "queries", "documents"),
+    "trec": (),
+    "jsonl": ("qrels", "columns"),
+    "parquet": ("qrels", "columns"),
+    "huggingface": ("split", "subset", "revision", "qrels", "columns"),
+    "mteb": ("split", "subset", "revision", "columns"),
+}
+EVERYWHERE = ("format", "depth", "limit")
+
+# The columns of row formats, by our names.
+QUERY_COLUMNS = ("query_id", "query", "instruction")
+DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
+LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
+MTEB_COLUMNS = ("positive", "negative")
+COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
+
+
+class DataSettings(BaseModel):
+    """Which queries, candidates and judgements to work on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Format = Field(description="How the data is laid out.")
+    path: str | None = Field(
+        default=None,
+        min_length=1,
+        description="beir: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
+        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made.",
+    )
+    split: str = Field(
+        default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."
+    )
+    run: Path | None = Field(default=None, description="beir, trec: the first stage, as a TREC run file.")
+    qrels: Path | None = Field(
+        default=None,
+        description="Judgements, as TREC qrels (4 columns) or BEIR's TSV (3 columns). beir: instead of "
+        "qrels/SPLIT.tsv. Row formats: instead of the relevance column.",
+    )
+    queries: Path | None = Field(
+        default=None, description="trec: query texts, .jsonl or .tsv. beir: instead of queries.jsonl."
+    )
+    documents: Path | None = Field(
+        default=None, description="trec: document texts, .jsonl or .tsv. beir: instead of corpus.jsonl."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description=f"Row formats: our column's name -> the data's own. Ours are {', '.join(COLUMNS)}.",
+    )
+    subset: str | None = Field(default=None, description="huggingface, mteb: the data set's configuration.")
+    revision: str | None = Field(default=None, description="huggingface, mteb: the commit, tag or branch on the Hub.")
+    depth: int | None = Field(
+        default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."
+    )
+    limit: int | None = Field(default=None, gt=0, description="Only the first so many queries, for a quick try.")
+
+    @model_validator(mode="after")
+    def _has_what_its_format_needs(self) -> Self:
+        needed = NEEDED[self.format]
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"data.format {self.format} needs {_listed(needed)}; {_listed(missing)} not given")
+        return self
+
+    @model_validator(mode="after")
+    def _has_nothing_its_format_ignores(self) -> Self:
+        taken = NEEDED[self.format] + TAKEN[self.format] + EVERYWHERE
+        fields = type(self).model_fields
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+        ignored = [name for name in fields if name not in taken and getattr(self, name) != defaults[name]]
+        if ignored:
+            raise ValueError(f"data.format {self.format} does not use {_listed(ignored)}; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _maps_known_columns(self) -> Self:
+        unknown = sorted(set(self.columns) - set(COLUMNS))
+        if unknown:
+            raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(COLUMNS)}")
+        return self
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    *most, last = [f"data.{name}" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last

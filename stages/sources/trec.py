@@ -1,0 +1,130 @@
+"""TREC's two files: the run (a first stage) and the qrels (judgements), the latter also in BEIR's three columns."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages.errors import DataError
+from stages.prepare import Report, first_stage_order
+from stages.records import Judgements, Location, SetAside
+from stages.sources.lines import Line, read_lines
+
+RUN_COLUMNS = 6
+LARGEST_GRADE = 2**31 - 1
+
+
+@dataclass(slots=True)
+class RunList:
+    """One query's part of a run file, in parallel columns: compact, since a run may hold millions of lines."""
+
+    doc_ids: list[str] = field(default_factory=list)
+    scores: array[float] = field(default_factory=lambda: array("d"))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+
+    def sort(self) -> None:
+        """Into first-stage order, best first."""
+        order = first_stage_order(self.doc_ids, self.scores)
+        self.doc_ids = [self.doc_ids[i] for i in order]
+        self.scores = array("d", (self.scores[i] for i in order))
+        self.lines = array("q", (self.lines[i] for i in order))
+
+
+def read_run(path: Path, limit: int | None, set_aside: Report) -> dict[str, RunList]:
+    """Query id -> its sorted list, in the run's order of queries; with `limit`, of its first so many queries.
+
+    A line is `query_id Q0 doc_id rank score tag`; the rank is ignored, as trec_eval does. Raises DataError where the
+    file cannot be read or has no usable line.
+    """
+    lists: dict[str, RunList] = {}
+    known: dict[str, str] = {}  # one string object per document, however many queries retrieve it
+    for line in read_lines(path, set_aside):
+        fields = line.fields()
+        score = _score(fields)
+        if score is None:
+            set_aside(_run_fault(line, fields))
+        elif fields[0] in lists or limit is None or len(lists) < limit:
+            run_list = lists.setdefault(fields[0], RunList())
+            run_list.doc_ids.append(known.setdefault(fields[2], fields[2]))
+            run_list.scores.append(score)
+            run_list.lines.append(line.where.line)
+    if not lists:
+        raise DataError(f"{path} has no usable line; a TREC run has lines of `query_id Q0 doc_id rank score tag`")
+    for run_list in lists.values():
+        run_list.sort()
+    return lists
+
+
+def _score(fields: list[str]) -> float | None:
+    if len(fields) != RUN_COLUMNS:
+        return None
+    try:
+        score = float(fields[4])
+    except ValueError:
+        return None
+    return score if math.isfinite(score) else None
+
+
+def _run_fault(line: Line, fields: list[str]) -> SetAside:
+    if len(fields) != RUN_COLUMNS:
+        return SetAside(line.where, f"a run has {RUN_COLUMNS} columns, this line {len(fields)}")
+    return SetAside(line.where, f"score is not a finite number: {fields[4]!r:.40}", fields[0], fields[2])
+
+
+def read_qrels(path: Path, set_aside: Report) -> Judgements:
+    """Judgements from `query_id 0 doc_id grade` (TREC) or `query_id doc_id grade` (BEIR), with or without a header.
+
+    The first judgement of a pair counts. Raises DataError for a fractional grade, and where the file cannot be read or
+    has no usable line.
+    """
+    grades: dict[str, dict[str, int]] = {}
+    for line in read_lines(path, set_aside):
+        fields = _qrels_fields(line)
+        grade = parse_grade(fields[-1], line.where) if fields else None
+        if grade is None and line.where.line == 1 and len(fields) in (3, 4):
+            continue  # the header
+        fault = _qrels_fault(fields, grade)
+        if fault is None and fields[-2] in grades.get(fields[0], {}):
+            fault = "judged twice: the first judgement counts"
+        if fault is not None or grade is None:
+            set_aside(SetAside(line.where, fault or "malformed", *_pair(fields)))
+        else:
+            grades.setdefault(fields[0], {})[fields[-2]] = grade
+    if not grades:
+        raise DataError(f"{path} has no usable line; qrels have lines of `query_id 0 doc_id grade`")
+    return Judgements(grades)
+
+
+def parse_grade(value: object, where: Location) -> int | None:
+    """A judgement as an integer (`1.0` is 1), None where it is no number. Raises DataError for a fraction."""
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(number) or abs(number) > LARGEST_GRADE:
+        return None
+    if not number.is_integer():
+        raise DataError(f"{where}: judgement {value} is a fraction; grades are integers: multiply or round them first")
+    return int(number)
+
+
+def _qrels_fields(line: Line) -> list[str]:
+    """Three or four columns, or whatever is there: BEIR separates by tabs, so its ids may hold spaces."""
+    by_tab = [field.strip() for field in line.text.split("\t")]
+    return by_tab if len(by_tab) in (3, 4) else line.fields()
+
+
+def _qrels_fault(fields: list[str], grade: int | None) -> str | None:
+    if len(fields) not in (3, 4):
+        return f"qrels have 3 or 4 columns, this line {len(fields)}"
+    if not fields[0] or not fields[-2]:
+        return "query or document id missing"
+    return f"judgement is not an integer: {fields[-1]!r:.40}" if grade is None else None
+
+
+def _pair(fields: list[str]) -> tuple[str | None, str | None]:
+    return (fields[0] or None, fields[-2] or None) if len(fields) in (3, 4) else (None, None)

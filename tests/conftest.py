@@ -1,0 +1,43 @@
+"""What every test runs under, and the models that several share."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything else is imported: the libraries read these once.
+os.environ.update(
+    VLLM_NO_USAGE_STATS="1",
+    RAY_USAGE_STATS_ENABLED="0",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    GRADIO_ANALYTICS_ENABLED="False",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    HF_HUB_OFFLINE="1",
+)
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Qwen3 of 5 million random weights."""
+    from tests.tiny_models import make_tiny_qwen3
+
+    return make_tiny_qwen3(tmp_path_factory.mktemp("tiny-qwen3"))
+
+
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT cross-encoder with token types and random weights."""
+    from tests.tiny_models import make_tiny_cross_encoder
+
+    return make_tiny_cross_encoder(tmp_path_factory.mktemp("tiny-cross-encoder"))
+
+
+@pytest.fixture(scope="session")
+def tiny_xlm_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An XLM-RoBERTa cross-encoder, without token types, and random weights."""
+    from tests.tiny_models import make_tiny_xlm_roberta
+
+    return make_tiny_xlm_roberta(tmp_path_factory.mktemp("tiny-xlm-roberta"))

@@ -1,0 +1,384 @@
+"""The real vLLM engine on this machine's CPU gives the scores that Transformers gives, and counts what it does.
+
+An engine takes half a minute to start and every core while it runs: one lives at a time, that of the class under test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from serve_app import engine as engine_module
+from serve_app.engine import VllmEngine
+from serve_app.engine_args import cpu_environment
+from serve_app.models import describe
+from serve_app.prompts import Prompt
+from serve_app.settings import EngineSettings, ModelSettings
+from stages.errors import QueryTooLongError
+from stages.records import PairScore
+from stages.telemetry import Snapshot, since
+
+T = TypeVar("T")
+
+QUERY = "how does prefix caching speed up reranking?"
+DOCUMENTS = (
+    "Prefix caching keeps the key-value blocks of a shared prompt prefix.",
+    "重排序模型会把查询和每个文档放在一起打分，然后按分数排序。",
+    "yes",
+    "no no no",
+    "",
+    "def rerank(query, documents):\n    return sorted(documents, key=lambda d: -score(query, d))",
+    "The mitochondrion is the powerhouse of the cell. " * 12,
+    "إعادة الترتيب 👩‍👩‍👧‍👦 e\u0301",
+    "JSON.parse(JSON.stringify(obj)) 是常见的深拷贝写法，但会丢掉 undefined 和函数。",
+    "A pipe with capacity zero has no place to put anything.",
+    "42",
+    "one two three four five six seven eight nine ten " * 30,
+)
+
+
+class RunningEngine:
+    """A VllmEngine on an event loop in a thread of its own, as a replica hosts it."""
+
+    def __init__(self, model: ModelSettings, dtype: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        settings = EngineSettings.model_validate({"dtype": dtype, "compile": False, "kv_cache_gib": 0.5})
+        try:
+            self.engine = self.call(self._start(model, settings))
+        except BaseException:
+            self._end_loop()
+            raise
+
+    async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
+        return VllmEngine(describe(model), model, settings, "replica")
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        result: T = self.submit(work).result(timeout=240)
+        return result
+
+    def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        return self.call(self.engine.score(query, documents, instruction))
+
+    def snapshot(self) -> Snapshot:
+        """What the engine counted, once it counted all that it was given: a result may be ahead of its count."""
+        time.sleep(0.2)
+        return self.call(self._snapshot())
+
+    async def _snapshot(self) -> Snapshot:
+        return self.engine.stats.snapshot()
+
+    def unfinished(self) -> int:
+        number: int = self.engine.llm.get_num_unfinished_requests()
+        return number
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.engine.shutdown)
+        self._end_loop()
+
+    def _end_loop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+def running(model: ModelSettings, dtype: str) -> Iterator[RunningEngine]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cpu_environment(os.sched_getaffinity(0), 0, 1, 1).items():
+            patch.setenv(name, value)
+        engine = RunningEngine(model, dtype)
+        yield engine
+        engine.close()
+
+
+def largest_difference(ours: Sequence[float | None], theirs: Sequence[float], what: str) -> float:
+    """Printed, so that `pytest -rP` shows how close the two are."""
+    worst = max(abs(a - b) for a, b in zip(ours, theirs, strict=True) if a is not None)
+    assert None not in ours
+    assert not math.isnan(worst)
+    print(f"{what}: largest difference {worst:.2e} over {len(theirs)}, reference from {min(theirs)} to {max(theirs)}")
+    return worst
+
+
+# ---- Qwen3-Reranker
+
+
+def qwen3_yes(folder: Path, dtype: torch.dtype, documents: Sequence[str] = DOCUMENTS) -> list[float]:
+    """Softmax of yes over no at the last token (model card of Qwen3-Reranker, `compute_logits`)."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    answers = [tokenizer.convert_tokens_to_ids("no"), tokenizer.convert_tokens_to_ids("yes")]
+    head = tokenizer.encode(
+        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+    )
+    tail = tokenizer.encode("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    instruction = "Given a web search query, retrieve relevant passages that answer the query"
+    scores = []
+    for document in documents:
+        body = tokenizer.encode(f"<Instruct>: {instruction}\n<Query>: {QUERY}\n<Document>: {document}")
+        with torch.no_grad():
+            logits = model(torch.tensor([head + body + tail])).logits[0, -1, answers]
+        scores.append(logits.float().softmax(-1)[1].item())
+    return scores
+
+
+class TestQwen3InFloat32:
+    @pytest.fixture(scope="class")
+    def engine(self, tiny_qwen3: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(tiny_qwen3)), "float32")
+
+    def test_scores_are_those_of_transformers(self, engine: RunningEngine, tiny_qwen3: Path) -> None:
+        theirs = qwen3_yes(tiny_qwen3, torch.float32)
+        assert max(theirs) - min(theirs) > 0.02, "the reference hardly tells documents apart, so this tests nothing"
+        ours = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, theirs, "yes, float32") < 1e-4
+
+    def test_the_order_of_documents_never_changes_a_score(self, engine: RunningEngine) -> None:
+        first = {d: p.score for d, p in zip(DOCUMENTS, engine.score(QUERY, DOCUMENTS), strict=True)}
+        for documents in (DOCUMENTS[::-1], DOCUMENTS[5:] + DOCUMENTS[:5], DOCUMENTS[3:4]):
+            again = [pair.score for pair in engine.score(QUERY, documents)]
+            assert largest_difference(again, [first[d] or 0 for d in documents], "order, float32") < 1e-6
+
+    def test_the_probability_is_the_sigmoid_of_the_logit(self, engine: RunningEngine) -> None:
+        for pair in engine.score(QUERY, DOCUMENTS):
+            assert pair.logit is not None
+            assert pair.score == pytest.approx(1 / (1 + math.exp(-pair.logit)), abs=1e-12)
+
+    def test_it_counts_prompts_prefix_hits_and_queue_times_and_generates_nothing(self, engine: RunningEngine) -> None:
+        before = engine.snapshot()
+        pairs = engine.score("a query that no test before asked", DOCUMENTS)
+        did = since(engine.snapshot(), before)
+        assert did.finished == len(DOCUMENTS)
+        assert did.queue_ms.total == len(DOCUMENTS)
+        assert did.prompt_tokens == sum(pair.prompt_tokens for pair in pairs)
+        assert did.generation_tokens == 0
+        assert 0 < did.prefix_hits < did.prefix_queries
+
+    def test_a_query_asked_again_is_served_from_the_prefix_cache(self, engine: RunningEngine) -> None:
+        engine.score("asked twice", DOCUMENTS[:2])
+        for pair in engine.score("asked twice", DOCUMENTS[:2]):
+            assert pair.prompt_tokens - 33 <= pair.cached_tokens < pair.prompt_tokens
+
+    def test_an_instruction_changes_the_score(self, engine: RunningEngine) -> None:
+        (plain,) = engine.score(QUERY, DOCUMENTS[:1])
+        (instructed,) = engine.score(QUERY, DOCUMENTS[:1], "Find the opposite of what is asked.")
+        assert plain.logit != instructed.logit
+        assert instructed.prompt_tokens != plain.prompt_tokens
+
+    def test_concurrent_queries_get_their_own_scores(self, engine: RunningEngine) -> None:
+        queries = [f"query number {number}" for number in range(8)]
+        alone = [engine.score(query, DOCUMENTS[:4]) for query in queries]
+        tasks = [engine.submit(engine.engine.score(query, DOCUMENTS[:4])) for query in queries]
+        together = [task.result(timeout=60) for task in tasks]
+        for one, other in zip(alone, together, strict=True):
+            theirs = [pair.score or 0 for pair in one]
+            assert largest_difference([pair.score for pair in other], theirs, "concurrent, float32") < 1e-6
+
+    def test_a_query_too_long_is_refused_and_the_engine_lives_on(self, engine: RunningEngine) -> None:
+        with pytest.raises(QueryTooLongError):
+            engine.score("long " * 5_000, DOCUMENTS)
+        assert engine.score(QUERY, DOCUMENTS[:1])[0].score is not None
+
+    def test_a_document_too_long_is_cut_and_scored(self, engine: RunningEngine) -> None:
+        (pair,) = engine.score(QUERY, ["word " * 10_000])
+        assert pair.truncated
+        assert pair.prompt_tokens == 4096
+        assert pair.error is None
+
+    def test_a_cancelled_call_aborts_what_is_still_in_the_engine(self, engine: RunningEngine) -> None:
+        documents = [f"{number} " + "some long document " * 200 for number in range(300)]
+        before = engine.snapshot()
+        call = engine.submit(engine.engine.score("to be cancelled", documents))
+        deadline = time.monotonic() + 30
+        while engine.unfinished() < 200 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert engine.unfinished() >= 200, "too little was in the engine for a cancellation to matter"
+        call.cancel()
+        assert engine.score(QUERY, DOCUMENTS[:1])[0].score is not None
+        assert engine.unfinished() == 0
+        time.sleep(1)
+        did = since(engine.snapshot(), before)
+        assert did.finished < 250
+        assert 0 < did.running < 300
+        assert 0 < did.waiting < 300
+        assert 0 < did.kv_usage <= 1
+
+    def test_it_is_healthy(self, engine: RunningEngine) -> None:
+        engine.call(engine.engine.check_health())
+
+
+class TestQwen3InBfloat16:
+    @pytest.fixture(scope="class")
+    def engine(self, tiny_qwen3: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(tiny_qwen3)), "bfloat16")
+
+    @pytest.mark.parametrize("reference", [torch.bfloat16, torch.float32])
+    def test_scores_are_those_of_transformers(
+        self, engine: RunningEngine, tiny_qwen3: Path, reference: torch.dtype
+    ) -> None:
+        theirs = qwen3_yes(tiny_qwen3, reference)
+        ours = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, theirs, f"yes, bfloat16 against {reference}") < 0.01
+
+
+# ---- cross-encoders
+
+
+def pair_logits(folder: Path, dtype: torch.dtype, *, token_types: bool = True) -> list[float]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype).eval()
+    logits = []
+    for document in DOCUMENTS:
+        inputs = tokenizer([QUERY], [document], truncation="only_second", max_length=512, return_tensors="pt")
+        if not token_types:
+            inputs.pop("token_type_ids")
+        with torch.no_grad():
+            logits.append(model(**inputs).logits.item())
+    return logits
+
+
+class TestBertCrossEncoderInFloat32:
+    @pytest.fixture(scope="class")
+    def engine(self, tiny_cross_encoder: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(tiny_cross_encoder)), "float32")
+
+    def test_logits_are_those_of_transformers(self, engine: RunningEngine, tiny_cross_encoder: Path) -> None:
+        theirs = pair_logits(tiny_cross_encoder, torch.float32)
+        untyped = pair_logits(tiny_cross_encoder, torch.float32, token_types=False)
+        assert max(abs(a - b) for a, b in zip(theirs, untyped, strict=True)) > 0.05, "token types hardly matter here"
+        ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, theirs, "logit, float32") < 1e-3
+
+    def test_the_probability_is_the_sigmoid_of_the_logit(self, engine: RunningEngine) -> None:
+        for pair in engine.score(QUERY, DOCUMENTS):
+            assert pair.logit is not None
+            assert pair.score == pytest.approx(1 / (1 + math.exp(-pair.logit)), abs=1e-12)
+
+
+class TestBertCrossEncoderInBfloat16:
+    @pytest.fixture(scope="class")
+    def engine(self, tiny_cross_encoder: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(tiny_cross_encoder)), "bfloat16")
+
+    def test_logits_are_those_of_transformers(self, engine: RunningEngine, tiny_cross_encoder: Path) -> None:
+        theirs = pair_logits(tiny_cross_encoder, torch.bfloat16)
+        ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, theirs, "logit, bfloat16") < 0.02
+
+
+# ---- embedding models
+
+
+def mean_pooled_cosines(folder: Path, documents: Sequence[str]) -> list[float]:
+    """Cosines of float32 vectors, each the mean over a text's tokens (model card of all-MiniLM-L6-v2)."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def vector(text: str) -> torch.Tensor:
+        inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.no_grad():
+            return model(**inputs).last_hidden_state[0].mean(0)
+
+    query = vector(QUERY)
+    return [torch.cosine_similarity(query, vector(document), dim=0).item() for document in documents]
+
+
+class TestEmbeddingInBfloat16:
+    @pytest.fixture(scope="class")
+    def engine(self) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(), "bfloat16")
+
+    def test_scores_are_the_cosines_of_transformers(self, engine: RunningEngine) -> None:
+        theirs = mean_pooled_cosines(Path(describe(ModelSettings()).path), DOCUMENTS)
+        assert max(theirs) - min(theirs) > 0.2
+        ours = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, theirs, "cosine, bfloat16") < 0.01
+
+    def test_a_text_that_occurs_more_than_once_is_embedded_once(self, engine: RunningEngine) -> None:
+        before = engine.snapshot()
+        pairs = engine.score(QUERY, ["seen twice", "seen once", "seen twice", QUERY])
+        did = since(engine.snapshot(), before)
+        query, twice, once = pairs[3].prompt_tokens, pairs[0].prompt_tokens, pairs[1].prompt_tokens
+        assert did.finished == 3
+        assert did.prompt_tokens == query + twice + once
+        assert pairs[0] == pairs[2]
+        assert pairs[3].score == pytest.approx(1)
+
+    def test_there_is_no_logit(self, engine: RunningEngine) -> None:
+        assert all(pair.logit is None for pair in engine.score(QUERY, DOCUMENTS))
+
+
+# ---- what can come back instead of a score: no engine needed
+
+
+def output_of(*values: float) -> Any:
+    return SimpleNamespace(outputs=SimpleNamespace(data=torch.tensor(values)), num_cached_tokens=3)
+
+
+PROMPT = Prompt([1, 2, 3, 4], truncated=True)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (output_of(), "the request was aborted"),
+        (output_of(math.nan), "not a finite number"),
+        (output_of(math.inf), "not a finite number"),
+        (output_of(0.5, 0.5), "the model gives 2 values for a pair; a reranker gives one"),
+        ("the engine refused the prompt: too long", "the engine refused the prompt: too long"),
+    ],
+)
+def test_what_is_no_score_is_a_failed_pair_with_its_reason(output: Any, reason: str) -> None:
+    pair = engine_module._classified(PROMPT, output)
+    assert pair.error is not None
+    assert reason in pair.error
+    assert (pair.score, pair.logit, pair.prompt_tokens, pair.truncated) == (None, None, 4, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "document", "reason"),
+    [
+        (output_of(), output_of(1, 0), "the request was aborted"),
+        (output_of(1, 0), output_of(), "the request was aborted"),
+        (output_of(1, 0), output_of(math.nan, 0), "not a finite number"),
+        (output_of(1, 0), output_of(0, 0), "length zero"),
+        (output_of(1, 0), "refused", "refused"),
+    ],
+)
+def test_what_is_no_embedding_is_a_failed_pair_with_its_reason(query: Any, document: Any, reason: str) -> None:
+    pair = engine_module._cosine(query, document, PROMPT)
+    assert pair.score is None
+    assert pair.error is not None
+    assert reason in pair.error
+
+
+def test_a_good_output_is_a_score_with_its_counts() -> None:
+    pair = engine_module._classified(PROMPT, output_of(0.0))
+    assert pair == PairScore(0.5, logit=0.0, prompt_tokens=4, cached_tokens=3, truncated=True)
+    assert engine_module._cosine(output_of(3, 4), output_of(4, 3), PROMPT).score == pytest.approx(24 / 25)
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=20))
+def test_probabilities_are_ordered_as_their_logits_and_never_overflow(logits: list[float]) -> None:
+    scores = [engine_module._sigmoid(logit) for logit in sorted(logits)]
+    assert all(0 <= score <= 1 for score in scores)
+    assert all(low <= high for low, high in pairwise(scores))

@@ -1,0 +1,58 @@
+"""Settings are strict: what is misspelled or out of range is an error that names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+
+SECTIONS: tuple[type[Settings], ...] = (ModelSettings, EngineSettings, DeploymentSettings)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_setting_has_a_default_and_a_description(section: type[Settings]) -> None:
+    section()
+    for name, field in section.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith((".", "package).")), name
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_is_an_error_that_names_it(section: type[Settings]) -> None:
+    with pytest.raises(ValidationError, match="no_such_key"):
+        section.model_validate({"no_such_key": 1})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_setting_never_changes(section: type[Settings]) -> None:
+    name = next(iter(section.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(section(), name, getattr(section(), name))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        (ModelSettings, "family", "reranker"),
+        (ModelSettings, "template", "two_newlines"),
+        (ModelSettings, "max_length", 8),
+        (EngineSettings, "dtype", "int8"),
+        (EngineSettings, "block_size", 0),
+        (EngineSettings, "gpu_memory_share", 1.5),
+        (EngineSettings, "kv_cache_gib", 0),
+        (DeploymentSettings, "replicas", 0),
+        (DeploymentSettings, "gpus_per_replica", -1),
+        (DeploymentSettings, "max_ongoing_queries", 0),
+    ],
+)
+def test_a_value_out_of_range_is_an_error_that_names_the_key(section: type[Settings], key: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=key):
+        section.model_validate({key: value})
+
+
+def test_settings_survive_json() -> None:
+    engine = EngineSettings(dtype="float32", extra={"max_logprobs": 3})
+    assert EngineSettings.model_validate_json(engine.model_dump_json()) == engine
