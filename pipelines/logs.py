@@ -22,6 +22,7 @@ def libraries_log_to(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "job.log"
     handler = logging.FileHandler(log, encoding="utf-8")
+    handler.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in NOISY]
     before = [(logger, logger.handlers, logger.propagate) for logger in loggers]

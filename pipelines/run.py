@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,15 +14,15 @@ from typing import Any
 from pipelines.cluster import connected, session_logs
 from pipelines.config import RunConfig
 from pipelines.console import Console
+from pipelines.engines import NoEngine, ServedEngine
 from pipelines.environment import describe_environment
 from pipelines.logs import copy_process_logs, libraries_log_to
 from pipelines.run_folder import RunFolder
-from pipelines.stream import StreamResult, stream
+from pipelines.stream import Stream, StreamResult
 from pipelines.summary import Coverage, RunFacts, summarise
 from pipelines.tracking import track
-from serve_app.app import AppSettings, RunningApp
-from serve_app.client import ServedScorer, check_canaries
 from serve_app.models import ModelInfo, describe
+from serve_app.settings import OVERLAP
 from stages.errors import TooManyFailuresError
 from stages.evaluate import evaluate, warm_up
 from stages.prepare import prepare_all
@@ -31,6 +30,8 @@ from stages.rankings import read_rankings, write_trec_run
 from stages.records import Judgements, Location, QueryMetrics, SetAside
 from stages.sources import Source, open_source
 from stages.tables import CandidatesManifest, read_candidates, write_candidates, write_failures
+
+NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
 
 
 @dataclass(slots=True)
@@ -67,43 +68,41 @@ def run(config: RunConfig, console: Console) -> RunFolder:
         return _conclude(config, model, source.name, folder, scored, console)
 
 
-def prepare_data(source: Source, depth: int | None, candidates: Path) -> Prepared:
+def prepare_data(source: Source, depth: int | None, folder: RunFolder) -> Prepared:
     """Hops 1 and 2: read, validate, cut, and write the candidates once."""
     set_aside: list[SetAside] = []
     judgements = source.judgements(set_aside.append)
-    manifest = write_candidates(prepare_all(source.queries(set_aside.append), depth, set_aside.append), candidates)
+    try:
+        manifest = write_candidates(
+            prepare_all(source.queries(set_aside.append), depth, set_aside.append), folder.candidates
+        )
+    finally:
+        write_failures(set_aside, folder.failures)  # also where nothing is left: it says why
     return Prepared(manifest, judgements, set_aside)
 
 
 def _score(config: RunConfig, model: ModelInfo, source: Source, folder: RunFolder, console: Console) -> Scored:
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
-    app = RunningApp(AppSettings(model, config.model, config.engine, config.serve))
+    engine = NoEngine() if model.name == OVERLAP else ServedEngine(model, config)
     try:
         compiling = threading.Thread(target=warm_up, args=(config.evaluate.metrics,), daemon=True)
         compiling.start()
         with console.working("reading the data, while the engine starts"):
-            prepared = prepare_data(source, config.data.depth, folder.candidates)
+            prepared = prepare_data(source, config.data.depth, folder)
         console.prepared(prepared.manifest, len(prepared.set_aside))
+        workers = config.rerank.workers or config.serve.replicas
+        stream = Stream(folder.candidates, folder.rankings, engine.make_scorer, workers, config.rerank.batch_queries)
         with console.working("the engine starts"):
-            handle = app.wait_until_ready()
-            asyncio.run(check_canaries(ServedScorer(handle, config.serve.retry_for_s)))
-        console.ready(app.started_here, time.monotonic() - started_s)
+            engine.wait_until_ready()
+        console.ready(engine.started_here, time.monotonic() - started_s)
         with console.progress(prepared.manifest) as on_progress:
-            streamed = stream(
-                folder.candidates,
-                folder.rankings,
-                app.name,
-                workers=config.rerank.workers or config.serve.replicas,
-                batch_queries=config.rerank.batch_queries,
-                retry_for_s=config.serve.retry_for_s,
-                on_progress=on_progress,
-            )
+            streamed = stream.finish(engine.application, on_progress)
         compiling.join()
     finally:
-        engines = app.replicas()
+        engines = engine.replicas()
         copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
-        app.stop()
+        engine.stop()
     return Scored(prepared, streamed, engines)
 
 
@@ -119,7 +118,7 @@ def _conclude(
         config_digest=config.digest,
         candidates_digest=prepared.manifest.digest,
         model=model,
-        dtype=scored.engines[-1]["dtype"],
+        dtype=scored.engines[-1]["dtype"] if scored.engines else None,
         first_stage=first_stage,
         reranked=reranked,
         judgements=prepared.judgements,
@@ -152,10 +151,10 @@ def _conclude(
 def _write_rankings(folder: RunFolder, prepared: Prepared) -> Coverage:
     """Count what was answered, write run.trec, and set failed pairs aside with their reasons."""
     coverage = Coverage()
-    with folder.trec_run.open("w", encoding="utf-8") as stream_out:
+    with folder.trec_run.open("w", encoding="utf-8") as lines:
         for ranking in read_rankings(folder.rankings):
             coverage.add(ranking)
-            write_trec_run([ranking], stream_out, tag="rerank-eval")
+            write_trec_run([ranking], lines, tag="rerank-eval")
             where = Location(str(folder.candidates))
             prepared.set_aside += [
                 SetAside(where, reason, ranking.query_id, doc_id) for doc_id, reason in ranking.failed.items()
@@ -167,6 +166,8 @@ def _evaluate(folder: RunFolder, judgements: Judgements, metrics: tuple[str, ...
     """Both lists on the same judgements: the first stage's own order, and the reranked one."""
     before = {one.query_id: one.doc_ids + one.tail for one in read_candidates(folder.candidates)}
     after = {ranking.query_id: ranking.ordered() for ranking in read_rankings(folder.rankings)}
+    if not len(judgements):
+        return NOT_JUDGED, NOT_JUDGED
     return evaluate(before, judgements, metrics), evaluate(after, judgements, metrics)
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import ray.data
-from ray import serve
 
-from serve_app.client import ServedScorer
-from serve_app.collector import PUSH_EVERY_S, collector_of
+from serve_app.collector import PUSH_EVERY_S, News, collector_of
 from stages.rankings import RANKING_SCHEMA, rankings_from, rankings_table
 from stages.rerank import rerank
+from stages.scoring import Scorer
 from stages.tables import from_table
 from stages.telemetry import Telemetry, TimelinePoint
 
@@ -32,8 +32,8 @@ SETTLE_S = 5.0
 class RerankBatches:
     """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
 
-    def __init__(self, application: str, retry_for_s: float) -> None:
-        self.scorer = ServedScorer(serve.get_app_handle(application), retry_for_s)
+    def __init__(self, make_scorer: Callable[[], Scorer]) -> None:
+        self.scorer = make_scorer()
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
@@ -57,51 +57,69 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """What the stream took: seconds from the first query sent to the last one back, and the engines' own counts."""
+    """Seconds from the engine's readiness to the last ranking, and what the engines counted meanwhile."""
 
     wall_s: float
     telemetry: Telemetry
 
 
-def stream(
-    candidates: Path,
-    rankings: Path,
-    application: str,
-    *,
-    workers: int,
-    batch_queries: int,
-    retry_for_s: float,
-    on_progress: Callable[[Progress, TimelinePoint], None],
-) -> StreamResult:
-    """Rerank every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory."""
-    _quiet_ray_data()
-    dataset = ray.data.read_parquet(str(candidates), partitioning=None).map_batches(
-        RerankBatches,
-        fn_constructor_args=(application, retry_for_s),
-        batch_size=batch_queries,
-        batch_format="pyarrow",
-        num_cpus=0.5,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-    )
-    rankings.mkdir(parents=True, exist_ok=True)
-    progress = Progress()
-    watch = EngineWatch(application, progress, on_progress)
-    with watch, pq.ParquetWriter(rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
-        for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            assert isinstance(table, pa.Table)
-            writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
-            progress.add(table)
-    return StreamResult(watch.scoring_s, watch.telemetry)
+class Stream:
+    """Reranks every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory.
+
+    Ray Data takes seconds to start, so it starts here, while the engine does too; the first calls wait for the engine.
+    `make_scorer` is called once in each worker.
+    """
+
+    def __init__(
+        self, candidates: Path, rankings: Path, make_scorer: Callable[[], Scorer], workers: int, batch_queries: int
+    ) -> None:
+        _quiet_ray_data()
+        self.progress = Progress()
+        self._rankings = rankings
+        self._dataset = ray.data.read_parquet(str(candidates), partitioning=None).map_batches(
+            RerankBatches,
+            fn_constructor_args=(make_scorer,),
+            batch_size=batch_queries,
+            batch_format="pyarrow",
+            num_cpus=0.5,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+        )
+        self._finished: Future[None] = Future()
+        threading.Thread(target=self._pull, name="stream", daemon=True).start()
+
+    def finish(self, application: str | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> StreamResult:
+        """Wait for the last ranking, watching the engines of `application` (None: there is no engine)."""
+        with EngineWatch(application, self.progress, on_progress) as watch:
+            self._finished.result()
+        return StreamResult(watch.scoring_s, watch.telemetry)
+
+    def _pull(self) -> None:
+        try:
+            self._write_all()
+        except BaseException as error:
+            self._finished.set_exception(error)
+        else:
+            self._finished.set_result(None)
+
+    def _write_all(self) -> None:
+        self._rankings.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(self._rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+            for table in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                assert isinstance(table, pa.Table)
+                writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
+                self.progress.add(table)
 
 
 class EngineWatch:
     """While open, asks the collector once a second what the engines did, and reports it with the progress."""
 
     def __init__(
-        self, application: str, progress: Progress, on_progress: Callable[[Progress, TimelinePoint], None]
+        self, application: str | None, progress: Progress, on_progress: Callable[[Progress, TimelinePoint], None]
     ) -> None:
-        self._collector: Any = collector_of(application)
-        self._sequence, baselines = ray.get(self._collector.latest.remote())
+        self._collector: Any = collector_of(application) if application else None
+        self._sequence, baselines = 0, {}
+        if self._collector is not None:
+            self._sequence, baselines = ray.get(self._collector.latest.remote())
         self._progress, self._on_progress = progress, on_progress
         self._started_s = time.time()
         self.telemetry = Telemetry(baselines, self._started_s)
@@ -128,20 +146,23 @@ class EngineWatch:
                 logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
 
     def _poll(self) -> None:
-        news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
+        news = News(0, [])
+        if self._collector is not None:
+            news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
         self._sequence = news.sequence
         done = self._progress
         self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))
 
     def _settle(self, ended_s: float) -> None:
         """Wait until each replica that still reports has reported from after the last score."""
+        self._poll()
         deadline = ended_s + SETTLE_S
-        while time.time() < deadline:
-            self._poll()
+        while self._collector is not None and time.time() < deadline:
             alive = [one for one in self.telemetry.latest.values() if one.time_s > ended_s - 4 * PUSH_EVERY_S]
             if alive and all(one.time_s >= ended_s for one in alive):
                 return
             time.sleep(PUSH_EVERY_S / 2)
+            self._poll()
 
 
 def _quiet_ray_data() -> None:

@@ -53,7 +53,7 @@ class RunFacts:
     config_digest: str
     candidates_digest: str
     model: ModelInfo
-    dtype: str
+    dtype: str | None
     first_stage: QueryMetrics
     reranked: QueryMetrics
     judgements: Judgements
@@ -61,7 +61,7 @@ class RunFacts:
     coverage: Coverage
     set_aside_rows: int
     wall_s: float
-    telemetry: Telemetry | None
+    telemetry: Telemetry
     store_used: bool = False
 
 
@@ -110,7 +110,7 @@ def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> dict[str, Any
 
 def _engine(facts: RunFacts) -> Mapping[str, Any]:
     """Queue, cache and token counts as the engines report them; null where no engine ran."""
-    telemetry = facts.telemetry
+    telemetry = facts.telemetry if facts.telemetry.latest else None
     total = telemetry.total() if telemetry else None
     quantiles = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
     hits = facts.coverage.store_hits if facts.store_used else None

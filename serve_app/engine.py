@@ -39,6 +39,8 @@ class VllmEngine:
     """A Scorer: one vLLM engine with the prompts of one model."""
 
     def __init__(self, model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, replica: str) -> None:
+        if model.family == "overlap":
+            raise EngineError("overlap is no model: it is scored without an engine")
         self.family = model.family
         tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
         self.encoder = make_encoder(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from serve_app.settings import EMBEDDED_MODEL, Family, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Family, ModelSettings
 from stages.errors import ConfigError
 
 # Qwen's own limit for the published reranker scores (model card); the checkpoints could read more.
@@ -28,13 +28,15 @@ class ModelInfo:
     name: str
     path: str
     revision: str | None
-    family: Family
+    family: Family | Literal["overlap"]
     max_length: int
     digest: str | None
 
 
 def describe(settings: ModelSettings) -> ModelInfo:
     """Find the model and read its config. Raises ConfigError where it cannot be found, told apart or read."""
+    if settings.name == OVERLAP:
+        return ModelInfo(OVERLAP, OVERLAP, None, OVERLAP, settings.max_length or QWEN3_MAX_LENGTH, None)
     path = _locate(settings.name)
     config = _read_json(path, "config.json", settings.revision)
     family = settings.family or _family(config, path, settings)

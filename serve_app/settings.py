@@ -10,6 +10,8 @@ Family = Literal["qwen3-reranker", "cross-encoder", "embedding"]
 Template = Literal["single_newline", "blank_line"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
+# Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
+OVERLAP: Literal["overlap"] = "overlap"
 
 
 class Settings(BaseModel):

@@ -23,11 +23,9 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from math import isnan
 from numbers import Integral
 from types import ModuleType
 from typing import Any
@@ -85,21 +83,6 @@ def check_metric(name: str) -> str:
 def metric_key(name: str) -> str:
     """The metric's key in metrics.json and MLflow, which forbids `@`: `ndcg@10` -> `ndcg_at_10`."""
     return check_metric(name).replace("@", "_at_")
-
-
-def trec_order(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[str, ...]:
-    """Order documents as trec_eval does: by score, descending; equal scores by document id, descending.
-
-    trec_eval keeps scores in single precision, so 2.129133 and 2.1291331 are equal, and compares the bytes of ids,
-    which for UTF-8 is the order of code points, Python's own. Raises DataError for a score that is not a number.
-    """
-    for doc_id, score in zip(doc_ids, scores, strict=True):
-        if isnan(score):
-            raise DataError(
-                f"The score of document {doc_id!r} is NaN, which has no place in a ranking: drop or rescore it."
-            )
-    ordered = sorted(zip(array("f", scores), doc_ids, strict=True), reverse=True)
-    return tuple(doc_id for _, doc_id in ordered)
 
 
 def evaluate(rankings: Mapping[str, Sequence[str]], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:

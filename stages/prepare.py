@@ -7,23 +7,13 @@ aside from the top `depth`, so that a query's candidates do not depend on what i
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from stages.order import trec_positions
 from stages.records import Candidates, RawDocument, RawQuery, SetAside
 
 Report = Callable[[SetAside], None]
-
-
-def first_stage_order(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[int, ...]:
-    """Positions best first, as trec_eval orders a run: float32 score descending, then document id descending.
-
-    trec_eval compares ids as UTF-8 bytes; that is the order of code points, which is how Python compares strings.
-    """
-    singles = array("f", scores)
-    by_id = sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=True)
-    return tuple(sorted(by_id, key=singles.__getitem__, reverse=True))
 
 
 def as_id(value: object) -> str | None:
@@ -122,7 +112,7 @@ def _placed(documents: Sequence[RawDocument], query_id: str, set_aside: Report) 
             set_aside(SetAside(document.where, reason, query_id, as_id(document.doc_id)))
         else:
             placed.append(_Placed(as_id(document.doc_id) or "", score, document))
-    order = first_stage_order([item.doc_id for item in placed], [item.score for item in placed])
+    order = trec_positions([item.doc_id for item in placed], [item.score for item in placed])
     return [placed[i] for i in order]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.records import Ranking
+
+BLANK = re.compile(r"\s")
 
 RANKING_SCHEMA = pa.schema(
     [
@@ -60,4 +64,9 @@ def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> Non
         last = keys[-1] if keys else 0.0
         keys += [last - place for place in range(1, len(ranking.tail) + 1)]
         for place, (doc_id, key) in enumerate(zip(ranking.ordered(), keys, strict=False), start=1):
-            stream.write(f"{ranking.query_id} Q0 {doc_id} {place} {key:.9g} {tag}\n")
+            stream.write(f"{_field(ranking.query_id)} Q0 {_field(doc_id)} {place} {key:.9g} {tag}\n")
+
+
+def _field(name: str) -> str:
+    """An id as one field of a line: blanks, which some ids hold, are written as in a URL."""
+    return BLANK.sub(lambda blank: quote(blank[0]), name)

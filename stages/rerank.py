@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from stages.errors import ScoringError
-from stages.evaluate import trec_order
+from stages.order import trec_order
 from stages.records import Candidates, PairScore, Ranking
 from stages.scoring import Scorer
 
@@ -37,7 +37,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
     return Ranking(
         query_id=candidates.query_id,
         doc_ids=tuple(order),
-        scores=tuple(float(scored[doc_id].score or 0.0) for doc_id in order),
+        scores=tuple(_number(scored[doc_id].score) for doc_id in order),
         logits=tuple(scored[doc_id].logit for doc_id in order),
         tail=candidates.tail,
         failed=failed,
@@ -49,9 +49,12 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
 
 def rank_key(pair: PairScore) -> float:
     """What ranks a scored pair."""
-    value = pair.score if pair.logit is None else pair.logit
+    return _number(pair.score if pair.logit is None else pair.logit)
+
+
+def _number(value: float | None) -> float:
     if value is None:
-        raise ValueError("a failed pair has no rank")
+        raise ValueError("a failed pair has no score: its fault is asked for first")
     return value
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.errors import DataError
-from stages.prepare import Report, first_stage_order
+from stages.order import trec_positions
+from stages.prepare import Report
 from stages.records import Judgements, Location, SetAside
 from stages.sources.lines import Line, read_lines
 
@@ -26,7 +27,7 @@ class RunList:
 
     def sort(self) -> None:
         """Into first-stage order, best first."""
-        order = first_stage_order(self.doc_ids, self.scores)
+        order = trec_positions(self.doc_ids, self.scores)
         self.doc_ids = [self.doc_ids[i] for i in order]
         self.scores = array("d", (self.scores[i] for i in order))
         self.lines = array("q", (self.lines[i] for i in order))

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -91,8 +92,14 @@ class RunningEngine:
         return number
 
     def close(self) -> None:
+        """Shut down, and see that no process of the engine's outlives it."""
+        children = [
+            child for child in psutil.Process().children(recursive=True) if "tracker" not in str(child.cmdline())
+        ]
         self.loop.call_soon_threadsafe(self.engine.shutdown)
         self._end_loop()
+        assert children
+        assert not psutil.wait_procs(children, timeout=10)[1]
 
     def _end_loop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -173,6 +180,17 @@ class TestQwen3InFloat32:
         assert did.generation_tokens == 0
         assert 0 < did.prefix_hits < did.prefix_queries
 
+    def test_peaks_show_what_waits_behind_a_full_step_and_are_taken_once(self, engine: RunningEngine) -> None:
+        documents = [f"{number} " + "a document of many steps " * 100 for number in range(40)]
+        engine.snapshot()
+        engine.score(QUERY, documents)
+        peaks = engine.snapshot()
+        assert 0 < peaks.running <= 40
+        assert 0 < peaks.waiting < 40
+        assert 0 < peaks.kv_usage <= 1
+        after = engine.snapshot()
+        assert (after.running, after.waiting, after.kv_usage) == (0, 0, 0.0)
+
     def test_a_query_asked_again_is_served_from_the_prefix_cache(self, engine: RunningEngine) -> None:
         engine.score("asked twice", DOCUMENTS[:2])
         for pair in engine.score("asked twice", DOCUMENTS[:2]):
@@ -216,11 +234,7 @@ class TestQwen3InFloat32:
         assert engine.score(QUERY, DOCUMENTS[:1])[0].score is not None
         assert engine.unfinished() == 0
         time.sleep(1)
-        did = since(engine.snapshot(), before)
-        assert did.finished < 250
-        assert 0 < did.running < 300
-        assert 0 < did.waiting < 300
-        assert 0 < did.kv_usage <= 1
+        assert since(engine.snapshot(), before).finished < 250
 
     def test_it_is_healthy(self, engine: RunningEngine) -> None:
         engine.call(engine.engine.check_health())
@@ -266,7 +280,7 @@ class TestBertCrossEncoderInFloat32:
         untyped = pair_logits(tiny_cross_encoder, torch.float32, token_types=False)
         assert max(abs(a - b) for a, b in zip(theirs, untyped, strict=True)) > 0.05, "token types hardly matter here"
         ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
-        assert largest_difference(ours, theirs, "logit, float32") < 1e-3
+        assert largest_difference(ours, theirs, "BERT logit, float32") < 1e-3
 
     def test_the_probability_is_the_sigmoid_of_the_logit(self, engine: RunningEngine) -> None:
         for pair in engine.score(QUERY, DOCUMENTS):
@@ -274,15 +288,16 @@ class TestBertCrossEncoderInFloat32:
             assert pair.score == pytest.approx(1 / (1 + math.exp(-pair.logit)), abs=1e-12)
 
 
-class TestBertCrossEncoderInBfloat16:
+class TestXlmRobertaCrossEncoderInFloat32:
     @pytest.fixture(scope="class")
-    def engine(self, tiny_cross_encoder: Path) -> Iterator[RunningEngine]:
-        yield from running(ModelSettings(name=str(tiny_cross_encoder)), "bfloat16")
+    def engine(self, tiny_xlm_roberta: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(tiny_xlm_roberta)), "float32")
 
-    def test_logits_are_those_of_transformers(self, engine: RunningEngine, tiny_cross_encoder: Path) -> None:
-        theirs = pair_logits(tiny_cross_encoder, torch.bfloat16)
+    def test_logits_are_those_of_transformers(self, engine: RunningEngine, tiny_xlm_roberta: Path) -> None:
+        theirs = pair_logits(tiny_xlm_roberta, torch.float32)
+        assert max(theirs) - min(theirs) > 0.05, "the reference hardly tells documents apart, so this tests nothing"
         ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
-        assert largest_difference(ours, theirs, "logit, bfloat16") < 0.02
+        assert largest_difference(ours, theirs, "XLM-R logit, float32") < 1e-3
 
 
 # ---- embedding models

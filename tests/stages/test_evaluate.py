@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import ConfigError, DataError
-from stages.evaluate import SUPPORTED, check_metric, evaluate, metric_key, trec_order, warm_up
+from stages.evaluate import SUPPORTED, check_metric, evaluate, metric_key, warm_up
+from stages.order import trec_order
 from stages.records import Judgements, QueryMetrics
 
 ROOT = Path(__file__).parents[2]

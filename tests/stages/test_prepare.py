@@ -5,7 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.prepare import as_id, first_stage_order, prepare, prepare_all
+from stages.order import trec_positions
+from stages.prepare import as_id, prepare, prepare_all
 from stages.records import Candidates, Location, RawDocument, RawQuery, SetAside
 
 HERE = Location("data.jsonl", 3)
@@ -29,21 +30,21 @@ def reasons(aside: list[SetAside]) -> list[str]:
 
 
 def test_equal_scores_are_ordered_by_document_id_descending() -> None:
-    assert first_stage_order(["a", "c", "b", "z"], [1.0, 1.0, 1.0, 0.5]) == (1, 2, 0, 3)
+    assert trec_positions(["a", "c", "b", "z"], [1.0, 1.0, 1.0, 0.5]) == (1, 2, 0, 3)
 
 
 def test_scores_that_are_equal_in_single_precision_tie_as_in_trec_eval() -> None:
-    assert first_stage_order(["a", "b"], [1.00000001, 1.0]) == (1, 0)
+    assert trec_positions(["a", "b"], [1.00000001, 1.0]) == (1, 0)
 
 
 def test_ids_are_compared_as_utf8_bytes() -> None:
     ids = ["z", "é", "\U0001f600", "\uffee"]
     by_bytes = sorted(ids, key=lambda doc_id: doc_id.encode("utf-8"), reverse=True)
-    assert [ids[i] for i in first_stage_order(ids, [0.0] * 4)] == by_bytes
+    assert [ids[i] for i in trec_positions(ids, [0.0] * 4)] == by_bytes
 
 
 def test_a_score_too_large_for_single_precision_still_ranks_first() -> None:
-    assert first_stage_order(["a", "b"], [1.0, 1e300]) == (1, 0)
+    assert trec_positions(["a", "b"], [1.0, 1e300]) == (1, 0)
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.floats(allow_nan=False, width=32)), max_size=20))
@@ -52,7 +53,7 @@ def test_the_order_is_that_of_a_stable_sort_on_score_and_bytes(rows: list[tuple[
         return rows[i][1], rows[i][0].encode("utf-8"), -i
 
     expected = sorted(range(len(rows)), key=key, reverse=True)
-    assert list(first_stage_order([r[0] for r in rows], [r[1] for r in rows])) == expected
+    assert list(trec_positions([r[0] for r in rows], [r[1] for r in rows])) == expected
 
 
 def test_ids_become_strings_and_missing_ones_none() -> None:
@@ -60,7 +61,7 @@ def test_ids_become_strings_and_missing_ones_none() -> None:
     assert [as_id(value) for value in given_ids] == ["a", "7", "7", None, None, None, None, None, None, None]
 
 
-def test_documents_come_in_first_stage_order_and_the_rest_is_the_tail() -> None:
+def test_documents_come_in_trec_positions_and_the_rest_is_the_tail() -> None:
     candidates, aside = prepared(raw_query(document("a", 1), document(2, 3.5), document("c", 2)), depth=2)
     assert candidates == Candidates("q", "why", ("2", "c"), ("some text",) * 2, (3.5, 2.0), tail=("a",))
     assert aside == []
@@ -186,5 +187,5 @@ def test_whatever_a_source_reads_candidates_are_valid_or_a_reason_is_given(raw: 
     assert len(set(ids)) == len(ids)
     assert len(ids) + len(aside) == len(raw.documents)
     assert all(map(math.isfinite, candidates.scores))
-    assert first_stage_order(candidates.doc_ids, candidates.scores) == tuple(range(len(candidates.doc_ids)))
+    assert trec_positions(candidates.doc_ids, candidates.scores) == tuple(range(len(candidates.doc_ids)))
     "".join((candidates.query_id, candidates.query, *ids, *candidates.texts)).encode("utf-8")
