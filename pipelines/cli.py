@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -51,7 +52,8 @@ def run(
     """Rerank the candidates, measure what that changed and what it cost, log it to MLflow."""
     from pipelines.config import load_config
 
-    changed = list(overrides or []) + ([f"output.dir={out}"] if out else [])
+    # Quoted, since an override is YAML: a folder may be called 2024.
+    changed = list(overrides or []) + ([f"output.dir={json.dumps(str(out))}"] if out else [])
     settings = load_config(config, changed)
     if dry_run:
         from pipelines.plan import print_plan

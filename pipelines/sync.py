@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.config import TrackingSettings, load_config
+from pipelines.logs import libraries_log_to
 from pipelines.run_folder import RunFolder
 from pipelines.tracking import track
 from stages.errors import DataError
@@ -21,7 +22,8 @@ def sync_run(path: Path, uri: str | None = None) -> str:
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
     tracking = load_config(folder.config).tracking
     tracking = TrackingSettings(**(tracking.model_dump() | ({"uri": uri} if uri else {})))
-    run_id = track(folder, tracking)
+    with libraries_log_to(folder.logs):
+        run_id = track(folder, tracking)
     if run_id is None:
         raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")
     return run_id

@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from stages.errors import CanaryError, EngineError
+from stages.errors import CanaryError, EngineError, ScoringError
 from stages.records import PairScore
 from stages.scoring import Scorer
 
@@ -46,14 +46,23 @@ class ServedScorer:
         deadline, wait_s, engine_deaths = time.monotonic() + self.retry_for_s, FIRST_WAIT_S, 0
         while True:
             try:
-                scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
-                return scores
+                return await self._ask(query, documents, instruction)
             except (*TRANSIENT, EngineError) as error:
                 engine_deaths += isinstance(error, EngineError)
                 if engine_deaths >= ENGINE_ATTEMPTS or time.monotonic() + wait_s > deadline:
                     raise EngineError(f"no replica could score the query: {_first_line(error)}") from error
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+
+    async def _ask(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        """One try. Ray wraps what a replica raises in an error whose text is a traceback: ours comes out as it was."""
+        try:
+            scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
+        except RayTaskError as error:
+            if isinstance(error.cause, ScoringError):
+                raise error.cause from error
+            raise
+        return scores
 
 
 async def check_canaries(scorer: Scorer) -> None:
@@ -63,7 +72,10 @@ async def check_canaries(scorer: Scorer) -> None:
     """
     scores: list[float] = []
     for query, documents in CANARIES:
-        for pair in await scorer.score(query, documents):
+        pairs = await scorer.score(query, documents)
+        if len(pairs) != len(documents):
+            raise CanaryError(f"the engine gives {len(pairs)} scores for {len(documents)} built-in documents.")
+        for pair in pairs:
             value = pair.logit if pair.logit is not None else pair.score
             if value is None or not math.isfinite(value):
                 raise CanaryError(

@@ -61,6 +61,8 @@ def _number(value: float | None) -> float:
 def _fault(pair: PairScore) -> str | None:
     if pair.error is not None:
         return pair.error
-    if pair.score is None or not math.isfinite(pair.score) or not math.isfinite(rank_key(pair)):
+    if pair.score is None or not math.isfinite(pair.score):
         return f"the score is not a finite number: {pair.score}"
+    if not math.isfinite(rank_key(pair)):
+        return f"the logit is not a finite number: {pair.logit}"
     return None

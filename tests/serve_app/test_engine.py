@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
 from hypothesis import given
@@ -29,7 +29,7 @@ from serve_app.engine_args import cpu_environment
 from serve_app.models import describe
 from serve_app.prompts import Prompt
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.errors import QueryTooLongError
+from stages.errors import EngineError, QueryTooLongError
 from stages.records import PairScore
 from stages.telemetry import Snapshot, since
 
@@ -65,6 +65,9 @@ class RunningEngine:
         except BaseException:
             self._end_loop()
             raise
+        children = psutil.Process().children(recursive=True)
+        self.processes = [child for child in children if "resource_tracker" not in str(child.cmdline())]
+        assert len(self.processes) >= 2, "the engine core and its worker are processes of their own"
 
     async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
         return VllmEngine(describe(model), model, settings, "replica")
@@ -93,13 +96,9 @@ class RunningEngine:
 
     def close(self) -> None:
         """Shut down, and see that no process of the engine's outlives it."""
-        children = [
-            child for child in psutil.Process().children(recursive=True) if "tracker" not in str(child.cmdline())
-        ]
         self.loop.call_soon_threadsafe(self.engine.shutdown)
         self._end_loop()
-        assert children
-        assert not psutil.wait_procs(children, timeout=10)[1]
+        assert not psutil.wait_procs(self.processes, timeout=10)[1]
 
     def _end_loop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -311,7 +310,8 @@ def mean_pooled_cosines(folder: Path, documents: Sequence[str]) -> list[float]:
     def vector(text: str) -> torch.Tensor:
         inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
         with torch.no_grad():
-            return model(**inputs).last_hidden_state[0].mean(0)
+            pooled: torch.Tensor = model(**inputs).last_hidden_state[0].mean(0)
+        return pooled
 
     query = vector(QUERY)
     return [torch.cosine_similarity(query, vector(document), dim=0).item() for document in documents]
@@ -340,6 +340,20 @@ class TestEmbeddingInBfloat16:
 
     def test_there_is_no_logit(self, engine: RunningEngine) -> None:
         assert all(pair.logit is None for pair in engine.score(QUERY, DOCUMENTS))
+
+    def test_a_killed_engine_is_an_error_and_never_a_score(self, engine: RunningEngine) -> None:
+        """The last of its class: nothing can be scored after it."""
+        call = engine.submit(engine.engine.score(QUERY, [f"{number} " + "long text " * 300 for number in range(500)]))
+        while not engine.unfinished():
+            time.sleep(0.01)
+        for process in engine.processes:
+            process.kill()
+        with pytest.raises(EngineError, match="the engine died while it scored"):
+            call.result(timeout=60)
+        with pytest.raises(EngineError, match="the engine died"):
+            engine.score(QUERY, DOCUMENTS)
+        with pytest.raises(EngineError, match="the engine died"):
+            engine.call(engine.engine.check_health())
 
 
 # ---- what can come back instead of a score: no engine needed

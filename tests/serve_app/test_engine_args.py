@@ -62,7 +62,7 @@ def test_a_gpu_is_left_to_vllms_defaults() -> None:
 
 @pytest.mark.parametrize("host", [CPU, OLD_CPU, GPU])
 def test_what_is_set_wins_on_every_device(host: Host) -> None:
-    chosen = {"dtype": "float16", "block_size": 64, "max_num_seqs": 7, "max_num_batched_tokens": 512}
+    chosen: dict[str, Any] = {"dtype": "float16", "block_size": 64, "max_num_seqs": 7, "max_num_batched_tokens": 512}
     arguments = arguments_of(host=host, **chosen, kv_cache_gib=0.5, tensor_parallel=2, load_format="dummy")
     assert chosen.items() <= arguments.items()
     assert arguments["kv_cache_memory_bytes"] == 1 << 29

@@ -1,0 +1,95 @@
+"""One local Ray and one real engine, started once and shared by every test that runs a job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.config import load_config
+
+# A letter of no living script. The shared model's embedding of its first byte is NaN: a pair that holds it fails.
+POISON = "ꙮ"
+
+Job = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Qwen3 with one broken row: everything else scores as in `tiny_qwen3`."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen3)
+    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3)
+    first = tokenizer.encode(POISON, add_special_tokens=False)[0]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[first] = float("nan")
+    folder = tmp_path_factory.mktemp("poisoned-qwen3")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray of this machine for the whole session; jobs find it and leave it running."""
+    import ray
+
+    from pipelines.cluster import connected
+
+    assert not ray.is_initialized()
+    with connected(None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
+    """The sections of a config whose engine is running; a job with these settings reuses it."""
+    from pipelines.engines import ServedEngine
+    from serve_app.models import describe
+
+    sections = {
+        "model": {"name": str(poisoned_qwen3), "max_length": 400},
+        "engine": {"compile": False, "kv_cache_gib": 0.5},
+        "serve": {"health_check_period_s": 1.0, "retry_for_s": 240.0},
+    }
+    path = poisoned_qwen3 / "run.yaml"
+    path.write_text(yaml.safe_dump(sections | {"data": {"format": "jsonl", "path": "unused.jsonl"}}))
+    config = load_config(path)
+    engine = ServedEngine(describe(config.model), config)
+    engine.wait_until_ready()
+    yield sections
+    engine.stop()
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """Write a run config whose results and tracking stay in the test's own folder."""
+
+    def write(sections: dict[str, Any]) -> Path:
+        mine = {
+            "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "experiment": "test"},
+            "output": {"dir": str(tmp_path / "results")},
+        }
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(mine | sections, allow_unicode=True))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+    """Write JSONL rows and give the `data` section that reads them."""
+
+    def write(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        return {"format": "jsonl", "path": str(path)}
+
+    return write
