@@ -47,6 +47,7 @@ def run(
     overrides: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for run folders, instead of output.dir.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start no engine, write nothing.")] = False,
+    no_store: Annotated[bool, typer.Option("--no-store", help="Score everything afresh; keep nothing.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Rerank the candidates, measure what that changed and what it cost, log it to MLflow."""
@@ -54,6 +55,7 @@ def run(
 
     # Quoted, since an override is YAML: a folder may be called 2024.
     changed = list(overrides or []) + ([f"output.dir={json.dumps(str(out))}"] if out else [])
+    changed += ["rerank.store=null"] if no_store else []
     settings = load_config(config, changed)
     if dry_run:
         from pipelines.plan import print_plan

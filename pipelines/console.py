@@ -14,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from pipelines.config import TrackingSettings
 from pipelines.run_folder import RunFolder
 from pipelines.stream import Progress as Done
+from serve_app.app import RunningApp
 from stages.report import cost_table, quality_table
 from stages.tables import CandidatesManifest
 from stages.telemetry import TimelinePoint
+
+LOG_EVERY_S = 15.0
 
 
 class Console:
@@ -38,12 +41,18 @@ class Console:
         told = f"{manifest.queries:,} queries, {manifest.pairs:,} pairs"
         self.say(f"candidates  {told}" + (f"; {set_aside:,} rows set aside (failures.parquet)" if set_aside else ""))
 
-    def ready(self, started_here: bool, seconds: float) -> None:
-        self.say(f"engine      {f'ready after {seconds:.0f} s' if started_here else 'found running, reused'}")
+    def ready(self, app: RunningApp | None, needed: bool, seconds: float) -> None:
+        told = f"ready after {seconds:.0f} s" if app and app.started_here else "found running, reused"
+        if app is None:
+            told = "none: the stand-in scores by itself" if needed else "not started: the store knows every score"
+        self.say(f"engine      {told}")
 
     @contextlib.contextmanager
     def progress(self, manifest: CandidatesManifest) -> Iterator[Callable[[Done, TimelinePoint], None]]:
-        """A live line: queries done, pairs per second, time left."""
+        """A live line: queries done, pairs per second, time left. In a log file: a line now and then."""
+        if not self.rich.is_terminal:
+            yield self._log_line(manifest.queries)
+            return
         columns = (
             SpinnerColumn(),
             TextColumn("reranking"),
@@ -56,10 +65,20 @@ class Console:
             task = bar.add_task("rerank", total=manifest.queries, rate="")
 
             def on_progress(done: Done, point: TimelinePoint) -> None:
-                overall = done.pairs / point.elapsed_s if point.elapsed_s else 0.0
-                bar.update(task, completed=done.queries, rate=f"{overall:,.0f} pairs/s")
+                bar.update(task, completed=done.queries, rate=f"{_rate(done, point):,.0f} pairs/s")
 
             yield on_progress
+
+    def _log_line(self, queries: int) -> Callable[[Done, TimelinePoint], None]:
+        told_s = 0.0
+
+        def on_progress(done: Done, point: TimelinePoint) -> None:
+            nonlocal told_s
+            if point.elapsed_s - told_s >= LOG_EVERY_S:
+                told_s = point.elapsed_s
+                self.say(f"reranking   {done.queries:,} of {queries:,} queries, {_rate(done, point):,.0f} pairs/s")
+
+        return on_progress
 
     def table(self, metrics: dict[str, Any]) -> None:
         self.rich.print(quality_table(metrics), cost_table(metrics))
@@ -69,3 +88,7 @@ class Console:
         if tracking.uri:
             self.say(f"compare     mlflow ui --backend-store-uri {shlex.quote(tracking.uri)}")
         self.say(f"run folder  {folder.path}")
+
+
+def _rate(done: Done, point: TimelinePoint) -> float:
+    return done.pairs / point.elapsed_s if point.elapsed_s else 0.0

@@ -38,7 +38,9 @@ def _version(package: str) -> str | None:
 def _git_commit() -> str | None:
     """The commit of the folder the job was started in; None outside a repository or without git."""
     try:
-        told = subprocess.run(["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10, check=False)
+        told = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return told.stdout.strip() or None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from pipelines.cluster import connected, session_logs
 from pipelines.config import RunConfig
 from pipelines.console import Console
-from pipelines.engines import NoEngine, ServedEngine
+from pipelines.engines import JobEngine
 from pipelines.environment import describe_environment
 from pipelines.logs import copy_process_logs, libraries_log_to
 from pipelines.run_folder import RunFolder
@@ -22,12 +23,11 @@ from pipelines.stream import Stream, StreamResult
 from pipelines.summary import Coverage, RunFacts, summarise
 from pipelines.tracking import track
 from serve_app.models import ModelInfo, describe
-from serve_app.settings import OVERLAP
 from stages.errors import TooManyFailuresError
 from stages.evaluate import evaluate, warm_up
 from stages.prepare import prepare_all
 from stages.rankings import read_rankings, write_trec_run
-from stages.records import Judgements, Location, QueryMetrics, SetAside
+from stages.records import Candidates, Judgements, Location, QueryMetrics, SetAside
 from stages.sources import Source, open_source
 from stages.tables import CandidatesManifest, read_candidates, write_candidates, write_failures
 
@@ -68,34 +68,39 @@ def run(config: RunConfig, console: Console) -> RunFolder:
         return _conclude(config, model, source.name, folder, scored, console)
 
 
-def prepare_data(source: Source, depth: int | None, folder: RunFolder) -> Prepared:
-    """Hops 1 and 2: read, validate, cut, and write the candidates once."""
+def prepare_data(source: Source, depth: int | None, folder: RunFolder, see: Callable[[Candidates], None]) -> Prepared:
+    """Hops 1 and 2: read, validate, cut, and write the candidates once; `see` looks at each on its way."""
     set_aside: list[SetAside] = []
     judgements = source.judgements(set_aside.append)
+    candidates = prepare_all(source.queries(set_aside.append), depth, set_aside.append)
     try:
-        manifest = write_candidates(
-            prepare_all(source.queries(set_aside.append), depth, set_aside.append), folder.candidates
-        )
+        manifest = write_candidates(_seen(candidates, see), folder.candidates)
     finally:
         write_failures(set_aside, folder.failures)  # also where nothing is left: it says why
     return Prepared(manifest, judgements, set_aside)
 
 
+def _seen(candidates: Iterable[Candidates], see: Callable[[Candidates], None]) -> Iterator[Candidates]:
+    for one in candidates:
+        see(one)
+        yield one
+
+
 def _score(config: RunConfig, model: ModelInfo, source: Source, folder: RunFolder, console: Console) -> Scored:
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
-    engine = NoEngine() if model.name == OVERLAP else ServedEngine(model, config)
+    engine = JobEngine(model, config)
     try:
         compiling = threading.Thread(target=warm_up, args=(config.evaluate.metrics,), daemon=True)
         compiling.start()
         with console.working("reading the data, while the engine starts"):
-            prepared = prepare_data(source, config.data.depth, folder)
+            prepared = prepare_data(source, config.data.depth, folder, engine.see)
         console.prepared(prepared.manifest, len(prepared.set_aside))
         workers = config.rerank.workers or config.serve.replicas
-        stream = Stream(folder.candidates, folder.rankings, engine.make_scorer, workers, config.rerank.batch_queries)
+        stream = Stream(folder.candidates, folder.rankings, engine.make_scorer(), workers, config.rerank.batch_queries)
         with console.working("the engine starts"):
             engine.wait_until_ready()
-        console.ready(engine.started_here, time.monotonic() - started_s)
+        console.ready(engine.app, engine.needed, time.monotonic() - started_s)
         with console.progress(prepared.manifest) as on_progress:
             streamed = stream.finish(engine.application, on_progress)
         compiling.join()
@@ -127,6 +132,7 @@ def _conclude(
         set_aside_rows=len(prepared.set_aside),
         wall_s=streamed.wall_s,
         telemetry=streamed.telemetry,
+        store_used=config.rerank.store is not None,
     )
     metrics = summarise(facts)
     write_failures(prepared.set_aside, folder.failures)

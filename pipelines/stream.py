@@ -25,6 +25,8 @@ from stages.tables import from_table
 from stages.telemetry import Telemetry, TimelinePoint
 
 POLL_S = 1.0
+# A block is what travels at once, and what progress is seen by: about 250 documents.
+BLOCK_BYTES = 1 << 18
 # How long the last counts of the replicas may take to arrive after the last score.
 SETTLE_S = 5.0
 
@@ -169,4 +171,5 @@ def _quiet_ray_data() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.target_max_block_size = BLOCK_BYTES
     context.enable_operator_progress_bars = False

@@ -26,6 +26,8 @@ class Coverage:
     truncated_pairs: int = 0
     prompt_tokens: int = 0
     store_hits: int = 0
+    neighbours: int = 0
+    tied_neighbours: int = 0
 
     def add(self, ranking: Ranking) -> None:
         self.answered += ranking.answered
@@ -34,6 +36,8 @@ class Coverage:
         self.truncated_pairs += ranking.truncated_pairs
         self.prompt_tokens += ranking.prompt_tokens
         self.store_hits += ranking.store_hits
+        self.neighbours += max(len(ranking.doc_ids) - 1, 0)
+        self.tied_neighbours += ranking.tied_neighbours
 
     @property
     def scored_pairs(self) -> int:
@@ -90,6 +94,7 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
             "truncated_pairs": done.truncated_pairs,
             "set_aside_rows": facts.set_aside_rows,
         },
+        "scores": {"tied_share": ratio(done.tied_neighbours, done.neighbours)},
         "throughput": {
             "wall_s": facts.wall_s,
             "scored_pairs": done.scored_pairs,

@@ -123,7 +123,7 @@ def run_metrics(metrics: dict[str, Any]) -> dict[str, float]:
     named = dict(quality["reranked"] or {})
     named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
     named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
-    for section in ("coverage", "throughput", "queue", "cache", "tokens"):
+    for section in ("coverage", "scores", "throughput", "queue", "cache", "tokens"):
         named |= dict(_flatten(metrics[section], f"{section}/", "_"))
     return {name: float(value) for name, value in named.items() if value is not None}
 

@@ -11,6 +11,7 @@ from ray import serve
 from serve_app.collector import PUSH_EVERY_S, collector_of
 from serve_app.engine_args import cpu_environment
 from serve_app.models import ModelInfo
+from serve_app.orphans import die_together
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.records import PairScore
 
@@ -30,6 +31,7 @@ class RerankReplica:
         cores = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
         for name, value in cores.items():
             os.environ.setdefault(name, value)
+        self._guard = die_together()
         self._collector = collector_of(application)
         # Before the engine starts: where it fails to, its process's log tells why.
         await self._collector.register.remote(context.replica_tag, {"process_id": os.getpid()})

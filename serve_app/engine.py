@@ -7,7 +7,6 @@ task is cancelled (a client went away, a replica stops) what is still in the eng
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -30,6 +29,7 @@ from serve_app.prompts import Prompt, make_encoder
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineError
 from stages.records import PairScore
+from stages.scoring import sigmoid
 from stages.telemetry import HistogramRecorder, Snapshot
 
 Output: TypeAlias = PoolingRequestOutput | str  # a result, or why there is none
@@ -196,7 +196,7 @@ def _classified(prompt: Prompt, output: Output) -> PairScore:
         return _failed(prompt, reason)
     logit = float(values[0])
     return PairScore(
-        score=_sigmoid(logit),
+        score=sigmoid(logit),
         logit=logit,
         prompt_tokens=len(prompt.token_ids),
         cached_tokens=output.num_cached_tokens,
@@ -212,7 +212,10 @@ def _cosine(query: Output, document: Output, prompt: Prompt) -> PairScore:
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     if not norm:
         return _failed(prompt, "the engine returned an embedding of length zero")
-    return PairScore(float(first @ second) / norm, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
+    # Single precision, as the engine's numbers are: a stored score is then the same as a fresh one, to the last bit.
+    return PairScore(
+        float(np.float32(first @ second / norm)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated
+    )
 
 
 def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str | None]:
@@ -229,7 +232,3 @@ def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str 
 
 def _failed(prompt: Prompt, reason: str | None) -> PairScore:
     return PairScore(None, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated, error=reason)
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else (e := math.exp(logit)) / (1 + e)

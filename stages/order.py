@@ -17,9 +17,7 @@ def trec_positions(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[int
     """Positions, best first. Equal ids keep their order. Raises DataError for a score that is not a number."""
     for doc_id, score in zip(doc_ids, scores, strict=True):
         if isnan(score):
-            raise DataError(
-                f"the score of document {doc_id!r} is NaN, which has no rank: drop or rescore it"
-            )
+            raise DataError(f"the score of document {doc_id!r} is NaN, which has no rank: drop or rescore it")
     singles = array("f", scores)
     by_id = sorted(range(len(doc_ids)), key=doc_ids.__getitem__, reverse=True)
     return tuple(sorted(by_id, key=singles.__getitem__, reverse=True))

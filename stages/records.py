@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class PairScore:
 
     `score` is what a user sees, in the family's unit: a probability for qwen3-reranker and cross-encoder, a cosine
     for embedding. `logit` is what the probability was made from, where there is one: it ranks, because probabilities
-    near 0 and 1 tie. A pair that failed has `error` set and no score. Token counts are those of the prompt sent to the
-    engine.
+    near 0 and 1 tie. A pair that failed has `error` set and no score; one that cost the engine nothing in this run is
+    `stored`. Token counts are those of the prompt sent to the engine.
     """
 
     score: float | None
@@ -92,12 +93,14 @@ class PairScore:
     cached_tokens: int = 0
     truncated: bool = False
     error: str | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """One query's reranked list: `doc_ids` best first, `scores` and `logits` parallel to it, then the `tail`.
 
+    Token counts are what the engine read in this run; `store_hits` counts the pairs that the score store knew.
     `failed` maps the documents that got no score to the reason; they are in neither list. A query is *answered* when at
     least one of its documents got a score.
     """
@@ -116,6 +119,12 @@ class Ranking:
     @property
     def answered(self) -> bool:
         return bool(self.doc_ids)
+
+    @property
+    def tied_neighbours(self) -> int:
+        """How many documents have the same score as the one above them: their order is by id, not by relevance."""
+        keys = [score if logit is None else logit for score, logit in zip(self.scores, self.logits, strict=True)]
+        return sum(above == below for above, below in pairwise(keys))
 
     def ordered(self) -> tuple[str, ...]:
         """All ids, best first: the reranked ones, then the tail. Empty when the query was not answered."""

@@ -35,6 +35,7 @@ def cost_table(metrics: dict[str, Any]) -> Table:
         "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
         "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
         "documents cut": f"{coverage['truncated_pairs']:,}",
+        "tied neighbours": _share(metrics["scores"]["tied_share"]),
         "failed pairs": f"{coverage['failed_pairs']:,}",
         "rows set aside": f"{coverage['set_aside_rows']:,}",
     }

@@ -41,9 +41,10 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         logits=tuple(scored[doc_id].logit for doc_id in order),
         tail=candidates.tail,
         failed=failed,
-        prompt_tokens=sum(pair.prompt_tokens for pair in scores),
-        cached_tokens=sum(pair.cached_tokens for pair in scores),
+        prompt_tokens=sum(pair.prompt_tokens for pair in scores if not pair.stored),
+        cached_tokens=sum(pair.cached_tokens for pair in scores if not pair.stored),
         truncated_pairs=sum(pair.truncated for pair in scores),
+        store_hits=sum(pair.stored for pair in scores),
     )
 
 

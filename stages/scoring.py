@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Protocol
@@ -34,6 +35,14 @@ class OverlapScorer:
         found = _words(document)
         share = len(wanted & found) / len(wanted) if wanted else 0.0
         return PairScore(score=share, prompt_tokens=len(wanted) + len(found))
+
+
+def sigmoid(logit: float) -> float:
+    """1 / (1 + e^-logit), without overflow at either end."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    power = math.exp(logit)
+    return power / (1 + power)
 
 
 def _words(text: str) -> frozenset[str]:

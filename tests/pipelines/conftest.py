@@ -1,4 +1,4 @@
-"""One local Ray and one real engine, started once and shared by every test that runs a job."""
+"""One local Ray and one real engine, shared by every test that runs a job, and gone before other tests start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POISON = "ꙮ"
 Job = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Qwen3 with one broken row: everything else scores as in `tiny_qwen3`."""
     import torch
@@ -35,9 +35,9 @@ def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_ray() -> Iterator[None]:
-    """A Ray of this machine for the whole session; jobs find it and leave it running."""
+    """A Ray of this machine for all tests here; jobs find it and leave it running."""
     import ray
 
     from pipelines.cluster import connected
@@ -47,10 +47,10 @@ def local_ray() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
     """The sections of a config whose engine is running; a job with these settings reuses it."""
-    from pipelines.engines import ServedEngine
+    from pipelines.engines import JobEngine
     from serve_app.models import describe
 
     sections = {
@@ -61,7 +61,7 @@ def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
     path = poisoned_qwen3 / "run.yaml"
     path.write_text(yaml.safe_dump(sections | {"data": {"format": "jsonl", "path": "unused.jsonl"}}))
     config = load_config(path)
-    engine = ServedEngine(describe(config.model), config)
+    engine = JobEngine(describe(config.model), config)
     engine.wait_until_ready()
     yield sections
     engine.stop()

@@ -259,6 +259,26 @@ def test_a_run_without_judgements_has_no_quality_but_everything_else(
     assert metrics["coverage"]["answered"] == 1
 
 
+def test_the_same_job_again_asks_no_engine_and_new_candidates_are_scored_alone(
+    served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    kept = served | {"rerank": {"store": str(tmp_path / "store")}}
+    rows = [row("q1", "which", "one", "two", "three"), row("q2", "another", "x", "y")]
+    first = do(write_config(kept | {"data": write_rows(rows)}))
+    assert told(first)["cache"]["score_store_hits"] == 0
+
+    # Other settings would need another engine: none is started, since nothing needs one.
+    again = do(write_config(kept | {"data": write_rows(rows), "serve": {"replicas": 7}}))
+    assert told(again)["throughput"]["scored_pairs"] == 0
+    assert told(again)["cache"]["score_store_hit_rate"] == 1.0
+    assert told(again)["quality"] == told(first)["quality"]
+    assert [r.scores for r in read_rankings(again.rankings)] == [r.scores for r in read_rankings(first.rankings)]
+
+    grown = do(write_config(kept | {"data": write_rows([*rows, row("q3", "third", "one", "two")])}))
+    assert told(grown)["throughput"]["scored_pairs"] == 2
+    assert told(grown)["cache"]["score_store_hits"] == 5
+
+
 def test_a_killed_replica_loses_nothing_and_counts_nothing_twice(
     served: dict[str, Any], write_config: WriteConfig, local_ray: None
 ) -> None:

@@ -31,6 +31,7 @@ from serve_app.prompts import Prompt
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineError, QueryTooLongError
 from stages.records import PairScore
+from stages.scoring import sigmoid
 from stages.telemetry import Snapshot, since
 
 T = TypeVar("T")
@@ -408,6 +409,6 @@ def test_a_good_output_is_a_score_with_its_counts() -> None:
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=20))
 def test_probabilities_are_ordered_as_their_logits_and_never_overflow(logits: list[float]) -> None:
-    scores = [engine_module._sigmoid(logit) for logit in sorted(logits)]
+    scores = [sigmoid(logit) for logit in sorted(logits)]
     assert all(0 <= score <= 1 for score in scores)
     assert all(low <= high for low, high in pairwise(scores))

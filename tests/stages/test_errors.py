@@ -45,13 +45,11 @@ def test_the_drawing_goes_down_one_level_at_a_time() -> None:
 
 
 def test_the_exit_codes_are_the_drawn_ones_and_children_inherit_them() -> None:
-    codes = {name: code for _, name, code in drawn()}
+    inherited: dict[str, int | None] = {"Exception": None}
     parents = drawn_parents()
-    for name, code in codes.items():
-        while code is None:
-            name = parents[name]
-            code = codes[name]
-        assert getattr(errors, name).exit_code == code, name
+    for _, name, code in drawn():
+        inherited[name] = code if code is not None else inherited[parents[name]]
+        assert getattr(errors, name).exit_code == inherited[name], name
 
 
 def test_the_exit_codes_are_those_of_the_command_line() -> None:

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+from rich.box import ASCII
 from rich.console import Console
 from rich.table import Table
 
@@ -29,20 +30,21 @@ METRICS: dict[str, Any] = {
     "throughput": {"wall_s": 12.34, "scored_pairs": 25980, "pairs_per_s": 2105.35, "prompt_tokens_per_s": 99.95},
     "queue": {"time_ms": {"p50": 5.0, "p95": 42.25, "p99": 60.0}, "waiting_max": 8},
     "cache": {"prefix_hit_rate": 0.123},
+    "scores": {"tied_share": 0.004},
 }
 
 
-def rows(table: Table, *, colours: bool = False) -> list[list[str]]:
-    """The cells as a terminal shows them."""
-    console = Console(file=io.StringIO(), width=200, force_terminal=colours, color_system="standard")
-    table.box = None
-    console.print(table)
-    printed = console.file.getvalue()  # type: ignore[attr-defined]
-    return [line.strip().split("  ") for line in printed.splitlines()]
+def printed(table: Table, *, colours: bool = False) -> str:
+    """The table as a terminal shows it, in columns that `|` parts."""
+    stream = io.StringIO()
+    table.box = ASCII
+    Console(file=stream, width=200, color_system="standard" if colours else None).print(table)
+    return stream.getvalue()
 
 
 def cells(table: Table) -> dict[str, list[str]]:
-    return {name: [cell.strip() for cell in rest if cell.strip()] for name, *rest in rows(table)}
+    rows = [line.strip("|").split("|") for line in printed(table).splitlines() if line.startswith("|")]
+    return {name.strip(): [cell.strip() for cell in rest] for name, *rest in rows}
 
 
 def test_each_metric_stands_with_its_value_before_after_and_its_signed_change() -> None:
@@ -56,8 +58,7 @@ def test_each_metric_stands_with_its_value_before_after_and_its_signed_change() 
 @pytest.mark.parametrize(("change", "code"), [(0.1, "\x1b[32m"), (-0.1, "\x1b[31m")])
 def test_a_gain_is_green_and_a_loss_is_red(change: float, code: str) -> None:
     one = {"first_stage": {"map": 0.5}, "reranked": {"map": 0.5 + change}, "delta": {"map": change}}
-    shown = "".join(map("  ".join, rows(quality_table({"quality": one}), colours=True)))
-    assert f"{code}{change:+.4f}" in shown
+    assert f"{code}{change:+.4f}" in printed(quality_table({"quality": one}), colours=True)
 
 
 def test_without_judgements_the_table_says_so() -> None:
@@ -74,6 +75,7 @@ def test_costs_are_shown_with_their_units() -> None:
         "queue p95": ["42.2 ms"],
         "prefix hit rate": ["12.3%"],
         "documents cut": ["1,234"],
+        "tied neighbours": ["0.4%"],
         "failed pairs": ["20"],
         "rows set aside": ["3"],
     }
@@ -84,9 +86,10 @@ def test_what_does_not_apply_is_not_shown_as_zero() -> None:
         "throughput": {"wall_s": 0.5, "scored_pairs": 0, "pairs_per_s": None, "prompt_tokens_per_s": None},
         "queue": {"time_ms": {"p50": None, "p95": None, "p99": None}, "waiting_max": None},
         "cache": {"prefix_hit_rate": None},
+        "scores": {"tied_share": None},
     }
     shown = cells(cost_table(nothing))
-    for name in ("pairs/s", "prompt tokens/s", "queue p95", "prefix hit rate"):
+    for name in ("pairs/s", "prompt tokens/s", "queue p95", "prefix hit rate", "tied neighbours"):
         assert shown[name] == ["does not apply"], name
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import DataError, EngineError, QueryTooLongError, ScoringError
@@ -131,6 +131,21 @@ def test_token_counts_and_cut_documents_are_added_up_over_all_pairs_failed_ones_
     assert (ranking.prompt_tokens, ranking.cached_tokens, ranking.truncated_pairs) == (35, 12, 2)
 
 
+def test_what_came_from_the_store_cost_the_engine_nothing_but_is_ranked_and_may_be_cut() -> None:
+    known = PairScore(0.9, prompt_tokens=10, cached_tokens=4, truncated=True, stored=True)
+    ranking = rank(candidates("a", "b"), [PairScore(0.1, prompt_tokens=20, cached_tokens=8), known])
+    assert ranking.doc_ids == ("b", "a")
+    assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 8)
+    assert (ranking.store_hits, ranking.truncated_pairs) == (1, 1)
+
+
+def test_neighbours_tie_by_what_ranks_them() -> None:
+    tied = rank(candidates("a", "b", "c"), [PairScore(0.5), PairScore(0.5), PairScore(0.4)])
+    assert tied.tied_neighbours == 1
+    apart = rank(candidates("a", "b"), [PairScore(1.0, logit=40.0), PairScore(1.0, logit=41.0)])
+    assert apart.tied_neighbours == 0
+
+
 def test_a_failed_pair_has_nothing_to_rank_by() -> None:
     with pytest.raises(ValueError, match="no score"):
         rank_key(PairScore(None, error="aborted"))
@@ -140,6 +155,7 @@ NUMBERS = st.none() | st.floats()
 PAIRS = st.builds(PairScore, score=NUMBERS, logit=NUMBERS, error=st.none() | st.just("aborted"))
 
 
+@settings(deadline=None)
 @given(st.lists(PAIRS, max_size=8))
 def test_every_document_is_either_ranked_or_failed_and_ranked_ones_fall(pairs: list[PairScore]) -> None:
     doc_ids = [f"d{place}" for place in range(len(pairs))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.telemetry import (
@@ -71,6 +71,7 @@ def test_a_frozen_histogram_does_not_change_with_its_recorder() -> None:
     assert frozen.total == 0
 
 
+@settings(deadline=None)
 @given(TIMES_MS, TIMES_MS)
 def test_histograms_add_up_as_their_observations_do(first: list[float], second: list[float]) -> None:
     both = histogram(*first) + histogram(*second)
@@ -79,6 +80,7 @@ def test_histograms_add_up_as_their_observations_do(first: list[float], second: 
     assert both.total == len(first) + len(second)
 
 
+@settings(deadline=None)
 @given(TIMES_MS.filter(bool), st.floats(0.01, 1))
 def test_a_quantile_is_at_most_one_bucket_from_the_true_one(values_ms: list[float], share: float) -> None:
     true = sorted(values_ms)[math.ceil(share * len(values_ms)) - 1]
@@ -88,6 +90,7 @@ def test_a_quantile_is_at_most_one_bucket_from_the_true_one(values_ms: list[floa
     assert told >= true / 1.1893 or true <= 1.0
 
 
+@settings(deadline=None)
 @given(TIMES_MS.filter(bool), st.floats(0, 1), st.floats(0, 1))
 def test_quantiles_never_fall(values_ms: list[float], one: float, other: float) -> None:
     low, high = (histogram(*values_ms).quantile(share) for share in sorted((one, other)))
@@ -215,6 +218,7 @@ def test_queues_of_replicas_add_up_and_their_peak_is_kept() -> None:
 COUNTS = st.lists(st.tuples(st.sampled_from(["r1", "r2", "r3"]), st.integers(0, 100)), max_size=12)
 
 
+@settings(deadline=None)
 @given(COUNTS, st.integers(1, 4))
 def test_the_total_is_what_the_points_add_up_to_however_snapshots_are_batched(
     done: list[tuple[str, int]], batch: int

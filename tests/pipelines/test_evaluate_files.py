@@ -1,0 +1,155 @@
+"""`rerank-eval evaluate`: TREC files get the values that trec_eval gives them, and bad lines are told, not hidden."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytrec_eval
+
+from pipelines.evaluate import evaluate_files, print_evaluation
+from stages.errors import ConfigError, DataError
+from stages.records import SetAside
+
+IN_TREC_EVAL = {"ndcg@10": "ndcg_cut_10", "mrr": "recip_rank", "map": "map", "recall@5": "recall_5"}
+Numbers = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def judged() -> Numbers:
+    """40 queries; every fourth is not in the run."""
+    chance = random.Random(7)
+    return {f"q{n}": {f"d{chance.randrange(40)}": chance.randrange(-1, 3) for _ in range(6)} for n in range(40)}
+
+
+@pytest.fixture
+def scored() -> Numbers:
+    """30 judged queries and 10 others; scores of one decimal, so that many tie."""
+    chance = random.Random(8)
+    numbers = [n for n in range(50) if n % 4 or n >= 40]
+    return {f"q{n}": {f"d{d}": round(chance.random(), 1) for d in chance.sample(range(40), 15)} for n in numbers}
+
+
+def write(folder: Path, scored: Numbers, judged: Numbers) -> tuple[Path, Path]:
+    run, qrels = folder / "run.trec", folder / "qrels.txt"
+    lines = [f"{q} Q0 {d} 0 {score} x\n" for q, documents in scored.items() for d, score in documents.items()]
+    run.write_text("".join(lines))
+    qrels.write_text(
+        "".join(f"{q} 0 {d} {grade}\n" for q, documents in judged.items() for d, grade in documents.items())
+    )
+    return run, qrels
+
+
+@pytest.fixture
+def files(tmp_path: Path, scored: Numbers, judged: Numbers) -> tuple[Path, Path]:
+    return write(tmp_path, scored, judged)
+
+
+def small(folder: Path) -> tuple[Path, Path]:
+    """q1 is answered well, q2 badly, q3 not at all."""
+    return write(
+        folder, {"q1": {"a": 2, "b": 1}, "q2": {"x": 2, "c": 1}}, {"q1": {"a": 1}, "q2": {"c": 1}, "q3": {"d": 1}}
+    )
+
+
+def shown(files: tuple[Path, Path], *metrics: str, per_query: bool = False, as_json: bool = False) -> None:
+    print_evaluation(*files, metrics, per_query=per_query, as_json=as_json)
+
+
+def test_each_query_has_the_value_that_trec_eval_gives_it(
+    files: tuple[Path, Path], scored: Numbers, judged: Numbers
+) -> None:
+    values, _ = evaluate_files(*files, tuple(IN_TREC_EVAL), [])
+    evaluator = pytrec_eval.RelevanceEvaluator(judged, set(IN_TREC_EVAL.values()))
+    expected = evaluator.evaluate({query_id: documents for query_id, documents in scored.items() if query_id in judged})
+    assert len(expected) == 30 and len(values.query_ids) == 40
+    for ours, theirs in IN_TREC_EVAL.items():
+        told = dict(zip(values.query_ids, values.values[ours], strict=True))
+        assert {query_id: told[query_id] for query_id in expected} == pytest.approx(
+            {query_id: of_query[theirs] for query_id, of_query in expected.items()}
+        )
+        assert all(told[query_id] == 0 for query_id in judged.keys() - expected.keys())
+
+
+def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_counted(tmp_path: Path) -> None:
+    _, summary = evaluate_files(*small(tmp_path), ("mrr", "hit_rate@1"), [])
+    assert summary == {
+        "means": {"mrr": pytest.approx((1 + 0.5 + 0) / 3), "hit_rate_at_1": pytest.approx(1 / 3)},
+        "queries": 3,
+        "answered": 2,
+        "unanswered": 1,
+        "set_aside_rows": 0,
+    }
+
+
+def test_a_table_of_means_goes_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown(small(tmp_path), "mrr", " hit_rate@1")
+    told = capsys.readouterr()
+    assert told.out == "mrr\tall\t0.5000\nhit_rate_at_1\tall\t0.3333\nqueries\tall\t3\nunanswered\tall\t1\n"
+    assert told.err == ""
+
+
+def test_per_query_values_come_before_the_means(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown(small(tmp_path), "mrr", per_query=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == ["mrr\tq1\t1.0000", "mrr\tq2\t0.5000", "mrr\tq3\t0.0000", "mrr\tall\t0.5000"]
+
+
+def test_json_is_all_of_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown(small(tmp_path), "mrr", per_query=True, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["per_query"] == {"q1": {"mrr": 1.0}, "q2": {"mrr": 0.5}, "q3": {"mrr": 0.0}}
+    assert told["means"] == {"mrr": 0.5}
+    shown(small(tmp_path), "mrr", as_json=True)
+    assert "per_query" not in json.loads(capsys.readouterr().out)
+
+
+def test_bad_lines_are_told_on_stderr_with_file_and_line_and_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, qrels = small(tmp_path)
+    run.write_text(run.read_text() + "q1 Q0 c 3\nq1 Q0 d 4 nan x\n")
+    qrels.write_text(qrels.read_text() + "q1 0 z\n")
+    shown((run, qrels), "mrr", as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["set_aside_rows"] == 3
+    assert json.loads(told.out)["means"] == {"mrr": 0.5}
+    assert told.err.splitlines() == [
+        f"set aside {qrels}:4: judgement is not an integer: 'z'",
+        f"set aside {run}:5: a run has 6 columns, this line 4",
+        f"set aside {run}:6: score is not a finite number: 'nan'",
+    ]
+
+
+def test_of_many_bad_lines_the_first_ten_are_told_and_the_others_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, qrels = small(tmp_path)
+    run.write_text(run.read_text() + "too short\n" * 1012)
+    shown((run, qrels), "mrr")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "... and 1,002 more"
+
+
+def test_bad_lines_are_handed_to_the_caller(tmp_path: Path) -> None:
+    run, qrels = small(tmp_path)
+    run.write_text(run.read_text() + "too short\n")
+    set_aside: list[SetAside] = []
+    evaluate_files(run, qrels, ("mrr",), set_aside)
+    assert [row.where.line for row in set_aside] == [5]
+
+
+def test_an_unknown_metric_is_refused_before_the_files_are_read() -> None:
+    with pytest.raises(ConfigError, match="the nearest one is 'ndcg@10'"):
+        evaluate_files(Path("no run"), Path("no qrels"), ("ndgc@10",), [])
+
+
+def test_a_document_that_a_query_retrieves_twice_is_refused(tmp_path: Path) -> None:
+    run, qrels = small(tmp_path)
+    run.write_text(run.read_text() + "q1 Q0 a 3 0 x\n")
+    with pytest.raises(DataError, match="query 'q1' holds document 'a' 2 times"):
+        evaluate_files(run, qrels, ("mrr",), [])
