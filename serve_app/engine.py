@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,9 +29,12 @@ from serve_app.models import ModelInfo
 from serve_app.prompts import Prompt, make_encoder
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineError
-from stages.records import PairScore
+from stages.records import PairScore, TimedScores
 from stages.scoring import sigmoid
 from stages.telemetry import HistogramRecorder, Snapshot
+
+# vLLM serves lower numbers first.
+ONLINE, BATCH = 0, 10
 
 Output: TypeAlias = PoolingRequestOutput | str  # a result, or why there is none
 
@@ -57,14 +61,38 @@ class VllmEngine:
         self._ids = itertools.count()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """Score each document for the query. Raises QueryTooLongError for the query, EngineError when the engine
-        died.
+        """Score each document for the query, behind all online work.
+
+        Raises QueryTooLongError for the query, EngineError when the engine died.
         """
-        prompts = self.encoder.encode(query, instruction, documents)
+        return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
+
+    async def score_timed(
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None = None,
+        *,
+        priority: int = ONLINE,
+        max_document_tokens: int | None = None,
+    ) -> TimedScores:
+        """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left."""
+        started_s = time.perf_counter()
+        prompts = self.encoder.encode(query, instruction, documents, max_document_tokens)
+        tokenized_s = time.perf_counter()
+        calls = Calls(priority)
         if self.family == "embedding":
-            return await self._cosines(prompts)
-        outputs = await self._run([prompt.token_ids for prompt in prompts], [_classify(p) for p in prompts])
-        return [_classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+            pairs = await self._cosines(prompts, calls)
+        else:
+            outputs = await self._run([prompt.token_ids for prompt in prompts], [_classify(p) for p in prompts], calls)
+            pairs = [_classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+        ended_s = time.perf_counter()
+        return TimedScores(
+            pairs=pairs,
+            tokenize_ms=(tokenized_s - started_s) * 1000,
+            queue_ms=self.stats.longest_wait_ms(calls.names),
+            engine_ms=(ended_s - tokenized_s) * 1000,
+        )
 
     def facts(self) -> dict[str, Any]:
         """What the engine settled on, for the record of a run."""
@@ -87,32 +115,46 @@ class VllmEngine:
     def shutdown(self) -> None:
         self.llm.shutdown()
 
-    async def _cosines(self, prompts: Sequence[Prompt]) -> list[PairScore]:
+    async def _cosines(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
         """The first prompt is the query's. A text that occurs more than once is embedded once."""
         places: dict[tuple[int, ...], int] = {}
         index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
-        outputs = await self._run([list(ids) for ids in places], [PoolingParams(task="embed")] * len(places))
+        outputs = await self._run([list(ids) for ids in places], [PoolingParams(task="embed")] * len(places), calls)
         query = outputs[index[0]]
         return [_cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
 
-    async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams]) -> list[Output]:
+    async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls) -> list[Output]:
         queues: list[Any] = []
         try:
             for ids, param in zip(token_ids, params, strict=True):
-                queues.append(await self._submit(ids, param))
+                queues.append(await self._submit(ids, param, calls))
             return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
         except BaseException as error:
-            await self.llm.abort([q.request_id for q in queues if not isinstance(q, str)], internal=True)
+            await self.llm.abort(calls.internal_ids, internal=True)
+            self.stats.longest_wait_ms(calls.names)  # forgets them
             if isinstance(error, EngineDeadError | EngineGenerateError):
                 raise EngineError(f"the engine died while it scored: {error}") from error
             raise
 
-    async def _submit(self, ids: list[int], params: PoolingParams) -> Any:
+    async def _submit(self, ids: list[int], params: PoolingParams, calls: Calls) -> Any:
         """The queue that the result will come through, or why the engine refuses this prompt."""
         try:
-            return await self.llm.add_request(str(next(self._ids)), tokens_input(ids), params)
+            name = self.stats.await_one(str(next(self._ids)))
+            calls.names.append(name)
+            queue = await self.llm.add_request(name, tokens_input(ids), params, priority=calls.priority)
         except ValueError as error:
             return f"the engine refused the prompt: {error}"
+        calls.internal_ids.append(queue.request_id)
+        return queue
+
+
+@dataclass(slots=True)
+class Calls:
+    """What one query has in the engine."""
+
+    priority: int
+    names: list[str] = field(default_factory=list)
+    internal_ids: list[str] = field(default_factory=list)
 
 
 class EngineStats:
@@ -126,6 +168,16 @@ class EngineStats:
         self.queue_ms = HistogramRecorder()
         self.running = self.waiting = 0
         self.kv_usage = 0.0
+        self._waits_ms: dict[str, float] = {}
+
+    def await_one(self, name: str) -> str:
+        """Note how long this request waits, until `longest_wait_ms` asks."""
+        self._waits_ms[name] = 0.0
+        return name
+
+    def longest_wait_ms(self, names: Sequence[str]) -> float:
+        """The longest time that one of these requests waited in the engine; forgets them."""
+        return max((self._waits_ms.pop(name, 0.0) for name in names), default=0.0)
 
     def factory(self, _vllm_config: Any, _engine_index: int = 0) -> StatLoggerBase:
         """What vLLM calls to make one logger per engine core."""
@@ -154,7 +206,10 @@ class EngineStats:
             self.counts["finished"] += len(iteration.finished_requests)
             self.counts["preemptions"] += iteration.num_preempted_reqs
             for request in iteration.finished_requests:
-                self.queue_ms.observe(request.queued_time * 1000)
+                waited_ms = request.queued_time * 1000
+                self.queue_ms.observe(waited_ms)
+                if request.request_id in self._waits_ms:
+                    self._waits_ms[request.request_id] = waited_ms
 
     def snapshot(self) -> Snapshot:
         """Counts since the start; peaks since the last snapshot, which it resets."""

@@ -50,6 +50,7 @@ def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> di
         "tensor_parallel_size": engine.tensor_parallel,
         "enforce_eager": not engine.compile,
         "load_format": engine.load_format,
+        "scheduling_policy": "priority",  # so that an online call overtakes a batch job's pairs that wait
         "kv_cache_memory_bytes": int(engine.kv_cache_gib * GIB) if engine.kv_cache_gib else None,
     }
     if model.family == "qwen3-reranker":

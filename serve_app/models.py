@@ -101,6 +101,11 @@ def _family(config: dict[str, Any], path: str, settings: ModelSettings) -> Famil
     architecture = (config.get("architectures") or ["unknown"])[0]
     if architecture == "Qwen3ForCausalLM":
         return "embedding" if _read_json(path, POOLING_FILE, settings.revision, optional=True) else "qwen3-reranker"
+    if architecture == "Qwen3ForSequenceClassification":
+        raise ConfigError(
+            f"model.name {settings.name} is a converted Qwen3-Reranker, whose prompt cannot be told from it. "
+            "Use the original, such as Qwen/Qwen3-Reranker-0.6B: it is converted when it is loaded."
+        )
     if architecture.endswith("ForSequenceClassification"):
         return "cross-encoder"
     if architecture.endswith("Model"):

@@ -38,7 +38,9 @@ class PromptEncoder(Protocol):
     fit.
     """
 
-    def encode(self, query: str, instruction: str | None, documents: Sequence[str]) -> list[Prompt]: ...
+    def encode(
+        self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
+    ) -> list[Prompt]: ...
 
 
 class Qwen3Encoder:
@@ -56,11 +58,14 @@ class Qwen3Encoder:
         self.instruction = instruction or QWEN3_INSTRUCTION
         self.max_length = max_length
 
-    def encode(self, query: str, instruction: str | None, documents: Sequence[str]) -> list[Prompt]:
+    def encode(
+        self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
+    ) -> list[Prompt]:
         parts = (f"<Instruct>: {instruction or self.instruction}", f"<Query>: {query}", "<Document>:")
         head = self.prefix + _ids(self.plain, self.separator.join(parts))
         room = self.max_length - len(head) - len(self.suffix)
         _require_room(room, self.max_length)
+        room = min(room, max_document_tokens or room)
         bodies = self.plain.encode_batch_fast([f" {document}" for document in documents], add_special_tokens=False)
         return [Prompt(head + body.ids[:room] + self.suffix, len(body.ids) > room) for body in bodies]
 
@@ -78,12 +83,15 @@ class PairEncoder:
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
         self.max_length = max_length
 
-    def encode(self, query: str, instruction: str | None, documents: Sequence[str]) -> list[Prompt]:
+    def encode(
+        self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
+    ) -> list[Prompt]:
         if instruction is not None:
             raise ScoringError("cross-encoder models take no instruction: remove the instruction column")
         first = self.plain.encode(query, add_special_tokens=False)
         room = self.room - len(first)
         _require_room(room, self.max_length)
+        room = min(room, max_document_tokens or room)
         seconds = self.plain.encode_batch(list(documents), add_special_tokens=False)
         return [self._join(first, second, room) for second in seconds]
 
@@ -109,17 +117,20 @@ class TextEncoder:
         self.instruction = instruction
         self.max_length = max_length
 
-    def encode(self, query: str, instruction: str | None, documents: Sequence[str]) -> list[Prompt]:
+    def encode(
+        self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
+    ) -> list[Prompt]:
         task = instruction or self.instruction
         first = self.plain.encode(f"Instruct: {task}\nQuery: {query}" if task else query, add_special_tokens=False)
         _require_room(self.room - len(first) + 1, self.max_length)
-        texts = [first, *self.plain.encode_batch(list(documents), add_special_tokens=False)]
-        return [self._finish(text) for text in texts]
+        room = min(self.room, max_document_tokens or self.room)
+        texts = self.plain.encode_batch(list(documents), add_special_tokens=False)
+        return [self._finish(first, self.room), *(self._finish(text, room) for text in texts)]
 
-    def _finish(self, text: Encoding) -> Prompt:
-        truncated = len(text) > self.room
+    def _finish(self, text: Encoding, room: int) -> Prompt:
+        truncated = len(text) > room
         if truncated:
-            text.truncate(self.room)
+            text.truncate(room)
         return Prompt(self.joiner.post_process(text, add_special_tokens=True).ids, truncated)
 
 

@@ -97,6 +97,16 @@ class PairScore:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedScores:
+    """The scores of one call, and where its time went (ms): `queue_ms` is the longest wait of a pair in the engine."""
+
+    pairs: list[PairScore]
+    tokenize_ms: float
+    queue_ms: float
+    engine_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """One query's reranked list: `doc_ids` best first, `scores` and `logits` parallel to it, then the `tail`.
 
