@@ -71,6 +71,28 @@ def run(
 
 
 @app.command()
+def serve(
+    config: ConfigOption,
+    overrides: SetOption = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address, instead of serve.http.host.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port, instead of serve.http.port.")] = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="No page for people.")] = False,
+    open_to_all: Annotated[
+        bool, typer.Option("--open-to-all", help="Listen on any address without an API key; anybody may use it.")
+    ] = False,
+) -> None:
+    """Serve the reranker over HTTP: POST /v1/rerank, and a page for people."""
+    from pipelines.config import ServeConfig, load
+    from pipelines.serve import run_service
+
+    changed = list(overrides or [])
+    changed += [f"serve.http.host={json.dumps(host)}"] if host else []
+    changed += [f"serve.http.port={port}"] if port is not None else []
+    changed += ["serve.http.page_port=null"] if no_ui else []
+    run_service(load(ServeConfig, config, changed), open_to_all=open_to_all, say=typer.echo)
+
+
+@app.command()
 def sync(
     run_folder: Annotated[Path, typer.Argument(help="A run folder, such as results/latest.")],
     uri: Annotated[str | None, typer.Option("--uri", help="MLflow tracking URI, instead of the run's own.")] = None,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -81,8 +81,29 @@ class RunConfig(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+class ServeConfig(Settings):
+    """What the service needs of a run config; the other sections may be there, and are not looked at."""
+
+    data: Any = None
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    serve: DeploymentSettings = DeploymentSettings()
+    rerank: Any = None
+    evaluate: Any = None
+    tracking: Any = None
+    output: Any = None
+
+
+Config = TypeVar("Config", RunConfig, ServeConfig)
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read and validate a run config. `overrides` are `section.key=value`, the value in YAML.
+    """A run config. Raises as `load`."""
+    return load(RunConfig, path, overrides)
+
+
+def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config. `overrides` are `section.key=value`, the value in YAML.
 
     Raises ConfigError that names the file, the key and the remedy.
     """
@@ -99,7 +120,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     for override in overrides:
         _override(content, override)
     try:
-        return RunConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import serve
 
 from pipelines.config import RunConfig
-from serve_app.app import AppSettings, RunningApp
+from serve_app.app import AppSettings, RunningApp, reranker_handle
 from serve_app.client import ServedScorer, check_canaries
 from serve_app.engine_args import has_bfloat16
 from serve_app.models import ModelInfo
@@ -61,7 +60,7 @@ class JobEngine:
         """Block until the engines answer, and answer sensibly. Raises EngineError or CanaryError."""
         if self.app:
             self.app.wait_until_ready()
-            asyncio.run(check_canaries(ServedScorer(serve.get_app_handle(self.app.name), self._retry_for_s)))
+            asyncio.run(check_canaries(connect_scorer(self.app.name, self._retry_for_s)))
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""
@@ -98,7 +97,7 @@ class UnneededScorer:
 
 def connect_scorer(application: str, retry_for_s: float) -> Scorer:
     """A scorer over the application's handle."""
-    return ServedScorer(serve.get_app_handle(application), retry_for_s)
+    return ServedScorer(reranker_handle(application), retry_for_s)
 
 
 def with_store(make_scorer: Callable[[], Scorer], folder: str, scoring: str) -> Scorer:

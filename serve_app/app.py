@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ class AppSettings:
     @property
     def name(self) -> str:
         """`rerank-` and a digest of the settings."""
-        shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s"})
+        shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s", "http"})
         parts = (repr(self.model), self.prompt.model_dump_json(), self.engine.model_dump_json(), shared)
         return "rerank-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -84,50 +85,68 @@ def deployment_options(settings: AppSettings, gpus_in_cluster: bool) -> dict[str
 
 
 class RunningApp:
-    """An application on the connected Ray cluster: started by us, or found there. `stop` takes down only what we
-    started.
+    """An application on the connected Ray cluster: started by us, or found there.
+
+    `stop` takes down only what we started, and only when no other job or service uses it.
     """
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
         self.name = settings.name
-        status = serve.status().applications.get(self.name) if _serve_runs() else None
-        self.started_here = status is None or status.status not in (
-            ApplicationStatus.RUNNING,
-            ApplicationStatus.DEPLOYING,
-        )
+        self._holder = uuid.uuid4().hex
+        self.started_here = not _is_up(self.name)
         if self.started_here:
-            serve.start(proxy_location="Disabled")
-            target = serve.RunTarget(build_app(settings), name=self.name, route_prefix=None)
-            serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
+            if not _serve_runs():
+                serve.start(proxy_location="Disabled")
+            run_app(build_app(settings), self.name, route=None)
+        ray.get(collector_of(self.name).hold.remote(self._holder))
 
-    def wait_until_ready(self) -> DeploymentHandle[RerankReplica]:
+    def wait_until_ready(self) -> None:
         """Block until every replica's engine answers. Raises EngineError with the engine's own reason."""
-        deadline = time.monotonic() + self.settings.deployment.start_timeout_s
-        while time.monotonic() < deadline:
-            status = serve.status()
-            app = status.applications.get(self.name)
-            if app is not None and app.status == ApplicationStatus.RUNNING:
-                return serve.get_app_handle(self.name)
-            if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
-                raise EngineError(f"the engine did not start: {_reason(status, self.name)}")
-            time.sleep(POLL_S)
-        raise EngineError(
-            f"the engine did not start within serve.start_timeout_s {self.settings.deployment.start_timeout_s:g}: "
-            f"{_reason(serve.status(), self.name)}"
-        )
+        wait_until_up(self.name, self.settings.deployment.start_timeout_s)
 
     def replicas(self) -> list[dict[str, Any]]:
-        """What each replica that ever started says of itself: `process_id`, and once its engine runs `dtype`,
-        `device` ...
-        """
+        """What each replica that ever started says of itself: `process_id`, once its engine runs `dtype` ..."""
         facts: list[dict[str, Any]] = ray.get(collector_of(self.name).replicas.remote())
         return facts
 
     def stop(self) -> None:
-        if self.started_here:
+        others = ray.get(collector_of(self.name).release.remote(self._holder))
+        if self.started_here and not others:
             serve.delete(self.name)
             stop_collector(self.name)
+
+
+def run_app(app: serve.Application, name: str, route: str | None) -> None:
+    """Start an application on the running Serve; returns before it is up."""
+    target = serve.RunTarget(app, name=name, route_prefix=route)
+    serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
+
+
+def wait_until_up(name: str, timeout_s: float) -> None:
+    """Block until the application runs. Raises EngineError with the reason that Serve gives."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = serve.status()
+        app = status.applications.get(name)
+        if app is not None and app.status == ApplicationStatus.RUNNING:
+            return
+        if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+            raise EngineError(f"the engine did not start: {_reason(status, name)}")
+        time.sleep(POLL_S)
+    raise EngineError(
+        f"the engine did not start within serve.start_timeout_s {timeout_s:g}: {_reason(serve.status(), name)}"
+    )
+
+
+def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
+    """The handle of the application's replicas."""
+    return serve.get_deployment_handle("reranker", app_name=application)
+
+
+def _is_up(name: str) -> bool:
+    status = serve.status().applications.get(name) if _serve_runs() else None
+    return status is not None and status.status in (ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING)
 
 
 def _serve_runs() -> bool:

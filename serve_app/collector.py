@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from stages.telemetry import Snapshot
 NAMESPACE = "rerank-eval"
 PUSH_EVERY_S = 0.5
 KEPT = 20_000
+EXPOSE_EVERY_S = 2.0
+EXPOSITION_KEPT_S = 15.0
 
 
 class News(NamedTuple):
@@ -31,6 +34,30 @@ class Collector:
         self._latest: dict[str, Snapshot] = {}
         self._replicas: dict[str, dict[str, Any]] = {}
         self._sequence = 0
+        self._expositions: dict[str, tuple[float, str]] = {}
+        self._holders: set[str] = set()
+
+    def hold(self, holder: str) -> None:
+        """Note that this job or service uses the application."""
+        self._holders.add(holder)
+
+    def release(self, holder: str) -> int:
+        """Note that it does no more; returns how many still do."""
+        self._holders.discard(holder)
+        return len(self._holders)
+
+    def expose(self, process: str, text: str) -> None:
+        """Keep the newest Prometheus text of a process."""
+        self._expositions[process] = (time.time(), text)
+
+    def expositions(self) -> list[str]:
+        """The texts of the processes that still send theirs."""
+        oldest = time.time() - EXPOSITION_KEPT_S
+        return [text for sent_s, text in self._expositions.values() if sent_s >= oldest]
+
+    def alive(self) -> int:
+        """How many replicas sent a snapshot just now."""
+        return sum(time.time() - one.time_s < 4 * PUSH_EVERY_S for one in self._latest.values())
 
     def register(self, replica: str, facts: dict[str, Any]) -> None:
         """Note what a replica says of itself; later facts add to earlier ones."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Sequence
 
+from prometheus_client import REGISTRY
 from ray import serve
 
-from serve_app.collector import PUSH_EVERY_S, collector_of
+from serve_app.collector import EXPOSE_EVERY_S, PUSH_EVERY_S, collector_of
 from serve_app.engine_args import cpu_environment
+from serve_app.exposition import labelled_exposition
 from serve_app.models import ModelInfo
 from serve_app.orphans import die_together
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.records import PairScore
+from stages.records import PairScore, TimedScores
 
 
 class RerankReplica:
@@ -32,6 +35,7 @@ class RerankReplica:
         for name, value in cores.items():
             os.environ.setdefault(name, value)
         self._guard = die_together()
+        self._name = context.replica_tag
         self._collector = collector_of(application)
         # Before the engine starts: where it fails to, its process's log tells why.
         await self._collector.register.remote(context.replica_tag, {"process_id": os.getpid()})
@@ -45,13 +49,25 @@ class RerankReplica:
         """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine."""
         return await self._engine.score(query, documents, instruction)
 
+    async def score_online(
+        self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
+    ) -> TimedScores:
+        """As `score`, ahead of all batch work, with where the time went."""
+        return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
+
+    async def ping(self) -> None:
+        """Return when the engine answers. Raises EngineError when it is dead."""
+        await self._engine.check_health()
+
     async def check_health(self) -> None:
         """Called by Serve: a replica whose engine died is replaced."""
         await self._engine.check_health()
 
     async def _push_forever(self) -> None:
-        while True:
+        for turn in itertools.count():
             await self._collector.push.remote(self._engine.stats.snapshot())
+            if turn % round(EXPOSE_EVERY_S / PUSH_EVERY_S) == 0:
+                await self._collector.expose.remote(self._name, labelled_exposition(REGISTRY, self._name))
             await asyncio.sleep(PUSH_EVERY_S)
 
     def __del__(self) -> None:

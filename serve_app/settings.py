@@ -65,6 +65,20 @@ class EngineSettings(Settings):
     extra: dict[str, Any] = Field({}, description="Any other argument of vLLM's AsyncEngineArgs, by its own name.")
 
 
+class HttpSettings(Settings):
+    """The HTTP service in front of the replicas."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Without API keys only loopback is accepted.")
+    port: int = Field(8000, ge=0, lt=65536, description="Port of the service.")
+    page_port: int | None = Field(7860, ge=0, lt=65536, description="Port of the page for people. null: no page.")
+    max_documents: int = Field(1000, gt=0, description="Documents in one request; more are refused.")
+    max_body_mib: float = Field(32, gt=0, description="Size of a request's body; a larger one is refused with 413.")
+    max_waiting: int = Field(256, gt=0, description="Requests at work or waiting; a further one is refused with 429.")
+    deadline_s: float = Field(60, gt=0, description="A request that takes longer ends with 504, its work is freed.")
+    api_keys_env: str = Field("RERANK_EVAL_API_KEYS", description="Environment variable with keys, comma-separated.")
+    api_keys_file: str | None = Field(None, description="File with one key per line, instead of the variable.")
+
+
 class DeploymentSettings(Settings):
     """How Ray Serve runs the replicas."""
 
@@ -85,6 +99,7 @@ class DeploymentSettings(Settings):
         30, gt=0, description="How long a stopping replica may finish its calls."
     )
     retry_for_s: float = Field(600, ge=0, description="How long a call to a dead or full replica is retried elsewhere.")
+    http: HttpSettings = Field(HttpSettings(), description="The HTTP service: see below.")
     ray_address: str | None = Field(
         None, description="The Ray cluster. null: $RAY_ADDRESS, else a local one is started."
     )

@@ -217,8 +217,12 @@ def test_what_could_change_results_changes_the_digest(small: Path, override: str
 
 
 def test_the_digest_does_not_depend_on_how_the_file_is_written(tmp_path: Path) -> None:
-    plain = load_config(write(tmp_path, SMALL))
-    spelled_out = load_config(write(tmp_path, {"engine": {"compile": True}, "serve": {}, "data": SMALL["data"]}))
+    plain = load_config(write(tmp_path, "{data: {format: jsonl, path: rows.jsonl}, engine: {extra: {a: 1, b: 2}}}"))
+    spelled_out = load_config(
+        write(
+            tmp_path, "serve: {}\nengine: {extra: {b: 2, a: 1}, compile: true}\ndata: {path: rows.jsonl, format: jsonl}"
+        )
+    )
     assert spelled_out.digest == plain.digest
     assert len(plain.digest) == 16 and int(plain.digest, 16)
 

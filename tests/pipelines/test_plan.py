@@ -67,6 +67,14 @@ def test_queries_pairs_judgements_and_what_is_set_aside_are_counted(config: RunC
     }
 
 
+def test_rows_with_more_documents_than_the_depth_are_cut_to_it(config: RunConfig, tmp_path: Path) -> None:
+    row = {"query_id": "q1", "query": "one", "documents": ["text 1", "text 2", "text 3"]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    data = {"format": "jsonl", "path": str(tmp_path / "rows.jsonl"), "depth": 2}
+    plan = make_plan(RunConfig.model_validate(config.model_dump() | {"data": data}))
+    assert (plan["queries"], plan["pairs"], plan["judged_queries"]) == (1, 2, 0)
+
+
 def test_the_plan_says_what_with_and_how_it_is_measured(config: RunConfig) -> None:
     plan = make_plan(config)
     assert plan["dataset"] == "small"

@@ -73,13 +73,6 @@ def test_a_folder_is_read_file_by_file_in_the_order_of_their_names(tmp_path: Pat
     assert list(read_rankings(tmp_path)) == [FULL, EMPTY]
 
 
-def test_a_folder_name_that_looks_like_a_partition_adds_no_column(tmp_path: Path) -> None:
-    folder = tmp_path / "depth=50"
-    folder.mkdir()
-    pq.write_table(rankings_table([FULL]), folder / "part-00000.parquet")
-    assert list(read_rankings(folder)) == [FULL]
-
-
 # --- run.trec ---
 
 

@@ -1,0 +1,99 @@
+"""`rerank-eval serve`: the reranker as a service, with a page for people."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ray import serve
+
+from pipelines.cluster import connected
+from pipelines.config import ServeConfig
+from serve_app.api import key_digest
+from serve_app.app import AppSettings, RunningApp, run_app, wait_until_up
+from serve_app.ingress import build_ingress
+from serve_app.models import describe
+from serve_app.settings import HttpSettings
+from stages.errors import ConfigError
+
+API_START_TIMEOUT_S = 120.0
+
+
+def run_service(config: ServeConfig, *, open_to_all: bool, say: Callable[[str], None]) -> None:
+    """Start the service and keep it up until SIGINT or SIGTERM.
+
+    Raises ConfigError for an address that would be open to others without a key, EngineError when no engine starts.
+    """
+    http = config.serve.http
+    keys = api_keys(http)
+    if not keys and not open_to_all and not is_loopback(http.host):
+        raise ConfigError(
+            f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
+            "127.0.0.1, or say --open-to-all"
+        )
+    settings = AppSettings(describe(config.model), config.model, config.engine, config.serve)
+    with connected(config.serve.ray_address):
+        serve.start(http_options={"host": http.host, "port": http.port}, proxy_location="HeadOnly")
+        say("the engine starts ...")
+        engines = RunningApp(settings)
+        try:
+            engines.wait_until_ready()
+            name = f"{settings.name}-api"
+            run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
+            wait_until_up(name, API_START_TIMEOUT_S)
+            announce(http, bool(keys), say)
+            _serve_until_told_to_stop(http, keys)
+            say("stopping: calls at work are finished")
+            serve.delete(name)
+        finally:
+            engines.stop()
+
+
+def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) -> None:
+    """Print the addresses and a command that works."""
+    url = f"http://{http.host}:{http.port}"
+    body = json.dumps(
+        {"query": "how to freeze a layer", "documents": ["requires_grad = False", "water freezes at 0 C"]}
+    )
+    key = f' -H "Authorization: Bearer ${http.api_keys_env}"' if needs_key else ""
+    say(f"service     {url}/v1/rerank   (docs: {url}/docs, metrics: {url}/metrics)")
+    say(f"try         curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{body}'")
+    if http.page_port is not None:
+        say(f"page        http://{http.host}:{http.page_port}")
+
+
+def api_keys(http: HttpSettings) -> list[str]:
+    """The accepted keys, from the file or the environment. Raises ConfigError for a file that cannot be read."""
+    if http.api_keys_file:
+        try:
+            lines = Path(http.api_keys_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"serve.http.api_keys_file {http.api_keys_file}: cannot be read ({error})") from error
+        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [key.strip() for key in os.environ.get(http.api_keys_env, "").split(",") if key.strip()]
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve_until_told_to_stop(http: HttpSettings, keys: list[str]) -> None:
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    if http.page_port is None:
+        stop.wait()
+        return
+    from serve_app.ui import launch_page
+
+    page = launch_page(f"http://{http.host}:{http.port}", http.host, http.page_port, keys[0] if keys else None)
+    stop.wait()
+    page.close()

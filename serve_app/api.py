@@ -1,0 +1,193 @@
+"""The HTTP service: routes, errors, limits, keys. FastAPI over a Service; `ingress` hosts it on Ray Serve."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from serve_app.api_models import (
+    ErrorDetail,
+    ErrorResponse,
+    RerankRequest,
+    RerankResponse,
+    ScoreRequest,
+    ScoreResponse,
+)
+from serve_app.exposition import merge_expositions
+from serve_app.metrics import Endpoint
+from serve_app.service import RETRY_AFTER_S, RefusalError, Service
+
+Body = TypeVar("Body", bound=BaseModel)
+Answer = TypeVar("Answer", bound=BaseModel)
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+    504: "timeout_error",
+}
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
+    """The application. `key_digests` are `key_digest` of the accepted API keys; none: no key is needed."""
+    api = FastAPI(title="rerank-eval", version=version("rerank-eval"), description="Rerank documents for a query.")
+    api.add_exception_handler(RefusalError, _refused)
+    api.add_exception_handler(HTTPException, _http_error)
+    limit = int(service.limits.max_body_mib * (1 << 20))
+
+    async def answer(
+        request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body], Awaitable[Answer]]
+    ) -> Response:
+        try:
+            _authorize(request, key_digests)
+            body = _parsed(kind, await _read(request, limit))
+        except RefusalError as refusal:
+            service.metrics.request_done(endpoint, "rejected", refusal.reason, 0.0, 0, 0)
+            raise
+        done = await do(body)
+        return Response(done.model_dump_json(exclude_none=True), media_type="application/json")
+
+    for path in ("/v1/rerank", "/v2/rerank", "/rerank"):
+
+        @api.post(path, **_documented(RerankRequest, RerankResponse), include_in_schema=path == "/v1/rerank")
+        async def rerank(request: Request) -> Response:
+            """Order documents by their relevance to a query."""
+            return await answer(request, RerankRequest, "rerank", service.rerank)
+
+    @api.post("/v1/score", **_documented(ScoreRequest, ScoreResponse))
+    async def score(request: Request) -> Response:
+        """Score pairs of texts: 1 to 1, 1 to N, or N to N."""
+        return await answer(request, ScoreRequest, "score", service.score)
+
+    @api.get("/v1/models", responses=_errors(401, 503))
+    async def models(request: Request) -> dict[str, Any]:
+        """The served model and its settings."""
+        _authorize(request, key_digests)
+        facts = await service.backend.facts()
+        return {
+            "object": "list",
+            "data": [{"id": service.model, "object": "model", "owned_by": "rerank-eval", **facts}],
+        }
+
+    _add_operations(api, service)
+    return api
+
+
+def _add_operations(api: FastAPI, service: Service) -> None:
+    """What operators and their tools ask; no key is needed, and no text of a request is shown."""
+
+    @api.get("/health")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @api.get("/ready", responses=_errors(503))
+    async def ready() -> dict[str, Any]:
+        """At least one engine answers."""
+        replicas = await service.backend.ready_replicas()
+        service.metrics.ready_replicas(replicas)
+        if not replicas:
+            raise RefusalError(503, "not_ready", "no engine answers: one is starting, or it died")
+        return {"status": "ready", "replicas": replicas}
+
+    @api.get("/version")
+    async def versions() -> dict[str, str]:
+        """Versions of this service."""
+        return {"version": version("rerank-eval")}
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Prometheus metrics of every process of the service, told apart by `replica`."""
+        return Response(merge_expositions(await service.backend.expositions()), media_type=PROMETHEUS)
+
+
+def key_digest(key: str) -> str:
+    """What is kept of an API key: its SHA-256, in hex."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _authorize(request: Request, key_digests: Sequence[str]) -> None:
+    """Every key is compared, each in constant time: how long it takes tells nothing."""
+    if not key_digests:
+        return
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    given = key_digest(key.strip())
+    known = [hmac.compare_digest(given, digest) for digest in key_digests]
+    if scheme.lower() != "bearer" or not any(known):
+        raise RefusalError(401, "unauthorized", "give an API key: Authorization: Bearer KEY")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    chunks, size = [], int(declared) if declared.isdigit() else 0
+    if size <= limit:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                break
+            chunks.append(chunk)
+    if size > limit:
+        raise RefusalError(413, "too_large", f"the body is over {limit / (1 << 20):g} MiB: send fewer documents")
+    return b"".join(chunks)
+
+
+def _parsed(kind: type[Body], content: bytes) -> Body:
+    """Parsed by pydantic's own parser, which bounds nesting and refuses what is no JSON."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        status = 400 if first["type"] == "json_invalid" else 422
+        message = f"{where}: {first['msg']}" if where else first["msg"]
+        raise RefusalError(status, "bad_request", message[:500], where[:200] or None) from error
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RefusalError)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status in (429, 503) else None
+    if error.status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
+    return _error(error.status, error.reason, error.message, error.param, headers)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    """An unknown path or method, in the same form as every other error."""
+    assert isinstance(error, HTTPException)
+    return _error(error.status_code, "bad_request", str(error.detail), None, dict(error.headers or {}))
+
+
+def _error(status: int, code: str, message: str, param: str | None, headers: dict[str, str] | None) -> JSONResponse:
+    detail = ErrorDetail(message=message, type=TYPES.get(status, "server_error"), param=param, code=code)
+    return JSONResponse(ErrorResponse(error=detail).model_dump(), status_code=status, headers=headers)
+
+
+def _documented(body: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI description of a route whose body is parsed by us."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=False)
+    schema.pop("$defs", None)  # the answers bring the same models into the document
+    content = {"application/json": {"schema": schema}}
+    return {
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+        "responses": {200: {"model": answer}, **_errors(400, 401, 404, 413, 422, 429, 500, 503, 504)},
+    }
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorResponse} for status in statuses}
