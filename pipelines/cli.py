@@ -89,7 +89,7 @@ def serve(
     changed += [f"serve.http.host={json.dumps(host)}"] if host else []
     changed += [f"serve.http.port={port}"] if port is not None else []
     changed += ["serve.http.page_port=null"] if no_ui else []
-    run_service(load(ServeConfig, config, changed), open_to_all=open_to_all, say=typer.echo)
+    run_service(load(ServeConfig, config, changed), open_to_all=open_to_all)
 
 
 @app.command()

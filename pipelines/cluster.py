@@ -14,20 +14,24 @@ from stages.errors import EngineError
 
 # Ray counts CPUs to schedule, not to compute: readers and workers mostly wait for the engine, and must always fit
 # beside it.
-SPARE_CPUS = 2
+CPUS_PER_REPLICA = 2
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, replicas: int = 1) -> Iterator[None]:
     """Connect to the Ray cluster at `address` or $RAY_ADDRESS; without either start a local one and stop it at the end.
 
-    A process that is already connected (a submitted job, a test) keeps its connection.
+    A local one gets the CPUs, as Ray counts them, for `replicas` engines and what feeds them. A process that is
+    already connected (a submitted job, a test) keeps its connection.
     """
     if ray.is_initialized():
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    local: dict[str, Any] = {"num_cpus": (os.cpu_count() or 1) + SPARE_CPUS, "include_dashboard": False}
+    local: dict[str, Any] = {
+        "num_cpus": (os.cpu_count() or 1) + CPUS_PER_REPLICA * replicas,
+        "include_dashboard": False,
+    }
     if address:
         local = {}
     try:

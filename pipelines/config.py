@@ -117,6 +117,7 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
         raise ConfigError(
             f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
         )
+    content = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     for override in overrides:
         _override(content, override)
     try:

@@ -63,7 +63,7 @@ def run(config: RunConfig, console: Console) -> RunFolder:
     folder = RunFolder.create(Path(config.output.dir), source.name)
     folder.config.write_text(config.to_yaml(), encoding="utf-8")
     with libraries_log_to(folder.logs):
-        with connected(config.serve.ray_address):
+        with connected(config.serve.ray_address, config.serve.replicas):
             scored = _score(config, model, source, folder, console)
         return _conclude(config, model, source.name, folder, scored, console)
 
@@ -96,7 +96,7 @@ def _score(config: RunConfig, model: ModelInfo, source: Source, folder: RunFolde
         with console.working("reading the data, while the engine starts"):
             prepared = prepare_data(source, config.data.depth, folder, engine.see)
         console.prepared(prepared.manifest, len(prepared.set_aside))
-        workers = config.rerank.workers or config.serve.replicas
+        workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
         stream = Stream(folder.candidates, folder.rankings, engine.make_scorer(), workers, config.rerank.batch_queries)
         with console.working("the engine starts"):
             engine.wait_until_ready()

@@ -52,10 +52,16 @@ class RunFolder:
         return folder
 
     def link_as_latest(self) -> None:
-        """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once."""
+        """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once.
+
+        A `latest` that is no link is somebody's own, and stays.
+        """
+        latest = self.path.parent / "latest"
+        if latest.exists() and not latest.is_symlink():
+            return
         partial = self.path.parent / f".latest-{self.run_id}"
         partial.symlink_to(self.run_id, target_is_directory=True)
-        os.replace(partial, self.path.parent / "latest")
+        os.replace(partial, latest)
 
     def write_json(self, path: Path, content: dict[str, Any]) -> None:
         partial = path.with_suffix(".partial")

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from ray import serve
 
 from pipelines.cluster import connected
 from pipelines.config import ServeConfig
+from pipelines.console import Console
+from pipelines.logs import libraries_log_to
 from serve_app.api import key_digest
 from serve_app.app import AppSettings, RunningApp, run_app, wait_until_up
 from serve_app.ingress import build_ingress
@@ -24,7 +27,7 @@ from stages.errors import ConfigError
 API_START_TIMEOUT_S = 120.0
 
 
-def run_service(config: ServeConfig, *, open_to_all: bool, say: Callable[[str], None]) -> None:
+def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     """Start the service and keep it up until SIGINT or SIGTERM.
 
     Raises ConfigError for an address that would be open to others without a key, EngineError when no engine starts.
@@ -37,20 +40,27 @@ def run_service(config: ServeConfig, *, open_to_all: bool, say: Callable[[str], 
             "127.0.0.1, or say --open-to-all"
         )
     settings = AppSettings(describe(config.model), config.model, config.engine, config.serve)
-    with connected(config.serve.ray_address):
+    logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
+    console = Console()
+    with (
+        libraries_log_to(logs),
+        connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas),
+    ):
+        console.say(f"logs        {logs}/job.log")
         serve.start(http_options={"host": http.host, "port": http.port}, proxy_location="HeadOnly")
-        say("the engine starts ...")
         engines = RunningApp(settings)
+        name = f"{settings.name}-api"
+        # Before the engines are up: meanwhile /ready says that they are not.
+        run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
         try:
-            engines.wait_until_ready()
-            name = f"{settings.name}-api"
-            run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
-            wait_until_up(name, API_START_TIMEOUT_S)
-            announce(http, bool(keys), say)
+            with console.working("the engine starts"):
+                wait_until_up(name, API_START_TIMEOUT_S)
+                engines.wait_until_ready()
+            announce(http, bool(keys), console.say)
             _serve_until_told_to_stop(http, keys)
-            say("stopping: calls at work are finished")
-            serve.delete(name)
+            console.say("stopping: calls at work are finished first")
         finally:
+            serve.delete(name)
             engines.stop()
 
 

@@ -84,7 +84,7 @@ class Stream:
             batch_size=batch_queries,
             batch_format="pyarrow",
             num_cpus=0.5,
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         )
         self._finished: Future[None] = Future()
         threading.Thread(target=self._pull, name="stream", daemon=True).start()

@@ -65,7 +65,9 @@ def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
     config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(tracking_uri=uri)
-    run_id = _run_of(client, folder.run_id, tracking.experiment)
+    finished_ms = int(folder.metrics.stat().st_mtime * 1000)
+    started_ms = int(folder.config.stat().st_mtime * 1000)
+    run_id = _run_of(client, folder.run_id, tracking.experiment, min(started_ms, finished_ms))
     tags = {**tracking.tags, **run_tags(metrics, environment)}
     params = run_params(config, environment)
     client.log_batch(
@@ -73,7 +75,6 @@ def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
         params=[Param(name, value) for name, value in params.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )
-    finished_ms = int(folder.metrics.stat().st_mtime * 1000)
     values = [Metric(name, value, finished_ms, 0) for name, value in run_metrics(metrics).items()]
     values += [Metric(*point) for point in series(folder.timeline, finished_ms)]
     for batch in _batches(values, BATCH):
@@ -81,17 +82,19 @@ def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
     _log_candidates(client, run_id, environment["dataset"], metrics)
     for artifact in artifacts(folder):
         client.log_artifact(run_id, str(artifact))
-    client.set_terminated(run_id)
+    client.set_terminated(run_id, end_time=finished_ms)
     return run_id
 
 
-def _run_of(client: Any, run_id: str, experiment: str) -> str:
+def _run_of(client: Any, run_id: str, experiment: str, started_ms: int) -> str:
     """A new MLflow run under the folder's name, in place of one that an earlier try left."""
     found = client.get_experiment_by_name(experiment)
     experiment_id = found.experiment_id if found else client.create_experiment(experiment)
     for earlier in client.search_runs([experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{run_id}'"):
         client.delete_run(earlier.info.run_id)
-    created: str = client.create_run(experiment_id, run_name=run_id, tags={RUN_TAG: run_id}).info.run_id
+    created: str = client.create_run(
+        experiment_id, run_name=run_id, start_time=started_ms, tags={RUN_TAG: run_id}
+    ).info.run_id
     return created
 
 

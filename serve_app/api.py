@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from serve_app.api_models import (
     ErrorDetail,
@@ -21,7 +25,7 @@ from serve_app.api_models import (
     ScoreRequest,
     ScoreResponse,
 )
-from serve_app.exposition import merge_expositions
+from serve_app.exposition import CONTENT_TYPE, merge_expositions
 from serve_app.metrics import Endpoint
 from serve_app.service import RETRY_AFTER_S, RefusalError, Service
 
@@ -40,7 +44,7 @@ TYPES = {
     503: "server_error",
     504: "timeout_error",
 }
-PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+CLIENT_GONE = 499  # nobody reads it but a log
 
 
 def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
@@ -48,10 +52,13 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     api = FastAPI(title="rerank-eval", version=version("rerank-eval"), description="Rerank documents for a query.")
     api.add_exception_handler(RefusalError, _refused)
     api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(ClientDisconnect, _client_gone)
+    api.add_exception_handler(Exception, _failed)
+    keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; _authorize checks
     limit = int(service.limits.max_body_mib * (1 << 20))
 
     async def answer(
-        request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body], Awaitable[Answer]]
+        request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body], Coroutine[Any, Any, Answer]]
     ) -> Response:
         try:
             _authorize(request, key_digests)
@@ -59,22 +66,30 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
         except RefusalError as refusal:
             service.metrics.request_done(endpoint, "rejected", refusal.reason, 0.0, 0, 0)
             raise
-        done = await do(body)
+        except (ClientDisconnect, asyncio.CancelledError):
+            service.metrics.request_done(endpoint, "failed", "client_gone", 0.0, 0, 0)
+            raise
+        done = await _while_connected(request, do(body))
         return Response(done.model_dump_json(exclude_none=True), media_type="application/json")
 
     for path in ("/v1/rerank", "/v2/rerank", "/rerank"):
 
-        @api.post(path, **_documented(RerankRequest, RerankResponse), include_in_schema=path == "/v1/rerank")
+        @api.post(
+            path,
+            **_documented(RerankRequest, RerankResponse),
+            dependencies=keyed,
+            include_in_schema=path == "/v1/rerank",
+        )
         async def rerank(request: Request) -> Response:
             """Order documents by their relevance to a query."""
             return await answer(request, RerankRequest, "rerank", service.rerank)
 
-    @api.post("/v1/score", **_documented(ScoreRequest, ScoreResponse))
+    @api.post("/v1/score", **_documented(ScoreRequest, ScoreResponse), dependencies=keyed)
     async def score(request: Request) -> Response:
         """Score pairs of texts: 1 to 1, 1 to N, or N to N."""
         return await answer(request, ScoreRequest, "score", service.score)
 
-    @api.get("/v1/models", responses=_errors(401, 503))
+    @api.get("/v1/models", responses=_errors(401, 500), dependencies=keyed)
     async def models(request: Request) -> dict[str, Any]:
         """The served model and its settings."""
         _authorize(request, key_digests)
@@ -113,7 +128,8 @@ def _add_operations(api: FastAPI, service: Service) -> None:
     @api.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus metrics of every process of the service, told apart by `replica`."""
-        return Response(merge_expositions(await service.backend.expositions()), media_type=PROMETHEUS)
+        service.metrics.ready_replicas(await service.backend.ready_replicas())
+        return Response(merge_expositions(await service.backend.expositions()), media_type=CONTENT_TYPE)
 
 
 def key_digest(key: str) -> str:
@@ -125,7 +141,8 @@ def _authorize(request: Request, key_digests: Sequence[str]) -> None:
     """Every key is compared, each in constant time: how long it takes tells nothing."""
     if not key_digests:
         return
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    header = request.headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
+    scheme, _, key = header.partition(" ")
     given = key_digest(key.strip())
     known = [hmac.compare_digest(given, digest) for digest in key_digests]
     if scheme.lower() != "bearer" or not any(known):
@@ -134,7 +151,7 @@ def _authorize(request: Request, key_digests: Sequence[str]) -> None:
 
 async def _read(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
-    chunks, size = [], int(declared) if declared.isdigit() else 0
+    chunks, size = [], int(declared) if declared.isdecimal() else 0
     if size <= limit:
         size = 0
         async for chunk in request.stream():
@@ -147,16 +164,43 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
+    """What the work gives. It is cancelled, and ClientDisconnect raised, when the client goes away: not every server
+    does that for us, and the engine would score for nobody.
+    """
+    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
+    gone.add_done_callback(lambda _: task.cancel())
+    try:
+        return await task
+    except asyncio.CancelledError as error:
+        if gone.done():
+            raise ClientDisconnect from error
+        raise
+    finally:
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _parsed(kind: type[Body], content: bytes) -> Body:
-    """Parsed by pydantic's own parser, which bounds nesting and refuses what is no JSON."""
+    """Parsed by pydantic's own parser, which bounds nesting and refuses lone surrogates and what is no JSON."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        status = 400 if first["type"] == "json_invalid" else 422
-        message = f"{where}: {first['msg']}" if where else first["msg"]
-        raise RefusalError(status, "bad_request", message[:500], where[:200] or None) from error
+        raise _malformed(kind, error) from error
+
+
+def _malformed(kind: type[BaseModel], error: ValidationError) -> RefusalError:
+    """All that is wrong with the body; `param` is the first place."""
+    names = {*kind.model_fields, "docs", "text"}  # what else is in a `loc` are pydantic's names of types
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    places = [".".join(str(part) for part in one["loc"] if part in names or isinstance(part, int)) for one in faults]
+    messages = [f"{place}: {one['msg']}" if place else one["msg"] for place, one in zip(places, faults, strict=True)]
+    status = 400 if faults[0]["type"] == "json_invalid" else 422
+    return RefusalError(status, "bad_request", "; ".join(messages), places[0] or None)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
@@ -167,10 +211,23 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     return _error(error.status, error.reason, error.message, error.param, headers)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     """An unknown path or method, in the same form as every other error."""
     assert isinstance(error, HTTPException)
-    return _error(error.status_code, "bad_request", str(error.detail), None, dict(error.headers or {}))
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    message = f"{error.detail}: {request.method} {request.scope['path']:.200}"
+    return _error(error.status_code, code, message, None, dict(error.headers or {}))
+
+
+async def _client_gone(_: Request, error: Exception) -> Response:
+    del error
+    return Response(status_code=CLIENT_GONE)
+
+
+async def _failed(_: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw. The server logs it; what it says may be no business of the client's."""
+    del error
+    return _error(500, "server_error", "the service failed; its log says why", None, None)
 
 
 def _error(status: int, code: str, message: str, param: str | None, headers: dict[str, str] | None) -> JSONResponse:

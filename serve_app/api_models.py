@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 
-def _encodable(text: str) -> str:
-    """Refuse what JSON can spell but no tokenizer takes."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError("holds a lone surrogate, which is no character") from error
-    return text
+def _whole(value: object) -> object:
+    """JSON has one kind of number: its schema takes 3.0 for an integer, and some clients write it so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
-Query = Annotated[Text, Field(min_length=1)]
+Query = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+# A list stops at its first fault: millions of faults in one body would fill the memory.
+OneOrMore = Field(min_length=1, fail_fast=True)
 
 
 class Document(BaseModel):
     """A document as an object; further keys are ignored."""
 
-    text: Text
+    text: str
 
 
 class RerankRequest(BaseModel):
@@ -32,11 +30,13 @@ class RerankRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     query: Query
-    documents: list[Text | Document] = Field(min_length=1, validation_alias=AliasChoices("documents", "docs"))
-    top_n: int | None = Field(None, ge=1, description="Only the best so many results.")
+    documents: list[str | Document] = Field(
+        min_length=1, fail_fast=True, validation_alias=AliasChoices("documents", "docs")
+    )
+    top_n: Count | None = Field(None, description="Only the best so many results.")
     return_documents: bool = Field(False, description="Give each result its document.")
     instruction: Query | None = Field(None, description="What relevance means for this query.")
-    max_tokens_per_doc: int | None = Field(None, ge=1, description="Cut documents to so many tokens.")
+    max_tokens_per_doc: Count | None = Field(None, description="Cut documents to so many tokens.")
     model: str | None = Field(None, description="Must be the served model, if given.")
 
     @property
@@ -76,9 +76,17 @@ class ScoreRequest(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    text_1: Query | Annotated[list[Query], Field(min_length=1)]
-    text_2: Text | Annotated[list[Text], Field(min_length=1)]
+    text_1: Query | Annotated[list[Query], OneOrMore]
+    text_2: str | Annotated[list[str], OneOrMore]
     model: str | None = None
+
+    @property
+    def queries(self) -> list[str]:
+        return [self.text_1] if isinstance(self.text_1, str) else self.text_1
+
+    @property
+    def documents(self) -> list[str]:
+        return [self.text_2] if isinstance(self.text_2, str) else self.text_2
 
 
 class Score(BaseModel):

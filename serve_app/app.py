@@ -21,6 +21,7 @@ from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.errors import EngineError
 
 POLL_S = 0.25
+ROUTER = "serve_app.routing:PrefixRouter"
 # A broken model or setting fails the same way every time; one more try covers a port or memory that was just freed.
 START_ATTEMPTS = 2
 QUIET = {
@@ -41,7 +42,9 @@ class AppSettings:
 
     @property
     def name(self) -> str:
-        """`rerank-` and a digest of the settings."""
+        """The chosen name, or `rerank-` and a digest of the settings."""
+        if self.deployment.application:
+            return self.deployment.application
         shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s", "http"})
         parts = (repr(self.model), self.prompt.model_dump_json(), self.engine.model_dump_json(), shared)
         return "rerank-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
@@ -50,7 +53,7 @@ class AppSettings:
 def build_app(settings: AppSettings) -> serve.Application:
     """The Serve application of these settings, not yet running."""
     deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(RerankReplica)
-    replicas = settings.deployment.replicas
+    replicas = max(settings.deployment.replicas, settings.deployment.max_replicas or 0)
     here = min(replicas, settings.deployment.max_replicas_per_node or replicas)
     bound: serve.Application = deployment.bind(settings.model, settings.prompt, settings.engine, settings.name, here)
     return bound
@@ -71,14 +74,23 @@ def deployment_options(settings: AppSettings, gpus_in_cluster: bool) -> dict[str
         actor["accelerator_type"] = ours.accelerator_type
     options: dict[str, Any] = {
         "name": "reranker",
-        "num_replicas": ours.replicas,
         "ray_actor_options": actor,
         "max_ongoing_requests": ours.max_ongoing_queries,
         "health_check_period_s": ours.health_check_period_s,
         "health_check_timeout_s": ours.health_check_timeout_s,
         "graceful_shutdown_timeout_s": ours.graceful_shutdown_timeout_s,
         "max_constructor_retry_count": START_ATTEMPTS,
+        "request_router_config": {"request_router_class": ROUTER},
+        "max_surge_percent": 100 if ours.surge else 0,
     }
+    if ours.max_replicas and ours.max_replicas > ours.replicas:
+        options["autoscaling_config"] = {
+            "min_replicas": ours.replicas,
+            "max_replicas": ours.max_replicas,
+            "target_ongoing_requests": ours.target_calls,
+        }
+    else:
+        options["num_replicas"] = ours.replicas
     if ours.max_replicas_per_node:
         options["max_replicas_per_node"] = ours.max_replicas_per_node
     return options

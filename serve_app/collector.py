@@ -16,7 +16,7 @@ NAMESPACE = "rerank-eval"
 PUSH_EVERY_S = 0.5
 KEPT = 20_000
 EXPOSE_EVERY_S = 2.0
-EXPOSITION_KEPT_S = 15.0
+EXPOSITION_KEPT_S = 60.0
 
 
 class News(NamedTuple):

@@ -56,8 +56,11 @@ class ServedBackend:
     async def expositions(self) -> list[str]:
         """The replicas' own texts and this process's."""
         own = labelled_exposition(self._registry, self._process)
-        await self._collector.expose.remote(self._process, own)
-        texts: list[str] = await self._collector.expositions.remote()
+        try:
+            await self._collector.expose.remote(self._process, own)
+            texts: list[str] = await self._collector.expositions.remote()
+        except RayError:
+            return [own]
         return texts
 
     async def facts(self) -> dict[str, Any]:

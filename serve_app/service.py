@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -28,6 +29,7 @@ from serve_app.settings import HttpSettings
 from stages.errors import EngineError, QueryTooLongError, ScoringError
 from stages.records import PairScore, TimedScores
 
+logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
 # A replica that dies takes its calls along; they are repeated on another one, or on its successor, until the deadline.
 TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
@@ -58,10 +60,10 @@ class RefusalError(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What one request came to; filled in as it goes."""
+    """What one request came to; filled in as it goes. Whatever nobody foresaw is a failure."""
 
-    outcome: RequestOutcome = "ok"
-    reason: Reason = "none"
+    outcome: RequestOutcome = "failed"
+    reason: Reason = "engine_error"
     documents: int = 0
     prompt_tokens: int = 0
 
@@ -102,19 +104,28 @@ class Service:
 
     async def score(self, request: ScoreRequest) -> ScoreResponse:
         """Raises RefusalError."""
-        queries, documents = _pairs(request)
-        async with self._accepted("score", request.model, len(documents)) as outcome:
+        async with self._accepted("score", request.model, len(request.documents)) as outcome:
+            queries, documents = _pairs(request)
             if len(set(queries)) == 1:
                 pairs = (await self._scores(queries[0], documents, None, None)).pairs
             else:
-                calls = (
-                    self._scores(query, [text], None, None) for query, text in zip(queries, documents, strict=True)
-                )
-                pairs = [scores.pairs[0] for scores in await asyncio.gather(*calls)]
+                pairs = await self._each(queries, documents)
             values, usage = _values(pairs), _usage(pairs)
             outcome.prompt_tokens = usage.prompt_tokens
         data = [Score(index=index, score=value) for index, value in enumerate(values)]
         return ScoreResponse(id=f"score-{uuid.uuid4().hex}", model=self.model, data=data, usage=usage)
+
+    async def _each(self, queries: Sequence[str], documents: Sequence[str]) -> list[PairScore]:
+        """A query of its own for each document. Where one is refused, the others are not scored for nobody."""
+        calls = [
+            asyncio.create_task(self._scores(query, [text], None, None))
+            for query, text in zip(queries, documents, strict=True)
+        ]
+        try:
+            return [scores.pairs[0] for scores in await asyncio.gather(*calls)]
+        finally:
+            for call in calls:
+                call.cancel()
 
     @contextlib.asynccontextmanager
     async def _accepted(self, endpoint: Endpoint, model: str | None, documents: int) -> AsyncIterator[Outcome]:
@@ -128,21 +139,33 @@ class Service:
                     yield outcome
             finally:
                 self._at_work -= 1
+            outcome.outcome, outcome.reason = "ok", "none"
         except RefusalError as refusal:
             outcome.outcome = "rejected" if refusal.status < 500 else "failed"
             outcome.reason = refusal.reason
             raise
         except asyncio.CancelledError:
-            outcome.outcome, outcome.reason = "failed", "client_gone"
+            outcome.reason = "client_gone"
             raise
         except TimeoutError as error:
-            outcome.outcome, outcome.reason = "failed", "timeout"
-            raise RefusalError(504, "timeout", f"no result within {self.limits.deadline_s:g} s") from error
+            late = await self._too_late()
+            outcome.reason = late.reason
+            raise late from error
+        except Exception as error:
+            logger.exception("a request failed")
+            raise RefusalError(500, "engine_error", "the service failed; its log says why") from error
         finally:
             seconds = time.perf_counter() - started_s
             self.metrics.request_done(
                 endpoint, outcome.outcome, outcome.reason, seconds, outcome.documents, outcome.prompt_tokens
             )
+
+    async def _too_late(self) -> RefusalError:
+        """Why there is no result at the deadline."""
+        waited = f"no result within {self.limits.deadline_s:g} s"
+        if await self.backend.ready_replicas():
+            return RefusalError(504, "timeout", f"{waited}: send fewer documents, or try again later")
+        return RefusalError(503, "not_ready", f"{waited}: no engine answers, one is starting or died; try again later")
 
     def _check(self, model: str | None, documents: int) -> None:
         if model is not None and model != self.model:
@@ -174,8 +197,7 @@ class Service:
 
 
 def _pairs(request: ScoreRequest) -> tuple[list[str], list[str]]:
-    first = [request.text_1] if isinstance(request.text_1, str) else request.text_1
-    second = [request.text_2] if isinstance(request.text_2, str) else request.text_2
+    first, second = request.queries, request.documents
     if len(first) == 1:
         return first * len(second), second
     if len(first) != len(second):

@@ -82,7 +82,15 @@ class HttpSettings(Settings):
 class DeploymentSettings(Settings):
     """How Ray Serve runs the replicas."""
 
+    application: str | None = Field(
+        None, description="Name of the Serve application to use or start. null: made from the settings."
+    )
     replicas: int = Field(1, gt=0, description="Copies of the engine; throughput grows with them.")
+    max_replicas: int | None = Field(
+        None, gt=0, description="Grow with the queue up to so many, and shrink back to `replicas`. null: no growth."
+    )
+    target_calls: float = Field(8, gt=0, description="Calls per replica that growth and shrinking aim at.")
+    surge: bool = Field(False, description="On a change start new replicas before the old stop; needs room.")
     gpus_per_replica: float | None = Field(
         None, ge=0, description="null: tensor_parallel where the cluster has GPUs, else 0. 0: the CPU."
     )

@@ -1,4 +1,4 @@
-"""Several registries become one text that Prometheus reads: nothing lost, nothing twice, each sample with its replica."""
+"""Several registries become one text that Prometheus reads: nothing lost, nothing twice, all told apart."""
 
 from __future__ import annotations
 

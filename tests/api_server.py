@@ -1,0 +1,162 @@
+"""The real HTTP service over a stand-in for the engines, on a free loopback port: no Ray, no engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import httpx
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from serve_app.api import key_digest, make_api
+from serve_app.exposition import labelled_exposition
+from serve_app.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
+from serve_app.service import Service
+from serve_app.settings import HttpSettings
+from stages.records import TimedScores
+from stages.scoring import OverlapScorer
+
+MODEL = "overlap"
+START_TIMEOUT_S = 10.0
+
+
+class Call(NamedTuple):
+    """What a backend was asked."""
+
+    query: str
+    documents: list[str]
+    instruction: str | None
+    max_document_tokens: int | None
+
+
+@dataclass
+class StandInBackend:
+    """A `service.Backend` over the OverlapScorer.
+
+    A call waits `delay_s`, then raises the next of `failures`, if any are left, then answers. A document is cut to
+    `max_document_tokens` words. `calls` holds all that was asked, `cancelled` what was cancelled meanwhile.
+    """
+
+    delay_s: float = 0.0
+    failures: list[Exception] = field(default_factory=list)
+    ready: int = 1
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    calls: list[Call] = field(default_factory=list)
+    cancelled: list[Call] = field(default_factory=list)
+
+    async def score(
+        self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
+    ) -> TimedScores:
+        call = Call(query, list(documents), instruction, max_document_tokens)
+        self.calls.append(call)
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled.append(call)
+            raise
+        if self.failures:
+            raise self.failures.pop(0)
+        words = [document.split() for document in documents]
+        kept = [" ".join(some[:max_document_tokens]) for some in words]
+        pairs = await OverlapScorer().score(query, kept, instruction)
+        limit = max_document_tokens or float("inf")
+        cut = [replace(pair, truncated=len(some) > limit) for pair, some in zip(pairs, words, strict=True)]
+        return TimedScores(cut, tokenize_ms=1.0, queue_ms=2.0, engine_ms=3.0)
+
+    async def ready_replicas(self) -> int:
+        return self.ready
+
+    async def expositions(self) -> list[str]:
+        return [labelled_exposition(self.registry, "stand-in")]
+
+    async def facts(self) -> dict[str, Any]:
+        return {"family": MODEL, "max_model_len": 512, "replicas": self.ready}
+
+
+def make_service(backend: StandInBackend | None = None, **limits: Any) -> Service:
+    """The real Service over a stand-in; `limits` are fields of HttpSettings."""
+    backend = backend or StandInBackend()
+    return Service(backend, MODEL, HttpSettings(**limits), ServiceMetrics(backend.registry))
+
+
+@dataclass(frozen=True)
+class RunningApi:
+    """A service that listens, and a client of it."""
+
+    service: Service
+    client: httpx.Client
+    port: int
+
+    @property
+    def backend(self) -> StandInBackend:
+        assert isinstance(self.service.backend, StandInBackend)
+        return self.service.backend
+
+    def renew(self) -> None:
+        """Go on with a fresh stand-in, and counters at zero: a server for each test would take longer."""
+        self.service.backend = StandInBackend()
+        self.service.metrics = ServiceMetrics(self.backend.registry)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ended(self, outcome: RequestOutcome, reason: Reason, endpoint: Endpoint = "rerank") -> float:
+        """How many requests ended that way."""
+        return ended(self.backend.registry, outcome, reason, endpoint)
+
+
+def ended(registry: CollectorRegistry, outcome: RequestOutcome, reason: Reason, endpoint: Endpoint = "rerank") -> float:
+    """How many requests ended that way. AssertionError where nobody counts such ends."""
+    labels: dict[str, str] = {"endpoint": endpoint, "outcome": outcome, "reason": reason}
+    count = registry.get_sample_value("rerank_requests_total", labels)
+    assert count is not None, f"no series {labels}"
+    return count
+
+
+class _Server(uvicorn.Server):
+    async def main_loop(self) -> None:
+        """As uvicorn's own, which looks only ten times a second whether it shall stop."""
+        while not await self.on_tick(0):
+            await asyncio.sleep(0.005)
+
+
+@contextlib.contextmanager
+def running_api(
+    backend: StandInBackend | None = None, keys: Sequence[str] = (), log_level: str = "critical", **limits: Any
+) -> Iterator[RunningApi]:
+    """The service under uvicorn, in a thread; gone at the end. `limits` are fields of HttpSettings.
+
+    The server logs through the loggers that are, without handlers of its own: `caplog` sees it all.
+    """
+    service = make_service(backend, **limits)
+    api = make_api(service, [key_digest(key) for key in keys])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        config = uvicorn.Config(api, log_level=log_level, log_config=None, timeout_graceful_shutdown=1)
+        server = _Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        until(lambda: server.started, START_TIMEOUT_S)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+                yield RunningApi(service, client, port)
+        finally:
+            server.should_exit = True
+            thread.join(START_TIMEOUT_S)
+            assert not thread.is_alive(), "the server does not stop"
+
+
+def until(condition: Any, timeout_s: float = 5.0) -> None:
+    """Wait for a condition. AssertionError where it does not come true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
+        time.sleep(0.005)

@@ -1,0 +1,104 @@
+"""Clients that know nothing of us: the description at /openapi.json is true, and Cohere's own client gets results."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api_server import MODEL, Call, RunningApi, running_api
+
+DOCUMENTS = ["a fox", "the red fox", "a dog"]
+KEY = "a-key-0123"
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApi]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_api(keys=[KEY]) as running:
+        yield running
+
+
+# --- the description ---
+
+# A schema cannot say that two lists are as long as each other, so a valid body may be refused by /v1/score.
+SCHEMATHESIS = """
+generation = { max-examples = 40, deterministic = true }
+
+[[operations]]
+include-name = "POST /v1/score"
+checks.positive_data_acceptance.expected-statuses = ["200", "404", "422"]
+"""
+
+
+def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_path: Path) -> None:
+    if importlib.util.find_spec("schemathesis") is None:
+        pytest.skip("schemathesis is not installed: pip install '.[dev]'")
+    (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.url}/openapi.json", "--checks=all"]
+    options = ["--header", f"Authorization: Bearer {KEY}", "--no-color"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Operations:       7 selected / 7 total" in done.stdout
+    assert api.ended("ok", "none") > 0
+    assert api.ended("ok", "none", "score") > 0
+    assert api.ended("rejected", "bad_request") > 0
+    assert api.ended("rejected", "unauthorized") > 0, "it also leaves the key out, and must be refused"
+
+
+def test_the_description_names_the_key_only_where_one_is_needed(api: RunningApi) -> None:
+    keyed = {path for path, methods in api.client.get("/openapi.json").json()["paths"].items() if secured(methods)}
+    assert keyed == {"/v1/rerank", "/v1/score", "/v1/models"}
+    with running_api() as free:
+        assert not any(map(secured, free.client.get("/openapi.json").json()["paths"].values()))
+
+
+def secured(methods: dict[str, Any]) -> bool:
+    return any("security" in operation for operation in methods.values())
+
+
+# --- Cohere's client ---
+
+
+@pytest.fixture
+def cohere() -> Any:
+    return pytest.importorskip("cohere", reason="cohere is not installed: pip install '.[dev]'", exc_type=ImportError)
+
+
+def test_coheres_client_gets_its_results(api: RunningApi, cohere: Any) -> None:
+    client = cohere.ClientV2(api_key=KEY, base_url=api.url)
+    answer = client.rerank(model=MODEL, query="red fox", documents=DOCUMENTS, top_n=2, max_tokens_per_doc=100)
+    assert [(result.index, result.relevance_score) for result in answer.results] == [(1, 1.0), (0, 0.5)]
+    assert answer.id.startswith("rerank-")
+    assert answer.meta.api_version.version == "2"
+    assert answer.meta.billed_units.search_units == 1
+    assert api.backend.calls == [Call("red fox", DOCUMENTS, None, 100)]
+
+
+def test_coheres_client_of_version_one_gets_its_documents_too(api: RunningApi, cohere: Any) -> None:
+    client = cohere.Client(api_key=KEY, base_url=api.url)
+    documents = [{"text": text} for text in DOCUMENTS]
+    answer = client.rerank(query="red fox", documents=documents, top_n=2, return_documents=True, max_chunks_per_doc=3)
+    found = [(result.index, result.relevance_score, result.document.text) for result in answer.results]
+    assert found == [(1, 1.0, "the red fox"), (0, 0.5, "a fox")]
+
+
+def test_coheres_client_raises_its_own_errors(api: RunningApi, cohere: Any) -> None:
+    def asked(key: str = KEY, **fields: Any) -> None:
+        client = cohere.ClientV2(api_key=key, base_url=api.url, max_retries=0)
+        client.rerank(**{"model": MODEL, "query": "red fox", "documents": DOCUMENTS, **fields})
+
+    with pytest.raises(cohere.UnauthorizedError) as unauthorized:
+        asked(key="wrong")
+    assert unauthorized.value.body["error"]["code"] == "unauthorized"
+    with pytest.raises(cohere.NotFoundError, match="gpt-9"):
+        asked(model="gpt-9")
+    with pytest.raises(cohere.UnprocessableEntityError, match="at least 1 item"):
+        asked(documents=[])
+    with pytest.raises(cohere.UnprocessableEntityError, match="greater than or equal to 1"):
+        asked(top_n=0)
