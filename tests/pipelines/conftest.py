@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,25 @@ def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="package")
-def local_ray() -> Iterator[None]:
+def http_port() -> int:
+    """A port that is free, for Serve's HTTP proxy."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="package")
+def local_ray(http_port: int) -> Iterator[None]:
     """A Ray of this machine for all tests here; jobs find it and leave it running."""
     import ray
+    from ray import serve
 
     from pipelines.cluster import connected
 
     assert not ray.is_initialized()
     with connected(None):
+        serve.start(http_options={"host": "127.0.0.1", "port": http_port}, proxy_location="HeadOnly")
         yield
 
 

@@ -81,8 +81,10 @@ def test_an_answer_has_the_agreed_form(api: RunningApi) -> None:
     }
 
 
-@pytest.mark.parametrize(("top_n", "expected"), [(None, [1, 0, 2]), (1, [1]), (2, [1, 0]), (10**30, [1, 0, 2])])
-def test_top_n_keeps_the_best_only(api: RunningApi, top_n: int | None, expected: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("top_n", "expected"), [(None, [1, 0, 2]), (1, [1]), (2, [1, 0]), (2.0, [1, 0]), (10**30, [1, 0, 2])]
+)
+def test_top_n_keeps_the_best_only(api: RunningApi, top_n: float | None, expected: list[int]) -> None:
     assert indices(api.client.post("/v1/rerank", json={**BODY, "top_n": top_n})) == expected
 
 
@@ -199,6 +201,7 @@ def test_what_is_no_json_is_refused_with_400(api: RunningApi, content: bytes) ->
         ({"query": "a", "docs": ["a", 1]}, "docs.1", "docs.1: Input should be a valid string; docs.1: Input should be"),
         ({**BODY, "documents": [{"txt": ""}]}, "documents.0", "documents.0.text: Field required"),
         ({**BODY, "top_n": 0}, "top_n", "top_n: Input should be greater than or equal to 1"),
+        ({**BODY, "top_n": 2.5}, "top_n", "top_n: Input should be a valid integer"),
         ({**BODY, "top_n": "3"}, "top_n", "top_n: Input should be a valid integer"),
         ({**BODY, "return_documents": 1}, "return_documents", "Input should be a valid boolean"),
         ({**BODY, "max_tokens_per_doc": -5}, "max_tokens_per_doc", "greater than or equal to 1"),
