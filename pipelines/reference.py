@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -13,17 +14,24 @@ from pipelines.config import RunConfig
 
 def config_reference() -> str:
     """One table per section: key, what it takes, its default, what it means."""
-    return "\n".join(_section(name, field) for name, field in RunConfig.model_fields.items())
+    return "\n".join(_sections("", RunConfig))
 
 
-def _section(name: str, field: FieldInfo) -> str:
-    model = field.annotation
-    assert isinstance(model, type)
-    assert issubclass(model, BaseModel)
+def _sections(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    """A section for each field that is itself a model, and after it those within."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield _section(f"{prefix}{name}", inner)
+            yield from _sections(f"{prefix}{name}.", inner)
+
+
+def _section(name: str, model: type[BaseModel]) -> str:
     head = f"**`{name}`** {(model.__doc__ or '').splitlines()[0]}\n\n| key | takes | default | |\n|---|---|---|---|\n"
     rows = (
         f"| `{key}` | {_takes(one.annotation)} | {_default(one)} | {one.description} |\n"
         for key, one in model.model_fields.items()
+        if not (isinstance(one.annotation, type) and issubclass(one.annotation, BaseModel))
     )
     return head + "".join(rows)
 

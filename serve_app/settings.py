@@ -107,7 +107,7 @@ class DeploymentSettings(Settings):
         30, gt=0, description="How long a stopping replica may finish its calls."
     )
     retry_for_s: float = Field(600, ge=0, description="How long a call to a dead or full replica is retried elsewhere.")
-    http: HttpSettings = Field(HttpSettings(), description="The HTTP service: see below.")
+    http: HttpSettings = Field(HttpSettings(), description="The HTTP service.")
     ray_address: str | None = Field(
         None, description="The Ray cluster. null: $RAY_ADDRESS, else a local one is started."
     )

@@ -69,7 +69,7 @@ EXAMPLES: list[tuple[str, str, Separator, str]] = [
 STYLE = """
 .model, .summary, .hint, .ranking small, .ranking th, .ranking em {color: var(--block-title-text-color)}
 .model h1 {color: var(--body-text-color); font-size: 1.3rem; font-weight: 600; margin-bottom: .3rem}
-.model b, .summary b {color: var(--body-text-color); font-weight: 600}
+.model b, .summary b:not(.down) {color: var(--body-text-color)} .model b {font-weight: 600}
 .model span + span::before, .summary span + span::before {content: "· "}
 .summary {margin-bottom: .8rem; line-height: 1.5}
 .notice {border-left: 4px solid #d97706; border-radius: 4px; padding: .7rem 1rem; overflow-wrap: anywhere}
@@ -77,7 +77,7 @@ STYLE = """
 .ranking {width: 100%; border-collapse: collapse; line-height: 1.5}
 .ranking th {font-size: .8rem; font-weight: 400; text-align: left; padding: .2rem .7rem}
 .ranking td {border-top: 1px solid var(--border-color-primary); padding: .6rem .7rem; vertical-align: top}
-.ranking b, .rank {font-weight: 600} .ranking small {display: block; font-size: .8rem}
+.ranking b, .summary b, .rank {font-weight: 600} .ranking small {display: block; font-size: .8rem}
 .moved, .score {white-space: nowrap; font-variant-numeric: tabular-nums; width: 1%}
 .up {color: #15803d} .dark .up {color: #4ade80} .down {color: #b45309} .dark .down {color: #fbbf24}
 .bar {display: block; width: 6rem; height: .4rem; margin-top: .3rem; background: var(--border-color-primary)}

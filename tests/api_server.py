@@ -25,6 +25,8 @@ from stages.scoring import OverlapScorer
 
 MODEL = "overlap"
 START_TIMEOUT_S = 10.0
+DOCUMENTS = ["a fox", "the red fox", "a dog"]
+BODY: dict[str, Any] = {"query": "red fox", "documents": DOCUMENTS}
 
 
 class Call(NamedTuple):
@@ -160,3 +162,19 @@ def until(condition: Any, timeout_s: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
         time.sleep(0.005)
+
+
+def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The error of an answer, which has the one form of all errors."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert list(answer.json()) == ["error"]
+    error: dict[str, Any] = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    return error
+
+
+def indices(answer: httpx.Response) -> list[int]:
+    assert answer.status_code == 200, answer.text
+    return [result["index"] for result in answer.json()["results"]]

@@ -59,6 +59,10 @@ class FakeService:
                 raise RuntimeError(f"the fake service did not start on port {self.port}")
             time.sleep(0.01)
 
+    @property
+    def running(self) -> bool:
+        return self._server is not None
+
     def stop(self) -> None:
         if self._server and self._thread:
             self._server.should_exit = True

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -42,7 +42,7 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000  # a busy machine; what is awaited comes within a second otherwise
 
 
 def answer(order: list[int], scores: list[float] | None = None, truncated: list[int] | None = None) -> RerankResponse:
@@ -284,24 +284,45 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+class Site(NamedTuple):
+    """The page's address, and the service behind it."""
+
+    url: str
+    service: FakeService
+
+
+@pytest.fixture(scope="module")
+def shared_site(browser: Any) -> Iterator[Site]:
+    """One page for all browser tests: it takes seconds to start, and keeps nothing of its visitors."""
+    with FakeService() as service:
+        page = launch_page(service.url, port=0)
+        yield Site(page.local_url, service)
+        page.close(verbose=False)
+
+
 @pytest.fixture
-def tab(browser: Any, service: FakeService) -> Iterator[Any]:
+def site(shared_site: Site) -> Iterator[Site]:
+    """The shared site, with a service that answers and has not been asked yet."""
+    shared_site.service.requests.clear()
+    yield shared_site
+    shared_site.service.refusal = None
+    if not shared_site.service.running:
+        shared_site.service.start()
+
+
+@pytest.fixture
+def tab(browser: Any, site: Site) -> Iterator[Any]:
     """A tab that shows the page. Afterwards: no request of it may have left loopback, and no script of it failed."""
-    page = launch_page(service.url, port=0)
     context = browser.new_context()
     context.set_default_timeout(PATIENCE_MS)
     tab, urls, faults = context.new_page(), [], []
     context.on("request", lambda request: urls.append(request.url))
     tab.on("pageerror", lambda error: faults.append(str(error)))
     tab.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    try:
-        tab.goto(page.local_url)
-        tab.get_by_label("Query").wait_for()
-        yield tab
-    finally:
-        context.close()
-        page.close(verbose=False)
-    assert urls
+    tab.goto(site.url)
+    tab.get_by_label("Query").wait_for()
+    yield tab
+    context.close()
     assert {urlsplit(url).hostname for url in urls if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
     assert faults == []
 
@@ -315,7 +336,7 @@ def press_rank(tab: Any) -> None:
     tab.get_by_role("button", name="Rank", exact=True).click()
 
 
-def test_a_visitor_ranks_passages_and_sees_what_moved(tab: Any, service: FakeService) -> None:
+def test_a_visitor_ranks_passages_and_sees_what_moved(tab: Any) -> None:
     tab.get_by_text("up to 64 tokens").wait_for()
     fill(tab, "freeze layers", "water ${alert(1)} {{x}}\nfreeze it <script>alert(1)</script>\nfreeze the layers")
     press_rank(tab)
@@ -334,33 +355,33 @@ def test_a_visitor_ranks_passages_and_sees_what_moved(tab: Any, service: FakeSer
     assert bars[0] > bars[1] > bars[2] == 0
 
 
-def test_a_visitor_uses_an_example_with_instruction_and_blocks(tab: Any, service: FakeService) -> None:
+def test_a_visitor_uses_an_example_with_instruction_and_blocks(tab: Any, site: Site) -> None:
     tab.get_by_role("button", name="What made the nightly evaluation slow?").click()
     tab.get_by_label("Instruction").and_(tab.locator("textarea, input")).wait_for()
     tab.wait_for_function("document.querySelectorAll('textarea')[1].value.includes('Incident review')")
     press_rank(tab)
     tab.locator(".ranking").wait_for()
     assert tab.locator(".passage").first.inner_text().startswith("Incident review.")
-    assert service.requests[0].instruction == "Retrieve passages that name the cause"
-    assert len(service.requests[0].texts) == 3
+    assert site.service.requests[0].instruction == "Retrieve passages that name the cause"
+    assert len(site.service.requests[0].texts) == 3
     assert tab.locator(".passage em").count() == 0
     tab.get_by_text("… more").click()
     assert tab.locator(".passage").first.inner_text().endswith("to six minutes.")
 
 
-def test_a_visitor_learns_that_the_service_is_busy_down_and_back(tab: Any, service: FakeService) -> None:
+def test_a_visitor_learns_that_the_service_is_busy_down_and_back(tab: Any, site: Site) -> None:
     press_rank(tab)
     tab.get_by_text("Nothing to rank yet").wait_for()
     fill(tab, "freeze layers", "water\nfreeze layers")
-    service.refusal = refusal(429, "256 requests wait", {"Retry-After": "2"})
+    site.service.refusal = refusal(429, "256 requests wait", {"Retry-After": "2"})
     press_rank(tab)
     tab.get_by_text("256 requests wait (HTTP 429). Try again in 2 s.").wait_for()
-    service.stop()
+    site.service.stop()
     tab.get_by_label("Query").press("Enter")
     tab.get_by_text("Connection refused").wait_for()
     tab.get_by_text("Model unknown").wait_for()
-    service.refusal = None
-    service.start()
+    site.service.refusal = None
+    site.service.start()
     press_rank(tab)
     tab.locator(".ranking").wait_for()
     tab.get_by_text("up to 64 tokens").wait_for()
