@@ -109,6 +109,13 @@ def test_a_body_of_no_declared_length_is_refused_once_it_is_too_large() -> None:
         assert indices(api.client.post("/v1/rerank", json=BODY)) == [1, 0, 2]
 
 
+def test_a_body_that_never_ends_is_refused_while_it_is_sent() -> None:
+    with running_api(max_body_mib=0.01) as api, socket.create_connection(("127.0.0.1", api.port), timeout=5) as raw:
+        raw.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        raw.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
 def test_more_documents_than_allowed_are_refused() -> None:
     with running_api(max_documents=3) as api:
         error = refused(api.client.post("/v1/rerank", json={"query": "a", "documents": ["a"] * 4}), 422)

@@ -16,17 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.api_models import RerankResponse, Result, Usage
-from serve_app.ui import (
-    EXAMPLES,
-    FOLDED_CHARS,
-    build_page,
-    launch_page,
-    model_html,
-    ranking_html,
-    rerank_html,
-    rows,
-    split_passages,
-)
+from serve_app.ui import EXAMPLES, build_page, launch_page, model_html, rerank_html, split_passages
+from serve_app.ui_html import FOLDED_CHARS, ranking_html, rows
 from stages.errors import ConfigError
 from tests.fake_service import FakeService, refusal
 

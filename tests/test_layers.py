@@ -1,0 +1,38 @@
+"""Each engine-room library is imported in one place, so that its next version breaks one file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOMES = {
+    "vllm": "serve_app/engine.py",
+    "mlflow": "pipelines/tracking.py",
+    "ranx": "stages/evaluate.py",
+    "ray.data": "pipelines/stream.py",
+    "gradio": "serve_app/ui.py",
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(("library", "home"), HOMES.items())
+def test_the_library_is_imported_in_one_place(library: str, home: str) -> None:
+    files = [file for package in ("stages", "serve_app", "pipelines") for file in (ROOT / package).rglob("*.py")]
+    users = {
+        str(file.relative_to(ROOT))
+        for file in files
+        if any(name == library or name.startswith(f"{library}.") for name in imported(file))
+    }
+    assert users == {home}
