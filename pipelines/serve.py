@@ -57,7 +57,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
                 wait_until_up(name, API_START_TIMEOUT_S)
                 engines.wait_until_ready()
             announce(http, bool(keys), console.say)
-            _serve_until_told_to_stop(http, keys)
+            _serve_until_told_to_stop(http, console)
             console.say("stopping: calls at work are finished first")
         finally:
             serve.delete(name)
@@ -73,8 +73,6 @@ def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) ->
     key = f' -H "Authorization: Bearer ${http.api_keys_env}"' if needs_key else ""
     say(f"service     {url}/v1/rerank   (docs: {url}/docs, metrics: {url}/metrics)")
     say(f"try         curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{body}'")
-    if http.page_port is not None:
-        say(f"page        http://{http.host}:{http.page_port}")
 
 
 def api_keys(http: HttpSettings) -> list[str]:
@@ -95,7 +93,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _serve_until_told_to_stop(http: HttpSettings, keys: list[str]) -> None:
+def _serve_until_told_to_stop(http: HttpSettings, console: Console) -> None:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
@@ -104,6 +102,11 @@ def _serve_until_told_to_stop(http: HttpSettings, keys: list[str]) -> None:
         return
     from serve_app.ui import launch_page
 
-    page = launch_page(f"http://{http.host}:{http.port}", http.host, http.page_port, keys[0] if keys else None)
+    # The page calls the service from this machine. It gets a key of ours only where nobody else can open it.
+    keys = api_keys(http)
+    key = keys[0] if keys and is_loopback(http.host) else None
+    api_host = http.host if is_loopback(http.host) else "127.0.0.1"
+    page = launch_page(f"http://{api_host}:{http.port}", http.host, http.page_port, key)
+    console.say(f"page        {page.local_url}")
     stop.wait()
-    page.close()
+    page.close(verbose=False)

@@ -16,6 +16,8 @@ NAMESPACE = "rerank-eval"
 PUSH_EVERY_S = 0.5
 KEPT = 20_000
 EXPOSE_EVERY_S = 2.0
+# A busy replica may push late; a dead one is found out after this.
+ALIVE_S = 3.0
 EXPOSITION_KEPT_S = 60.0
 
 
@@ -57,7 +59,7 @@ class Collector:
 
     def alive(self) -> int:
         """How many replicas sent a snapshot just now."""
-        return sum(time.time() - one.time_s < 4 * PUSH_EVERY_S for one in self._latest.values())
+        return sum(time.time() - one.time_s < ALIVE_S for one in self._latest.values())
 
     def register(self, replica: str, facts: dict[str, Any]) -> None:
         """Note what a replica says of itself; later facts add to earlier ones."""

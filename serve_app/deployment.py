@@ -55,16 +55,14 @@ class RerankReplica:
         """As `score`, ahead of all batch work, with where the time went."""
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
 
-    async def ping(self) -> None:
-        """Return when the engine answers. Raises EngineError when it is dead."""
-        await self._engine.check_health()
-
     async def check_health(self) -> None:
         """Called by Serve: a replica whose engine died is replaced."""
         await self._engine.check_health()
 
     async def _push_forever(self) -> None:
+        """While the engine lives: a replica that pushes no more is not ready."""
         for turn in itertools.count():
+            await self._engine.check_health()
             await self._collector.push.remote(self._engine.stats.snapshot())
             if turn % round(EXPOSE_EVERY_S / PUSH_EVERY_S) == 0:
                 await self._collector.expose.remote(self._name, labelled_exposition(REGISTRY, self._name))
