@@ -17,7 +17,7 @@ from pipelines.cluster import connected
 from pipelines.config import ServeConfig
 from pipelines.console import Console
 from pipelines.logs import libraries_log_to
-from serve_app.api import key_digest
+from serve_app.api_input import key_digest
 from serve_app.app import AppSettings, RunningApp, run_app, wait_until_up
 from serve_app.ingress import build_ingress
 from serve_app.models import describe

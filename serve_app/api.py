@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
@@ -13,10 +11,11 @@ from typing import Any, TypeVar
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from serve_app.api_input import authorize, parsed, read, while_connected
 from serve_app.api_models import (
     ErrorDetail,
     ErrorResponse,
@@ -54,22 +53,22 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(ClientDisconnect, _client_gone)
     api.add_exception_handler(Exception, _failed)
-    keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; _authorize checks
+    keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; `authorize` checks
     limit = int(service.limits.max_body_mib * (1 << 20))
 
     async def answer(
         request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body], Coroutine[Any, Any, Answer]]
     ) -> Response:
         try:
-            _authorize(request, key_digests)
-            body = _parsed(kind, await _read(request, limit))
+            authorize(request, key_digests)
+            body = parsed(kind, await read(request, limit))
         except RefusalError as refusal:
             service.metrics.request_done(endpoint, "rejected", refusal.reason, 0.0, 0, 0)
             raise
         except (ClientDisconnect, asyncio.CancelledError):
             service.metrics.request_done(endpoint, "failed", "client_gone", 0.0, 0, 0)
             raise
-        done = await _while_connected(request, do(body))
+        done = await while_connected(request, do(body))
         return Response(done.model_dump_json(exclude_none=True), media_type="application/json")
 
     for path in ("/v1/rerank", "/v2/rerank", "/rerank"):
@@ -92,7 +91,7 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     @api.get("/v1/models", responses=_errors(401, 500), dependencies=keyed)
     async def models(request: Request) -> dict[str, Any]:
         """The served model and its settings."""
-        _authorize(request, key_digests)
+        authorize(request, key_digests)
         facts = await service.backend.facts()
         return {
             "object": "list",
@@ -130,77 +129,6 @@ def _add_operations(api: FastAPI, service: Service) -> None:
         """Prometheus metrics of every process of the service, told apart by `replica`."""
         service.metrics.ready_replicas(await service.backend.ready_replicas())
         return Response(merge_expositions(await service.backend.expositions()), media_type=CONTENT_TYPE)
-
-
-def key_digest(key: str) -> str:
-    """What is kept of an API key: its SHA-256, in hex."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _authorize(request: Request, key_digests: Sequence[str]) -> None:
-    """Every key is compared, each in constant time: how long it takes tells nothing."""
-    if not key_digests:
-        return
-    header = request.headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-    scheme, _, key = header.partition(" ")
-    given = key_digest(key.strip())
-    known = [hmac.compare_digest(given, digest) for digest in key_digests]
-    if scheme.lower() != "bearer" or not any(known):
-        raise RefusalError(401, "unauthorized", "give an API key: Authorization: Bearer KEY")
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    chunks, size = [], int(declared) if declared.isdecimal() else 0
-    if size <= limit:
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                break
-            chunks.append(chunk)
-    if size > limit:
-        raise RefusalError(413, "too_large", f"the body is over {limit / (1 << 20):g} MiB: send fewer documents")
-    return b"".join(chunks)
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
-    """What the work gives. It is cancelled, and ClientDisconnect raised, when the client goes away: not every server
-    does that for us, and the engine would score for nobody.
-    """
-    task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    gone.add_done_callback(lambda _: task.cancel())
-    try:
-        return await task
-    except asyncio.CancelledError as error:
-        if gone.done():
-            raise ClientDisconnect from error
-        raise
-    finally:
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _parsed(kind: type[Body], content: bytes) -> Body:
-    """Parsed by pydantic's own parser, which bounds nesting and refuses lone surrogates and what is no JSON."""
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        raise _malformed(kind, error) from error
-
-
-def _malformed(kind: type[BaseModel], error: ValidationError) -> RefusalError:
-    """All that is wrong with the body; `param` is the first place."""
-    names = {*kind.model_fields, "docs", "text"}  # what else is in a `loc` are pydantic's names of types
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    places = [".".join(str(part) for part in one["loc"] if part in names or isinstance(part, int)) for one in faults]
-    messages = [f"{place}: {one['msg']}" if place else one["msg"] for place, one in zip(places, faults, strict=True)]
-    status = 400 if faults[0]["type"] == "json_invalid" else 422
-    return RefusalError(status, "bad_request", "; ".join(messages), places[0] or None)
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

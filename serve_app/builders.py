@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.api import key_digest
+from serve_app.api_input import key_digest
 from serve_app.app import AppSettings, build_app
 from serve_app.ingress import build_ingress
 from serve_app.models import describe

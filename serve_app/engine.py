@@ -25,13 +25,13 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine_args import Host, engine_arguments, has_bfloat16
+from serve_app.engine_stats import EngineStats
 from serve_app.models import ModelInfo
 from serve_app.prompts import Prompt, make_encoder
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineError
 from stages.records import PairScore, TimedScores
 from stages.scoring import sigmoid
-from stages.telemetry import HistogramRecorder, Snapshot
 
 # vLLM serves lower numbers first.
 ONLINE, BATCH = 0, 10
@@ -57,7 +57,7 @@ class VllmEngine:
         )
         self.stats = EngineStats(replica)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, _host(engine.tensor_parallel)))
-        self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[self.stats.factory])
+        self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])
         self._ids = itertools.count()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
@@ -157,74 +157,18 @@ class Calls:
     internal_ids: list[str] = field(default_factory=list)
 
 
-class EngineStats:
-    """Counts what vLLM reports after each step; `snapshot` is read by the replica."""
+def _logger_factory(stats: EngineStats) -> Any:
+    """What vLLM calls to make one stat logger per engine core; all of them feed `stats`."""
 
-    def __init__(self, replica: str) -> None:
-        self.replica = replica
-        self.counts = dict.fromkeys(
-            ("prompt_tokens", "generation_tokens", "prefix_queries", "prefix_hits", "finished", "preemptions"), 0
-        )
-        self.queue_ms = HistogramRecorder()
-        self.running = self.waiting = 0
-        self.kv_usage = 0.0
-        self._waits_ms: dict[str, float] = {}
+    class Logger(StatLoggerBase):  # type: ignore[misc]
+        def __init__(self) -> None: ...
 
-    def await_one(self, name: str) -> str:
-        """Note how long this request waits, until `longest_wait_ms` asks."""
-        self._waits_ms[name] = 0.0
-        return name
+        def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+            stats.record(scheduler_stats, iteration_stats)
 
-    def longest_wait_ms(self, names: Sequence[str]) -> float:
-        """The longest time that one of these requests waited in the engine; forgets them."""
-        return max((self._waits_ms.pop(name, 0.0) for name in names), default=0.0)
+        def log_engine_initialized(self) -> None: ...
 
-    def factory(self, _vllm_config: Any, _engine_index: int = 0) -> StatLoggerBase:
-        """What vLLM calls to make one logger per engine core."""
-        stats = self
-
-        class Logger(StatLoggerBase):  # type: ignore[misc]
-            def __init__(self) -> None: ...
-
-            def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
-                stats.record(scheduler_stats, iteration_stats)
-
-            def log_engine_initialized(self) -> None: ...
-
-        return Logger()
-
-    def record(self, scheduler: Any, iteration: Any) -> None:
-        if scheduler is not None:
-            self.running = max(self.running, scheduler.num_running_reqs)
-            self.waiting = max(self.waiting, scheduler.num_waiting_reqs)
-            self.kv_usage = max(self.kv_usage, scheduler.kv_cache_usage)
-            self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
-            self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
-        if iteration is not None:
-            self.counts["prompt_tokens"] += iteration.num_prompt_tokens
-            self.counts["generation_tokens"] += iteration.num_generation_tokens
-            self.counts["finished"] += len(iteration.finished_requests)
-            self.counts["preemptions"] += iteration.num_preempted_reqs
-            for request in iteration.finished_requests:
-                waited_ms = request.queued_time * 1000
-                self.queue_ms.observe(waited_ms)
-                if request.request_id in self._waits_ms:
-                    self._waits_ms[request.request_id] = waited_ms
-
-    def snapshot(self) -> Snapshot:
-        """Counts since the start; peaks since the last snapshot, which it resets."""
-        taken = Snapshot(
-            replica=self.replica,
-            time_s=time.time(),
-            queue_ms=self.queue_ms.freeze(),
-            running=self.running,
-            waiting=self.waiting,
-            kv_usage=self.kv_usage,
-            **self.counts,
-        )
-        self.running = self.waiting = 0
-        self.kv_usage = 0.0
-        return taken
+    return lambda _vllm_config, _engine_index=0: Logger()
 
 
 def _host(tensor_parallel: int) -> Host:

@@ -15,7 +15,8 @@ import httpx
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from serve_app.api import key_digest, make_api
+from serve_app.api import make_api
+from serve_app.api_input import key_digest
 from serve_app.exposition import labelled_exposition
 from serve_app.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
 from serve_app.service import Service
