@@ -19,6 +19,14 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that make this process a Ray driver come last.
+
+    Ray's client ends a process, without a word, minutes after the cluster that it once belonged to is gone.
+    """
+    items.sort(key=lambda item: "local_ray" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen3 of 5 million random weights."""

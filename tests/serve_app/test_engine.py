@@ -61,12 +61,13 @@ class RunningEngine:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
         settings = EngineSettings.model_validate({"dtype": dtype, "compile": False, "kv_cache_gib": 0.5})
+        others = set(psutil.Process().children(recursive=True))
         try:
             self.engine = self.call(self._start(model, settings))
         except BaseException:
             self._end_loop()
             raise
-        children = psutil.Process().children(recursive=True)
+        children = [child for child in psutil.Process().children(recursive=True) if child not in others]
         self.processes = [child for child in children if "resource_tracker" not in str(child.cmdline())]
         assert len(self.processes) >= 2, "the engine core and its worker are processes of their own"
 
