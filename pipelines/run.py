@@ -115,29 +115,11 @@ def _conclude(
     config: RunConfig, model: ModelInfo, dataset: str, folder: RunFolder, scored: Scored, console: Console
 ) -> RunFolder:
     """Hops 7 and 8: evaluate, write everything, then log it."""
-    prepared, streamed = scored.prepared, scored.streamed
-    coverage = _write_rankings(folder, prepared)
-    first_stage, reranked = _evaluate(folder, prepared.judgements, config.evaluate.metrics)
-    facts = RunFacts(
-        run_id=folder.run_id,
-        config_digest=config.digest,
-        candidates_digest=prepared.manifest.digest,
-        model=model,
-        dtype=scored.engines[-1]["dtype"] if scored.engines else None,
-        first_stage=first_stage,
-        reranked=reranked,
-        judgements=prepared.judgements,
-        query_ids=frozenset(one.query_id for one in read_candidates(folder.candidates)),
-        coverage=coverage,
-        set_aside_rows=len(prepared.set_aside),
-        wall_s=streamed.wall_s,
-        telemetry=streamed.telemetry,
-        store_used=config.rerank.store is not None,
-    )
-    metrics = summarise(facts)
-    write_failures(prepared.set_aside, folder.failures)
-    folder.write_timeline(streamed.telemetry.points)
-    folder.write_per_query(first_stage, reranked)
+    facts = _measure(config, model, folder, scored)
+    metrics, coverage = summarise(facts), facts.coverage
+    write_failures(scored.prepared.set_aside + _failed_pairs(folder), folder.failures)
+    folder.write_timeline(facts.telemetry.points)
+    folder.write_per_query(facts.first_stage, facts.reranked)
     folder.write_json(folder.environment, describe_environment(dataset, scored.engines))
     folder.write_json(folder.metrics, metrics)
     folder.link_as_latest()
@@ -154,18 +136,48 @@ def _conclude(
     return folder
 
 
-def _write_rankings(folder: RunFolder, prepared: Prepared) -> Coverage:
-    """Count what was answered, write run.trec, and set failed pairs aside with their reasons."""
+def _measure(config: RunConfig, model: ModelInfo, folder: RunFolder, scored: Scored) -> RunFacts:
+    """Hop 7: both lists against the judgements, and everything that was counted."""
+    prepared, streamed = scored.prepared, scored.streamed
+    coverage = _write_trec_run(folder)
+    first_stage, reranked = _evaluate(folder, prepared.judgements, config.evaluate.metrics)
+    return RunFacts(
+        run_id=folder.run_id,
+        config_digest=config.digest,
+        candidates_digest=prepared.manifest.digest,
+        model=model,
+        # A replica that is starting has not said its dtype yet.
+        dtype=next((engine["dtype"] for engine in scored.engines if "dtype" in engine), None),
+        first_stage=first_stage,
+        reranked=reranked,
+        judgements=prepared.judgements,
+        query_ids=frozenset(one.query_id for one in read_candidates(folder.candidates)),
+        coverage=coverage,
+        set_aside_rows=len(prepared.set_aside),
+        wall_s=streamed.wall_s,
+        telemetry=streamed.telemetry,
+        store_used=config.rerank.store is not None,
+    )
+
+
+def _write_trec_run(folder: RunFolder) -> Coverage:
+    """Write run.trec, and count what was answered on the way."""
     coverage = Coverage()
     with folder.trec_run.open("w", encoding="utf-8") as lines:
         for ranking in read_rankings(folder.rankings):
             coverage.add(ranking)
             write_trec_run([ranking], lines, tag="rerank-eval")
-            where = Location(str(folder.candidates))
-            prepared.set_aside += [
-                SetAside(where, reason, ranking.query_id, doc_id) for doc_id, reason in ranking.failed.items()
-            ]
     return coverage
+
+
+def _failed_pairs(folder: RunFolder) -> list[SetAside]:
+    """The pairs without a score, with their reasons."""
+    where = Location(str(folder.candidates))
+    return [
+        SetAside(where, reason, ranking.query_id, doc_id)
+        for ranking in read_rankings(folder.rankings)
+        for doc_id, reason in ranking.failed.items()
+    ]
 
 
 def _evaluate(folder: RunFolder, judgements: Judgements, metrics: tuple[str, ...]) -> tuple[QueryMetrics, QueryMetrics]:

@@ -36,7 +36,9 @@ def shown_sessions() -> list[tuple[str, str]]:
 def called(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the README as its reader would: in a shell, with the environment active."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "COLUMNS": "100"}
+    # `make test` tells a make below it to announce its folders; a reader's make has no make above it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment |= {"PATH": path, "COLUMNS": "100"}
     return subprocess.run(
         command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
     )

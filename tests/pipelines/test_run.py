@@ -182,6 +182,7 @@ def test_a_pair_that_the_engine_cannot_score_fails_alone_with_the_reason(
     # vLLM's CPU attention multiplies what is stale in a cache block by 0, and NaN x 0 is NaN: a pair that gets a block
     # the broken one has left may fail too. Whichever fail, they are named, and the others are ranked.
     assert told(folder)["coverage"]["failed_pairs"] == len(failures) < 5
+    assert told(folder)["coverage"]["set_aside_rows"] == 0, "failed pairs are not rows of the data"
     ranked = {(ranking.query_id, doc_id) for ranking in read_rankings(folder.rankings) for doc_id in ranking.doc_ids}
     assert ranked | set(failures) == {("q1", "d0"), ("q1", "d1"), ("q1", "d2"), ("q2", "d0"), ("q2", "d1")}
     assert not ranked & set(failures)
