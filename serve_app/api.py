@@ -54,6 +54,24 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     api.add_exception_handler(ClientDisconnect, _client_gone)
     api.add_exception_handler(Exception, _failed)
     keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; `authorize` checks
+    _add_scoring(api, service, key_digests, keyed)
+
+    @api.get("/v1/models", responses=_errors(401, 500), dependencies=keyed)
+    async def models(request: Request) -> dict[str, Any]:
+        """The served model and its settings."""
+        authorize(request, key_digests)
+        facts = await service.backend.facts()
+        return {
+            "object": "list",
+            "data": [{"id": service.model, "object": "model", "owned_by": "rerank-eval", **facts}],
+        }
+
+    _add_operations(api, service)
+    return api
+
+
+def _add_scoring(api: FastAPI, service: Service, key_digests: Sequence[str], keyed: list[Any]) -> None:
+    """The routes that ask the engines. Their bodies are read and parsed by us, within bounds."""
     limit = int(service.limits.max_body_mib * (1 << 20))
 
     async def answer(
@@ -87,19 +105,6 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     async def score(request: Request) -> Response:
         """Score pairs of texts: 1 to 1, 1 to N, or N to N."""
         return await answer(request, ScoreRequest, "score", service.score)
-
-    @api.get("/v1/models", responses=_errors(401, 500), dependencies=keyed)
-    async def models(request: Request) -> dict[str, Any]:
-        """The served model and its settings."""
-        authorize(request, key_digests)
-        facts = await service.backend.facts()
-        return {
-            "object": "list",
-            "data": [{"id": service.model, "object": "model", "owned_by": "rerank-eval", **facts}],
-        }
-
-    _add_operations(api, service)
-    return api
 
 
 def _add_operations(api: FastAPI, service: Service) -> None:
