@@ -128,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RerankEvalError as error:
         print(f"rerank-eval: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("rerank-eval: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            print("rerank-eval: interrupted", file=sys.stderr)
+        raise
