@@ -22,6 +22,8 @@ from serve_app.app import AppSettings, run_app, wait_until_up
 from serve_app.collector import collector_of
 from serve_app.ingress import build_ingress
 from serve_app.models import describe
+from serve_app.ui import launch_page
+from tests.browser import PATIENCE_MS, chromium, fill, press_rank
 from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
 
 PASSAGES = [f"passage number {number} about the sea and the weather" for number in range(20)]
@@ -69,6 +71,23 @@ def test_the_service_is_ready_and_names_its_model(url: str, settings: AppSetting
     (model,) = httpx.get(f"{url}/v1/models").json()["data"]
     assert model["id"] == settings.model.name
     assert model["dtype"] in ("bfloat16", "float32")
+
+
+def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) -> None:
+    passages = ["calm sea", "stormy weather at sea", "a recipe for soup"]
+    best = ask(url, documents=passages).json()["results"][0]["index"]
+    page = launch_page(url, port=0)
+    try:
+        with chromium() as browser:
+            tab = browser.new_page()
+            tab.set_default_timeout(PATIENCE_MS)
+            tab.goto(page.local_url)
+            fill(tab, "weather at sea", "\n".join(passages))
+            press_rank(tab)
+            first = tab.locator(".ranking tr").nth(1).inner_text()  # below the header
+    finally:
+        page.close(verbose=False)
+    assert passages[best] in first
 
 
 def test_metrics_carry_the_engines_own_names_and_ours_with_the_replica(url: str) -> None:

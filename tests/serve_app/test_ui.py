@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,21 +18,8 @@ from serve_app.api_models import RerankResponse, Result, Usage
 from serve_app.ui import EXAMPLES, build_page, launch_page, model_html, rerank_html, split_passages
 from serve_app.ui_html import FOLDED_CHARS, ranking_html, rows
 from stages.errors import ConfigError
+from tests.browser import PATIENCE_MS, chromium, fill, press_rank
 from tests.fake_service import FakeService, refusal
-
-CHROMIUM = "/usr/bin/chromium"
-# Chromium's own chatter is off, so that what leaves the machine is the page's doing.
-CHROMIUM_ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE_MS = 60_000  # a busy machine; what is awaited comes within a second otherwise
 
 
 def answer(order: list[int], scores: list[float] | None = None, truncated: list[int] | None = None) -> RerankResponse:
@@ -266,13 +252,8 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(service: FakeService) ->
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     pytest.importorskip("gradio")
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not there: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        yield chromium
-        chromium.close()
+    with chromium() as one:
+        yield one
 
 
 class Site(NamedTuple):
@@ -316,15 +297,6 @@ def tab(browser: Any, site: Site) -> Iterator[Any]:
     context.close()
     assert {urlsplit(url).hostname for url in urls if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
     assert faults == []
-
-
-def fill(tab: Any, query: str, passages: str) -> None:
-    tab.get_by_label("Query").fill(query)
-    tab.get_by_label("Passages", exact=True).fill(passages)
-
-
-def press_rank(tab: Any) -> None:
-    tab.get_by_role("button", name="Rank", exact=True).click()
 
 
 def test_a_visitor_ranks_passages_and_sees_what_moved(tab: Any) -> None:
