@@ -10,14 +10,12 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 from transformers import AutoTokenizer
 from vllm import PoolingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
-from vllm.outputs import PoolingRequestOutput
 from vllm.platforms import current_platform
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -27,16 +25,14 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from serve_app.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine_stats import EngineStats
 from serve_app.models import ModelInfo
+from serve_app.outputs import NOT_FINITE, Output, classified, cosine
 from serve_app.prompts import Prompt, make_encoder
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.errors import EngineError
+from stages.errors import EngineDiedError, EngineError
 from stages.records import PairScore, TimedScores
-from stages.scoring import sigmoid
 
 # vLLM serves lower numbers first.
 ONLINE, BATCH = 0, 10
-
-Output: TypeAlias = PoolingRequestOutput | str  # a result, or why there is none
 
 
 class VllmEngine:
@@ -77,6 +73,7 @@ class VllmEngine:
         max_document_tokens: int | None = None,
     ) -> TimedScores:
         """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left."""
+        await self.check_health()  # a dead engine is nobody's fault here: its calls must not be suspected
         started_s = time.perf_counter()
         prompts = self.encoder.encode(query, instruction, documents, max_document_tokens)
         tokenized_s = time.perf_counter()
@@ -84,8 +81,7 @@ class VllmEngine:
         if self.family == "embedding":
             pairs = await self._cosines(prompts, calls)
         else:
-            outputs = await self._run([prompt.token_ids for prompt in prompts], [_classify(p) for p in prompts], calls)
-            pairs = [_classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+            pairs = await self._logits(prompts, calls)
         ended_s = time.perf_counter()
         return TimedScores(
             pairs=pairs,
@@ -115,13 +111,31 @@ class VllmEngine:
     def shutdown(self) -> None:
         self.llm.shutdown()
 
+    async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
+        """A pair without a finite score is scored once more, on other cache blocks.
+
+        A pair that gives NaN leaves it in its blocks, and vLLM's attention on a CPU multiplies what is stale in a block
+        by 0, which NaN survives: a healthy pair that comes upon such a block fails through no fault of its own.
+        """
+        pairs = await self._classify(prompts, calls, read_cache=True)
+        if again := [place for place, pair in enumerate(pairs) if pair.error == NOT_FINITE]:
+            retried = await self._classify([prompts[place] for place in again], calls, read_cache=False)
+            for place, pair in zip(again, retried, strict=True):
+                pairs[place] = pair
+        return pairs
+
+    async def _classify(self, prompts: Sequence[Prompt], calls: Calls, *, read_cache: bool) -> list[PairScore]:
+        params = [_classification(prompt, read_cache) for prompt in prompts]
+        outputs = await self._run([prompt.token_ids for prompt in prompts], params, calls)
+        return [classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+
     async def _cosines(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
         """The first prompt is the query's. A text that occurs more than once is embedded once."""
         places: dict[tuple[int, ...], int] = {}
         index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
         outputs = await self._run([list(ids) for ids in places], [PoolingParams(task="embed")] * len(places), calls)
         query = outputs[index[0]]
-        return [_cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
+        return [cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
 
     async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls) -> list[Output]:
         queues: list[Any] = []
@@ -133,7 +147,8 @@ class VllmEngine:
             await self.llm.abort(calls.internal_ids, internal=True)
             self.stats.longest_wait_ms(calls.names)  # forgets them
             if isinstance(error, EngineDeadError | EngineGenerateError):
-                raise EngineError(f"the engine died while it scored: {error}") from error
+                kind = EngineDiedError if calls.internal_ids else EngineError
+                raise kind(f"the engine died while it scored: {error}") from error
             raise
 
     async def _submit(self, ids: list[int], params: PoolingParams, calls: Calls) -> Any:
@@ -181,53 +196,8 @@ def _host(tensor_parallel: int) -> Host:
     )
 
 
-def _classify(prompt: Prompt) -> PoolingParams:
+def _classification(prompt: Prompt, read_cache: bool) -> PoolingParams:
     """Ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
     types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
-    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types)
-
-
-def _classified(prompt: Prompt, output: Output) -> PairScore:
-    values, reason = _values(output)
-    if reason is None and len(values) != 1:
-        reason = f"the model gives {len(values)} values for a pair; a reranker gives one"
-    if reason is not None or isinstance(output, str):
-        return _failed(prompt, reason)
-    logit = float(values[0])
-    return PairScore(
-        score=sigmoid(logit),
-        logit=logit,
-        prompt_tokens=len(prompt.token_ids),
-        cached_tokens=output.num_cached_tokens,
-        truncated=prompt.truncated,
-    )
-
-
-def _cosine(query: Output, document: Output, prompt: Prompt) -> PairScore:
-    first, first_reason = _values(query)
-    second, second_reason = _values(document)
-    if (reason := first_reason or second_reason) is not None:
-        return _failed(prompt, reason)
-    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
-    if not norm:
-        return _failed(prompt, "the engine returned an embedding of length zero")
-    # Single precision, as the engine's numbers are: a stored score is then the same as a fresh one, to the last bit.
-    return PairScore(
-        float(np.float32(first @ second / norm)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated
-    )
-
-
-def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str | None]:
-    """The engine's numbers as a vector, and what is wrong with them. An aborted request arrives as an empty tensor."""
-    if isinstance(output, str):
-        return np.empty(0), output
-    values = output.outputs.data.double().flatten().numpy()
-    if not values.size:
-        return values, "the engine returned nothing: the request was aborted"
-    if not np.isfinite(values).all():
-        return values, "the engine returned a value that is not a finite number"
-    return values, None
-
-
-def _failed(prompt: Prompt, reason: str | None) -> PairScore:
-    return PairScore(None, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated, error=reason)
+    skip = None if read_cache else True  # None: what vLLM finds right for the model
+    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types, skip_reading_prefix_cache=skip)

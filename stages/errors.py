@@ -6,7 +6,8 @@
     + DataError              a missing or unreadable file, missing columns, nothing left to rerank
   x ScoringError             exit code 1: the engine and what stands before it
     + QueryTooLongError      one query does not fit the model; its documents cannot be scored
-    + EngineError            the engine did not start, died or answered nonsense
+    + EngineError            the engine did not start, is gone or answered nonsense
+      - EngineDiedError      it died while it scored: one of the pairs may be the reason
     + CanaryError            the engine answers, but its scores cannot be right
   x TooManyFailuresError     exit code 3: results are kept
   x TrackingError            exit code 4: results are complete on disk
@@ -47,7 +48,11 @@ class QueryTooLongError(ScoringError):
 
 
 class EngineError(ScoringError):
-    """The engine did not start, died, or answered nonsense."""
+    """The engine did not start, is gone, or answered nonsense."""
+
+
+class EngineDiedError(EngineError):
+    """The engine died while it scored a call; one of its pairs may be the reason."""
 
 
 class CanaryError(ScoringError):
