@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines import scores
 from stages.errors import RerankEvalError
 
 # No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
@@ -30,6 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(scores.app, name="scores")
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value. Repeatable.")]
@@ -90,6 +95,61 @@ def serve(
     changed += [f"serve.http.port={port}"] if port is not None else []
     changed += ["serve.http.page_port=null"] if no_ui else []
     run_service(load(ServeConfig, config, changed), open_to_all=open_to_all)
+
+
+@app.command()
+def submit(
+    config: ConfigOption,
+    overrides: SetOption = None,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address", envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"], help="The job server: Ray's dashboard."
+        ),
+    ] = "http://127.0.0.1:8265",
+    working_dir: Annotated[
+        Path, typer.Option("--working-dir", help="What travels, less .rayignore; the job runs in a copy of it.")
+    ] = Path(),
+    date: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Part of the job's name. Default: today.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Once more, though the job of this date succeeded.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not follow the log.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Run the job on a Ray cluster, once per config and date; follow its log and exit as it does."""
+    from pipelines.submit import describe_job, submit_job
+
+    job = describe_job(config, overrides or (), working_dir, (date or datetime.now()).date())
+    log = sys.stderr if json_output else sys.stdout
+    outcome = submit_job(job, address, again=again, wait=not no_wait, log=log)
+    if json_output:
+        typer.echo(json.dumps(asdict(outcome)))
+    raise typer.Exit(outcome.exit_code or 0)
+
+
+@app.command()
+def schedule(
+    config: ConfigOption,
+    cron: Annotated[str | None, typer.Option("--cron", help="When: minute hour day month weekday.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="Of --cron. Without: this machine's.")] = None,
+    overrides: SetOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Run what is due and not done yet, then end: for cron.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Print what was done and what is next.")] = False,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries of a failed run.")] = 3,
+    backoff_s: Annotated[float, typer.Option("--backoff-s", min=0, help="Before the first retry; doubles.")] = 60.0,
+    name: Annotated[str | None, typer.Option("--name", help="Of its state, instead of the config's.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="Its folder. Without: <output.dir>/schedule.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Run the job at every occurrence of a cron expression; one that was missed is caught up once."""
+    from pipelines.schedule import Schedule, print_status, run_schedule
+
+    told = Schedule(config, overrides or (), cron, timezone, name, state, retries, backoff_s)
+    if status:
+        print_status(told, as_json=json_output)
+        return
+    raise typer.Exit(run_schedule(told, once=once))
 
 
 @app.command()

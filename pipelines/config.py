@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -23,6 +23,9 @@ class RerankSettings(Settings):
     """How the job feeds the engine, and what it does about failures."""
 
     store: str | None = Field(None, description="Folder of the score store. null: scores are not kept between runs.")
+    store_mode: Literal["read_write", "read_only"] = Field(
+        "read_write", description="read_only: use what the store knows, and write nothing to it."
+    )
     max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
     workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
     batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has four batches in flight.")

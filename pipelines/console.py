@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console as Rich
@@ -80,8 +80,8 @@ class Console:
 
         return on_progress
 
-    def table(self, metrics: dict[str, Any]) -> None:
-        self.rich.print(quality_table(metrics), cost_table(metrics))
+    def table(self, metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]]) -> None:
+        self.rich.print(quality_table(metrics, runs), cost_table(metrics))
 
     def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
         """The command that opens MLflow and, as the last line, the run folder."""

@@ -12,15 +12,18 @@ from typing import Any
 import ray
 
 from pipelines.config import RunConfig
+from pipelines.store_access import StoreAccess, describe_faults, with_store
 from serve_app.app import AppSettings, RunningApp, reranker_handle
-from serve_app.client import ServedScorer, check_canaries
+from serve_app.canaries import check_canaries
+from serve_app.client import ServedScorer
 from serve_app.engine_args import has_bfloat16
 from serve_app.models import ModelInfo
 from serve_app.prompts import QWEN3_INSTRUCTION
 from serve_app.settings import OVERLAP
 from stages.errors import EngineError
 from stages.records import Candidates, PairScore
-from stages.score_store import ScoreStore, StoredScorer, pair_key
+from stages.score_file import set_aside_if_damaged
+from stages.score_records import query_keys
 from stages.scoring import OverlapScorer, Scorer
 
 
@@ -32,7 +35,9 @@ class JobEngine:
         self.app: RunningApp | None = None
         self.needed = False
         self.scoring = scoring_identity(model, config)
-        self._store = ScoreStore(Path(config.rerank.store)) if config.rerank.store else None
+        self.store_notes: list[str] = []
+        self._access = self._store_access()
+        self._store = self._access.open() if self._access else None
         if self._store is None:
             self.start()
 
@@ -52,8 +57,8 @@ class JobEngine:
         """Start at the first candidates with a pair that the store does not know."""
         if self.needed or self._store is None:
             return
-        keys = [pair_key(self.scoring, candidates.instruction, candidates.query, text) for text in candidates.texts]
-        if len(self._store.lookup(keys)) < len(set(keys)):
+        keys = query_keys(self.scoring, candidates.instruction, candidates.query, candidates.texts)
+        if len(self._store.lookup(keys)) < len(set(keys.pairs)):
             self.start()
 
     def wait_until_ready(self) -> None:
@@ -70,17 +75,37 @@ class JobEngine:
             inner = partial(connect_scorer, self.app.name, self._retry_for_s)
         else:
             inner = OverlapScorer
-        store = self.config.rerank.store
-        return partial(with_store, inner, str(Path(store).resolve()), self.scoring) if store else inner
+        return partial(with_store, inner, self._access) if self._access else inner
 
     def replicas(self) -> list[dict[str, Any]]:
         return self.app.replicas() if self.app else []
 
+    def ready_s(self) -> float | None:
+        """When the first engine was ready (Unix s); None where the job has none."""
+        return min((facts["told_s"] for facts in self.replicas() if "dtype" in facts), default=None)
+
     def stop(self) -> None:
-        if self._store:
-            self._store.close()
+        """Take down what was started. `store_notes` then tell what the user should know of the store."""
+        if self._access and self._store:
+            if told := describe_faults(self._access.folder, self._access.faults()):
+                self.store_notes.append(told)
+            self._access.forget_faults()
+            self._store.store.close()
         if self.app:
             self.app.stop()
+
+    def _store_access(self) -> StoreAccess | None:
+        """Where the job's store lies; a damaged one is set aside first."""
+        rerank = self.config.rerank
+        if rerank.store is None:
+            return None
+        read_only = rerank.store_mode == "read_only"
+        if not read_only and (aside := set_aside_if_damaged(Path(rerank.store))):
+            self.store_notes.append(
+                f"rerank.store {rerank.store}: damaged, and set aside as {aside.name}; a new store is started"
+            )
+        node_id = ray.get_runtime_context().get_node_id()
+        return StoreAccess(str(Path(rerank.store).resolve()), read_only, node_id, self.scoring, self.model.name)
 
     @property
     def _retry_for_s(self) -> float:
@@ -98,11 +123,6 @@ class UnneededScorer:
 def connect_scorer(application: str, retry_for_s: float) -> Scorer:
     """A scorer over the application's handle."""
     return ServedScorer(reranker_handle(application), retry_for_s)
-
-
-def with_store(make_scorer: Callable[[], Scorer], folder: str, scoring: str) -> Scorer:
-    """The scorer with the store in front of it."""
-    return StoredScorer(make_scorer(), ScoreStore(Path(folder)), scoring)
 
 
 def scoring_identity(model: ModelInfo, config: RunConfig) -> str:

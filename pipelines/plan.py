@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.config import RunConfig
+from pipelines.prepared import all_candidates
 from serve_app.models import describe
-from stages.prepare import prepare_all
 from stages.rankings import RANKING_SCHEMA
 from stages.records import SetAside
 from stages.sources import open_source
@@ -27,12 +27,13 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     set_aside: list[SetAside] = []
     judgements = source.judgements(set_aside.append)
     queries = pairs = judged = 0
-    for candidates in prepare_all(source.queries(set_aside.append), config.data.depth, set_aside.append):
+    for candidates in all_candidates(source, config.data.depth, set_aside.append):
         queries += 1
         pairs += len(candidates.doc_ids)
         judged += candidates.query_id in judgements.grades
     return {
         "dataset": source.name,
+        "first_stages": list(source.names),
         "queries": queries,
         "pairs": pairs,
         "judged_queries": len(judgements),

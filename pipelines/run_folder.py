@@ -20,13 +20,19 @@ from stages.errors import DataError
 from stages.records import QueryMetrics
 from stages.telemetry import TimelinePoint
 
+RUNS = "runs"
+
 
 class RunFolder:
-    """`results/<run_id>/` and the paths in it."""
+    """`results/<run_id>/` and the paths in it.
+
+    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.run_id = path.name
+        self.parent: RunFolder | None = RunFolder(path.parent.parent) if path.parent.name == RUNS else None
+        self.run_id: str = f"{self.parent.run_id}.{path.name}" if self.parent else path.name
         self.config = path / "config.yaml"
         self.candidates = path / "candidates"
         self.rankings = path / "rankings"
@@ -51,6 +57,14 @@ class RunFolder:
             ) from error
         return folder
 
+    def child(self, name: str) -> RunFolder:
+        """The folder of one of several first stages."""
+        return RunFolder(self.path / RUNS / name)
+
+    def children(self) -> list[RunFolder]:
+        """Those of them that are there, by name."""
+        return [RunFolder(path) for path in sorted((self.path / RUNS).glob("*"))]
+
     def link_as_latest(self) -> None:
         """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once.
 
@@ -73,13 +87,16 @@ class RunFolder:
         pq.write_table(pa.Table.from_pylist(rows, schema=TIMELINE_SCHEMA), self.timeline)
 
     def write_per_query(self, first_stage: QueryMetrics, reranked: QueryMetrics) -> None:
-        """One row per judged query: `answered`, and each metric before, after and its change."""
+        """One row per judged query: `answered`, and each metric before, after and its change.
+
+        `first_stage` without values, as where there is no single one, leaves the reranked columns alone.
+        """
         columns: dict[str, Any] = {"query_id": reranked.query_ids, "answered": reranked.answered}
         for metric, after in reranked.values.items():
-            before = first_stage.values[metric]
-            columns[f"first_stage/{metric}"] = before
             columns[f"reranked/{metric}"] = after
-            columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
+            if before := first_stage.values.get(metric):
+                columns[f"first_stage/{metric}"] = before
+                columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
         pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), self.per_query)
 
 

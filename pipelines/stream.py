@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import ray.data
+from ray.data import ExecutionResources
 
+from pipelines.interruption import StopFlag
 from serve_app.collector import PUSH_EVERY_S, News, collector_of
 from stages.rankings import RANKING_SCHEMA, rankings_from, rankings_table
 from stages.rerank import rerank
@@ -27,6 +29,8 @@ from stages.telemetry import Telemetry, TimelinePoint
 POLL_S = 1.0
 # A block is what travels at once, and what progress is seen by: about 250 documents.
 BLOCK_BYTES = 1 << 18
+# What may wait, read and not yet scored or scored and not yet written, for each worker.
+WORKER_OBJECT_BYTES = 1 << 26
 # How long the last counts of the replicas may take to arrive after the last score.
 SETTLE_S = 5.0
 
@@ -34,10 +38,13 @@ SETTLE_S = 5.0
 class RerankBatches:
     """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
 
-    def __init__(self, make_scorer: Callable[[], Scorer]) -> None:
+    def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag) -> None:
         self.scorer = make_scorer()
+        self.stop = stop
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
+        if self.stop.is_set():
+            return rankings_table([])
         rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
         return rankings_table(rankings)
 
@@ -65,33 +72,42 @@ class StreamResult:
     telemetry: Telemetry
 
 
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query."""
+
+    make_scorer: Callable[[], Scorer]
+    workers: int
+    batch_queries: int
+    stop: StopFlag
+
+
 class Stream:
     """Reranks every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory.
 
     Ray Data takes seconds to start, so it starts here, while the engine does too; the first calls wait for the engine.
-    `make_scorer` is called once in each worker.
+    The engines of `application` (None: there is no engine) are watched meanwhile.
     """
 
-    def __init__(
-        self, candidates: Path, rankings: Path, make_scorer: Callable[[], Scorer], workers: int, batch_queries: int
-    ) -> None:
-        _quiet_ray_data()
+    def __init__(self, candidates: Path, rankings: Path, feed: Feed, application: str | None) -> None:
+        _set_up_ray_data(feed.workers)
         self.progress = Progress()
         self._rankings = rankings
-        self._dataset = ray.data.read_parquet(str(candidates), partitioning=None).map_batches(
+        self._watch = EngineWatch(application, self.progress)
+        self._dataset = ray.data.read_parquet(str(candidates), partitioning=None, concurrency=feed.workers).map_batches(
             RerankBatches,
-            fn_constructor_args=(make_scorer,),
-            batch_size=batch_queries,
+            fn_constructor_args=(feed.make_scorer, feed.stop),
+            batch_size=feed.batch_queries,
             batch_format="pyarrow",
             num_cpus=0.5,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=feed.workers, initial_size=feed.workers),
         )
         self._finished: Future[None] = Future()
         threading.Thread(target=self._pull, name="stream", daemon=True).start()
 
-    def finish(self, application: str | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> StreamResult:
-        """Wait for the last ranking, watching the engines of `application` (None: there is no engine)."""
-        with EngineWatch(application, self.progress, on_progress) as watch:
+    def finish(self, ready_s: float | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> StreamResult:
+        """Wait for the last ranking, watching the engines, of which the first was ready at `ready_s` (Unix time)."""
+        with self._watch.since(ready_s, on_progress) as watch:
             self._finished.result()
         return StreamResult(watch.scoring_s, watch.telemetry)
 
@@ -113,21 +129,28 @@ class Stream:
 
 
 class EngineWatch:
-    """While open, asks the collector once a second what the engines did, and reports it with the progress."""
+    """While open, asks the collector once a second what the engines did, and reports it with the progress.
 
-    def __init__(
-        self, application: str | None, progress: Progress, on_progress: Callable[[Progress, TimelinePoint], None]
-    ) -> None:
+    What they had done before this was made does not count.
+    """
+
+    def __init__(self, application: str | None, progress: Progress) -> None:
         self._collector: Any = collector_of(application) if application else None
-        self._sequence, baselines = 0, {}
+        self._sequence, self._baselines = 0, {}
         if self._collector is not None:
-            self._sequence, baselines = ray.get(self._collector.latest.remote())
-        self._progress, self._on_progress = progress, on_progress
-        self._started_s = time.time()
-        self.telemetry = Telemetry(baselines, self._started_s)
+            self._sequence, self._baselines = ray.get(self._collector.latest.remote())
+        self._progress = progress
+        self._made_s = time.time()
         self.scoring_s = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
+
+    def since(self, ready_s: float | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> EngineWatch:
+        """Count time from here: the first engine's readiness, if that came after this was made."""
+        self._on_progress = on_progress
+        self._started_s = min(max(self._made_s, ready_s or 0.0), time.time())
+        self.telemetry = Telemetry(self._baselines, self._started_s)
+        return self
 
     def __enter__(self) -> EngineWatch:
         self._thread.start()
@@ -167,9 +190,12 @@ class EngineWatch:
             self._poll()
 
 
-def _quiet_ray_data() -> None:
+def _set_up_ray_data(workers: int) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.target_max_block_size = BLOCK_BYTES
     context.enable_operator_progress_bars = False
+    context.target_max_block_size = BLOCK_BYTES
+    context.use_datasource_v2 = False  # it starts a dozen actors of 110 MB to read the footers of our few files
+    # Reading is far quicker than scoring: without a limit the candidates pile up in the object store.
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=workers * WORKER_OBJECT_BYTES)

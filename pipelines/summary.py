@@ -51,7 +51,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """All that metrics.json is made from."""
+    """All that metrics.json is made from.
+
+    `part_of` names the job whose other first stages were reranked with this one: what scoring cost stands there.
+    `first_stage` is empty where there is no single one.
+    """
 
     run_id: str
     config_digest: str
@@ -63,10 +67,11 @@ class RunFacts:
     judgements: Judgements
     query_ids: frozenset[str]
     coverage: Coverage
-    set_aside_rows: int
+    set_aside_rows: int | None
     wall_s: float
     telemetry: Telemetry
     store_used: bool = False
+    part_of: str | None = None
 
 
 def summarise(facts: RunFacts) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
     done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
     return {
         "run_id": facts.run_id,
+        "part_of": facts.part_of,
         "config_digest": facts.config_digest,
         "candidates_digest": facts.candidates_digest,
         "model": {
@@ -95,21 +101,27 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
             "set_aside_rows": facts.set_aside_rows,
         },
         "scores": {"tied_share": ratio(done.tied_neighbours, done.neighbours)},
-        "throughput": {
-            "wall_s": facts.wall_s,
-            "scored_pairs": done.scored_pairs,
-            "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if done.scored_pairs else None,
-            "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if done.scored_pairs else None,
-        },
+        "throughput": _throughput(facts),
         **_engine(facts),
     }
 
 
+def _throughput(facts: RunFacts) -> dict[str, Any]:
+    done = facts.coverage
+    measured = bool(done.scored_pairs) and facts.part_of is None
+    return {
+        "wall_s": facts.wall_s if facts.part_of is None else None,
+        "scored_pairs": done.scored_pairs if facts.part_of is None else None,
+        "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if measured else None,
+        "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if measured else None,
+    }
+
+
 def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> dict[str, Any]:
-    """Null where nothing was judged."""
+    """Null where nothing was judged; with several first stages there is none to compare with."""
     before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
-    after = {metric_key(name): reranked.mean(name) for name in reranked.values} if before else {}
-    delta = {name: after[name] - before[name] for name in after}
+    after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}
+    delta = {name: after[name] - before[name] for name in before}
     return {"first_stage": before or None, "reranked": after or None, "delta": delta or None}
 
 
@@ -118,7 +130,8 @@ def _engine(facts: RunFacts) -> Mapping[str, Any]:
     telemetry = facts.telemetry if facts.telemetry.latest else None
     total = telemetry.total() if telemetry else None
     quantiles = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-    hits = facts.coverage.store_hits if facts.store_used else None
+    alone = facts.part_of is None
+    hits = facts.coverage.store_hits if facts.store_used and alone else None
     return {
         "queue": {
             "time_ms": {name: total.queue_ms.quantile(share) if total else None for name, share in quantiles.items()},
@@ -131,7 +144,7 @@ def _engine(facts: RunFacts) -> Mapping[str, Any]:
             "score_store_hit_rate": None if hits is None else ratio(hits, facts.coverage.pairs),
         },
         "tokens": {
-            "prompt": facts.coverage.prompt_tokens,
+            "prompt": facts.coverage.prompt_tokens if alone else None,
             "generation": total.generation_tokens if total else None,
         },
     }

@@ -12,11 +12,12 @@ from stages.errors import DataError
 
 
 def sync_run(path: Path, uri: str | None = None) -> str:
-    """Log the folder to its own tracking URI, or to `uri`; returns MLflow's run id.
+    """Log the folder to its own tracking URI, or to `uri`; returns MLflow's run id. One of several is logged with all.
 
     Raises DataError where the folder is not one of a finished run, TrackingError where MLflow fails.
     """
     folder = RunFolder(path.resolve())
+    folder = folder.parent or folder
     for needed in (folder.config, folder.metrics, folder.environment):
         if not needed.is_file():
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")

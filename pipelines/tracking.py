@@ -37,7 +37,7 @@ SERIES = {
 
 
 def track(folder: RunFolder, tracking: TrackingSettings) -> str | None:
-    """Log the run; returns MLflow's run id, or None when tracking is off.
+    """Log the run, and as its children those of its several first stages; returns its MLflow id, None where off.
 
     Raises TrackingError, which names the command that tries again, when MLflow cannot be reached or refuses.
     """
@@ -46,19 +46,23 @@ def track(folder: RunFolder, tracking: TrackingSettings) -> str | None:
     for name, value in IMPATIENT.items():
         os.environ.setdefault(name, value)
     try:
-        return _log(folder, tracking, tracking.uri)
+        run_id = _log(folder, tracking, tracking.uri)
+        for child in folder.children():
+            _log(child, tracking, tracking.uri, parent_id=run_id)
     except Exception as error:  # whatever store or network lies behind the URI: no failure of it may cost the results
         logging.getLogger("mlflow").exception("tracking failed")
         raise TrackingError(
             f"MLflow at {tracking.uri} failed ({_first_line(error)}). The results are complete in {folder.path}. "
             f"Log them later: rerank-eval sync {folder.path}"
         ) from error
+    return run_id
 
 
-def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
+def _log(folder: RunFolder, tracking: TrackingSettings, uri: str, parent_id: str | None = None) -> str:
     import mlflow
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.tracking import MlflowClient
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
@@ -69,6 +73,7 @@ def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
     started_ms = int(folder.config.stat().st_mtime * 1000)
     run_id = _run_of(client, folder.run_id, tracking.experiment, min(started_ms, finished_ms))
     tags = {**tracking.tags, **run_tags(metrics, environment)}
+    tags |= {MLFLOW_PARENT_RUN_ID: parent_id, "first_stage": folder.path.name} if parent_id else {}
     params = run_params(config, environment)
     client.log_batch(
         run_id,
@@ -76,7 +81,8 @@ def _log(folder: RunFolder, tracking: TrackingSettings, uri: str) -> str:
         tags=[RunTag(name, value) for name, value in tags.items()],
     )
     values = [Metric(name, value, finished_ms, 0) for name, value in run_metrics(metrics).items()]
-    values += [Metric(*point) for point in series(folder.timeline, finished_ms)]
+    if folder.timeline.exists():
+        values += [Metric(*point) for point in series(folder.timeline, finished_ms)]
     for batch in _batches(values, BATCH):
         client.log_batch(run_id, metrics=batch)
     _log_candidates(client, run_id, environment["dataset"], metrics)

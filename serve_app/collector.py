@@ -62,7 +62,8 @@ class Collector:
         return sum(time.time() - one.time_s < ALIVE_S for one in self._latest.values())
 
     def register(self, replica: str, facts: dict[str, Any]) -> None:
-        """Note what a replica says of itself; later facts add to earlier ones."""
+        """Note what a replica says of itself, and when (Unix s); later facts add to earlier ones."""
+        facts = facts | {"told_s": time.time()}
         self._replicas.setdefault(replica, {}).update(facts)
 
     def replicas(self) -> list[dict[str, Any]]:

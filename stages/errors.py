@@ -11,6 +11,7 @@
     + CanaryError            the engine answers, but its scores cannot be right
   x TooManyFailuresError     exit code 3: results are kept
   x TrackingError            exit code 4: results are complete on disk
+  x InterruptedRunError      exit code 130: what was in flight is finished, and the same command continues
 
 Every message says what is wrong, where, and how to mend it, in one line: the command line prints it without a
 traceback.
@@ -69,3 +70,9 @@ class TrackingError(RerankEvalError):
     """MLflow could not be reached or refused; results are complete on disk."""
 
     exit_code = 4
+
+
+class InterruptedRunError(RerankEvalError):
+    """The user stopped the job; what was in flight was finished and kept."""
+
+    exit_code = 130

@@ -24,11 +24,12 @@ import re
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from numbers import Integral
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,15 @@ _CUTOFF = re.compile(r"[1-9][0-9]{0,8}")
 # numba's "workqueue" threads, which ranx selects, abort the whole process when two threads enter them at once.
 _NUMBA_LOCK = threading.Lock()
 
+# A query of 100 judged documents takes 5 kB of rows, in ours and in ranx's lists; larger chunks are no faster.
+QUERIES_PER_CHUNK = 1000
+
 _Rows = npt.NDArray[np.float64]
+
+
+class _QueryRows(NamedTuple):
+    judged: _Rows
+    ranked: _Rows
 
 
 def check_metric(name: str) -> str:
@@ -95,18 +104,50 @@ def evaluate(rankings: Mapping[str, Sequence[str]], judgements: Judgements, metr
     Raises ConfigError for an unknown metric; DataError when nothing is judged, when a grade is not an integer, and when
     a ranking holds a document twice, which would count it twice.
     """
+    return evaluate_stream(rankings.items(), judgements, metrics)
+
+
+def evaluate_stream(
+    rankings: Iterable[tuple[str, Sequence[str]]],
+    judgements: Judgements,
+    metrics: Sequence[str],
+    queries_per_chunk: int = QUERIES_PER_CHUNK,
+) -> QueryMetrics:
+    """`evaluate` over rankings as they come, in any order of queries; one chunk of them is in memory at a time.
+
+    Besides what `evaluate` raises: DataError when a judged query comes twice.
+    """
     for metric in metrics:
         check_metric(metric)
-    query_ids = tuple(sorted(judgements.grades))
-    if not query_ids:
+    places = {query_id: place for place, query_id in enumerate(sorted(judgements.grades))}
+    if not places:
         raise DataError("There are no judgements to evaluate against: check the qrels file and its split.")
-    qrels, run = [], []
-    for query_id in query_ids:
-        judged, ranked = _to_rows(query_id, rankings.get(query_id, ()), judgements.grades[query_id])
-        qrels.append(judged)
-        run.append(ranked)
-    values = _compute(qrels, run, metrics)
-    return QueryMetrics(query_ids, values, tuple(len(rows) > 0 for rows in run))
+    for query_id, grades in judgements.grades.items():
+        _check_grades(query_id, grades)
+    values = {metric: np.zeros(len(places)) for metric in metrics}
+    answered = np.zeros(len(places), dtype=bool)
+    judged = _judged_once(rankings, judgements)
+    while chunk := list(islice(judged, queries_per_chunk)):
+        rows = [_to_rows(query_id, ranking, judgements.grades[query_id]) for query_id, ranking in chunk]
+        here = [places[query_id] for query_id, _ in chunk]
+        answered[here] = [len(ranking) > 0 for _, ranking in chunk]
+        for metric, of_chunk in _compute(rows, metrics).items():
+            values[metric][here] = of_chunk
+    by_metric = {metric: tuple(of_metric.tolist()) for metric, of_metric in values.items()}
+    return QueryMetrics(tuple(places), by_metric, tuple(answered.tolist()))
+
+
+def _judged_once(
+    rankings: Iterable[tuple[str, Sequence[str]]], judgements: Judgements
+) -> Iterator[tuple[str, Sequence[str]]]:
+    met: set[str] = set()
+    for query_id, ranking in rankings:
+        if query_id not in judgements.grades:
+            continue
+        if query_id in met:
+            raise DataError(f"Query {query_id!r} is ranked twice: give one ranking for each query.")
+        met.add(query_id)
+        yield query_id, ranking
 
 
 def warm_up(metrics: Sequence[str]) -> None:
@@ -127,20 +168,19 @@ def _nearest(name: str) -> str:
     return f"{base}@{cutoff}" if has_cutoff else base
 
 
-def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> tuple[_Rows, _Rows]:
+def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> _QueryRows:
     """One query as ranx computes on it: rows of (document number, grade) and of (document number, score).
 
     Numbers are counted within the query, because ranx would compile anew for every new length of an id. Judged rows
     come best first, the order from which ranx takes the ideal ranking; ranked rows come in their given order, with the
     negated rank for a score. An unjudged document has number -1, which no judged one has.
     """
-    _check_grades(query_id, grades)
     _check_distinct(query_id, ranking)
     best_first = sorted(grades, key=grades.__getitem__, reverse=True)
     numbers = {doc_id: number for number, doc_id in enumerate(best_first)}
     judged = _rows(range(len(best_first)), [grades[doc_id] for doc_id in best_first])
     ranked = _rows([numbers.get(doc_id, -1) for doc_id in ranking], range(-1, -len(ranking) - 1, -1))
-    return judged, ranked
+    return _QueryRows(judged, ranked)
 
 
 def _rows(numbers: Sequence[int], values: Sequence[int]) -> _Rows:
@@ -167,10 +207,10 @@ def _check_distinct(query_id: str, ranking: Sequence[str]) -> None:
         )
 
 
-def _compute(qrels: list[_Rows], run: list[_Rows], metrics: Sequence[str]) -> dict[str, tuple[float, ...]]:
+def _compute(rows: Sequence[_QueryRows], metrics: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
     with _NUMBA_LOCK:
         ranx_metrics, typed_list = _import_ranx()
-        typed_qrels, typed_run = typed_list(qrels), typed_list(run)
+        judged, ranked = (typed_list(column) for column in zip(*rows, strict=True))
         values = {}
         with warnings.catch_warnings():
             # Of numba's own loop counter, which ranx's parallel loops index lists with; it is never negative.
@@ -178,7 +218,7 @@ def _compute(qrels: list[_Rows], run: list[_Rows], metrics: Sequence[str]) -> di
             for metric in metrics:
                 base, _, cutoff = metric.partition("@")
                 function = getattr(ranx_metrics, SUPPORTED[base])
-                values[metric] = tuple(function(typed_qrels, typed_run, int(cutoff or 0)).tolist())
+                values[metric] = function(judged, ranked, int(cutoff or 0))
         return values
 
 

@@ -79,7 +79,7 @@ def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
     if raw.instruction is not None and not isinstance(raw.instruction, str):
         return f"instruction is not a string but {type(raw.instruction).__name__}"
     texts = (query_id, raw.query, raw.instruction or "", *raw.attributes, *raw.attributes.values())
-    return None if all(map(_is_encodable, texts)) else "query, id, instruction or attribute cannot be encoded as UTF-8"
+    return None if all(map(is_encodable, texts)) else "query, id, instruction or attribute cannot be encoded as UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _kept(
 def _id_fault(doc_id: str, seen: set[str]) -> str | None:
     if not doc_id:
         return "document id missing"
-    if not _is_encodable(doc_id):
+    if not is_encodable(doc_id):
         return "document id cannot be encoded as UTF-8"
     return "duplicate document id within the query" if doc_id in seen else None
 
@@ -146,7 +146,7 @@ def _text_fault(item: _Placed) -> str | None:
         return f"text is not a string but {type(text).__name__}"
     if not text.strip():
         return "no text"
-    return None if _is_encodable(text) else "text cannot be encoded as UTF-8"
+    return None if is_encodable(text) else "text cannot be encoded as UTF-8"
 
 
 def _finite(score: object) -> float | None:
@@ -159,7 +159,7 @@ def _finite(score: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _is_encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     """Whether the text is free of lone surrogates, which JSON escapes can spell and no tokenizer or file takes."""
     try:
         text.encode("utf-8")

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
 
-def quality_table(metrics: dict[str, Any]) -> Table:
-    """First stage against reranked, one row per metric, from the content of metrics.json."""
+def quality_table(metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]] | None = None) -> Table:
+    """First stage against reranked, one row per metric, from the content of metrics.json.
+
+    With several first stages, `runs` holds each one's own metrics, `metrics` those of all candidates together.
+    """
     table = Table(title_justify="left", header_style="bold")
     table.add_column("quality")
     for heading in ("first stage", "reranked", "change"):
         table.add_column(heading, justify="right")
-    quality = metrics["quality"]
-    for name, after in (quality["reranked"] or {}).items():
-        change = quality["delta"][name]
-        colour = "green" if change > 0 else "red" if change < 0 else "default"
-        before = quality["first_stage"][name]
-        table.add_row(written_name(name), f"{before:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]")
-    if not quality["reranked"]:
+    for name, of_run in (runs or {"": metrics}).items():
+        _add_quality(table, of_run["quality"], name)
+    if runs:
+        _add_quality(table, metrics["quality"], "all together")
+    if not metrics["quality"]["reranked"]:
         table.add_row("no judgements", "-", "-", "-")
     return table
+
+
+def _add_quality(table: Table, quality: dict[str, Any], run: str) -> None:
+    for name, after in (quality["reranked"] or {}).items():
+        cells = ["", f"{after:.4f}", ""]
+        if quality["first_stage"]:
+            change = quality["delta"][name]
+            colour = "green" if change > 0 else "red" if change < 0 else "default"
+            cells = [f"{quality['first_stage'][name]:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]"]
+        table.add_row(f"{run} {written_name(name)}".strip(), *cells)
+    table.add_section()
 
 
 def cost_table(metrics: dict[str, Any]) -> Table:

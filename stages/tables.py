@@ -1,24 +1,23 @@
-"""Candidates and set-aside rows as Arrow tables and Parquet: explicit schemas, and the way there and back."""
+"""Candidates as Arrow tables and Parquet: an explicit schema, and the way there and back."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import DataError
-from stages.records import Candidates, SetAside
+from stages.records import Candidates
 
-T = TypeVar("T")
-
+# Of the candidates' texts: whoever reads a file has all of it in memory, several times over.
+CHARACTERS_PER_FILE = 4_000_000
 # Texts are large_string: `string` overflows at 2 GiB a chunk.
 SCHEMA = pa.schema(
     [
@@ -32,18 +31,6 @@ SCHEMA = pa.schema(
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
     ]
 )
-
-FAILURES_SCHEMA = pa.schema(
-    [
-        pa.field("file", pa.string(), nullable=False),
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("query_id", pa.string()),
-        pa.field("doc_id", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
-)
-
-FAILURES_PER_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,41 +81,68 @@ def from_table(table: pa.Table) -> list[Candidates]:
     ]
 
 
-def failures_table(rows: Sequence[SetAside]) -> pa.Table:
-    """One row per set-aside row, with FAILURES_SCHEMA. What UTF-8 cannot hold is written escaped, as `\\udc80`."""
-    columns = {
-        "file": [_encodable(row.where.file) for row in rows],
-        "line": [row.where.line for row in rows],
-        "query_id": [_encodable(row.query_id) for row in rows],
-        "doc_id": [_encodable(row.doc_id) for row in rows],
-        "reason": [_encodable(row.reason) for row in rows],
-    }
-    return pa.table(columns, schema=FAILURES_SCHEMA)
+class CandidatesWriter:
+    """Writes `folder`/part-00000.parquet, ... query by query; one file's rows are in memory at a time, for readers too.
+
+    The folder appears, or takes the place of an earlier one, when it is finished; without that nothing is left of it.
+    """
+
+    def __init__(self, folder: Path, rows_per_file: int = 256) -> None:
+        self._folder, self._partial = folder, folder.with_name(f".{folder.name}.partial")
+        self._rows_per_file, self._files = rows_per_file, 0
+        self._rows: list[Candidates] = []
+        self._characters = 0
+        self._counter = _Counter()
+
+    def __enter__(self) -> CandidatesWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(self, candidates: Candidates) -> None:
+        """Raises DataError where the folder cannot be written."""
+        self._rows.append(candidates)
+        self._characters += sum(map(len, candidates.texts))
+        if len(self._rows) == self._rows_per_file or self._characters >= CHARACTERS_PER_FILE:
+            self._flush()
+
+    def finish(self) -> CandidatesManifest:
+        """What was written. Raises DataError where that is no candidate at all."""
+        self._flush()
+        manifest = self._counter.manifest()
+        with _writing(self._folder):
+            _swap_in(self._partial, self._folder)
+        return manifest
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        with _writing(self._folder):
+            if not self._files:
+                shutil.rmtree(self._partial, ignore_errors=True)
+                self._partial.mkdir(parents=True)
+            pq.write_table(to_table(self._rows), self._partial / f"part-{self._files:05d}.parquet")
+        self._counter.add(self._rows)
+        self._files, self._rows, self._characters = self._files + 1, [], 0
 
 
 def write_candidates(candidates: Iterable[Candidates], folder: Path, rows_per_file: int = 256) -> CandidatesManifest:
-    """Write `folder`/part-00000.parquet, ... and say what they hold; one file's rows are in memory at a time.
+    """All of them through a CandidatesWriter, with its errors."""
+    with CandidatesWriter(folder, rows_per_file) as writer:
+        for one in candidates:
+            writer.add(one)
+        return writer.finish()
 
-    The folder appears, or takes the place of an earlier one, when it is complete. Raises DataError where there is no
-    candidate at all and where the folder cannot be written.
-    """
-    partial = folder.with_name(f".{folder.name}.partial")
-    counter = _Counter()
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for number, rows in enumerate(_batches(candidates, rows_per_file)):
-            pq.write_table(to_table(rows), partial / f"part-{number:05d}.parquet")
-            counter.add(rows)
-        manifest = counter.manifest()
-        _swap_in(partial, folder)
+        yield
     except OSError as error:
         raise DataError(
             f"cannot write candidates to {folder}: {error}; free it or choose another output.dir"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return manifest
 
 
 def read_candidates(folder: Path) -> Iterator[Candidates]:
@@ -145,24 +159,6 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
         yield from rows
-
-
-def write_failures(rows: Iterable[SetAside], path: Path) -> None:
-    """Write what was set aside as one Parquet file, complete or not at all; without rows it holds the columns alone.
-
-    Raises DataError where the file cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(partial, FAILURES_SCHEMA) as writer:
-            for batch in _batches(rows, FAILURES_PER_BATCH):
-                writer.write_table(failures_table(batch))
-        partial.replace(path)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error}; free it or choose another output.dir") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class _Counter:
@@ -202,13 +198,3 @@ def _swap_in(partial: Path, folder: Path) -> None:
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _encodable(text: str | None) -> str | None:
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")

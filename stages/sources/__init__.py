@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from stages.prepare import Report
@@ -11,13 +11,13 @@ from stages.sources.collection import CollectionSource
 from stages.sources.hub import is_hub_name, open_hub
 from stages.sources.row_files import open_files
 from stages.sources.rows import RowSource
-from stages.sources.settings import DataSettings
+from stages.sources.settings import FIRST_STAGE, DataSettings
 
-__all__ = ["DataSettings", "Source", "open_source"]
+__all__ = ["FIRST_STAGE", "DataSettings", "Source", "open_source"]
 
 
 class Source(Protocol):
-    """A test collection with a first stage. Both methods read afresh, stream where they can, and may be called again.
+    """A test collection with one or several first stages. Methods read afresh, stream where they can, may be repeated.
 
     What they cannot use goes to `set_aside` with file, line and reason; a file that cannot be read raises DataError.
     """
@@ -27,8 +27,22 @@ class Source(Protocol):
         """The data set's name, for tags and titles."""
         ...
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its first stages: those of `data.runs`, or FIRST_STAGE alone."""
+        ...
+
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
-        """One query with its candidates at a time, at most `data.limit` of them."""
+        """One query with its candidates at a time, at most `data.limit` of them; with several first stages one query
+        comes once for each, in a row.
+        """
+        ...
+
+    def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
+        """One query at a time, with the list of each first stage that retrieved something for it, in order of `names`.
+
+        Queries come by first appearance, over the first stages in that order; `data.limit` counts them over all.
+        """
         ...
 
     def judgements(self, set_aside: Report) -> Judgements:

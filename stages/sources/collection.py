@@ -1,90 +1,100 @@
-"""BEIR folders and TREC files: a run over a corpus.
+"""BEIR folders and TREC files: one or several runs over a corpus, joined query by query.
 
-The run is read first; then the corpus streams by once, and only the texts are kept that the run's top `depth` needs.
+The runs are indexed first; then the corpus streams by once, and only the texts that the runs' top `depth` needs are put
+into a temporary file. In memory are the queries' texts, about 250 bytes a query and run, 24 bytes a document, and what
+belongs to one query.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 from stages.errors import DataError
-from stages.prepare import Report, as_id
+from stages.prepare import Report
 from stages.records import Judgements, Location, RawDocument, RawQuery, SetAside
-from stages.sources.lines import JSON_ENDINGS, Record, ending, existing_file, read_lines, read_objects
-from stages.sources.settings import DataSettings
-from stages.sources.trec import RunList, read_qrels, read_run
-
-TSV_ENDINGS = (".tsv", ".txt")
-DOCUMENT_IDS = ("_id", "id", "doc_id")
-QUERY_IDS = ("_id", "id", "query_id")
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """The text that belongs to an id, and where it stands; `value` may be anything that JSON can hold but null."""
-
-    value: object
-    where: Location
-    instruction: object = None
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def usable(self) -> bool:
-        return isinstance(self.value, str) and bool(self.value.strip())
+from stages.sources.corpus import Corpus, open_corpus
+from stages.sources.id_set import IdSet
+from stages.sources.lines import existing_file
+from stages.sources.run_index import QueryIds, RunIndex, open_run
+from stages.sources.settings import FIRST_STAGE, DataSettings
+from stages.sources.texts import QueryText, query_texts
+from stages.sources.trec import read_qrels
 
 
 class CollectionSource:
-    """A run, its queries, corpus and judgements. Raises DataError where one of the files is missing."""
+    """Runs, their queries, corpus and judgements. Raises DataError where one of the files is missing."""
 
     def __init__(self, settings: DataSettings) -> None:
         files = _files(settings)
         folder = files["documents"].parent if settings.path is None else Path(settings.path)
         self.name = folder.resolve().name
-        self._run, self._qrels = files["run"], files["qrels"]
-        self._queries, self._documents = files["queries"], files["documents"]
+        self._qrels, self._queries, self._documents = files["qrels"], files["queries"], files["documents"]
+        self._runs = _runs(settings)
         self._depth, self._limit = settings.depth, settings.limit
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._runs)
+
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
-        lists = read_run(self._run, self._limit, set_aside)
-        needed = {doc_id for run_list in lists.values() for doc_id in run_list.doc_ids[: self._depth]}
-        queries = _query_texts(self._queries, lists.keys(), set_aside)
-        documents = _document_texts(self._documents, needed, set_aside)
-        for query_id, run_list in lists.items():
-            yield self._raw_query(query_id, run_list, queries, documents)
+        for lists in self.query_lists(set_aside):
+            yield from lists.values()
+
+    def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
+        with ExitStack() as stack:
+            query_ids = QueryIds(self._limit)
+            runs = {
+                name: stack.enter_context(open_run(path, query_ids, set_aside)) for name, path in self._runs.items()
+            }
+            queries = query_texts(self._queries, query_ids, set_aside)
+            wanted = IdSet(_top_ids(runs.values(), self._depth))
+            corpus = stack.enter_context(open_corpus(self._documents, wanted, set_aside))
+            for query_id in query_ids:
+                yield {
+                    name: self._raw_query(query_id, run, queries.get(query_id), corpus)
+                    for name, run in runs.items()
+                    if query_id in run
+                }
 
     def judgements(self, set_aside: Report) -> Judgements:
         judgements = read_qrels(self._qrels, set_aside)
         if self._limit is None:
             return judgements
-        limited = read_run(self._run, self._limit, lambda _: None)  # `queries` reports what is wrong with the run
-        return Judgements(
-            {query_id: judgements.grades[query_id] for query_id in limited if query_id in judgements.grades}
-        )
+        query_ids = QueryIds(self._limit)
+        for path in self._runs.values():
+            with open_run(path, query_ids, _reported_by_queries):
+                pass  # it is opened for its query ids alone
+        grades = judgements.grades
+        return Judgements({query_id: grades[query_id] for query_id in query_ids if query_id in grades})
 
-    def _raw_query(
-        self, query_id: str, run_list: RunList, queries: Mapping[str, _Text], documents: Mapping[str, _Text]
-    ) -> RawQuery:
-        run = str(self._run)
-        cut = len(run_list.doc_ids) if self._depth is None else self._depth
-        retrieved = [
-            RawDocument(doc_id, None, score, Location(run, line))
+    def _raw_query(self, query_id: str, run: RunIndex, query: QueryText | None, corpus: Corpus) -> RawQuery:
+        run_list, file = run.read(query_id), str(run.path)
+        retrieved = (
+            RawDocument(doc_id, None, score, Location(file, line))
             for doc_id, score, line in zip(run_list.doc_ids, run_list.scores, run_list.lines, strict=True)
-        ]
-        top = tuple(_with_text(document, documents.get(str(document.doc_id))) for document in retrieved[:cut])
-        query = queries.get(query_id) or _Text(None, Location(run, min(run_list.lines)))
+        )
+        top = tuple(map(corpus.join, islice(retrieved, self._depth)))
+        query = query or QueryText(None, Location(file, min(run_list.lines)))
         return RawQuery(
-            query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved[cut:])
+            query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)
         )
 
 
-def _with_text(document: RawDocument, text: _Text | None) -> RawDocument:
-    """A text that cannot be used is reported where it stands; everything else where the run names the document."""
-    if text is None:
-        return document
-    where = document.where if text.usable else text.where
-    return RawDocument(document.doc_id, text.value, document.score, where)
+def _top_ids(runs: Collection[RunIndex], depth: int | None) -> Iterator[str]:
+    """The documents whose texts are needed, as often as they are."""
+    for run in runs:
+        for query_id in run:
+            yield from run.read(query_id).doc_ids[:depth]
+
+
+def _runs(settings: DataSettings) -> dict[str, Path]:
+    """The run files by name; the one of `data.run` is called FIRST_STAGE."""
+    if settings.runs is None:
+        return {FIRST_STAGE: existing_file(Path(str(settings.run)), "data.run")}
+    return {name: existing_file(path, f"data.runs.{name}") for name, path in settings.runs.items()}
 
 
 def _files(settings: DataSettings) -> dict[str, Path]:
@@ -98,7 +108,7 @@ def _files(settings: DataSettings) -> dict[str, Path]:
         "documents": folder / "corpus.jsonl",
         "qrels": folder / "qrels" / f"{settings.split}.tsv",
     }
-    given = {name: getattr(settings, name) for name in ("run", "qrels", "queries", "documents")}
+    given = {name: getattr(settings, name) for name in ("qrels", "queries", "documents")}
     return {name: existing_file(path or _plain_or_gz(defaults[name]), f"data.{name}") for name, path in given.items()}
 
 
@@ -107,74 +117,5 @@ def _plain_or_gz(path: Path) -> Path:
     return packed if packed.is_file() and not path.is_file() else path
 
 
-def _query_texts(path: Path, wanted: Collection[str], set_aside: Report) -> dict[str, _Text]:
-    texts: dict[str, _Text] = {}
-    for record in _records(path, set_aside):
-        query_id = _known_id(record, QUERY_IDS, wanted, texts, set_aside)
-        if query_id is not None:
-            text = record.fields.get("text")
-            attributes = _attributes(record.fields)
-            texts[query_id] = _Text(
-                "" if text is None else text, record.where, record.fields.get("instruction"), attributes
-            )
-    return texts
-
-
-def _document_texts(path: Path, wanted: Collection[str], set_aside: Report) -> dict[str, _Text]:
-    texts: dict[str, _Text] = {}
-    for record in _records(path, set_aside):
-        doc_id = _known_id(record, DOCUMENT_IDS, wanted, texts, set_aside)
-        if doc_id is not None:
-            texts[doc_id] = _Text(document_text(record.fields.get("title"), record.fields.get("text")), record.where)
-    return texts
-
-
-def document_text(title: object, text: object) -> object:
-    """`title + " " + text` as BEIR's own evaluation joins them; a text that is no string is given back as it is."""
-    if text is None:
-        text = ""
-    if not isinstance(text, str) or not isinstance(title, str) or not title:
-        return text
-    return f"{title} {text}".strip()
-
-
-def _records(path: Path, set_aside: Report) -> Iterator[Record]:
-    """JSON Lines, or `id<TAB>text`, by the file's ending."""
-    if ending(path) in JSON_ENDINGS:
-        return read_objects(path, set_aside)
-    if ending(path) in TSV_ENDINGS:
-        return _tsv_records(path, set_aside)
-    raise DataError(
-        f"{path}: unknown ending {ending(path)!r}. Choose from: {', '.join(JSON_ENDINGS + TSV_ENDINGS)}, or these + .gz"
-    )
-
-
-def _tsv_records(path: Path, set_aside: Report) -> Iterator[Record]:
-    for line in read_lines(path, set_aside):
-        columns = line.text.split("\t")
-        if len(columns) == 2:
-            yield Record(line.where, {"_id": columns[0].strip(), "text": columns[1]})
-        else:
-            set_aside(SetAside(line.where, f"not `id<TAB>text`: {len(columns)} columns"))
-
-
-def _known_id(
-    record: Record, names: tuple[str, ...], wanted: Collection[str], taken: Mapping[str, _Text], set_aside: Report
-) -> str | None:
-    """The record's id, if it is wanted and new; a record without an id, or with one that was met, is set aside."""
-    given = [record.fields[name] for name in names if name in record.fields]
-    found = as_id(given[0]) if given else None
-    if found is None:
-        set_aside(SetAside(record.where, f"no id; it stands under {', '.join(names)}"))
-    elif found in taken:
-        set_aside(SetAside(record.where, f"duplicate id {found!r:.60}: the first one counts"))
-        return None
-    return found if found in wanted else None
-
-
-def _attributes(fields: Mapping[str, object]) -> dict[str, str]:
-    """Further strings of a query, such as its language; BEIR's `metadata` counts as if its entries stood beside it."""
-    metadata = fields.get("metadata")
-    entries = {**(metadata if isinstance(metadata, dict) else {}), **fields}
-    known = {*QUERY_IDS, "text", "instruction"}
-    return {name: value for name, value in entries.items() if name not in known and isinstance(value, str)}
+def _reported_by_queries(_: SetAside) -> None:
+    """What is wrong with a run is `query_lists`' to report, once."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from stages.prepare import Report, as_id
 from stages.records import Location, RawDocument, RawQuery, SetAside
-from stages.sources.collection import document_text
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 from stages.sources.settings import COLUMNS
+from stages.sources.texts import document_text
 
 # What a column may also be called without being mapped.
 ALIASES = {"relevance": ("relevance", "label"), "relevances": ("relevances", "labels")}
@@ -97,6 +97,9 @@ def by_query(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[J
 
 def by_pair(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[JudgedQuery]:
     """One row per pair, in any order. Nothing comes out before all is read: a query's last row may be the file's last.
+
+    So all pairs are in memory, about 300 bytes each, and each distinct text once. Where that is too much, `by_query`
+    and CollectionSource stream.
 
     Without a query_id column the ids are q1, q2, ... by first appearance of the query's text.
     """

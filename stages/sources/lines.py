@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -54,12 +55,18 @@ def ending(path: Path) -> str:
 
 def read_lines(path: Path, set_aside: Report) -> Iterator[Line]:
     """Every line that is not blank, without its line ending. Raises DataError where the file cannot be read."""
+    with reading(path), opened(path) as file:
+        for number, content in enumerate(file, 1):
+            line = decoded(content, Location(str(path), number), set_aside)
+            if line is not None:
+                yield line
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What cannot be read within becomes a DataError that names `path`."""
     try:
-        with _opened(path) as file:
-            for number, content in enumerate(file, 1):
-                line = _decoded(content, Location(str(path), number), set_aside)
-                if line is not None and line.text.strip():
-                    yield line
+        yield
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {path}: {error}; see that it is complete and that you may read it") from error
 
@@ -78,15 +85,18 @@ def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
             set_aside(SetAside(line.where, f"not a JSON object but {type(value).__name__}"))
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
+    """The file's bytes, unpacked where it ends in .gz."""
     return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _decoded(content: bytes, where: Location, set_aside: Report) -> Line | None:
+def decoded(content: bytes, where: Location, set_aside: Report) -> Line | None:
+    """The line, without its ending; None where it is blank, and, set aside, where it is not UTF-8."""
     if where.line == 1:
         content = content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return Line(where, content.decode("utf-8").rstrip("\r\n"))
+        text = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         set_aside(SetAside(where, f"not UTF-8: {error.reason} at byte {error.start}"))
         return None
+    return Line(where, text) if text.strip() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
 from stages.sources.row_files import RowTable
-from stages.sources.settings import LIST_COLUMNS, QUERY_COLUMNS, DataSettings
+from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, QUERY_COLUMNS, DataSettings
 from stages.sources.trec import parse_grade, read_qrels
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
@@ -21,6 +21,8 @@ Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
 
 class RowSource:
     """Raises DataError where the table lacks a column that its format needs."""
+
+    names = (FIRST_STAGE,)
 
     def __init__(self, table: RowTable, settings: DataSettings) -> None:
         self.name = table.name
@@ -32,6 +34,10 @@ class RowSource:
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
         for query in self._judged(set_aside):
             yield query.raw()
+
+    def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
+        for query in self.queries(set_aside):
+            yield {FIRST_STAGE: query}
 
     def judgements(self, set_aside: Report) -> Judgements:
         """From `data.qrels` if given, else from the relevance column; empty where there is neither."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -19,14 +20,17 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "mteb": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
-    "beir": ("split", "qrels", "queries", "documents"),
-    "trec": (),
+    "beir": ("runs", "split", "qrels", "queries", "documents"),
+    "trec": ("runs",),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
     "mteb": ("split", "subset", "revision", "columns"),
 }
 EVERYWHERE = ("format", "depth", "limit")
+
+FIRST_STAGE = "first_stage"  # what the only first stage is called where `data.runs` names none
+RUN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # results of each go to a folder of its name
 
 # The columns of row formats, by our names.
 QUERY_COLUMNS = ("query_id", "query", "instruction")
@@ -52,6 +56,12 @@ class DataSettings(BaseModel):
         default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."
     )
     run: Path | None = Field(default=None, description="beir, trec: the first stage, as a TREC run file.")
+    runs: dict[str, Path] | None = Field(
+        default=None,
+        min_length=1,
+        description="beir, trec: several first stages over the same queries, name -> TREC run file, instead of `run`. "
+        "What they share is scored once; each is evaluated by itself.",
+    )
     qrels: Path | None = Field(
         default=None,
         description="Judgements, as TREC qrels (4 columns) or BEIR's TSV (3 columns). beir: instead of "
@@ -77,9 +87,24 @@ class DataSettings(BaseModel):
     @model_validator(mode="after")
     def _has_what_its_format_needs(self) -> Self:
         needed = NEEDED[self.format]
-        missing = [name for name in needed if getattr(self, name) is None]
+        given = {name for name in needed if getattr(self, name) is not None} | ({"run"} if self.runs else set())
+        missing = [name for name in needed if name not in given]
         if missing:
-            raise ValueError(f"data.format {self.format} needs {_listed(needed)}; {_listed(missing)} not given")
+            several = " (nor data.runs, for several)" if "run" in missing else ""
+            raise ValueError(
+                f"data.format {self.format} needs {_listed(needed)}; {_listed(missing)} not given{several}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_its_runs(self) -> Self:
+        if self.run is not None and self.runs is not None:
+            raise ValueError("data.run and data.runs are both given; keep data.run for one first stage, else data.runs")
+        for name in self.runs or ():
+            if not RUN_NAME.fullmatch(name):
+                raise ValueError(
+                    f"data.runs: {name!r:.80} cannot name a folder; use up to 64 of A-Z a-z 0-9 . _ -, no dot first"
+                )
         return self
 
     @model_validator(mode="after")

@@ -3,75 +3,24 @@
 from __future__ import annotations
 
 import math
-from array import array
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.errors import DataError
-from stages.order import trec_positions
 from stages.prepare import Report
 from stages.records import Judgements, Location, SetAside
 from stages.sources.lines import Line, read_lines
+from stages.sources.run_index import QueryIds, RunList, open_run
 
-RUN_COLUMNS = 6
 LARGEST_GRADE = 2**31 - 1
-
-
-@dataclass(slots=True)
-class RunList:
-    """One query's part of a run file, in parallel columns: compact, since a run may hold millions of lines."""
-
-    doc_ids: list[str] = field(default_factory=list)
-    scores: array[float] = field(default_factory=lambda: array("d"))
-    lines: array[int] = field(default_factory=lambda: array("q"))
-
-    def sort(self) -> None:
-        """Into first-stage order, best first."""
-        order = trec_positions(self.doc_ids, self.scores)
-        self.doc_ids = [self.doc_ids[i] for i in order]
-        self.scores = array("d", (self.scores[i] for i in order))
-        self.lines = array("q", (self.lines[i] for i in order))
 
 
 def read_run(path: Path, limit: int | None, set_aside: Report) -> dict[str, RunList]:
     """Query id -> its sorted list, in the run's order of queries; with `limit`, of its first so many queries.
 
-    A line is `query_id Q0 doc_id rank score tag`; the rank is ignored, as trec_eval does. Raises DataError where the
-    file cannot be read or has no usable line.
+    The whole run is in memory, about 100 bytes a line; `open_run` reads it query by query. Raises as `open_run` does.
     """
-    lists: dict[str, RunList] = {}
-    known: dict[str, str] = {}  # one string object per document, however many queries retrieve it
-    for line in read_lines(path, set_aside):
-        fields = line.fields()
-        score = _score(fields)
-        if score is None:
-            set_aside(_run_fault(line, fields))
-        elif fields[0] in lists or limit is None or len(lists) < limit:
-            run_list = lists.setdefault(fields[0], RunList())
-            run_list.doc_ids.append(known.setdefault(fields[2], fields[2]))
-            run_list.scores.append(score)
-            run_list.lines.append(line.where.line)
-    if not lists:
-        raise DataError(f"{path} has no usable line; a TREC run has lines of `query_id Q0 doc_id rank score tag`")
-    for run_list in lists.values():
-        run_list.sort()
-    return lists
-
-
-def _score(fields: list[str]) -> float | None:
-    if len(fields) != RUN_COLUMNS:
-        return None
-    try:
-        score = float(fields[4])
-    except ValueError:
-        return None
-    return score if math.isfinite(score) else None
-
-
-def _run_fault(line: Line, fields: list[str]) -> SetAside:
-    if len(fields) != RUN_COLUMNS:
-        return SetAside(line.where, f"a run has {RUN_COLUMNS} columns, this line {len(fields)}")
-    return SetAside(line.where, f"score is not a finite number: {fields[4]!r:.40}", fields[0], fields[2])
+    with open_run(path, QueryIds(limit), set_aside) as run:
+        return {query_id: run.read(query_id) for query_id in run}
 
 
 def read_qrels(path: Path, set_aside: Report) -> Judgements:

@@ -80,7 +80,7 @@ DOCUMENTED: dict[str, Any] = {
     "cache": dict.fromkeys(("prefix_hit_rate", "kv_usage_peak", "score_store_hits", "score_store_hit_rate")),
     "tokens": dict.fromkeys(("prompt", "generation")),
 }
-ADDED: dict[str, Any] = {"scores": {"tied_share": None}}
+ADDED: dict[str, Any] = {"part_of": None, "scores": {"tied_share": None}}
 
 
 def keys(content: dict[str, Any]) -> dict[str, Any]:

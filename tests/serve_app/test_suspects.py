@@ -109,9 +109,8 @@ def test_a_death_that_does_not_come_again_costs_one_repeated_call() -> None:
 
 
 def test_an_engine_that_dies_of_every_call_is_given_up_and_no_pair_is_blamed() -> None:
-    scorer, engine = None, FakeEngine()
-    scorer = ServedScorer(engine, 60)
-    documents = [KILLER] * 1000
+    engine = FakeEngine()
+    scorer, documents = ServedScorer(engine, 60), [KILLER] * 1000
     with pytest.raises(EngineError, match="the engine dies of every call"):
         asyncio.run(scorer.score("query", documents))
     assert engine.deaths == DEATHS_TO_DESPAIR + 1

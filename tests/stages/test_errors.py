@@ -10,7 +10,7 @@ from stages import errors
 from stages.errors import RerankEvalError
 
 # `  x InputError   exit code 2: ...`: two columns deeper is one class lower.
-DRAWN = re.compile(r"^( *)[*x+-] (\w+)(?: +(?:exit code (\d))?.*)?$", re.MULTILINE)
+DRAWN = re.compile(r"^( *)[*x+-] (\w+)(?: +(?:exit code (\d+))?.*)?$", re.MULTILINE)
 
 
 def drawn() -> list[tuple[int, str, int | None]]:
@@ -34,7 +34,7 @@ def test_every_class_is_drawn_under_its_parent() -> None:
         for name, value in inspect.getmembers(errors, inspect.isclass)
         if value.__module__ == errors.__name__
     }
-    assert len(defined) == 10
+    assert len(defined) == 12
     assert drawn_parents() == defined
 
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import ConfigError, DataError
-from stages.evaluate import SUPPORTED, check_metric, evaluate, metric_key, warm_up
+from stages.evaluate import SUPPORTED, check_metric, evaluate, evaluate_stream, metric_key, warm_up
 from stages.order import trec_order
 from stages.records import Judgements, QueryMetrics
 
@@ -232,6 +232,14 @@ def test_a_query_with_no_relevant_document_counts_zero_in_the_mean(grades: dict[
         assert evaluate({"none": ["a"], "one": ["a"]}, judgements, [metric]).mean(metric) == 0.5
 
 
+def test_a_query_that_is_ranked_twice_is_an_error_unless_it_is_not_judged() -> None:
+    judgements = Judgements({"q": {"a": 1}})
+    with pytest.raises(DataError, match="Query 'q' is ranked twice"):
+        evaluate_stream([("q", ["a"]), ("q", ["b"])], judgements, ["mrr"], queries_per_chunk=1)
+    twice = [("other", ["a"]), ("q", ["a"]), ("other", ["b"])]
+    assert evaluate_stream(twice, judgements, ["mrr"]).values == {"mrr": (1.0,)}
+
+
 def test_nothing_judged_is_an_error() -> None:
     with pytest.raises(DataError, match="no judgements"):
         evaluate({"q": ["a"]}, Judgements({}), ["mrr"])
@@ -389,3 +397,13 @@ def test_the_order_of_trec_eval_does_not_depend_on_the_order_of_the_input(scores
     assert ordered == trec_order(list(scores)[::-1], list(scores.values())[::-1])
     for above, below in pairwise(ordered):
         assert (scores[above], above) > (scores[below], below)
+
+
+@settings(deadline=None)
+@given(GRADES, RANKINGS, st.integers(1, 4), st.randoms(use_true_random=False))
+def test_chunks_of_any_size_in_any_order_give_the_values_of_the_whole(
+    grades: dict[str, dict[str, int]], rankings: dict[str, list[str]], size: int, dice: random.Random
+) -> None:
+    stream = iter(dice.sample(list(rankings.items()), k=len(rankings)))
+    whole = evaluate(rankings, Judgements(grades), SHARES)
+    assert evaluate_stream(stream, Judgements(grades), SHARES, queries_per_chunk=size) == whole

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from stages.errors import DataError
 from stages.prepare import prepare_all
 from stages.records import Judgements, Location, RawDocument, RawQuery, SetAside
-from stages.sources import DataSettings, open_source
+from stages.sources import FIRST_STAGE, DataSettings, open_source
 from stages.sources.lines import read_objects
 from stages.sources.trec import read_qrels
 
@@ -201,6 +202,80 @@ def test_a_run_or_qrels_without_a_usable_line_is_an_error_with_the_form(beir: Pa
         read(of_beir(beir))
     with pytest.raises(DataError, match=r"test.tsv has no usable line"):
         judged(of_beir(beir))
+
+
+def with_two_runs(folder: Path, dense: str, **more: object) -> DataSettings:
+    (folder / "dense.trec").write_text(dense)
+    runs = {"bm25": folder / "run.trec", "dense": folder / "dense.trec"}
+    return of_beir(folder, run=None, runs=runs, **more)
+
+
+def lists_of(settings: DataSettings) -> list[dict[str, list[tuple[object, object]]]]:
+    """Per query, each run's (document, text)s."""
+    lists = open_source(settings).query_lists(lambda _: None)
+    return [
+        {name: [(one.doc_id, one.text) for one in raw.documents] for name, raw in of_query.items()}
+        for of_query in lists
+    ]
+
+
+def test_several_runs_give_each_query_one_list_per_run_that_retrieved_something_for_it(beir: Path) -> None:
+    settings = with_two_runs(beir, "q1 Q0 d4 1 1.0 x\nq3 Q0 d1 1 1.0 x\nq1 Q0 d1 1 0.5 x\n", depth=2)
+    assert open_source(settings).names == ("bm25", "dense")
+    assert lists_of(settings) == [
+        {"bm25": [("d1", "One first")]},
+        {
+            "bm25": [("d1", "One first"), ("d3", "third")],
+            "dense": [("d4", "no one asks for this"), ("d1", "One first")],
+        },
+        {"dense": [("d1", "One first")]},
+    ]
+
+
+def test_a_limit_counts_queries_over_all_runs(beir: Path) -> None:
+    settings = with_two_runs(beir, "q3 Q0 d1 1 1.0 x\nq4 Q0 d1 1 1.0 x\nq1 Q0 d2 1 1.0 x\n", limit=3)
+    assert [list(of_query) for of_query in lists_of(settings)] == [["bm25"], ["bm25", "dense"], ["dense"]]
+    assert judged(settings)[0] == Judgements({"q1": {"d1": 1, "d2": 0}, "q3": {"d1": 2}})
+
+
+def test_malformed_lines_of_several_runs_are_set_aside_once_with_their_file(beir: Path) -> None:
+    settings = with_two_runs(beir, "q1 Q0 d4 1 1.0 x\nbroken\n")
+    aside = read(settings)[1]
+    assert said(aside) == [("dense.trec", 2, "a run has 6 columns, this line 1")]
+
+
+def test_a_missing_run_among_several_is_an_error_that_names_it(beir: Path) -> None:
+    settings = with_two_runs(beir, "")
+    (beir / "dense.trec").unlink()
+    with pytest.raises(DataError, match=r"data.runs.dense: .*dense.trec does not exist"):
+        open_source(settings)
+
+
+def test_one_run_is_one_list_called_first_stage(beir: Path) -> None:
+    assert open_source(of_beir(beir)).names == (FIRST_STAGE,)
+    assert [list(of_query) for of_query in lists_of(of_beir(beir))] == [[FIRST_STAGE], [FIRST_STAGE]]
+
+
+def test_memory_grows_with_queries_by_far_less_than_their_pairs_need(tmp_path: Path) -> None:
+    (tmp_path / "corpus.tsv").write_text("".join(f"document-{n}\t{'text ' * 20}{n}\n" for n in range(2000)))
+    (tmp_path / "qrels").write_text("q0 0 document-1 1\n")
+
+    def peak_bytes(queries: int) -> int:
+        (tmp_path / "queries.tsv").write_text("".join(f"q{q}\tquery\n" for q in range(queries)))
+        lines = (f"q{q} Q0 document-{(q * 97 + n * 7) % 2000} 0 {-n} x\n" for q in range(queries) for n in range(100))
+        (tmp_path / "run").write_text("".join(lines))
+        files = {"run": "run", "qrels": "qrels", "queries": "queries.tsv", "documents": "corpus.tsv"}
+        settings = DataSettings.model_validate(
+            {"format": "trec", **{key: tmp_path / name for key, name in files.items()}}
+        )
+        tracemalloc.start()
+        pairs = sum(len(raw.documents) for raw in open_source(settings).queries(lambda _: None))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert pairs == queries * 100
+        return peak
+
+    assert peak_bytes(420) - peak_bytes(170) < 250 * 2_000  # 25,000 further pairs; a string for each takes 1.5 MB
 
 
 @pytest.fixture

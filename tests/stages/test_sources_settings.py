@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -31,6 +33,28 @@ def test_an_unknown_column_of_ours_is_refused_with_the_choices() -> None:
         DataSettings(format="jsonl", path="x", columns={"question": "query"})
 
 
+def test_several_runs_take_the_place_of_one() -> None:
+    runs = {"bm25": Path("a.trec"), "dense-v1.5_x": Path("b.trec")}
+    assert DataSettings.model_validate({"format": "beir", "path": "x", "runs": runs}).runs == runs
+    with pytest.raises(ValidationError, match=r"data.run not given \(nor data.runs, for several\)"):
+        DataSettings.model_validate({"format": "beir", "path": "x"})
+    with pytest.raises(ValidationError, match=r"data.run and data.runs are both given; keep data.run for one"):
+        DataSettings.model_validate({"format": "beir", "path": "x", "run": "a.trec", "runs": runs})
+    with pytest.raises(ValidationError, match=r"data.format jsonl does not use data.runs; remove it"):
+        DataSettings.model_validate({"format": "jsonl", "path": "x", "runs": runs})
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a b", "é", "a\n", "x" * 65])
+def test_a_runs_name_that_cannot_be_a_folders_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"data.runs: .* cannot name a folder; use up to 64 of"):
+        DataSettings.model_validate({"format": "beir", "path": "x", "runs": {name: "a.trec"}})
+
+
+def test_no_run_at_all_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        DataSettings.model_validate({"format": "beir", "path": "x", "runs": {}})
+
+
 def test_unknown_keys_and_impossible_numbers_are_refused() -> None:
     for wrong in ({"dpth": 3}, {"depth": 0}, {"limit": 0}, {"format": "csv"}, {"path": ""}):
         with pytest.raises(ValidationError):
@@ -40,6 +64,8 @@ def test_unknown_keys_and_impossible_numbers_are_refused() -> None:
 def test_settings_survive_being_written_and_read_with_every_default_spelled_out() -> None:
     settings = DataSettings(format="jsonl", path="x", columns={"query": "question"}, depth=None)
     assert DataSettings.model_validate(settings.model_dump(mode="json")) == settings
+    several = DataSettings(format="beir", path="x", runs={"bm25": Path("a.trec")})
+    assert DataSettings.model_validate(several.model_dump(mode="json")) == several
 
 
 def test_every_field_has_a_description_for_the_reference() -> None:

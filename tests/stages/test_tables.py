@@ -4,21 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import DataError
-from stages.records import Candidates, Location, SetAside
+from stages.records import Candidates
 from stages.tables import (
-    FAILURES_SCHEMA,
     SCHEMA,
     from_table,
     read_candidates,
     to_table,
     write_candidates,
-    write_failures,
 )
 
 FIRST = Candidates("q1", "why", ("a", "b"), ("A", "B"), (2.0, 1.0), ("c",), "find it", {"language": "de"})
@@ -131,23 +128,3 @@ def test_a_missing_or_broken_folder_is_an_error_that_names_it(tmp_path: Path) ->
     (tmp_path / "part-00000.parquet").write_text("no parquet")
     with pytest.raises(DataError, match=r"part-00000\.parquet"):
         list(read_candidates(tmp_path))
-
-
-def test_failures_are_written_with_file_line_ids_and_reason(tmp_path: Path) -> None:
-    rows = [
-        SetAside(Location("run.trec", 7), "score is not a number", "q1", "d1"),
-        SetAside(Location("a\udc80.jsonl", 1), "document id cannot be encoded as UTF-8", None, "\ud800"),
-    ]
-    write_failures(iter(rows), tmp_path / "new" / "failures.parquet")
-    table = pq.read_table(tmp_path / "new" / "failures.parquet")
-    assert table.schema.equals(FAILURES_SCHEMA)
-    assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("run.trec", 7, "q1", "d1", "score is not a number"),
-        ("a\\udc80.jsonl", 1, None, "\\ud800", "document id cannot be encoded as UTF-8"),
-    ]
-
-
-def test_failures_are_written_even_when_there_are_none(tmp_path: Path) -> None:
-    write_failures([], tmp_path / "failures.parquet")
-    table = pq.read_table(tmp_path / "failures.parquet")
-    assert (table.num_rows, table.schema.equals(FAILURES_SCHEMA)) == (0, True)

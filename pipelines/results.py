@@ -1,0 +1,163 @@
+"""Hop 7: rankings and judgements -> everything that the folder of a finished run holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.config import RunConfig
+from pipelines.environment import describe_environment
+from pipelines.prepared import Prepared
+from pipelines.run_folder import RunFolder
+from pipelines.stream import StreamResult
+from pipelines.summary import Coverage, RunFacts, summarise
+from serve_app.models import ModelInfo
+from stages.evaluate import evaluate_stream
+from stages.failures import write_failures
+from stages.rankings import RANKING_SCHEMA, rankings_table, read_rankings, write_trec_run
+from stages.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
+from stages.several import split
+from stages.tables import read_candidates
+from stages.telemetry import Telemetry
+
+NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
+RANKINGS_PER_GROUP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself."""
+
+    config: RunConfig
+    model: ModelInfo
+    dataset: str
+    prepared: Prepared
+    streamed: StreamResult
+    engines: list[dict[str, Any]]
+
+    @property
+    def dtype(self) -> str | None:
+        """A replica that is starting has not said its dtype yet."""
+        return next((engine["dtype"] for engine in self.engines if "dtype" in engine), None)
+
+
+def write_results(folder: RunFolder, scored: Scored) -> Coverage:
+    """Complete the job's folder, and that of each first stage where there are several. Returns the job's counts."""
+    prepared, telemetry = scored.prepared, scored.streamed.telemetry
+    for name, manifest in prepared.runs.items():
+        child = folder.child(name)
+        config = _config_of(scored.config, name)
+        child.config.write_text(config.to_yaml(), encoding="utf-8")
+        _split_rankings(folder, child)
+        _complete(child, config, scored, manifest.digest, part_of=folder.run_id)
+    folder.write_timeline(telemetry.points)
+    return _complete(folder, scored.config, scored, prepared.manifest.digest)
+
+
+def read_metrics(folder: RunFolder) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    return metrics
+
+
+def write_trec(folder: RunFolder) -> Coverage:
+    """Write run.trec, and count what was answered on the way."""
+    coverage = Coverage()
+    with folder.trec_run.open("w", encoding="utf-8") as lines:
+        for ranking in read_rankings(folder.rankings):
+            coverage.add(ranking)
+            write_trec_run([ranking], lines, tag="rerank-eval")
+    return coverage
+
+
+def failed_pairs(folder: RunFolder) -> Iterator[SetAside]:
+    """The pairs without a score, with their reasons."""
+    where = Location(str(folder.candidates))
+    for ranking in read_rankings(folder.rankings):
+        for doc_id, reason in ranking.failed.items():
+            yield SetAside(where, reason, ranking.query_id, doc_id)
+
+
+def _complete(
+    folder: RunFolder, config: RunConfig, scored: Scored, digest: str, part_of: str | None = None
+) -> Coverage:
+    prepared, whole = scored.prepared, part_of is None
+    coverage = write_trec(folder)
+    first_stage, reranked = NOT_JUDGED, _evaluate(_reranked(folder), prepared.judgements, config)
+    if not (whole and prepared.runs):
+        first_stage = _evaluate(_first_stage(folder), prepared.judgements, config)
+    facts = RunFacts(
+        run_id=folder.run_id,
+        config_digest=config.digest,
+        candidates_digest=digest,
+        model=scored.model,
+        dtype=scored.dtype,
+        first_stage=first_stage,
+        reranked=reranked,
+        judgements=prepared.judgements,
+        query_ids=frozenset(_query_ids(folder)),
+        coverage=coverage,
+        set_aside_rows=len(prepared.set_aside) if whole else None,
+        wall_s=scored.streamed.wall_s,
+        telemetry=scored.streamed.telemetry if whole else Telemetry({}, 0.0),
+        store_used=config.rerank.store is not None,
+        part_of=part_of,
+    )
+    set_aside = prepared.set_aside if whole else []
+    write_failures([*set_aside, *failed_pairs(folder)], folder.failures)
+    folder.write_per_query(first_stage, reranked)
+    folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
+    folder.write_json(folder.metrics, summarise(facts))
+    return coverage
+
+
+def _config_of(config: RunConfig, name: str) -> RunConfig:
+    """The config that would rerank this first stage alone."""
+    runs = config.data.runs or {}
+    data = config.data.model_copy(update={"run": runs[name], "runs": None})
+    return config.model_copy(update={"data": data})
+
+
+def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
+    """The child's part of the job's rankings. Of its candidates the ids alone are held, as Arrow."""
+    table = pa.concat_tables(
+        pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
+        for file in sorted(child.candidates.glob("part-*.parquet"))
+    )
+    rows = {query_id: row for row, query_id in enumerate(table.column("query_id").to_pylist())}
+    child.rankings.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(child.rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+        some: list[Ranking] = []
+        for ranking in read_rankings(folder.rankings):
+            if (row := rows.get(ranking.query_id)) is not None:
+                (one,) = table.slice(row, 1).to_pylist()
+                listed = Candidates(ranking.query_id, "", tuple(one["doc_ids"]), (), (), tuple(one["tail"]))
+                some.append(split(ranking, listed))
+            if len(some) == RANKINGS_PER_GROUP:
+                writer.write_table(rankings_table(some))
+                some = []
+        writer.write_table(rankings_table(some))
+
+
+def _evaluate(
+    rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
+) -> QueryMetrics:
+    return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
+
+
+def _first_stage(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The first stage's own order."""
+    return ((one.query_id, one.doc_ids + one.tail) for one in read_candidates(folder.candidates))
+
+
+def _reranked(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
+    return ((ranking.query_id, ranking.ordered()) for ranking in read_rankings(folder.rankings))
+
+
+def _query_ids(folder: RunFolder) -> Iterator[str]:
+    for file in sorted(folder.candidates.glob("part-*.parquet")):
+        yield from pq.read_table(file, columns=["query_id"], partitioning=None).column("query_id").to_pylist()
