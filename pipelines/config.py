@@ -59,6 +59,9 @@ class OutputSettings(Settings):
     """Where results go."""
 
     dir: str = Field("results", min_length=1, description="Run folders are made here, with a link `latest`.")
+    copy_to: str | None = Field(
+        None, min_length=1, description="Where a finished folder is copied to: s3://BUCKET/DIR, gs://..., or a folder."
+    )
 
 
 class RunConfig(Settings):

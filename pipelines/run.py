@@ -14,6 +14,7 @@ from pathlib import Path
 from pipelines.cluster import connected, session_logs
 from pipelines.config import RunConfig
 from pipelines.console import Console
+from pipelines.copying import copy_results
 from pipelines.engines import JobEngine
 from pipelines.interruption import Interruption
 from pipelines.logs import copy_process_logs, libraries_log_to
@@ -92,6 +93,7 @@ def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:
     folder.link_as_latest()
     console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
     try:
+        copy_results(folder, config.output.copy_to)
         track(folder, config.tracking)
     finally:
         console.where(folder, config.tracking)

@@ -94,7 +94,13 @@ class Stream:
         self.progress = Progress()
         self._rankings = rankings
         self._watch = EngineWatch(application, self.progress)
-        self._dataset = ray.data.read_parquet(str(candidates), partitioning=None, concurrency=feed.workers).map_batches(
+        self._dataset = ray.data.read_parquet(
+            # Read on this node, which wrote them: the others need not see output.dir. Without a CPU: a head may have none.
+            f"local://{candidates.resolve()}",
+            partitioning=None,
+            concurrency=feed.workers,
+            num_cpus=0,
+        ).map_batches(
             RerankBatches,
             fn_constructor_args=(feed.make_scorer, feed.stop),
             batch_size=feed.batch_queries,

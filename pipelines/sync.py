@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.config import TrackingSettings, load_config
+from pipelines.copying import copy_results
 from pipelines.logs import libraries_log_to
 from pipelines.run_folder import RunFolder
 from pipelines.tracking import track
@@ -21,9 +22,11 @@ def sync_run(path: Path, uri: str | None = None) -> str:
     for needed in (folder.config, folder.metrics, folder.environment):
         if not needed.is_file():
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
-    tracking = load_config(folder.config).tracking
+    config = load_config(folder.config)
+    tracking = config.tracking
     tracking = TrackingSettings(**(tracking.model_dump() | ({"uri": uri} if uri else {})))
     with libraries_log_to(folder.logs):
+        copy_results(folder, config.output.copy_to)
         run_id = track(folder, tracking)
     if run_id is None:
         raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")

@@ -27,7 +27,7 @@ from stages.sources.texts import document_text, duplicate, read_records, record_
 DOCUMENT_IDS = ("_id", "id", "doc_id")
 DOCUMENTS_PER_BATCH = 1024
 CHARACTERS_PER_BATCH = 2**23
-READS_PER_RELEASE = 256
+READS_PER_RELEASE = 128
 
 SCHEMA = pa.schema(
     [
