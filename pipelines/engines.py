@@ -15,7 +15,7 @@ from pipelines.config import RunConfig
 from pipelines.store_access import StoreAccess, describe_faults, with_store
 from serve_app.app import AppSettings, RunningApp, reranker_handle
 from serve_app.canaries import check_canaries
-from serve_app.client import ServedScorer
+from serve_app.client import ServedScorer, UrgentScorer
 from serve_app.engine_args import has_bfloat16
 from serve_app.models import ModelInfo
 from serve_app.prompts import QWEN3_INSTRUCTION
@@ -65,7 +65,8 @@ class JobEngine:
         """Block until the engines answer, and answer sensibly. Raises EngineError or CanaryError."""
         if self.app:
             self.app.wait_until_ready()
-            asyncio.run(check_canaries(connect_scorer(self.app.name, self._retry_for_s)))
+            # Ahead of the job's own calls, which wait for the engine already.
+            asyncio.run(check_canaries(UrgentScorer(reranker_handle(self.app.name), self._retry_for_s)))
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""

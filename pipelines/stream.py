@@ -95,7 +95,7 @@ class Stream:
         self._rankings = rankings
         self._watch = EngineWatch(application, self.progress)
         self._dataset = ray.data.read_parquet(
-            # Read on this node, which wrote them: the others need not see output.dir. Without a CPU: a head may have none.
+            # On this node, which wrote them: others need not see output.dir. Without a CPU: a head may have none.
             f"local://{candidates.resolve()}",
             partitioning=None,
             concurrency=feed.workers,

@@ -18,7 +18,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.gate import Gate
 from stages.errors import EngineDiedError, EngineError, ScoringError
-from stages.records import PairScore
+from stages.records import PairScore, TimedScores
 
 # What another replica, or the same one after its restart, may well answer.
 TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
@@ -96,12 +96,23 @@ class ServedScorer:
     async def _ask(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
         """One try. Ray wraps what a replica raises in an error whose text is a traceback: ours comes out as it was."""
         try:
-            scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
+            return await self._call(query, documents, instruction)
         except RayTaskError as error:
             if isinstance(error.cause, ScoringError):
                 raise error.cause from error
             raise
+
+    async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
         return scores
+
+
+class UrgentScorer(ServedScorer):
+    """As ServedScorer, ahead of all batch work: for a few pairs that somebody waits for."""
+
+    async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        timed: TimedScores = await self.handle.score_online.remote(query, list(documents), instruction, None)
+        return timed.pairs
 
 
 def _parts(documents: Sequence[str]) -> list[Sequence[str]]:
