@@ -1,0 +1,102 @@
+"""(Candidates, Ranking) -> Outcome: ids, scores and sizes of one query, without its texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.records import Candidates, Ranking
+
+_SINGLE = np.finfo(np.float32)
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_LETTER = re.compile(r"\w")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one query's candidates.
+
+    `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
+    are parallel to them, the latter two NaN where the pair failed. `order` holds the positions of the m <= n scored
+    documents, best first. `first_scores` and `keys` are single precision, in which both orders were made (see
+    stages.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see `text_length`.
+    """
+
+    query_id: str
+    doc_ids: tuple[str, ...]
+    tail: tuple[str, ...]
+    first_scores: npt.NDArray[np.float32]
+    keys: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float64]
+    order: npt.NDArray[np.intp]
+    are_probabilities: bool
+    query_length: int
+    mean_document_length: float
+    truncated: bool
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def first_stage(self) -> tuple[str, ...]:
+        """All ids in first-stage order, best first."""
+        return self.doc_ids + self.tail
+
+    def listed(self, order: Iterable[int]) -> tuple[str, ...]:
+        """The ids at the positions `order`, best first, then the tail; empty where `order` is: no answer."""
+        ids = tuple(map(self.doc_ids.__getitem__, order))
+        return ids + self.tail if ids else ()
+
+
+def outcomes(reranked: Iterable[tuple[Candidates, Ranking]]) -> list[Outcome]:
+    """One Outcome per pair, in the given order; read as they come, so that the texts need not all be in memory.
+
+    Raises ValueError where a ranking is not one of the candidates beside it.
+    """
+    return [_outcome(candidates, ranking) for candidates, ranking in reranked]
+
+
+def _outcome(candidates: Candidates, ranking: Ranking) -> Outcome:
+    places = {doc_id: place for place, doc_id in enumerate(candidates.doc_ids)}
+    ranked = {*ranking.doc_ids, *ranking.failed}
+    if ranking.query_id != candidates.query_id or ranked != places.keys() or ranking.tail != candidates.tail:
+        raise ValueError(f"the ranking of query {ranking.query_id!r} is not one of the candidates beside it")
+    order = np.array([places[doc_id] for doc_id in ranking.doc_ids], dtype=np.intp)
+    keys = np.full(len(places), np.nan)
+    scores = np.full(len(places), np.nan)
+    keys[order] = [
+        score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)
+    ]
+    scores[order] = ranking.scores
+    return Outcome(
+        query_id=candidates.query_id,
+        doc_ids=candidates.doc_ids,
+        tail=candidates.tail,
+        first_scores=_single(candidates.scores),
+        keys=_single(keys),
+        scores=scores,
+        order=order,
+        are_probabilities=ranking.answered and None not in ranking.logits,
+        query_length=text_length(candidates.query),
+        mean_document_length=sum(map(text_length, candidates.texts)) / max(len(candidates.texts), 1),
+        truncated=ranking.truncated_pairs > 0,
+        attributes=candidates.attributes,
+    )
+
+
+def text_length(text: str) -> int:
+    """Words between blanks; Chinese characters and Japanese kana, which no blanks part, count one each.
+
+    Beside such characters, what has neither letter nor digit is no word.
+    """
+    if text.isascii():
+        return len(text.split())
+    rest, characters = _CJK.subn(" ", text)
+    words = rest.split()
+    return characters + sum(_LETTER.search(word) is not None for word in words) if characters else len(words)
+
+
+def _single(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """In single precision; what is too large for it becomes its largest number, not infinite."""
+    return np.clip(np.asarray(values, dtype=np.float64), _SINGLE.min, _SINGLE.max).astype(np.float32)
