@@ -40,7 +40,7 @@ def run(config: RunConfig, console: Console) -> RunFolder:
     source = open_source(config.data)
     folder = RunFolder.create(Path(config.output.dir), source.name)
     folder.config.write_text(config.to_yaml(), encoding="utf-8")
-    with libraries_log_to(folder.logs):
+    with folder.told_when_full(), libraries_log_to(folder.logs):
         with (
             connected(config.serve.ray_address, config.serve.replicas),
             Interruption(console.say) as interruption,

@@ -4,10 +4,13 @@ called.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +24,7 @@ from stages.records import QueryMetrics
 from stages.telemetry import TimelinePoint
 
 RUNS = "runs"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RunFolder:
@@ -56,6 +60,19 @@ class RunFolder:
                 f"output.dir {parent}: cannot make a run folder ({error.strerror}). Choose another."
             ) from error
         return folder
+
+    @contextlib.contextmanager
+    def told_when_full(self) -> Iterator[None]:
+        """Raises DataError where the folder's disk is full, instead of OSError."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise DataError(
+                f"output.dir: cannot write {self.path}: {os.strerror(error.errno)}. Make room or choose another, and "
+                "run the same command again; what rerank.store holds is not scored anew."
+            ) from error
 
     def child(self, name: str) -> RunFolder:
         """The folder of one of several first stages."""

@@ -171,15 +171,15 @@ class EngineWatch:
 
     def _run(self) -> None:
         while not self._done.wait(POLL_S):
-            try:
-                self._poll()
-            except ray.exceptions.RayError as error:
-                logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
+            self._poll()
 
     def _poll(self) -> None:
-        news = News(0, [])
-        if self._collector is not None:
-            news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
+        news = News(self._sequence, [])
+        try:
+            if self._collector is not None:
+                news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
+        except ray.exceptions.RayError as error:
+            logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
         self._sequence = news.sequence
         done = self._progress
         self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))

@@ -78,14 +78,16 @@ class Collector:
         return self._sequence, dict(self._latest)
 
     def news(self, after: int) -> News:
-        fresh = min(self._sequence - after, len(self._recent))
+        fresh = max(0, min(self._sequence - after, len(self._recent)))  # `after` may be from before a restart
         return News(self._sequence, list(self._recent)[-fresh:] if fresh else [])
 
 
 def collector_of(application: str) -> Any:
     """The application's collector, started where there is none."""
     options = {"name": f"{application}-telemetry", "namespace": NAMESPACE, "get_if_exists": True}
-    return ray.remote(Collector).options(num_cpus=0, lifetime="detached", **options).remote()
+    # Where its process or node is lost it starts anew, empty: counts are lost then, no job is.
+    restarts = {"max_restarts": -1, "max_task_retries": -1}
+    return ray.remote(Collector).options(num_cpus=0, lifetime="detached", **options, **restarts).remote()
 
 
 def stop_collector(application: str) -> None:

@@ -47,6 +47,7 @@ class Job:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_s: float = field(default_factory=time.monotonic)
     process: subprocess.Popen[bytes] = field(init=False)
+    _started: list[psutil.Process] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         command = [sys.executable, "-m", "pipelines.run", "--config", str(self.config)]
@@ -57,19 +58,35 @@ class Job:
     def finish(self, timeout_s: float = 600) -> int:
         return self.process.wait(timeout_s)
 
-    def processes(self) -> list[psutil.Process]:
-        """Its own and all that it started, wherever they hang in the process tree by now."""
-        return [one for one in psutil.process_iter() if _environment(one).get(MARK) == self.mark]
+    def kill(self) -> None:
+        """As the kernel does to a process that took too much memory."""
+        self._started = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait()
+
+    def still_there(self) -> list[psutil.Process]:
+        """What a killed job had started, wherever it hangs in the process tree by now. Ray's titles may overwrite a
+        process's environment, and what it starts late is no child of the job: so both ways are looked.
+        """
+        marked = [one for one in psutil.process_iter() if _environment(one).get(MARK) == self.mark]
+        return [one for one in {*marked, *self._started} if _runs(one)]
 
     def left_over(self, patience_s: float) -> list[str]:
-        """The command lines of what still runs after some seconds."""
-        wait_until(lambda: not self.processes(), patience_s)
-        return [" ".join(one.cmdline())[:160] for one in self.processes()]
+        """What still runs after some seconds."""
+        wait_until(lambda: not self.still_there(), patience_s)
+        return [str(one) for one in self.still_there()]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _environment(process: psutil.Process) -> Mapping[str, str]:
     try:
-        return {} if process.status() == psutil.STATUS_ZOMBIE else process.environ()
+        return process.environ()
     except (psutil.Error, OSError):
         return {}
 
@@ -94,7 +111,9 @@ def write_rows(path: Path, queries: int, documents: int) -> dict[str, Any]:
     """Made-up queries, each with documents of about 130 tokens of its own, and the `data` section that reads them."""
     with path.open("w", encoding="utf-8") as lines:
         for query in range(queries):
-            texts = [f"document {query}.{place}: " + f"{place} ships on a calm sea, " * 20 for place in range(documents)]
+            texts = [
+                f"document {query}.{place}: " + f"{place} ships on a calm sea, " * 20 for place in range(documents)
+            ]
             lines.write(json.dumps({"query_id": f"q{query}", "query": f"ships {query}", "documents": texts}) + "\n")
     return {"format": "jsonl", "path": str(path)}
 
@@ -132,9 +151,15 @@ def compare(expected: Iterable[Ranking], found: Iterable[Ranking]) -> tuple[int,
     orders, noise, swapped = 0, 0.0, 0.0
     for one in expected:
         other = others[one.query_id]
-        before, after = dict(zip(one.doc_ids, one.logits)), dict(zip(other.doc_ids, other.logits))  # noqa: B905
-        noise = max([noise, *(abs(before[doc_id] - after[doc_id]) for doc_id in before)])  # type: ignore[operator]
+        before, after = _keys(one), _keys(other)
+        noise = max([noise, *(abs(before[doc_id] - after[doc_id]) for doc_id in before)])
         orders += one.doc_ids != other.doc_ids
         moved = zip(one.doc_ids, other.doc_ids, strict=True)
-        swapped = max([swapped, *(abs(before[a] - before[b]) for a, b in moved)])  # type: ignore[operator]
+        swapped = max([swapped, *(abs(before[a] - before[b]) for a, b in moved)])
     return orders, noise, swapped
+
+
+def _keys(ranking: Ranking) -> dict[str, float]:
+    """What ranked each document: its logit, or its score where there are none."""
+    both = zip(ranking.doc_ids, ranking.scores, ranking.logits, strict=True)
+    return {doc_id: score if logit is None else logit for doc_id, score, logit in both}

@@ -78,9 +78,9 @@ def kill_at(claims: Claims, runs: Runs, pairs: float) -> int:
     """Start the job, kill its process once so many pairs are kept; gives how many then are."""
     job = runs.start()
     reached = wait_until(lambda: runs.kept() >= pairs or job.process.poll() is not None, 600)
-    job.process.kill()
+    job.kill()
     killed_s = time.monotonic()
-    claims.check("killed while at work", reached and job.finish() == -9, f"at {runs.kept():,} pairs")
+    claims.check("killed while at work", reached and job.process.returncode == -9, f"at {runs.kept():,} pairs")
     left = job.left_over(LEFT_OVER_AFTER_S)
     claims.check("no process of it is left", not left, left or f"after {time.monotonic() - killed_s:.1f} s")
     return runs.kept()
@@ -118,7 +118,7 @@ def check_same(claims: Claims, calm: Runs, killed: Runs) -> None:
 
 def check_reuse(claims: Claims, runs: Runs, distinct: int) -> None:
     again = runs.finish(claims)
-    engines = list((latest(runs.results).path / "logs").glob("*replica*"))
+    engines = list(latest(runs.results).logs.glob("engine-*"))
     claims.check("the same job again scores nothing", again["scored_pairs"] == 0, again)
     claims.check("and starts no engine", not engines, engines or "no log of one")
     more = runs.finish(claims, MORE_QUERIES)

@@ -121,3 +121,11 @@ def test_without_judgements_the_per_query_file_has_no_row(folder: RunFolder) -> 
     nothing = QueryMetrics((), {}, ())
     folder.write_per_query(nothing, nothing)
     assert pq.read_table(folder.per_query).to_pydict() == {"query_id": [], "answered": []}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_the_users_to_mend_and_other_errors_are_not(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No space left on device\. Make room"), RunFolder(tmp_path).told_when_full():
+        Path("/dev/full").write_text("results", encoding="utf-8")
+    with pytest.raises(FileNotFoundError), RunFolder(tmp_path).told_when_full():
+        (tmp_path / "missing").read_text(encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +68,9 @@ def test_later_facts_of_a_replica_add_to_earlier_ones() -> None:
     kept.register("r1", {"process_id": 11})
     kept.register("r2", {"process_id": 12})
     kept.register("r1", {"dtype": "bfloat16"})
-    assert kept.replicas() == [{"process_id": 11, "dtype": "bfloat16"}, {"process_id": 12}]
+    told = kept.replicas()
+    assert [one.pop("told_s") <= time.time() for one in told] == [True, True]
+    assert told == [{"process_id": 11, "dtype": "bfloat16"}, {"process_id": 12}]
 
 
 @settings(deadline=None)

@@ -89,13 +89,15 @@ def scipy_permutation_p(differences: Values, n_resamples: int) -> float:
 
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
-def test_the_bootstrap_intervals_are_scipys_within_monte_carlo_error(differences: Values, method: str) -> None:
+def test_the_bootstrap_intervals_are_scipys_within_monte_carlo_error(method: str) -> None:
+    # So skewed that BCa's bias and its acceleration both move the interval by more than the error allowed.
+    differences = np.random.default_rng(0).exponential(size=20) ** 2
     expected = stats.bootstrap(
         (differences,), np.mean, n_resamples=50_000, method=method, rng=np.random.default_rng(0), batch=1000
     ).confidence_interval
     found = against_zero(differences, resamples=50_000)
     standard_error = found.sd / math.sqrt(found.n)
-    assert getattr(found, method.lower()) == pytest.approx(tuple(expected), abs=0.04 * standard_error)
+    assert getattr(found, method.lower()) == pytest.approx(tuple(expected), abs=0.06 * standard_error)
 
 
 def test_bca_differs_from_percentile_where_differences_are_skewed() -> None:
@@ -114,6 +116,11 @@ def test_the_minimum_detectable_difference_is_found_with_the_promised_power(n: i
 
 
 # By hand
+
+
+def test_the_minimum_detectable_difference_shares_the_level_among_the_comparisons(differences: Values) -> None:
+    found = against_zero(differences, comparisons=12, confidence=0.9, **FEW)
+    assert found.minimum_detectable == minimum_detectable(found.sd, found.n, 0.1 / 12)
 
 
 def test_means_and_counts_are_those_of_the_queries() -> None:
