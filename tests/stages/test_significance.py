@@ -90,14 +90,16 @@ def scipy_permutation_p(differences: Values, n_resamples: int) -> float:
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
 def test_the_bootstrap_intervals_are_scipys_within_monte_carlo_error(method: str) -> None:
-    # So skewed that BCa's bias and its acceleration both move the interval by more than the error allowed.
+    # So skewed that leaving out BCa's bias or acceleration moves an end by more than the error allowed.
     differences = np.random.default_rng(0).exponential(size=20) ** 2
     expected = stats.bootstrap(
-        (differences,), np.mean, n_resamples=50_000, method=method, rng=np.random.default_rng(0), batch=1000
+        (differences,), np.mean, n_resamples=200_000, method=method, rng=np.random.default_rng(0), batch=10_000
     ).confidence_interval
-    found = against_zero(differences, resamples=50_000)
-    standard_error = found.sd / math.sqrt(found.n)
-    assert getattr(found, method.lower()) == pytest.approx(tuple(expected), abs=0.06 * standard_error)
+    found = against_zero(differences, resamples=200_000)
+    low, high = (getattr(found, method.lower()) - np.array(expected)) / (found.sd / math.sqrt(found.n))
+    # Four times the standard deviation, over seeds, of ours less scipy's: the upper end lies in the long tail.
+    assert abs(low) < 0.017
+    assert abs(high) < 0.16
 
 
 def test_bca_differs_from_percentile_where_differences_are_skewed() -> None:
