@@ -29,7 +29,7 @@ from tests.tiny_models import make_tiny_qwen3
 
 QUERIES, DOCUMENTS = 60, 50
 NODE = {"num_cpus": 4, "object_store_memory": 200 << 20, "include_dashboard": False}
-REPLICA, ENGINE, WORKER, COLLECTOR = "RerankReplica", "EngineCore", "MapWorker", "ray::Collector"
+REPLICA, ENGINE, WORKER, COLLECTOR = "ServeReplica:rerank-", "EngineCore", "MapWorker", "ray::Collector"
 RANKED_BYTES = 500  # of a rankings file that holds more than its header
 
 
