@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 
 class Gate:
@@ -17,31 +17,28 @@ class Gate:
 
     @contextlib.asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._waiting_alone)
-            self._inside += 1
-        try:
+        async with self._pass(lambda: not self._waiting_alone):
             yield
-        finally:
-            await self._leave()
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         self._waiting_alone += 1
         try:
-            async with self._changed:
-                await self._changed.wait_for(lambda: not self._inside)
-                self._inside += 1
-            try:
+            async with self._pass(lambda: not self._inside):
                 yield
-            finally:
-                await self._leave()
         finally:
             self._waiting_alone -= 1
             async with self._changed:
                 self._changed.notify_all()
 
-    async def _leave(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _pass(self, free: Callable[[], bool]) -> AsyncIterator[None]:
         async with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
+            await self._changed.wait_for(free)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()

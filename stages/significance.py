@@ -108,9 +108,7 @@ def compare(
     if min(permutations, resamples, comparisons) < 1 or not 0 < confidence < 1:
         raise ValueError("permutations, resamples and comparisons are 1 or more, confidence lies between 0 and 1")
     differences = _differences(baseline, system)
-    n = len(differences)
-    mean = math.fsum(differences) / n
-    sd = math.sqrt(math.fsum((differences - mean) ** 2) / (n - 1)) if np.ptp(differences) >= TIE else 0.0
+    n, mean, sd = len(differences), math.fsum(differences) / len(differences), _spread(differences)
     for_permutations, for_resamples = np.random.default_rng(seed).spawn(2)
     intervals = _intervals(differences, confidence, resamples, for_resamples)
     return Difference(
@@ -125,12 +123,26 @@ def compare(
         p_t=_t_test_p(mean, sd, n),
         p_randomization=randomization_p(differences, permutations, for_permutations),
         effect_size=mean / sd if sd else None if mean else 0.0,
-        wins=int(np.count_nonzero(differences > 0)),
-        ties=int(np.count_nonzero(differences == 0)),
-        losses=int(np.count_nonzero(differences < 0)),
+        **_outcomes(differences),
         minimum_detectable=minimum_detectable(sd, n, (1 - confidence) / comparisons),
         comparisons=comparisons,
     )
+
+
+def _spread(differences: Differences) -> float:
+    """The sample standard deviation; exactly 0 where all are equal but for rounding."""
+    if np.ptp(differences) < TIE:
+        return 0.0
+    mean = math.fsum(differences) / len(differences)
+    return math.sqrt(math.fsum((differences - mean) ** 2) / (len(differences) - 1))
+
+
+def _outcomes(differences: Differences) -> dict[str, int]:
+    return {
+        "wins": int(np.count_nonzero(differences > 0)),
+        "ties": int(np.count_nonzero(differences == 0)),
+        "losses": int(np.count_nonzero(differences < 0)),
+    }
 
 
 def minimum_detectable(sd: float, n: int, alpha: float = 0.05) -> float | None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import resource
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,23 +21,6 @@ INTERLEAVED = "q2 Q0 d1 1 1.0 x\nq1 Q0 d3 1 0.5 x\nq2 Q0 d2 1 3.0 x\nq1 broken\n
 def run(tmp_path: Path) -> Path:
     (tmp_path / "run.trec").write_text(INTERLEAVED)
     return tmp_path / "run.trec"
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def _files_of_at_most_64_kib() -> Iterator[None]:
-    """A write beyond that fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def read(
