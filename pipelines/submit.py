@@ -117,8 +117,8 @@ def submit_job(job: Job, address: str, *, again: bool, wait: bool, log: TextIO) 
     entry = _submit_once(server, job, again)
     at = f"--address {address} {entry.submission_id}"
     commands = f"follow      ray job logs --follow {at}\nstop        ray job stop {at}"
-    print(f"job         {entry.submission_id}: {entry.told}", file=log, flush=True)
     try:
+        print(f"job         {entry.submission_id}: {entry.told}", file=log, flush=True)
         details = follow(server, entry.submission_id, log) if wait else server.get_job_info(entry.submission_id)
     except KeyboardInterrupt:
         print(f"\nThe job goes on.\n{commands}", file=log, flush=True)

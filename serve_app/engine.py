@@ -33,6 +33,9 @@ from stages.records import PairScore, TimedScores
 
 # vLLM serves lower numbers first.
 ONLINE, BATCH = 0, 10
+# A pair comes upon a block that holds NaN in a few cases of a hundred where many pairs are broken; four times in a row,
+# in one of a million.
+RETRIES = 3
 
 
 class VllmEngine:
@@ -112,13 +115,16 @@ class VllmEngine:
         self.llm.shutdown()
 
     async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
-        """A pair without a finite score is scored once more, on other cache blocks.
+        """A pair without a finite score is scored again, on other cache blocks, up to RETRIES times.
 
         A pair that gives NaN leaves it in its blocks, and vLLM's attention on a CPU multiplies what is stale in a block
         by 0, which NaN survives: a healthy pair that comes upon such a block fails through no fault of its own.
         """
         pairs = await self._classify(prompts, calls, read_cache=True)
-        if again := [place for place, pair in enumerate(pairs) if pair.error == NOT_FINITE]:
+        for _ in range(RETRIES):
+            again = [place for place, pair in enumerate(pairs) if pair.error == NOT_FINITE]
+            if not again:
+                break
             retried = await self._classify([prompts[place] for place in again], calls, read_cache=False)
             for place, pair in zip(again, retried, strict=True):
                 pairs[place] = pair
