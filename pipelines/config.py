@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from stages.analysis.depth import DEPTHS
 from stages.errors import ConfigError
 from stages.evaluate import check_metric
 from stages.sources import DataSettings
@@ -34,7 +35,22 @@ class RerankSettings(Settings):
 class EvaluateSettings(Settings):
     """What is measured."""
 
-    metrics: tuple[str, ...] = Field(("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`.")
+    metrics: tuple[str, ...] = Field(
+        ("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`; the first is the one that decides."
+    )
+    depths: tuple[int, ...] = Field(DEPTHS, description="Depths that the report's depth curve looks at.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests.")
+    seed: int = Field(0, ge=0, description="Of permutations, resamples and folds.")
+    position_queries: int = Field(
+        2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."
+    )
+
+    @field_validator("depths")
+    @classmethod
+    def _from_one_on(cls, depths: tuple[int, ...]) -> tuple[int, ...]:
+        if any(depth < 1 for depth in depths):
+            raise ValueError("a depth counts documents from 1 on")
+        return depths
 
     @field_validator("metrics")
     @classmethod
@@ -45,6 +61,14 @@ class EvaluateSettings(Settings):
             return tuple(check_metric(name) for name in metrics)
         except ConfigError as error:
             raise ValueError(str(error)) from error
+
+
+class CostSettings(Settings):
+    """What the engines cost, to tell the price of a gain."""
+
+    per_hour: float | None = Field(
+        None, gt=0, description="Price of one replica for an hour, in your currency. null: no money is told."
+    )
 
 
 class TrackingSettings(Settings):
@@ -73,13 +97,14 @@ class RunConfig(Settings):
     serve: DeploymentSettings = DeploymentSettings()
     rerank: RerankSettings = RerankSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    cost: CostSettings = CostSettings()
     tracking: TrackingSettings = TrackingSettings()
     output: OutputSettings = OutputSettings()
 
     @property
     def digest(self) -> str:
-        """16 hex digits that differ where the results could: all but where they are written and logged."""
-        content = self.model_dump(mode="json", exclude={"tracking", "output"})
+        """16 hex digits that differ where the results could: all but their price, and where they are written."""
+        content = self.model_dump(mode="json", exclude={"cost", "tracking", "output"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
@@ -96,6 +121,7 @@ class ServeConfig(Settings):
     serve: DeploymentSettings = DeploymentSettings()
     rerank: Any = None
     evaluate: Any = None
+    cost: Any = None
     tracking: Any = None
     output: Any = None
 

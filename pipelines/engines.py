@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,16 @@ from serve_app.engine_args import has_bfloat16
 from serve_app.models import ModelInfo
 from serve_app.prompts import QWEN3_INSTRUCTION
 from serve_app.settings import OVERLAP
+from stages.analysis.position import PositionCheck, position_check
 from stages.errors import EngineError
 from stages.records import Candidates, PairScore
 from stages.score_file import set_aside_if_damaged
 from stages.score_records import query_keys
 from stages.scoring import OverlapScorer, Scorer
+from stages.tables import read_candidates
+
+# Enough to see a score that depends on its place, few enough to cost a second.
+POSITION_DOCUMENTS = 20
 
 
 class JobEngine:
@@ -34,6 +41,7 @@ class JobEngine:
         self.model, self.config = model, config
         self.app: RunningApp | None = None
         self.needed = False
+        self.canaries_passed: bool | None = None
         self.scoring = scoring_identity(model, config)
         self.store_notes: list[str] = []
         self._access = self._store_access()
@@ -67,6 +75,14 @@ class JobEngine:
             self.app.wait_until_ready()
             # Ahead of the job's own calls, which wait for the engine already.
             asyncio.run(check_canaries(UrgentScorer(reranker_handle(self.app.name), self._retry_for_s)))
+            self.canaries_passed = True
+
+    def check_positions(self, candidates: Path, queries: int) -> PositionCheck | None:
+        """Score the top of the first `queries` queries again, in order and shuffled; None where no engine runs."""
+        if not self.app or not queries:
+            return None
+        scorer = UrgentScorer(reranker_handle(self.app.name), self._retry_for_s)
+        return asyncio.run(position_check(scorer, map(_top, islice(read_candidates(candidates), queries))))
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""
@@ -111,6 +127,16 @@ class JobEngine:
     @property
     def _retry_for_s(self) -> float:
         return self.config.serve.retry_for_s
+
+
+def _top(candidates: Candidates) -> Candidates:
+    return replace(
+        candidates,
+        doc_ids=candidates.doc_ids[:POSITION_DOCUMENTS],
+        texts=candidates.texts[:POSITION_DOCUMENTS],
+        scores=candidates.scores[:POSITION_DOCUMENTS],
+        tail=(),
+    )
 
 
 class UnneededScorer:

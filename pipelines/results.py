@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.analysis import Findings, write_analysis
 from pipelines.config import RunConfig
 from pipelines.environment import describe_environment
 from pipelines.prepared import Prepared
@@ -17,12 +18,14 @@ from pipelines.run_folder import RunFolder
 from pipelines.stream import StreamResult
 from pipelines.summary import Coverage, RunFacts, summarise
 from serve_app.models import ModelInfo
+from stages.analysis.cost import Work
+from stages.analysis.position import PositionCheck
 from stages.evaluate import evaluate_stream
 from stages.failures import write_failures
 from stages.rankings import RANKING_SCHEMA, rankings_table, read_rankings, write_trec_run
 from stages.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.several import split
-from stages.tables import read_candidates
+from stages.tables import CandidatesManifest, read_candidates
 from stages.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
@@ -31,7 +34,10 @@ RANKINGS_PER_GROUP = 1000
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself."""
+    """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself.
+
+    `canaries_passed` and `position` are None where no engine was asked.
+    """
 
     config: RunConfig
     model: ModelInfo
@@ -39,6 +45,8 @@ class Scored:
     prepared: Prepared
     streamed: StreamResult
     engines: list[dict[str, Any]]
+    canaries_passed: bool | None = None
+    position: PositionCheck | None = None
 
     @property
     def dtype(self) -> str | None:
@@ -54,9 +62,9 @@ def write_results(folder: RunFolder, scored: Scored) -> Coverage:
         config = _config_of(scored.config, name)
         child.config.write_text(config.to_yaml(), encoding="utf-8")
         _split_rankings(folder, child)
-        _complete(child, config, scored, manifest.digest, part_of=folder.run_id)
+        _complete(child, config, scored, manifest, part_of=folder.run_id)
     folder.write_timeline(telemetry.points)
-    return _complete(folder, scored.config, scored, prepared.manifest.digest)
+    return _complete(folder, scored.config, scored, prepared.manifest)
 
 
 def read_metrics(folder: RunFolder) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def failed_pairs(folder: RunFolder) -> Iterator[SetAside]:
 
 
 def _complete(
-    folder: RunFolder, config: RunConfig, scored: Scored, digest: str, part_of: str | None = None
+    folder: RunFolder, config: RunConfig, scored: Scored, manifest: CandidatesManifest, part_of: str | None = None
 ) -> Coverage:
     prepared, whole = scored.prepared, part_of is None
     coverage = write_trec(folder)
@@ -93,7 +101,8 @@ def _complete(
     facts = RunFacts(
         run_id=folder.run_id,
         config_digest=config.digest,
-        candidates_digest=digest,
+        candidates_digest=manifest.digest,
+        lists_digest=manifest.lists_digest,
         model=scored.model,
         dtype=scored.dtype,
         first_stage=first_stage,
@@ -105,12 +114,26 @@ def _complete(
         wall_s=scored.streamed.wall_s,
         telemetry=scored.streamed.telemetry if whole else Telemetry({}, 0.0),
         store_used=config.rerank.store is not None,
+        canaries_passed=scored.canaries_passed,
         part_of=part_of,
     )
-    set_aside = prepared.set_aside if whole else []
-    write_failures([*set_aside, *failed_pairs(folder)], folder.failures)
+    failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
+    write_failures(failures, folder.failures)
     folder.write_per_query(first_stage, reranked)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
+    work = Work(
+        queries=coverage.queries,
+        pairs=coverage.pairs,
+        scored_pairs=coverage.scored_pairs,
+        prompt_tokens=coverage.prompt_tokens,
+        engine_s=scored.streamed.wall_s * max(len(scored.engines), 1),
+    )
+    position = scored.position if whole else None
+    write_analysis(
+        folder,
+        config,
+        Findings(prepared.judgements, first_stage, reranked, failures, work if whole else None, position),
+    )
     folder.write_json(folder.metrics, summarise(facts))
     return coverage
 

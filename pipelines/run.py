@@ -76,6 +76,7 @@ def _score(
             streamed = stream.finish(engine.ready_s(), on_progress)
         if stream.progress.queries < prepared.manifest.queries:
             raise _interrupted(config, folder, prepared, stream.progress.queries)
+        position = engine.check_positions(folder.candidates, config.evaluate.position_queries)
         compiling.join()
     finally:
         engines = engine.replicas()
@@ -83,7 +84,7 @@ def _score(
         engine.stop()
         for note in engine.store_notes:
             console.say(f"note        {note}")
-    return Scored(config, model, source.name, prepared, streamed, engines)
+    return Scored(config, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:

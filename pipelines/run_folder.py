@@ -45,6 +45,9 @@ class RunFolder:
         self.per_query = path / "per_query.parquet"
         self.timeline = path / "timeline.parquet"
         self.metrics = path / "metrics.json"
+        self.analysis = path / "analysis.json"
+        self.report = path / "report.html"
+        self.figures = path / "figures"
         self.environment = path / "environment.json"
         self.logs = path / "logs"
 

@@ -20,6 +20,7 @@ from stages.telemetry import Telemetry, ratio
 class Coverage:
     """Counts over queries and pairs of one run, added up ranking by ranking."""
 
+    queries: int = 0
     answered: int = 0
     pairs: int = 0
     failed_pairs: int = 0
@@ -30,6 +31,7 @@ class Coverage:
     tied_neighbours: int = 0
 
     def add(self, ranking: Ranking) -> None:
+        self.queries += 1
         self.answered += ranking.answered
         self.pairs += len(ranking.doc_ids) + len(ranking.failed)
         self.failed_pairs += len(ranking.failed)
@@ -60,6 +62,7 @@ class RunFacts:
     run_id: str
     config_digest: str
     candidates_digest: str
+    lists_digest: str
     model: ModelInfo
     dtype: str | None
     first_stage: QueryMetrics
@@ -71,6 +74,7 @@ class RunFacts:
     wall_s: float
     telemetry: Telemetry
     store_used: bool = False
+    canaries_passed: bool | None = None
     part_of: str | None = None
 
 
@@ -82,6 +86,8 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
         "part_of": facts.part_of,
         "config_digest": facts.config_digest,
         "candidates_digest": facts.candidates_digest,
+        "lists_digest": facts.lists_digest,
+        "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
         "model": {
             "name": facts.model.name,
             "revision": facts.model.revision,
@@ -100,7 +106,10 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
             "truncated_pairs": done.truncated_pairs,
             "set_aside_rows": facts.set_aside_rows,
         },
-        "scores": {"tied_share": ratio(done.tied_neighbours, done.neighbours)},
+        "scores": {
+            "tied_share": ratio(done.tied_neighbours, done.neighbours),
+            "canaries_passed": facts.canaries_passed,
+        },
         "throughput": _throughput(facts),
         **_engine(facts),
     }

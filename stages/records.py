@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 
 
@@ -149,6 +150,14 @@ class Judgements:
 
     def __len__(self) -> int:
         return len(self.grades)
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits (SHA-256) over what was judged and how, in whatever order it came."""
+        total = sha256()
+        for query_id in sorted(self.grades):
+            total.update(repr((query_id, sorted(self.grades[query_id].items()))).encode())
+        return total.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

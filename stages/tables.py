@@ -38,12 +38,14 @@ class CandidatesManifest:
     """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails.
 
     `digest` is a SHA-256 over the content alone: however it is cut into files, and in whatever order the queries come,
-    the same candidates have the same digest.
+    the same candidates have the same digest. `lists_digest` covers the queries and the whole lists of ids alone: it is
+    the same at every depth.
     """
 
     queries: int
     pairs: int
     digest: str
+    lists_digest: str
     mean_documents: float
     max_documents: int
 
@@ -162,15 +164,17 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
 
 
 class _Counter:
-    """Adds up a manifest; keeps 32 bytes a query, since sorted digests make the whole independent of query order."""
+    """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
 
     def __init__(self) -> None:
         self._sizes: list[int] = []
         self._digests: list[bytes] = []
+        self._lists: list[bytes] = []
 
     def add(self, rows: Sequence[Candidates]) -> None:
         self._sizes += [len(row.doc_ids) for row in rows]
         self._digests += [hashlib.sha256(_canonical(row)).digest() for row in rows]
+        self._lists += [hashlib.sha256(_canonical_list(row)).digest() for row in rows]
 
     def manifest(self) -> CandidatesManifest:
         if not self._sizes:
@@ -179,6 +183,7 @@ class _Counter:
             queries=len(self._sizes),
             pairs=sum(self._sizes),
             digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
+            lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
             mean_documents=sum(self._sizes) / len(self._sizes),
             max_documents=max(self._sizes),
         )
@@ -186,7 +191,16 @@ class _Counter:
 
 def _canonical(row: Candidates) -> bytes:
     attributes = sorted(row.attributes.items())
-    content = [row.query_id, row.query, row.instruction, row.doc_ids, row.texts, row.scores, row.tail, attributes]
+    return _as_json(
+        [row.query_id, row.query, row.instruction, row.doc_ids, row.texts, row.scores, row.tail, attributes]
+    )
+
+
+def _canonical_list(row: Candidates) -> bytes:
+    return _as_json([row.query_id, row.query, row.instruction, row.doc_ids + row.tail])
+
+
+def _as_json(content: list[object]) -> bytes:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 

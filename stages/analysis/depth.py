@@ -18,12 +18,16 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class DepthPoint:
-    """Mean of each metric and its gain over the first stage, had the top `depth` been reranked; it costs `pairs`."""
+    """Mean of each metric and its gain over the first stage, had the top `depth` been reranked; it costs `pairs`.
+
+    `metrics` are the values of each query.
+    """
 
     depth: int
     pairs: int
     means: Mapping[str, float]
     gains: Mapping[str, float]
+    metrics: QueryMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +36,21 @@ class DepthCurve:
 
     points: tuple[DepthPoint, ...]
 
-    def best(self, metric: str) -> DepthPoint | None:
-        """The least depth with the highest mean; None where no depth gains."""
-        gaining = [point for point in self.points if point.gains[metric] > _ROUNDING]
+    def best(self, metric: str, at_least: int = 0) -> DepthPoint | None:
+        """The least depth, of those from `at_least` on, with the highest mean; None where none of them gains."""
+        gaining = [point for point in self.points if point.depth >= at_least and point.gains[metric] > _ROUNDING]
         return max(gaining, key=lambda point: point.gains[metric], default=None)
 
-    def enough(self, metric: str, share: float = 0.9) -> DepthPoint | None:
-        """The least of these depths that has `share` of the best one's gain; None where no depth gains.
+    def enough(self, metric: str, share: float = 0.9, at_least: int = 0) -> DepthPoint | None:
+        """The least of these depths, from `at_least` on, with `share` of the best one's gain; None where none gains.
 
         Of the best one's, since a deeper pool may do harm: the share of a small final gain would praise any depth.
         """
-        best = self.best(metric)
+        best = self.best(metric, at_least)
         if best is None:
             return None
         wanted = share * best.gains[metric] - _ROUNDING
-        return next(point for point in self.points if point.gains[metric] >= wanted)
+        return next(point for point in self.points if point.depth >= at_least and point.gains[metric] >= wanted)
 
 
 def depth_curve(
@@ -84,4 +88,5 @@ def _point(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetr
         pairs=sum(min(depth, len(outcome.doc_ids)) for outcome in outcomes),
         means=means,
         gains={metric: mean - first.mean(metric) for metric, mean in means.items()},
+        metrics=here,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from stages.analysis.script import script_of
 from stages.records import Candidates, Ranking
 
 _SINGLE = np.finfo(np.float32)
@@ -23,7 +24,8 @@ class Outcome:
     `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
     are parallel to them, the latter two NaN where the pair failed. `order` holds the positions of the m <= n scored
     documents, best first. `first_scores` and `keys` are single precision, in which both orders were made (see
-    stages.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see `text_length`.
+    stages.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see `text_length`;
+    `script` is that of the query.
     """
 
     query_id: str
@@ -37,6 +39,7 @@ class Outcome:
     query_length: int
     mean_document_length: float
     truncated: bool
+    script: str
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def first_stage(self) -> tuple[str, ...]:
@@ -50,14 +53,12 @@ class Outcome:
 
 
 def outcomes(reranked: Iterable[tuple[Candidates, Ranking]]) -> list[Outcome]:
-    """One Outcome per pair, in the given order; read as they come, so that the texts need not all be in memory.
-
-    Raises ValueError where a ranking is not one of the candidates beside it.
-    """
-    return [_outcome(candidates, ranking) for candidates, ranking in reranked]
+    """One Outcome per pair, in the given order. Raises as `outcome_of`."""
+    return [outcome_of(candidates, ranking) for candidates, ranking in reranked]
 
 
-def _outcome(candidates: Candidates, ranking: Ranking) -> Outcome:
+def outcome_of(candidates: Candidates, ranking: Ranking) -> Outcome:
+    """What became of one query. Raises ValueError where the ranking is not one of the candidates beside it."""
     places = {doc_id: place for place, doc_id in enumerate(candidates.doc_ids)}
     ranked = {*ranking.doc_ids, *ranking.failed}
     if ranking.query_id != candidates.query_id or ranked != places.keys() or ranking.tail != candidates.tail:
@@ -81,6 +82,7 @@ def _outcome(candidates: Candidates, ranking: Ranking) -> Outcome:
         query_length=text_length(candidates.query),
         mean_document_length=sum(map(text_length, candidates.texts)) / max(len(candidates.texts), 1),
         truncated=ranking.truncated_pairs > 0,
+        script=script_of(candidates.query),
         attributes=candidates.attributes,
     )
 

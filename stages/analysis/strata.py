@@ -14,6 +14,7 @@ from stages.records import QueryMetrics
 QUERY_LENGTH = "query length (words)"
 DOCUMENT_LENGTH = "mean document length (words)"
 TRUNCATED = "documents cut"
+SCRIPT = "script of the query"
 OTHER = "(other)"
 NO_VALUE = "(no value)"
 NO_CANDIDATES = "(no candidates)"
@@ -51,8 +52,9 @@ class Stratum:
 def strata(outcomes: Sequence[Outcome], first: QueryMetrics, reranked: QueryMetrics, metric: str) -> list[Stratum]:
     """Groups of each column; those of one column hold every judged query once.
 
-    Columns are the lengths (in quartiles), whether any document was cut, and every attribute. Groups of fewer than
-    MIN_QUERIES queries are put together as OTHER; a judged query without candidates is in NO_CANDIDATES.
+    Columns are the lengths (in quartiles), whether any document was cut, the query's script, and every attribute.
+    Groups of fewer than MIN_QUERIES queries are put together as OTHER; a judged query without candidates is in
+    NO_CANDIDATES.
     """
     judged = frozenset(first.query_ids)
     known = [outcome for outcome in outcomes if outcome.query_id in judged]
@@ -71,6 +73,7 @@ def _columns(outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
         QUERY_LENGTH: _quantile_groups(query_lengths),
         DOCUMENT_LENGTH: _quantile_groups(document_lengths),
         TRUNCATED: _by_name({outcome.query_id: "yes" if outcome.truncated else "no" for outcome in outcomes}),
+        SCRIPT: _by_name({outcome.query_id: outcome.script for outcome in outcomes}),
     }
     for name in sorted({name for outcome in outcomes for name in outcome.attributes}):
         columns[name] = _by_name({outcome.query_id: outcome.attributes.get(name) or NO_VALUE for outcome in outcomes})

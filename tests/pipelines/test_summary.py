@@ -46,6 +46,7 @@ def facts(**changed: Any) -> RunFacts:
         run_id="20260101-000000-small-0a1b",
         config_digest="c" * 16,
         candidates_digest="d" * 64,
+        lists_digest="e" * 64,
         model=MODEL,
         dtype="bfloat16",
         first_stage=QueryMetrics(("q1", "q2", "q4"), {"ndcg@10": (0.6, 0.3, 0.0)}, (True, True, False)),
@@ -80,7 +81,12 @@ DOCUMENTED: dict[str, Any] = {
     "cache": dict.fromkeys(("prefix_hit_rate", "kv_usage_peak", "score_store_hits", "score_store_hit_rate")),
     "tokens": dict.fromkeys(("prompt", "generation")),
 }
-ADDED: dict[str, Any] = {"part_of": None, "scores": {"tied_share": None}}
+ADDED: dict[str, Any] = {
+    "part_of": None,
+    "lists_digest": None,
+    "judgements_digest": None,
+    "scores": {"tied_share": None, "canaries_passed": None},
+}
 
 
 def keys(content: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def test_without_judgements_quality_is_null_and_coverage_is_still_counted() -> N
     told = summarise(facts(first_stage=NOT_JUDGED, reranked=NOT_JUDGED, judgements=Judgements({})))
     assert told["quality"] == {"first_stage": None, "reranked": None, "delta": None}
     assert (told["coverage"]["queries"], told["coverage"]["unanswered"]) == (3, 1)
+    assert told["judgements_digest"] is None
 
 
 def test_where_nothing_was_scored_there_is_no_rate() -> None:
@@ -176,13 +183,13 @@ def test_an_engine_without_a_prefix_cache_has_no_hit_rate() -> None:
 def test_the_tied_share_is_over_all_neighbours_of_all_rankings() -> None:
     counted = coverage()
     counted.add(Ranking("q5", ("c", "b", "a"), (1.0, 1.0, 0.5), (None, None, None)))
-    assert summarise(facts(coverage=counted))["scores"] == {"tied_share": pytest.approx(1 / 3)}
+    assert summarise(facts(coverage=counted))["scores"]["tied_share"] == pytest.approx(1 / 3)
 
 
 def test_where_no_document_has_a_neighbour_there_is_no_tied_share() -> None:
     alone = Coverage()
     alone.add(RANKINGS[1])
-    assert summarise(facts(coverage=alone))["scores"] == {"tied_share": None}
+    assert summarise(facts(coverage=alone))["scores"]["tied_share"] is None
 
 
 def test_the_content_is_plain_json() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from stages.analysis.depth import DepthCurve, DepthPoint, at_depth, depth_curve
 from stages.errors import ConfigError
 from stages.evaluate import warm_up
+from stages.records import QueryMetrics
 from stages.rerank import rank
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
 
@@ -72,7 +73,10 @@ def test_pairs_and_depths_end_where_the_candidates_do() -> None:
 
 def curve_of(*gains: float) -> DepthCurve:
     return DepthCurve(
-        tuple(DepthPoint(place, 10 * place, {"mrr": gain}, {"mrr": gain}) for place, gain in enumerate(gains, start=1))
+        tuple(
+            DepthPoint(place, 10 * place, {"mrr": gain}, {"mrr": gain}, QueryMetrics((), {}, ()))
+            for place, gain in enumerate(gains, start=1)
+        )
     )
 
 

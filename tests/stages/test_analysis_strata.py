@@ -63,7 +63,7 @@ def test_strata_partition_the_judged_queries(queries: list[tuple[int, str]], dat
 
 def test_a_stratum_counts_wins_ties_and_losses() -> None:
     first, after = [0.5, 0.5, 0.5, 0.5, 1.0], [1.0, 0.5, 0.25, 1.0, 0.5]
-    [query_length, document_length, truncated] = groups([2] * 5, [""] * 5, first, after)
+    [query_length, document_length, truncated, _] = groups([2] * 5, [""] * 5, first, after)
     assert (query_length.column, query_length.group) == (QUERY_LENGTH, "2")
     assert (document_length.column, document_length.group) == (DOCUMENT_LENGTH, "3")
     assert (truncated.column, truncated.group) == (TRUNCATED, "no")

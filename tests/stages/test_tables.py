@@ -89,6 +89,14 @@ def test_the_digest_depends_on_everything_a_query_holds(changed: Candidates, tmp
     assert digests[0] != digests[1]
 
 
+def test_the_digest_of_the_lists_is_the_same_at_every_depth_and_differs_with_their_order(tmp_path: Path) -> None:
+    whole = Candidates("q", "red apple", ("a", "b", "c"), ("x", "y", "z"), (3.0, 2.0, 1.0))
+    cut = replace(whole, doc_ids=("a",), texts=("x",), scores=(3.0,), tail=("b", "c"))
+    turned = replace(whole, doc_ids=("b", "a", "c"))
+    digests = [write_candidates([row], tmp_path / "candidates").lists_digest for row in (whole, cut, turned)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_job_that_dies_while_writing_leaves_no_folder(tmp_path: Path) -> None:
     def dying() -> Iterator[Candidates]:
         yield FIRST

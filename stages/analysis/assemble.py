@@ -1,0 +1,146 @@
+"""Everything that one scoring pass tells -> the content of analysis.json: plain dicts, lists and numbers.
+
+Keys are documented in the README under "Results". What does not apply is null or absent, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stages.analysis.calibration import calibration
+from stages.analysis.depth import DEPTHS, depth_curve
+from stages.analysis.depth_advice import advise
+from stages.analysis.fusion import fuse_ranks
+from stages.analysis.interpolation import interpolation
+from stages.analysis.judged import judged_at
+from stages.analysis.movers import movers
+from stages.analysis.oracle import oracle
+from stages.analysis.outcome import Outcome, outcome_of
+from stages.analysis.strata import strata
+from stages.analysis.ties import ties
+from stages.comparison import compare_systems
+from stages.records import Candidates, Judgements, QueryMetrics, Ranking
+
+JUDGED_AT = (10, 100)
+
+Pairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
+"""Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSettings:
+    """`metrics` in order of importance: the first chooses weights, strata and movers."""
+
+    metrics: Sequence[str]
+    depths: Sequence[int] = DEPTHS
+    confidence: float = 0.95
+    seed: int = 0
+
+
+def analyse(
+    pairs: Pairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
+) -> dict[str, Any]:
+    """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
+    and only ties are told. Raises what `evaluate_stream` raises.
+    """
+    judged: list[Outcome] = []
+    told: dict[str, Any] = {"ties": asdict(ties(_outcomes(pairs(), judgements, judged)))}
+    if not first.values:
+        return told
+    metrics, main = list(settings.metrics), settings.metrics[0]
+    told |= {
+        "metrics": metrics,
+        "significance": _significance(first, reranked, settings),
+        "depth": _depth(judged, judgements, first, settings),
+        "oracle": _oracle(judged, judgements, first, reranked),
+        "fusion": _fusion(judged, judgements, settings),
+        "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main)],
+        "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
+        "calibration": _optional(calibration(judged, judgements)),
+        "judged": {
+            "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
+            "reranked": _judged(((one.query_id, one.listed(one.order.tolist())) for one in judged), judgements),
+        },
+    }
+    return told
+
+
+def _outcomes(
+    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[Outcome]
+) -> Iterator[Outcome]:
+    """Each query's, in the order read; those of judged queries are also kept in `judged`."""
+    for candidates, ranking in pairs:
+        outcome = outcome_of(candidates, ranking)
+        if outcome.query_id in judgements.grades:
+            judged.append(outcome)
+        yield outcome
+
+
+def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> dict[str, Any]:
+    tested = compare_systems(
+        first, {"reranked": reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
+    )
+    return {one.metric: asdict(one.difference) | {"corrected_p": one.corrected_p, "words": one.words} for one in tested}
+
+
+def _depth(
+    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
+) -> dict[str, Any]:
+    curve = depth_curve(judged, judgements, first, settings.depths)
+    advice = {
+        metric: advise(curve, first, metric, seed=settings.seed, alpha=1 - settings.confidence)
+        for metric in settings.metrics
+    }
+    return {
+        "points": [
+            {
+                "depth": point.depth,
+                "pairs": point.pairs,
+                "means": dict(point.means),
+                "gains": dict(point.gains),
+                "corrected_p": {metric: advice[metric].corrected_p[point.depth] for metric in settings.metrics},
+            }
+            for point in curve.points
+        ],
+        "best": {metric: advice[metric].best for metric in settings.metrics},
+        "enough": {metric: advice[metric].enough for metric in settings.metrics},
+        "words": {metric: advice[metric].words for metric in settings.metrics},
+    }
+
+
+def _oracle(
+    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
+) -> dict[str, Any]:
+    found = oracle(judged, judgements, first, reranked)
+    return {
+        "means": {metric: found.metrics.mean(metric) for metric in found.metrics.values},
+        "headroom": dict(found.headroom),
+        "gained": dict(found.gained),
+        "recall_ceiling": found.recall_ceiling,
+    }
+
+
+def _fusion(judged: Sequence[Outcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
+    ranks = fuse_ranks(judged, judgements, settings.metrics)
+    weighted = interpolation(judged, judgements, settings.metrics, settings.seed)
+    return {
+        "reciprocal_rank": {metric: ranks.mean(metric) for metric in settings.metrics},
+        "interpolation": weighted
+        and {
+            "means": {metric: weighted.metrics.mean(metric) for metric in settings.metrics},
+            "weights": list(weighted.weights),
+            "chosen_by": weighted.chosen_by,
+            "sweep": [{"weight": weight, "means": dict(means)} for weight, means in weighted.sweep.items()],
+        },
+    }
+
+
+def _judged(lists: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements) -> dict[str, float]:
+    found = judged_at(lists, judgements, JUDGED_AT)
+    return {name: found.mean(name) for name in found.values}
+
+
+def _optional(found: Any) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
