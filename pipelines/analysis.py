@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +21,8 @@ from stages.records import Candidates, Judgements, QueryMetrics, Ranking, SetAsi
 from stages.tables import read_candidates
 
 REASONS_SHOWN = 20
+# What tells one row from another: a quoted value, a place in a file, a number.
+_OF_ONE_ROW = re.compile(r"""'[^']*'|"[^"]*"|\S+:\d+|\b\d[\d.,]*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def _cost(work: Work, first: QueryMetrics, reranked: QueryMetrics, config: RunCo
 
 def _reasons(failures: Iterable[SetAside]) -> list[dict[str, Any]]:
     """The most frequent reasons first, without what tells one row from another."""
-    counts = Counter(row.reason for row in failures)
+    counts = Counter(_OF_ONE_ROW.sub("…", row.reason.partition(": ")[0]) for row in failures)
     shown = counts.most_common(REASONS_SHOWN)
     told = [{"reason": reason, "rows": rows} for reason, rows in shown]
     if left := sum(counts.values()) - sum(rows for _, rows in shown):

@@ -12,6 +12,7 @@ from rich.console import Console as Rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from pipelines.config import TrackingSettings
+from pipelines.redaction import redacted_text
 from pipelines.run_folder import RunFolder
 from pipelines.stream import Progress as Done
 from serve_app.app import RunningApp
@@ -86,7 +87,7 @@ class Console:
     def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
         """The command that opens MLflow and, as the last line, the run folder."""
         if tracking.uri:
-            self.say(f"compare     mlflow ui --backend-store-uri {shlex.quote(tracking.uri)}")
+            self.say(f"compare     mlflow ui --backend-store-uri {shlex.quote(redacted_text(tracking.uri))}")
         self.say(f"run folder  {folder.path}")
 
 

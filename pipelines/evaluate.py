@@ -8,25 +8,37 @@ from typing import Any
 
 import typer
 
-from stages.evaluate import check_metric, evaluate, metric_key
+from stages.evaluate import evaluate
+from stages.measures import metric_key, parse_metric
 from stages.records import QueryMetrics, SetAside
 from stages.sources.trec import read_qrels, read_run
+
+TOP = 10
+"""How much of a ranking is looked at for judgements where no metric has a cutoff."""
 
 
 def evaluate_files(
     run_file: Path, qrels: Path, metrics: tuple[str, ...], set_aside: list[SetAside]
 ) -> tuple[QueryMetrics, dict[str, Any]]:
-    """Per-query values, and a summary of means over all judged queries. Bad lines go to `set_aside`."""
-    wanted = tuple(check_metric(name.strip()) for name in metrics)
+    """Per-query values, and a summary of means over all judged queries. Bad lines go to `set_aside`.
+
+    `unjudged.share` of the summary is that part of the first `unjudged.top` documents that has no judgement, averaged
+    over the answered queries; None where there are none. `top` is the largest cutoff of `metrics`, or TOP.
+    """
+    wanted = tuple(name.strip() for name in metrics)
+    top = max((parse_metric(name).cutoff for name in wanted), default=0) or TOP
     judgements = read_qrels(qrels, set_aside.append)
     rankings = {query_id: one.doc_ids for query_id, one in read_run(run_file, None, set_aside.append).items()}
-    values = evaluate(rankings, judgements, wanted)
+    found = evaluate(rankings, judgements, (*wanted, f"judged@{top}"))
+    values = QueryMetrics(found.query_ids, {name: found.values[name] for name in wanted}, found.answered)
     answered = sum(values.answered)
     summary = {
         "means": {metric_key(name): values.mean(name) for name in wanted},
         "queries": len(judgements),
         "answered": answered,
         "unanswered": len(judgements) - answered,
+        # An unanswered query adds 0 to the sum.
+        "unjudged": {"top": top, "share": 1 - sum(found.values[f"judged@{top}"]) / answered if answered else None},
         "set_aside_rows": len(set_aside),
     }
     return values, summary
@@ -47,9 +59,19 @@ def print_evaluation(run_file: Path, qrels: Path, metrics: tuple[str, ...], *, p
     for query_id, by_metric in rows.items():
         for name, value in by_metric.items():
             typer.echo(f"{name}\t{query_id}\t{value:.4f}")
-    for name, value in summary["means"].items():
-        typer.echo(f"{name}\tall\t{value:.4f}")
-    typer.echo(f"queries\tall\t{summary['queries']}\nunanswered\tall\t{summary['unanswered']}")
+    for line in _means(summary):
+        typer.echo(line)
+
+
+def _means(summary: dict[str, Any]) -> list[str]:
+    unjudged = summary["unjudged"]
+    share = "does not apply" if unjudged["share"] is None else f"{unjudged['share']:.4f}"
+    return [
+        *(f"{name}\tall\t{value:.4f}" for name, value in summary["means"].items()),
+        f"queries\tall\t{summary['queries']}",
+        f"unanswered\tall\t{summary['unanswered']}",
+        f"unjudged_at_{unjudged['top']}\tall\t{share}",
+    ]
 
 
 def _per_query(values: QueryMetrics) -> dict[str, dict[str, float]]:

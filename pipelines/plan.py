@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pipelines.config import RunConfig
 from pipelines.prepared import all_candidates
+from pipelines.redaction import redacted_text
 from serve_app.models import describe
 from stages.rankings import RANKING_SCHEMA
 from stages.records import SetAside
@@ -59,7 +60,7 @@ def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict
         ("5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"),
         ("6 rank", rankings, f"{queries:,} rankings"),
         ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", f"{judged:,} judged queries"),
-        ("8 track", "the run folder -> MLflow", str(config.tracking.uri or "off")),
+        ("8 track", "the run folder -> MLflow", redacted_text(config.tracking.uri or "off")),
     )
     return [{"hop": hop, "columns": columns, "counts": counts} for hop, columns, counts in rows]
 

@@ -49,7 +49,7 @@ def find_run(reference: str, uri: str | None, to: Path) -> LoadedRun:
         raise DataError(f"{reference}: no such run folder; to look it up in MLflow, say where with --uri")
     if "/" in reference or reference in (".", ".."):
         raise DataError(f"{reference}: no such run folder. Give an existing one, or a run's id or name in MLflow")
-    from pipelines.tracking import fetch_run
+    from pipelines.logged_runs import fetch_run
 
     return read_run_folder(fetch_run(uri, reference, to=to))
 

@@ -14,6 +14,7 @@ from pipelines.analysis import Findings, write_analysis
 from pipelines.config import RunConfig
 from pipelines.environment import describe_environment
 from pipelines.prepared import Prepared
+from pipelines.redaction import write_config
 from pipelines.run_folder import RunFolder
 from pipelines.stream import StreamResult
 from pipelines.summary import Coverage, RunFacts, summarise
@@ -60,10 +61,11 @@ def write_results(folder: RunFolder, scored: Scored) -> Coverage:
     for name, manifest in prepared.runs.items():
         child = folder.child(name)
         config = _config_of(scored.config, name)
-        child.config.write_text(config.to_yaml(), encoding="utf-8")
+        write_config(child.config, config.to_yaml(), config.model_dump(mode="json"))
         _split_rankings(folder, child)
         _complete(child, config, scored, manifest, part_of=folder.run_id)
     folder.write_timeline(telemetry.points)
+    folder.write_system(telemetry.system)
     return _complete(folder, scored.config, scored, prepared.manifest)
 
 

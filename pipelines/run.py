@@ -19,6 +19,7 @@ from pipelines.engines import JobEngine
 from pipelines.interruption import Interruption
 from pipelines.logs import copy_process_logs, libraries_log_to
 from pipelines.prepared import Prepared, prepare_data
+from pipelines.redaction import write_config
 from pipelines.results import Scored, failed_pairs, read_metrics, write_results, write_trec
 from pipelines.run_folder import RunFolder
 from pipelines.stream import Feed, Stream
@@ -39,7 +40,7 @@ def run(config: RunConfig, console: Console) -> RunFolder:
     model = describe(config.model)
     source = open_source(config.data)
     folder = RunFolder.create(Path(config.output.dir), source.name)
-    folder.config.write_text(config.to_yaml(), encoding="utf-8")
+    write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
         with (
             connected(config.serve.ray_address, config.serve.replicas),

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from stages.errors import DataError
 from stages.records import QueryMetrics
-from stages.telemetry import TimelinePoint
+from stages.telemetry import SystemPoint, TimelinePoint
 
 RUNS = "runs"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -48,6 +48,8 @@ class RunFolder:
         self.analysis = path / "analysis.json"
         self.report = path / "report.html"
         self.figures = path / "figures"
+        self.system = path / "system.parquet"
+        self.gate = path / "gate.json"
         self.environment = path / "environment.json"
         self.logs = path / "logs"
 
@@ -105,6 +107,11 @@ class RunFolder:
     def write_timeline(self, points: list[TimelinePoint]) -> None:
         rows = [asdict(point) for point in points]
         pq.write_table(pa.Table.from_pylist(rows, schema=TIMELINE_SCHEMA), self.timeline)
+
+    def write_system(self, points: list[SystemPoint]) -> None:
+        """How busy each node was; nothing where no node told it."""
+        if points:
+            pq.write_table(pa.Table.from_pylist([asdict(point) for point in points]), self.system)
 
     def write_per_query(self, first_stage: QueryMetrics, reranked: QueryMetrics) -> None:
         """One row per judged query: `answered`, and each metric before, after and its change.

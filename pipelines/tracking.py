@@ -1,185 +1,215 @@
-"""A run folder -> an MLflow run. Reads the folder alone, so it may be repeated; the only place that imports MLflow.
+"""A run folder -> an MLflow run. The only place that imports MLflow; pipelines/tracked.py makes what it is to hold.
 
-Local first: when this is called everything is on disk. A run is found again by its tag `rerank_eval.run_id`, and
-logging it a second time replaces what the first try left.
+Local first: when a run is logged everything is on disk. A run is found again by its tag `rerank_eval.run_id`, and
+logging it once more replaces what an earlier try left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-import yaml
-
 from pipelines.config import TrackingSettings
+from pipelines.redaction import redacted_text, secrets_in
 from pipelines.run_folder import RunFolder
-from stages.errors import TrackingError
+from pipelines.tracked import (
+    TABLE,
+    RunContent,
+    artifact_files,
+    legal_params,
+    legal_tags,
+    read_run,
+    run_note,
+    run_params,
+    run_tags,
+)
+from pipelines.tracked_values import Point, run_metrics, run_series
+from stages.errors import DataError, TrackingError
 
-# Without these a dead server blocks every call for minutes.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
-RUN_TAG = "rerank_eval.run_id"
-LONGEST_PARAM = 6000
-BATCH = 1000  # metrics per call: the most that MLflow takes
-SERIES = {
-    "pairs_per_s": "throughput/pairs_per_s_over_time",
-    "prompt_tokens_per_s": "throughput/prompt_tokens_per_s_over_time",
-    "running": "queue/running_over_time",
-    "waiting": "queue/waiting_over_time",
-    "queue_p95_ms": "queue/time_ms_p95_over_time",
-    "prefix_hit_rate": "cache/prefix_hit_rate_over_time",
-    "kv_usage": "cache/kv_usage_over_time",
-}
+# Without these a dead server blocks every call for minutes, a dead PostgreSQL server a connection.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "PGCONNECT_TIMEOUT": "5"}
+QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+DATABASE_TRIES = 2
+RUN_TAG, KIND_TAG = "rerank_eval.run_id", "rerank_eval.kind"
+NOTE_TAG, PARENT_TAG = "mlflow.note.content", "mlflow.parentRunId"
+# Where mlflow.load_table looks for tables.
+TABLES_TAG = "mlflow.loggedArtifacts"
+METRICS_PER_CALL, TAGS_PER_CALL = 1000, 100  # the most that MLflow takes
+RUNS_PER_PAGE = 1000
 
 
-def track(folder: RunFolder, tracking: TrackingSettings) -> str | None:
+def track(folder: RunFolder, tracking: TrackingSettings, parent_id: str | None = None) -> str | None:
     """Log the run, and as its children those of its several first stages; returns its MLflow id, None where off.
 
+    `parent_id` is MLflow's id of the run that this is a part of, as of a sweep; without it an earlier one is kept.
     Raises TrackingError, which names the command that tries again, when MLflow cannot be reached or refuses.
     """
     if tracking.uri is None:
         return None
-    for name, value in IMPATIENT.items():
+    remedy = f"The results are complete in {folder.path}. Log them later: rerank-eval sync {folder.path}"
+    with opened(tracking.uri, remedy) as client:
+        run_id = _log_folder(client, folder, tracking, parent_id)
+        for child in folder.children():
+            _log_folder(client, child, tracking, run_id, child.path.name)
+    return run_id
+
+
+@contextlib.contextmanager
+def opened(uri: str, remedy: str = "") -> Iterator[Any]:
+    """A client that gives up soon. Whatever store or network lies behind the URI: what it raises is a TrackingError."""
+    for name, value in (IMPATIENT | QUIET).items():
         os.environ.setdefault(name, value)
     try:
-        run_id = _log(folder, tracking, tracking.uri)
-        for child in folder.children():
-            _log(child, tracking, tracking.uri, parent_id=run_id)
-    except Exception as error:  # whatever store or network lies behind the URI: no failure of it may cost the results
-        logging.getLogger("mlflow").exception("tracking failed")
-        raise TrackingError(
-            f"MLflow at {tracking.uri} failed ({_first_line(error)}). The results are complete in {folder.path}. "
-            f"Log them later: rerank-eval sync {folder.path}"
-        ) from error
-    return run_id
+        import mlflow
+        import mlflow.store.db.utils
+        from mlflow.tracking import MlflowClient
+
+        mlflow.store.db.utils.MAX_RETRY_COUNT = DATABASE_TRIES  # with its own ten a missing database takes two minutes
+        mlflow.set_tracking_uri(uri)
+        yield MlflowClient(tracking_uri=uri)
+    except DataError:
+        raise
+    except Exception as error:
+        secrets = secrets_in({"uri": uri})
+        told = "".join(traceback.format_exception(error))
+        logging.getLogger("mlflow").error("tracking failed\n%s", redacted_text(told, secrets))
+        reason = redacted_text((str(error).strip().splitlines() or [type(error).__name__])[0], secrets)[:300]
+        # No cause: its message may hold the password that was taken out of this one.
+        raise TrackingError(f"MLflow at {redacted_text(uri)} failed ({reason}). {remedy}".strip()) from None
 
 
-def _log(folder: RunFolder, tracking: TrackingSettings, uri: str, parent_id: str | None = None) -> str:
-    import mlflow
-    from mlflow.entities import Metric, Param, RunTag
-    from mlflow.tracking import MlflowClient
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+@contextlib.contextmanager
+def replacing(client: Any, experiment: str, name: str, started_ms: int, tags: Mapping[str, str]) -> Iterator[str]:
+    """MLflow's id of a new run under this name, to be filled.
 
-    metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
-    environment = json.loads(folder.environment.read_text(encoding="utf-8"))
-    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-    mlflow.set_tracking_uri(uri)
-    client = MlflowClient(tracking_uri=uri)
-    finished_ms = int(folder.metrics.stat().st_mtime * 1000)
-    started_ms = int(folder.config.stat().st_mtime * 1000)
-    run_id = _run_of(client, folder.run_id, tracking.experiment, min(started_ms, finished_ms))
-    tags = {**tracking.tags, **run_tags(metrics, environment)}
-    tags |= {MLFLOW_PARENT_RUN_ID: parent_id, "first_stage": folder.path.name} if parent_id else {}
-    params = run_params(config, environment)
-    client.log_batch(
-        run_id,
-        params=[Param(name, value) for name, value in params.items()],
-        tags=[RunTag(name, value) for name, value in tags.items()],
-    )
-    values = [Metric(name, value, finished_ms, 0) for name, value in run_metrics(metrics).items()]
-    if folder.timeline.exists():
-        values += [Metric(*point) for point in series(folder.timeline, finished_ms)]
-    for batch in _batches(values, BATCH):
-        client.log_batch(run_id, metrics=batch)
-    _log_candidates(client, run_id, environment["dataset"], metrics)
-    for artifact in artifacts(folder):
-        client.log_artifact(run_id, str(artifact))
-    client.set_terminated(run_id, end_time=finished_ms)
-    return run_id
-
-
-def _run_of(client: Any, run_id: str, experiment: str, started_ms: int) -> str:
-    """A new MLflow run under the folder's name, in place of one that an earlier try left."""
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-    for earlier in client.search_runs([experiment_id], filter_string=f"tags.`{RUN_TAG}` = '{run_id}'"):
-        client.delete_run(earlier.info.run_id)
-    created: str = client.create_run(
-        experiment_id, run_name=run_id, start_time=started_ms, tags={RUN_TAG: run_id}
-    ).info.run_id
-    return created
-
-
-def run_params(config: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
-    """The flattened config, versions and hardware, as MLflow takes them: strings of at most 6,000 characters."""
-    flat = dict(_flatten(config)) | dict(_flatten({"version": environment["packages"]}))
-    flat |= dict(_flatten({"hardware": environment["hardware"]}))
-    return {name: str(value)[:LONGEST_PARAM] for name, value in flat.items()}
-
-
-def run_tags(metrics: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
-    """What runs are filtered by."""
-    return {
-        "model": metrics["model"]["name"],
-        "family": metrics["model"]["family"],
-        "dataset": environment["dataset"],
-        "git_commit": environment["git_commit"] or "none",
-        "config_digest": metrics["config_digest"],
-        "candidates_digest": metrics["candidates_digest"],
-    }
-
-
-def run_metrics(metrics: dict[str, Any]) -> dict[str, float]:
-    """metrics.json under MLflow's names: the reranked quality bare (`ndcg_at_10`), all else under its section.
-
-    Values that do not apply are left out.
+    Once it is complete, whatever else has the name is deleted: an earlier run, what a broken try left, a second one
+    that a repeated request made. Tags that somebody else gave the earlier one go over, and its parent.
     """
-    quality = metrics["quality"]
-    named = dict(quality["reranked"] or {})
-    named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
-    named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
-    for section in ("coverage", "scores", "throughput", "queue", "cache", "tokens"):
-        named |= dict(_flatten(metrics[section], f"{section}/", "_"))
-    return {name: float(value) for name, value in named.items() if value is not None}
+    experiment_id = experiment_of(client, experiment)
+    earlier = runs_named(client, [experiment_id], name)
+    run_id = create_run(client, experiment_id, name, started_ms, tags)
+    yield run_id
+    ours = client.get_run(run_id).data.tags
+    theirs = {tag: value for run in reversed(earlier) for tag, value in run.data.tags.items()}
+    kept = {tag: value for tag, value in theirs.items() if tag == PARENT_TAG or not tag.startswith("mlflow.")}
+    log_tags(client, run_id, {tag: value for tag, value in kept.items() if tag not in ours})
+    for run in runs_named(client, [experiment_id], name):
+        if run.info.run_id != run_id:
+            client.delete_run(run.info.run_id)
 
 
-def series(timeline: Path, finished_ms: int) -> Iterator[tuple[str, float, int, int]]:
-    """(name, value, time in ms, step) of each point of the timeline; the step is the elapsed second."""
-    rows = pq.read_table(timeline).to_pylist()
-    length_s = rows[-1]["elapsed_s"] if rows else 0.0
-    for row in rows:
-        moment_ms = finished_ms - int((length_s - row["elapsed_s"]) * 1000)
-        for column, name in SERIES.items():
-            if row[column] is not None:
-                yield name, float(row[column]), moment_ms, round(row["elapsed_s"])
+def experiment_of(client: Any, experiment: str) -> str:
+    """The experiment's id; it is made where there is none."""
+    if (found := client.get_experiment_by_name(experiment)) is None:
+        with contextlib.suppress(Exception):  # another job makes it at this moment
+            return str(client.create_experiment(experiment))
+        found = client.get_experiment_by_name(experiment)
+    return str(found.experiment_id)
 
 
-def artifacts(folder: RunFolder) -> list[Path]:
-    """What is copied to MLflow: everything a reader wants, not the texts of the candidates."""
-    wanted = (folder.config, folder.metrics, folder.environment, folder.per_query, folder.timeline, folder.failures)
-    return [path for path in (*wanted, folder.trec_run, folder.rankings) if path.exists()]
+def create_run(client: Any, experiment_id: str, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
+    """A run in MLflow's state RUNNING; returns MLflow's id."""
+    created = client.create_run(experiment_id, run_name=name, start_time=started_ms, tags={RUN_TAG: name, **tags})
+    return str(created.info.run_id)
 
 
-def _log_candidates(client: Any, run_id: str, dataset: str, metrics: dict[str, Any]) -> None:
+def runs_named(client: Any, experiment_ids: Sequence[str], name: str) -> list[Any]:
+    """The MLflow runs that hold this run of ours: one, unless a try broke off."""
+    quote = '"' if "'" in name else "'"
+    return search(client, experiment_ids, f"tags.`{RUN_TAG}` = {quote}{name}{quote}")
+
+
+def search(client: Any, experiment_ids: Sequence[str], wanted: str) -> list[Any]:
+    """All runs, newest first, that MLflow's filter `wanted` lets through."""
+    found: list[Any] = []
+    token: str | None = ""
+    while token is not None:
+        newest = ["attributes.start_time DESC"]
+        page = client.search_runs(
+            experiment_ids, wanted, max_results=RUNS_PER_PAGE, order_by=newest, page_token=token or None
+        )
+        found += page
+        token = page.token or None
+    return found
+
+
+def log_params(client: Any, run_id: str, params: Mapping[str, Any]) -> None:
+    """Flat params, cut and named as MLflow takes them."""
+    from mlflow.entities import Param
+
+    for batch in _batches([Param(name, value) for name, value in legal_params(params).items()], TAGS_PER_CALL):
+        client.log_batch(run_id, params=batch)
+
+
+def log_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tags, without secrets, cut and named as MLflow takes them."""
+    from mlflow.entities import RunTag
+
+    for batch in _batches([RunTag(name, value) for name, value in legal_tags(tags).items()], TAGS_PER_CALL):
+        client.log_batch(run_id, tags=batch)
+
+
+def log_points(client: Any, run_id: str, points: Iterable[Point]) -> None:
+    """Values with their times and steps, under names that MLflow takes."""
+    from mlflow.entities import Metric
+
+    for batch in _batches([Metric(*point) for point in points], METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=batch)
+
+
+def _log_folder(
+    client: Any, folder: RunFolder, tracking: TrackingSettings, parent_id: str | None, child: str | None = None
+) -> str:
+    content = read_run(folder)
+    finished_ms = int(folder.metrics.stat().st_mtime * 1000)
+    started_ms = min(int(folder.config.stat().st_mtime * 1000), finished_ms)
+    tags = {KIND_TAG: "run"} | ({PARENT_TAG: parent_id} if parent_id else {})
+    with replacing(client, tracking.experiment, folder.run_id, started_ms, tags) as run_id:
+        log_params(client, run_id, run_params(content))
+        log_tags(client, run_id, {**tracking.tags, **run_tags(content, child), NOTE_TAG: run_note(content, child)})
+        numbers = run_metrics(content.metrics, content.analysis)
+        log_points(client, run_id, [Point(name, value, finished_ms, 0) for name, value in numbers.items()])
+        log_points(client, run_id, run_series(folder, content.analysis, finished_ms))
+        _log_candidates(client, run_id, content)
+        _log_artifacts(client, run_id, folder, content)
+        client.set_terminated(run_id, end_time=finished_ms)
+    return run_id
+
+
+def _log_artifacts(client: Any, run_id: str, folder: RunFolder, content: RunContent) -> None:
+    """Copy the files, and tell mlflow.load_table which are tables, and people (tag `per_query_table`) which to load."""
+    with tempfile.TemporaryDirectory() as scratch:
+        names = []
+        for file in artifact_files(folder, content, Path(scratch)):
+            client.log_artifact(run_id, str(file))
+            names.append(file.name)
+    tables = [name for name in (TABLE, folder.per_query.name) if name in names]
+    if tables:
+        listed = json.dumps([{"path": name, "type": "table"} for name in tables])
+        log_tags(client, run_id, {TABLES_TAG: listed, "per_query_table": tables[0]})
+
+
+def _log_candidates(client: Any, run_id: str, content: RunContent) -> None:
     """The candidates as dataset input, with our digest: MLflow's own covers neither lists nor all rows."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    profile = {"queries": metrics["coverage"]["queries"], "pairs": metrics["coverage"]["pairs"]}
+    coverage, digest = content.metrics["coverage"], content.metrics["candidates_digest"]
     entity = Dataset(
-        name=dataset,
-        digest=metrics["candidates_digest"][:36],
+        name=content.environment["dataset"],
+        digest=digest[:36],
         source_type="rerank-eval",
-        source=json.dumps({"candidates_digest": metrics["candidates_digest"]}),
-        profile=json.dumps(profile),
+        source=json.dumps({"candidates_digest": digest}),
+        profile=json.dumps({"queries": coverage["queries"], "pairs": coverage["pairs"]}),
     )
     client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "candidates")])])
 
 
-def _flatten(content: dict[str, Any], prefix: str = "", joint: str = ".") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{name}{joint}", joint)
-        else:
-            yield f"{prefix}{name}", value
-
-
 def _batches(items: list[Any], size: int) -> Iterable[list[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
+import ray.util
 from prometheus_client import REGISTRY
 from ray import serve
 
@@ -14,6 +16,7 @@ from serve_app.collector import EXPOSE_EVERY_S, PUSH_EVERY_S, collector_of
 from serve_app.engine_args import cpu_environment
 from serve_app.exposition import labelled_exposition
 from serve_app.models import ModelInfo
+from serve_app.node_metrics import this_node
 from serve_app.orphans import die_together
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.records import PairScore, TimedScores
@@ -61,9 +64,10 @@ class RerankReplica:
 
     async def _push_forever(self) -> None:
         """While the engine lives: a replica that pushes no more is not ready."""
+        node = this_node(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
         for turn in itertools.count():
             await self._engine.check_health()
-            await self._collector.push.remote(self._engine.stats.snapshot())
+            await self._collector.push.remote(replace(self._engine.stats.snapshot(), node_sample=node.sample()))
             if turn % round(EXPOSE_EVERY_S / PUSH_EVERY_S) == 0:
                 await self._collector.expose.remote(self._name, labelled_exposition(REGISTRY, self._name))
             await asyncio.sleep(PUSH_EVERY_S)

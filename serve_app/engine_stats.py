@@ -58,7 +58,7 @@ class EngineStats:
             running=self.running,
             waiting=self.waiting,
             kv_usage=self.kv_usage,
-            **self.counts,
+            **self.counts,  # type: ignore[arg-type]  # counts alone
         )
         self.running = self.waiting = 0
         self.kv_usage = 0.0

@@ -1,31 +1,19 @@
-"""Rankings and judgements -> the value of each metric for each judged query. Every value is computed by ranx.
+"""Rankings and judgements -> the value of each metric for each judged query. Every value but judged@k is ranx's.
 
 This is the only module that imports ranx, and it does so on first use: ranx brings in numba, pandas and matplotlib and
-takes 2 s to load. Its metrics are compiled on first use, once per machine: 3 to 5 s for each metric, then numba keeps
-them on disk (beside ranx, in the user's cache folder, or in NUMBA_CACHE_DIR) and they load in 0.1 s each.
+takes 2 s to load. Its metrics are compiled on first use, once per machine: 2 to 5 s for each metric, then numba keeps
+them on disk (beside ranx, in the user's cache folder, or in NUMBA_CACHE_DIR) and they load in 0.1 s each. A cutoff or
+a relevance level costs nothing more; ndcg and ndcg_burges are compiled together, and so are dcg and dcg_burges.
 
-Definitions. A document is relevant when its grade is 1 or more; an unjudged one, and one with grade 0 or below, is not.
-With `@k` only the first k documents of a ranking count; without it all do. In trec_eval's names:
-
-    ndcg@k, ndcg            ndcg_cut_k, ndcg: grade / log2(rank + 1), over that of all judged documents, best first
-    mrr@k, mrr              recip_rank: 1 / rank of the first relevant document, 0 where that rank is over k
-    map@k, map              map_cut_k, map: divided by all relevant documents, not by at most k
-    recall@k, recall        recall_k, set_recall
-    precision@k, precision  P_k, set_P: a ranking shorter than k is divided by k all the same
-    f1@k, f1                harmonic mean of precision and recall, as set_F
-    hit_rate@k, hit_rate    success_k
-    hits@k, hits            num_rel_ret: a count, the only value that may exceed 1
-    r-precision             Rprec: precision at the number of relevant documents
+What metrics there are, and their definitions: `stages.measures`.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from numbers import Integral
 from types import ModuleType
@@ -35,31 +23,17 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.errors import ConfigError, DataError
+from stages.measures import SUPPORTED, Metric, check_metric, metric_key, parse_metric
 from stages.records import Judgements, QueryMetrics
 
-SUPPORTED: Mapping[str, str] = {
-    "ndcg": "ndcg",
-    "mrr": "reciprocal_rank",
-    "map": "average_precision",
-    "recall": "recall",
-    "precision": "precision",
-    "f1": "f1",
-    "hit_rate": "hit_rate",
-    "hits": "hits",
-    "r-precision": "r_precision",
-}
-"""Metric name without its cutoff -> name of the function in `ranx.metrics`."""
-
-_WITHOUT_CUTOFF = frozenset({"r-precision"})
-_OTHER_NAMES = {
-    "recip_rank": "mrr",
-    "rr": "mrr",
-    "ap": "map",
-    "p": "precision",
-    "rprec": "r-precision",
-    "success": "hit_rate",
-}
-_CUTOFF = re.compile(r"[1-9][0-9]{0,8}")
+__all__ = [
+    "SUPPORTED",
+    "check_metric",
+    "evaluate",
+    "evaluate_stream",
+    "metric_key",
+    "warm_up",
+]
 
 # numba's "workqueue" threads, which ranx selects, abort the whole process when two threads enter them at once.
 _NUMBA_LOCK = threading.Lock()
@@ -67,7 +41,11 @@ _NUMBA_LOCK = threading.Lock()
 # A query of 100 judged documents takes 5 kB of rows, in ours and in ranx's lists; larger chunks are no faster.
 QUERIES_PER_CHUNK = 1000
 
+# Gains of 2^grade add up to a finite number up to here; beyond 2^1023 they are infinite, and ndcg_burges not a number.
+LARGEST_BURGES_GRADE = 1000
+
 _Rows = npt.NDArray[np.float64]
+_Values = npt.NDArray[np.float64]
 
 
 class _QueryRows(NamedTuple):
@@ -75,34 +53,16 @@ class _QueryRows(NamedTuple):
     ranked: _Rows
 
 
-def check_metric(name: str) -> str:
-    """Return `name` if `evaluate` knows it: a key of SUPPORTED, or one with a cutoff from 1 to 999999999 (`ndcg@10`).
-
-    Raises ConfigError, which lists the choices and names the nearest one.
-    """
-    base, at, cutoff = name.partition("@")
-    if base not in SUPPORTED or (at and (base in _WITHOUT_CUTOFF or not _CUTOFF.fullmatch(cutoff))):
-        raise ConfigError(
-            f"Unknown metric {name!r}; the nearest one is {_nearest(name)!r}. Choose from: {', '.join(SUPPORTED)}; "
-            f"all but {', '.join(_WITHOUT_CUTOFF)} also with a cutoff, as in ndcg@10."
-        )
-    return name
-
-
-def metric_key(name: str) -> str:
-    """The metric's key in metrics.json and MLflow, which forbids `@`: `ndcg@10` -> `ndcg_at_10`."""
-    return check_metric(name).replace("@", "_at_")
-
-
 def evaluate(rankings: Mapping[str, Sequence[str]], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
     """Compute `metrics` for every judged query, ordered by query id.
 
     `rankings` maps a query id to its document ids, best first; their order is taken as it is. A judged query that is
     absent or has an empty ranking scores 0 and is not answered; a query without a judgement is ignored; one without a
-    relevant document scores 0. Safe to call from several threads: they wait for each other and for `warm_up`.
+    relevant document scores 0, judged@k aside. Safe to call from several threads: they wait for each other and for
+    `warm_up`.
 
-    Raises ConfigError for an unknown metric; DataError when nothing is judged, when a grade is not an integer, and when
-    a ranking holds a document twice, which would count it twice.
+    Raises ConfigError for an unknown metric; DataError when nothing is judged, when a grade is not an integer or too
+    large for the burges metrics, and when a ranking holds a document twice, which would count it twice.
     """
     return evaluate_stream(rankings.items(), judgements, metrics)
 
@@ -117,23 +77,23 @@ def evaluate_stream(
 
     Besides what `evaluate` raises: DataError when a judged query comes twice.
     """
-    for metric in metrics:
-        check_metric(metric)
+    parsed = {name: parse_metric(name) for name in metrics}
     places = {query_id: place for place, query_id in enumerate(sorted(judgements.grades))}
     if not places:
         raise DataError("There are no judgements to evaluate against: check the qrels file and its split.")
+    largest = _largest_grade(parsed.values())
     for query_id, grades in judgements.grades.items():
-        _check_grades(query_id, grades)
-    values = {metric: np.zeros(len(places)) for metric in metrics}
+        _check_grades(query_id, grades, largest)
+    values = {name: np.zeros(len(places)) for name in parsed}
     answered = np.zeros(len(places), dtype=bool)
     judged = _judged_once(rankings, judgements)
     while chunk := list(islice(judged, queries_per_chunk)):
         rows = [_to_rows(query_id, ranking, judgements.grades[query_id]) for query_id, ranking in chunk]
         here = [places[query_id] for query_id, _ in chunk]
         answered[here] = [len(ranking) > 0 for _, ranking in chunk]
-        for metric, of_chunk in _compute(rows, metrics).items():
-            values[metric][here] = of_chunk
-    by_metric = {metric: tuple(of_metric.tolist()) for metric, of_metric in values.items()}
+        for name, of_chunk in _compute(rows, parsed).items():
+            values[name][here] = of_chunk
+    by_metric = {name: tuple(of_metric.tolist()) for name, of_metric in values.items()}
     return QueryMetrics(tuple(places), by_metric, tuple(answered.tolist()))
 
 
@@ -159,15 +119,6 @@ def warm_up(metrics: Sequence[str]) -> None:
     evaluate({"query": ("document",)}, Judgements({"query": {"document": 1}}), metrics)
 
 
-def _nearest(name: str) -> str:
-    """The supported metric that `name`, perhaps in another tool's spelling (P_5, ndcg_cut_10), most likely means."""
-    spelling = re.sub(r"(@|_at_|_cut_|[._])0*(\d+)$", r"@\2", name.strip().lower())
-    base, _, cutoff = spelling.partition("@")
-    base = _OTHER_NAMES.get(base) or get_close_matches(base, SUPPORTED, n=1, cutoff=0.0)[0]
-    has_cutoff = _CUTOFF.fullmatch(cutoff) and base not in _WITHOUT_CUTOFF
-    return f"{base}@{cutoff}" if has_cutoff else base
-
-
 def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> _QueryRows:
     """One query as ranx computes on it: rows of (document number, grade) and of (document number, score).
 
@@ -183,19 +134,28 @@ def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -
     return _QueryRows(judged, ranked)
 
 
-def _rows(numbers: Sequence[int], values: Sequence[int]) -> _Rows:
+def _rows(numbers: Sequence[int] | _Values, values: Sequence[int] | npt.NDArray[Any]) -> _Rows:
     rows = np.empty((len(numbers), 2), dtype=np.float64)
     rows[:, 0] = numbers
     rows[:, 1] = values
     return rows
 
 
-def _check_grades(query_id: str, grades: Mapping[str, int]) -> None:
+def _largest_grade(metrics: Iterable[Metric]) -> int | None:
+    return LARGEST_BURGES_GRADE if any(metric.measure.endswith("_burges") for metric in metrics) else None
+
+
+def _check_grades(query_id: str, grades: Mapping[str, int], largest: int | None) -> None:
     for doc_id, grade in grades.items():
         if not isinstance(grade, (int, Integral)):
             raise DataError(
                 f"The judgement of document {doc_id!r} for query {query_id!r} is {grade!r}, not an integer: "
                 "grades are whole numbers, relevant from 1 on. Rescale them in the qrels."
+            )
+        if largest is not None and grade > largest:
+            raise DataError(
+                f"The judgement of document {doc_id!r} for query {query_id!r} is {grade}: dcg_burges and ndcg_burges "
+                f"take 2 to its power, which needs grades up to {largest}. Leave them out, or rescale the grades."
             )
 
 
@@ -207,19 +167,54 @@ def _check_distinct(query_id: str, ranking: Sequence[str]) -> None:
         )
 
 
-def _compute(rows: Sequence[_QueryRows], metrics: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+def _compute(rows: Sequence[_QueryRows], metrics: Mapping[str, Metric]) -> dict[str, _Values]:
+    of_ranx = {name: metric for name, metric in metrics.items() if SUPPORTED[metric.measure].function}
+    values = _by_ranx(rows, of_ranx) if of_ranx else {}
+    return values | {
+        name: _judged_shares(rows, metric.cutoff) for name, metric in metrics.items() if name not in of_ranx
+    }
+
+
+def _judged_shares(rows: Sequence[_QueryRows], cutoff: int) -> _Values:
+    tops = (row.ranked[: cutoff or None, 0] for row in rows)
+    return np.array([np.mean(top >= 0) if len(top) else 0.0 for top in tops])
+
+
+def _by_ranx(rows: Sequence[_QueryRows], metrics: Mapping[str, Metric]) -> dict[str, _Values]:
     with _NUMBA_LOCK:
         ranx_metrics, typed_list = _import_ranx()
-        judged, ranked = (typed_list(column) for column in zip(*rows, strict=True))
+        graded, ranked = (typed_list(column) for column in zip(*rows, strict=True))
         values = {}
         with warnings.catch_warnings():
             # Of numba's own loop counter, which ranx's parallel loops index lists with; it is never negative.
             warnings.filterwarnings("ignore", message="unsafe cast from uint64 to int64")
-            for metric in metrics:
-                base, _, cutoff = metric.partition("@")
-                function = getattr(ranx_metrics, SUPPORTED[base])
-                values[metric] = function(judged, ranked, int(cutoff or 0))
+            for name, metric in metrics.items():
+                judged, level = graded, metric.level
+                if rewrite := _REWRITTEN.get(metric.measure):
+                    judged, level = typed_list([rewrite(row.judged, level) for row in rows]), 1
+                function = getattr(ranx_metrics, str(SUPPORTED[metric.measure].function))
+                values[name] = function(judged, ranked, metric.persistence or metric.cutoff, level)
         return values
+
+
+def _binary(judged: _Rows, level: int) -> _Rows:
+    """Judged rows with grade 1 from `level` on and 0 below: ranx multiplies rbp by the grade."""
+    return _rows(judged[:, 0], judged[:, 1] >= level)
+
+
+def _binary_with_both(judged: _Rows, level: int) -> _Rows:
+    """As trec_eval's bpref takes them: without grades below 0, which it holds for not judged.
+
+    Where no document is relevant, or none is not, ranx divides by 0. One that no ranking holds takes its place: then 0,
+    and the share of the relevant documents that were found, are the values of trec_eval.
+    """
+    number = len(judged)
+    kept = _binary(judged[judged[:, 1] >= 0], level)
+    missing = [(number + grade, grade) for grade in (0, 1) if not np.any(kept[:, 1] == grade)]
+    return np.vstack((kept, _rows(*zip(*missing, strict=True)))) if missing else kept
+
+
+_REWRITTEN: Mapping[str, Callable[[_Rows, int], _Rows]] = {"rbp": _binary, "bpref": _binary_with_both}
 
 
 def _import_ranx() -> tuple[ModuleType, Callable[..., Any]]:

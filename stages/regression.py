@@ -99,5 +99,5 @@ def _too_wide(difference: Difference, interval: Interval, allowed: float) -> str
 
 def _round_up(number: int) -> int:
     """To two digits: more would feign precision."""
-    step = 10 ** max(len(str(number)) - 2, 0)
+    step = int(10 ** max(len(str(number)) - 2, 0))
     return -(-number // step) * step

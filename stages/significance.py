@@ -129,9 +129,7 @@ def compare(
     )
 
 
-def p_value(
-    baseline: Sequence[float], system: Sequence[float], *, seed: int = 0, permutations: int = 100_000
-) -> float:
+def p_value(baseline: Sequence[float], system: Sequence[float], *, seed: int = 0, permutations: int = 100_000) -> float:
     """`p_randomization` of `compare` alone, for one of many points of a curve. Raises as `compare` does."""
     for_permutations, _ = np.random.default_rng(seed).spawn(2)
     return randomization_p(_differences(baseline, system), permutations, for_permutations)

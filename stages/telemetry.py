@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 
 # 1 ms to 10 minutes, each bound 2**(1/4) = 1.19 times the one before: a percentile is at most 19 % off.
 TIME_BOUNDS_MS = tuple(2 ** (step / 4) for step in range(78))
+# Values of nodes that are kept (25 MB); a run of many nodes and hours is sampled half as often each time it has more.
+MOST_SYSTEM_POINTS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,17 @@ class HistogramRecorder:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSample:
+    """How busy a node is at one moment: `values` by name, as `cpu_utilization_percentage` (0 to 100)."""
+
+    node: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one engine counted since its start; `running`, `waiting` and `kv_usage` are peaks since the last
-    snapshot.
+    snapshot. `node_sample` is of the whole node, now and then: those of two replicas on it are not to be added.
     """
 
     replica: str
@@ -75,6 +85,7 @@ class Snapshot:
     running: int = 0
     waiting: int = 0
     kv_usage: float = 0.0
+    node_sample: NodeSample | None = None
 
 
 COUNTERS = (
@@ -122,6 +133,16 @@ class TimelinePoint:
     queue_p95_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class SystemPoint:
+    """One value of one node, `elapsed_s` after scoring began, as the points of the timeline count it."""
+
+    elapsed_s: float
+    node: str
+    name: str
+    value: float
+
+
 def ratio(part: float, whole: float) -> float | None:
     """part / whole, or None where there is no whole: a rate that does not apply is never 0."""
     return part / whole if whole else None
@@ -138,6 +159,8 @@ class Telemetry:
         self.baselines = dict(baselines)
         self.latest = dict(baselines)
         self.points: list[TimelinePoint] = []
+        self.system: list[SystemPoint] = []
+        self._system_every = 1
         self._started_s = self._last_s = started_s
         self._last_total = self.total()
         self._last_pairs = 0
@@ -167,7 +190,20 @@ class Telemetry:
         self.kv_usage_peak = max(self.kv_usage_peak, gauges.kv_usage)
         self._last_s, self._last_total, self._last_pairs = now_s, total, pairs_done
         self.points.append(point)
+        self._take_system(snapshots, point.elapsed_s)
         return point
+
+    def _take_system(self, snapshots: Sequence[Snapshot], elapsed_s: float) -> None:
+        """The newest sample of each node, whichever of its replicas took it."""
+        if (len(self.points) - 1) % self._system_every:
+            return
+        newest = {one.node_sample.node: one.node_sample for one in snapshots if one.node_sample}
+        for sample in newest.values():
+            self.system += [SystemPoint(elapsed_s, sample.node, name, value) for name, value in sample.values.items()]
+        if len(self.system) > MOST_SYSTEM_POINTS:
+            self._system_every *= 2
+            kept = set(sorted({point.elapsed_s for point in self.system})[::2])
+            self.system = [point for point in self.system if point.elapsed_s in kept]
 
     def total(self) -> Snapshot:
         """What all replicas did for this run, so far."""

@@ -14,13 +14,13 @@ from stages.analysis.depth import DEPTHS, depth_curve
 from stages.analysis.depth_advice import advise
 from stages.analysis.fusion import fuse_ranks
 from stages.analysis.interpolation import interpolation
-from stages.analysis.judged import judged_at
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
 from stages.analysis.outcome import Outcome, outcome_of
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.comparison import compare_systems
+from stages.evaluate import evaluate_stream
 from stages.records import Candidates, Judgements, QueryMetrics, Ranking
 
 JUDGED_AT = (10, 100)
@@ -138,7 +138,7 @@ def _fusion(judged: Sequence[Outcome], judgements: Judgements, settings: Analysi
 
 
 def _judged(lists: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements) -> dict[str, float]:
-    found = judged_at(lists, judgements, JUDGED_AT)
+    found = evaluate_stream(lists, judgements, [f"judged@{cutoff}" for cutoff in JUDGED_AT])
     return {name: found.mean(name) for name in found.values}
 
 

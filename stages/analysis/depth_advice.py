@@ -19,8 +19,9 @@ class DepthAdvice:
     """`best` and `enough` are depths, None where none gains; `corrected_p` is by depth, of the change against the first
     stage, corrected by Holm over the depths looked at.
 
-    `best` fills the places that the metric looks at: a list of ten of which three were reranked is no answer to "how
-    deep", even where it scores more; `words` then says so. `enough` has ENOUGH of its gain.
+    `best` fills the places that the metric looks at, or is all that was reranked: a list of ten of which three were
+    reranked is no answer to "how deep", even where it scores more; `words` then says so. `enough` has ENOUGH of its
+    gain.
     """
 
     best: int | None
@@ -35,10 +36,11 @@ def advise(curve: DepthCurve, first: QueryMetrics, metric: str, *, seed: int = 0
         point.depth: p_value(first.values[metric], point.metrics.values[metric], seed=seed) for point in curve.points
     }
     corrected = holm(raw)
-    best = curve.best(metric, places(metric))
+    least = min(places(metric), max(raw, default=0))
+    best = curve.best(metric, least)
     if best is None:
-        return DepthAdvice(None, None, corrected, _no_gain(curve, metric))
-    enough = curve.enough(metric, ENOUGH, places(metric)) or best
+        return DepthAdvice(None, None, corrected, _no_gain(curve, metric, least))
+    enough = curve.enough(metric, ENOUGH, least) or best
     parts = [_best_in_words(best, first, metric, corrected[best.depth], len(raw), alpha)]
     if (shallow := curve.best(metric)) and shallow.depth < best.depth and shallow.means[metric] > best.means[metric]:
         parts.append(
@@ -61,17 +63,17 @@ def places(metric: str) -> int:
 
 def _best_in_words(best: DepthPoint, first: QueryMetrics, metric: str, p: float, depths: int, alpha: float) -> str:
     told = "significant" if p < alpha else "not significant: it cannot be told from chance"
+    looked_at = "1 depth" if depths == 1 else f"{depths} depths"
     of_p = "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
     return (
         f"Depth {best.depth} is best here: {metric} {best.means[metric]:.4f} against {first.mean(metric):.4f} of the "
-        f"first stage. The change of {best.gains[metric]:+.4f} is {told} ({of_p}, corrected for {depths} depths)."
+        f"first stage. The change of {best.gains[metric]:+.4f} is {told} ({of_p}, corrected for {looked_at})."
     )
 
 
-def _no_gain(curve: DepthCurve, metric: str) -> str:
+def _no_gain(curve: DepthCurve, metric: str, least: int) -> str:
     if not curve.points:
         return "No query has candidates."
-    least = places(metric)
     if shallow := curve.best(metric):
         return (
             f"No depth of {least} or more gains in {metric}; reranking the top {shallow.depth} alone gives "

@@ -1,13 +1,12 @@
-"""A job on a cluster of two nodes, with a replica on each, that loses a part in mid-run; and what more nodes bring.
+"""A job on a cluster of two nodes, with a replica on each, that loses a part in mid-run.
 
-Takes fifteen minutes on two cores: `python -m tests.faults.killed_parts [WHAT ...]`, where WHAT is one of `worker`,
-`replica`, `engine`, `collector`, `node`, `speed`. Exit code 1 where a claim does not hold.
+Takes ten minutes on two cores: `python -m tests.faults.killed_parts [WHAT ...]`, where WHAT is one of `worker`,
+`replica`, `engine`, `collector`, `node`. Exit code 1 where a claim does not hold.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import tempfile
 import threading
@@ -82,15 +81,15 @@ DAMAGES: dict[str, Callable[[Cluster], str]] = {
 
 
 class Jobs:
-    """The same job on clusters of several sizes."""
+    """The same job on a cluster of two nodes, again and again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._model = str(make_tiny_qwen3(folder / "model"))
         self._data = write_rows(folder / "rows.jsonl", QUERIES, DOCUMENTS)
 
-    def run(self, name: str, replicas: int) -> RunFolder:
-        serve: dict[str, Any] = {"replicas": replicas, "max_replicas_per_node": 1, "health_check_period_s": 1}
+    def run(self, name: str) -> RunFolder:
+        serve: dict[str, Any] = {"replicas": 2, "max_replicas_per_node": 1, "health_check_period_s": 1}
         model = {"name": self._model, "max_length": 512}
         config = write_config(
             self._folder / f"{name}.yaml",
@@ -117,7 +116,7 @@ class Jobs:
             thread.start()
             started_s = time.monotonic()
             try:
-                folder = self.run(name, replicas=2)
+                folder = self.run(name)
             except Exception as error:
                 claims.check("the job ends well", False, f"{type(error).__name__}: {str(error)[:2000]}")
                 return
@@ -132,30 +131,12 @@ class Jobs:
         return lambda: any(file.stat().st_size > RANKED_BYTES for file in self._folder.glob(files))
 
 
-def speed(jobs: Jobs) -> None:
-    """One, two and three nodes with a replica each on the cores of this machine."""
-    for nodes in (1, 2, 3):
-        with cluster_of(nodes):
-            before = os.times()
-            told = metrics_of(jobs.run(f"speed-{nodes}", replicas=nodes))
-            engines = sum(sum(one.cpu_times()[:2]) for one in ours(ENGINE))
-            rest = sum(sum(one.cpu_times()[:2]) for one in ours("ray")) - engines
-        throughput, driver = told["throughput"], os.times().user - before.user
-        print(f"{nodes} nodes: {throughput['pairs_per_s']:.0f} pairs/s in {throughput['wall_s']:.0f} s")
-        print(
-            f"        processor seconds: engines left {engines:.0f}, Ray and its workers {rest:.0f}, job {driver:.0f}"
-        )
-
-
 def main() -> None:
-    claims, wanted = Claims(), sys.argv[1:] or [*DAMAGES, "speed"]
+    claims, wanted = Claims(), sys.argv[1:] or DAMAGES
     with tempfile.TemporaryDirectory() as name:
         jobs = Jobs(Path(name))
         for what in wanted:
-            if what == "speed":
-                speed(jobs)
-            else:
-                jobs.disturb(claims, what)
+            jobs.disturb(claims, what)
     sys.exit(claims.exit_code)
 
 

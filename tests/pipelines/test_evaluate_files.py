@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import json
 import random
+from math import log2
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytrec_eval
 
+from pipelines.cli import main
 from pipelines.evaluate import evaluate_files, print_evaluation
 from stages.errors import ConfigError, DataError
 from stages.records import SetAside
 
-IN_TREC_EVAL = {"ndcg@10": "ndcg_cut_10", "mrr": "recip_rank", "map": "map", "recall@5": "recall_5"}
+IN_TREC_EVAL = {
+    "ndcg@10": "ndcg_cut_10",
+    "mrr": "recip_rank",
+    "map": "map",
+    "recall@5": "recall_5",
+    "precision@10": "P_10",
+    "r-precision": "Rprec",
+    "bpref": "bpref",
+}
 Numbers = dict[str, dict[str, Any]]
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+REAL = {
+    "scifact": ("scifact/runs/bm25.trec", "scifact/qrels/test.tsv"),
+    "epqa-dev": ("epqa-dev/runs/bm25.trec", "epqa-dev/qrels/test.tsv"),
+    "xquad-zh": ("xquad-zh/runs/bm25.trec", "xquad-zh/qrels/test.tsv"),
+    "trec_eval": ("trec_eval/results.test", "trec_eval/qrels.test"),
+}
 
 
 @pytest.fixture
@@ -81,6 +98,7 @@ def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_count
         "queries": 3,
         "answered": 2,
         "unanswered": 1,
+        "unjudged": {"top": 1, "share": 0.5},
         "set_aside_rows": 0,
     }
 
@@ -88,7 +106,10 @@ def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_count
 def test_a_table_of_means_goes_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown(small(tmp_path), "mrr", " hit_rate@1")
     told = capsys.readouterr()
-    assert told.out == "mrr\tall\t0.5000\nhit_rate_at_1\tall\t0.3333\nqueries\tall\t3\nunanswered\tall\t1\n"
+    assert told.out == (
+        "mrr\tall\t0.5000\nhit_rate_at_1\tall\t0.3333\n"
+        "queries\tall\t3\nunanswered\tall\t1\nunjudged_at_1\tall\t0.5000\n"
+    )
     assert told.err == ""
 
 
@@ -105,6 +126,57 @@ def test_json_is_all_of_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert told["means"] == {"mrr": 0.5}
     shown(small(tmp_path), "mrr", as_json=True)
     assert "per_query" not in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "top", "share"),
+    [(("mrr",), 10, 0.75), (("mrr", "ndcg@1", "map@2-l2"), 2, 0.5), (("hit_rate@1", "mrr"), 1, 0.0)],
+)
+def test_the_unjudged_share_is_of_the_largest_cutoff_and_of_answered_queries(
+    tmp_path: Path, metrics: tuple[str, ...], top: int, share: float
+) -> None:
+    files = write(tmp_path, {"q1": {"a": 4, "x": 3, "y": 2, "z": 1}}, {"q1": {"a": 0}, "unanswered": {"a": 1}})
+    _, summary = evaluate_files(*files, metrics, [])
+    assert summary["unjudged"] == {"top": top, "share": share}
+
+
+def test_where_no_judged_query_is_answered_there_is_no_unjudged_share(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = write(tmp_path, {"q1": {"a": 1}}, {"q2": {"a": 1}})
+    shown(files, "mrr", as_json=True)
+    assert json.loads(capsys.readouterr().out)["unjudged"] == {"top": 10, "share": None}
+    shown(files, "mrr")
+    assert capsys.readouterr().out.endswith("unjudged_at_10\tall\tdoes not apply\n")
+
+
+def test_judged_can_be_named_like_any_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown(small(tmp_path), "judged@1", "rbp.5", per_query=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["judged_at_1\tq1\t1.0000", "rbp.5\tq1\t0.5000"]
+    assert "judged_at_1\tq2\t0.0000" in lines
+    assert "judged_at_1\tall\t0.3333" in lines
+
+
+def test_graded_and_binary_judgements_are_both_taken(tmp_path: Path) -> None:
+    scored = {"q": {"a": 3, "b": 2, "c": 1}}
+    graded = evaluate_files(*write(tmp_path, scored, {"q": {"a": 1, "b": 3, "c": 0}}), ("ndcg@3", "mrr-l2"), [])[1]
+    assert graded["means"] == pytest.approx({"ndcg_at_3": (1 + 3 / log2(3)) / (3 + 1 / log2(3)), "mrr-l2": 0.5})
+    binary = evaluate_files(*write(tmp_path, scored, {"q": {"a": 0, "b": 1, "c": 0}}), ("ndcg@3", "mrr-l2"), [])[1]
+    assert binary["means"] == pytest.approx({"ndcg_at_3": 1 / log2(3), "mrr-l2": 0.0})
+
+
+def test_a_fractional_judgement_is_refused_in_one_line_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, qrels = write(tmp_path, {"q": {"a": 1}}, {"q": {"a": 1, "b": 0.5}})
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--run", str(run), "--qrels", str(qrels)])
+    told = capsys.readouterr()
+    assert (stopped.value.code, told.out) == (2, "")
+    assert told.err == (
+        f"rerank-eval: {qrels}:2: judgement 0.5 is a fraction; grades are integers: multiply or round them first\n"
+    )
 
 
 def test_bad_lines_are_told_on_stderr_with_file_and_line_and_do_not_count(
@@ -153,3 +225,48 @@ def test_a_document_that_a_query_retrieves_twice_is_refused(tmp_path: Path) -> N
     run.write_text(run.read_text() + "q1 Q0 a 3 0 x\n")
     with pytest.raises(DataError, match="query 'q1' holds document 'a' 2 times"):
         evaluate_files(run, qrels, ("mrr",), [])
+
+
+def read_numbers(path: Path, doc: int, number: int, take: type[int] | type[float]) -> Numbers:
+    found: Numbers = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        fields = line.split()
+        if fields[number] != "score":  # BEIR's header
+            found.setdefault(fields[0], {})[fields[doc]] = take(fields[number])
+    return found
+
+
+def perturbed(scored: Numbers, seed: int) -> Numbers:
+    """Seed 0 is the run itself. The others add noise, round so that many scores tie, and lose documents and queries."""
+    if not seed:
+        return scored
+    chance = random.Random(seed)
+    return {
+        query_id: {
+            doc_id: round(score * chance.uniform(0.5, 1.5), 1)
+            for doc_id, score in documents.items()
+            if chance.random() < 0.9
+        }
+        for query_id, documents in scored.items()
+        if chance.random() < 0.95
+    }
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_run_gets_the_values_of_trec_eval_for_every_query(name: str, seed: int, tmp_path: Path) -> None:
+    run, qrels = (SHARED / path for path in REAL[name])
+    if not run.exists():
+        pytest.skip(f"the collections are not at {SHARED}")
+    judged = read_numbers(qrels, -2, -1, int)
+    scored = perturbed(read_numbers(run, 2, 4, float), seed)
+    if seed:
+        run, _ = write(tmp_path, scored, {})
+    values, summary = evaluate_files(run, qrels, tuple(IN_TREC_EVAL), set_aside := [])
+    expected = pytrec_eval.RelevanceEvaluator(judged, set(IN_TREC_EVAL.values())).evaluate(scored)
+    assert set_aside == []
+    assert summary["queries"] == len(judged)
+    for ours, theirs in IN_TREC_EVAL.items():
+        wanted = [expected[query_id][theirs] if query_id in expected else 0.0 for query_id in values.query_ids]
+        assert values.values[ours] == pytest.approx(wanted, abs=5e-5), ours
+        assert values.mean(ours) == pytest.approx(sum(wanted) / len(judged), abs=5e-5), ours

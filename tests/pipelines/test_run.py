@@ -23,7 +23,7 @@ from pipelines.console import Console
 from pipelines.run import run
 from pipelines.run_folder import RunFolder
 from pipelines.sync import sync_run
-from pipelines.tracking import SERIES
+from pipelines.tracked_values import SERIES
 from serve_app.collector import collector_of
 from stages.errors import DataError, TooManyFailuresError, TrackingError
 from stages.evaluate import evaluate

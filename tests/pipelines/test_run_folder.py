@@ -34,6 +34,11 @@ def test_files_have_the_documented_names() -> None:
         "timeline.parquet",
         "metrics.json",
         "environment.json",
+        "analysis.json",
+        "report.html",
+        "figures",
+        "system.parquet",
+        "gate.json",
         "logs",
     }
 

@@ -4,193 +4,30 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import mlflow
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from pipelines.config import RunConfig, TrackingSettings
+from pipelines.config import TrackingSettings
+from pipelines.logged_runs import set_tags
 from pipelines.run_folder import RunFolder
 from pipelines.sync import sync_run
-from pipelines.tracking import IMPATIENT, RUN_TAG, SERIES, artifacts, run_metrics, run_params, run_tags, series, track
+from pipelines.tracked import artifacts, read_run, run_note, run_tags
+from pipelines.tracked_values import SERIES, run_metrics
+from pipelines.tracking import IMPATIENT, RUN_TAG, track
 from stages.errors import DataError, TrackingError
-from stages.telemetry import TimelinePoint
-
-DIGEST = "0123456789abcdef" * 4
-METRICS: dict[str, Any] = {
-    "run_id": "20260101-000000-small-0a1b",
-    "config_digest": "c" * 16,
-    "candidates_digest": DIGEST,
-    "model": {
-        "name": "tiny",
-        "revision": None,
-        "family": "embedding",
-        "weights_digest": "d",
-        "max_length": 256,
-        "dtype": "x",
-    },
-    "quality": {
-        "first_stage": {"ndcg_at_10": 0.5},
-        "reranked": {"ndcg_at_10": 0.75},
-        "delta": {"ndcg_at_10": 0.25},
-    },
-    "coverage": {
-        "queries": 4,
-        "answered": 3,
-        "unanswered": 1,
-        "pairs": 40,
-        "failed_pairs": 0,
-        "truncated_pairs": 2,
-        "set_aside_rows": 1,
-    },
-    "throughput": {"wall_s": 2.5, "scored_pairs": 40, "pairs_per_s": 16.0, "prompt_tokens_per_s": 320.0},
-    "queue": {"time_ms": {"p50": 1.0, "p95": 2.0, "p99": 3.0}, "waiting_max": 9},
-    "cache": {"prefix_hit_rate": 0.5, "kv_usage_peak": None, "score_store_hits": None, "score_store_hit_rate": None},
-    "tokens": {"prompt": 800, "generation": 0},
-    "scores": {"tied_share": 0.125},
-}
-ENVIRONMENT: dict[str, Any] = {
-    "dataset": "small",
-    "git_commit": "abc123",
-    "python": "3.11",
-    "packages": {"ray": "2.60.0", "mlflow": "3.17.2"},
-    "hardware": {"processor": "a processor", "cores": 2, "memory_gib": 8.0},
-    "engines": [],
-}
-POINTS = [
-    TimelinePoint(1.0, 1, 10, 10.0, 200.0, 3, 5, 0.25, 0.5, 42.0),
-    TimelinePoint(2.5, 4, 40, 20.0, 400.0, 1, 0, 0.125, None, None),
-]
-
-
-def make_folder(path: Path, uri: str | None) -> RunFolder:
-    """A finished run by hand: every file that a run leaves, with little in it."""
-    folder = RunFolder(path)
-    folder.rankings.mkdir(parents=True)
-    folder.candidates.mkdir()
-    data = {"format": "jsonl", "path": "rows.jsonl"}
-    tracking = {"uri": uri, "experiment": "test", "tags": {"owner": "search"}}
-    config = RunConfig.model_validate({"data": data, "tracking": tracking})
-    folder.config.write_text(config.to_yaml(), encoding="utf-8")
-    folder.write_json(folder.metrics, METRICS)
-    folder.write_json(folder.environment, ENVIRONMENT)
-    folder.write_timeline(POINTS)
-    for file in (
-        folder.per_query,
-        folder.failures,
-        folder.rankings / "part-00000.parquet",
-        folder.candidates / "p.parquet",
-    ):
-        pq.write_table(pa.table({"query_id": ["q1"]}), file)
-    folder.trec_run.write_text("q1 Q0 a 1 1 rerank-eval\n")
-    return folder
-
-
-def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in content.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
-
-
-# --- what is logged ---
-
-
-def test_params_are_the_flattened_config_with_versions_and_hardware_as_strings() -> None:
-    config = {"data": {"depth": 20, "columns": {}}, "evaluate": {"metrics": ["mrr"]}, "model": {"revision": None}}
-    assert run_params(config, ENVIRONMENT) == {
-        "data.depth": "20",
-        "data.columns": "{}",
-        "evaluate.metrics": "['mrr']",
-        "model.revision": "None",
-        "version.ray": "2.60.0",
-        "version.mlflow": "3.17.2",
-        "hardware.processor": "a processor",
-        "hardware.cores": "2",
-        "hardware.memory_gib": "8.0",
-    }
-
-
-def test_a_long_param_is_cut_to_what_mlflow_takes() -> None:
-    params = run_params({"model": {"instruction": "x" * 7000}}, ENVIRONMENT)
-    assert params["model.instruction"] == "x" * 6000
-
-
-def test_the_reranked_quality_is_bare_and_all_else_stands_under_its_section() -> None:
-    named = run_metrics(METRICS)
-    assert (named["ndcg_at_10"], named["first_stage/ndcg_at_10"], named["delta/ndcg_at_10"]) == (0.75, 0.5, 0.25)
-    assert named["queue/time_ms_p95"] == 2.0
-    assert (named["coverage/unanswered"], named["throughput/pairs_per_s"], named["tokens/prompt"]) == (1.0, 16.0, 800.0)
-    assert all(type(value) is float for value in named.values())
-
-
-def test_every_number_of_metrics_json_is_logged_and_a_null_is_left_out() -> None:
-    sections = ("quality", "coverage", "scores", "throughput", "queue", "cache", "tokens")
-    numbers = flat({section: METRICS[section] for section in sections})
-    named = run_metrics(METRICS)
-    assert sorted(named.values()) == sorted(float(value) for value in numbers.values() if value is not None)
-    assert not any("kv_usage" in name or "score_store" in name for name in named)
-
-
-def test_a_run_without_judgements_has_no_quality() -> None:
-    named = run_metrics(METRICS | {"quality": {"first_stage": None, "reranked": None, "delta": None}})
-    assert named.keys() == {name for name in run_metrics(METRICS) if "ndcg" not in name}
-
-
-def test_no_name_of_a_metric_holds_what_mlflow_forbids() -> None:
-    assert not any("@" in name for name in [*run_metrics(METRICS), *SERIES.values()])
-
-
-def test_tags_are_what_runs_are_filtered_by() -> None:
-    assert run_tags(METRICS, ENVIRONMENT) == {
-        "model": "tiny",
-        "family": "embedding",
-        "dataset": "small",
-        "git_commit": "abc123",
-        "config_digest": "c" * 16,
-        "candidates_digest": DIGEST,
-    }
-    assert run_tags(METRICS, ENVIRONMENT | {"git_commit": None})["git_commit"] == "none"
-
-
-def test_the_series_ends_when_the_run_did_and_skips_what_does_not_apply(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "run", None)
-    points = list(series(folder.timeline, finished_ms=100_000))
-    assert ("throughput/pairs_per_s_over_time", 10.0, 98_500, 1) in points
-    assert ("throughput/pairs_per_s_over_time", 20.0, 100_000, 2) in points
-    assert [point for point in points if point[0] == "queue/time_ms_p95_over_time"] == [
-        ("queue/time_ms_p95_over_time", 42.0, 98_500, 1)
-    ]
-    assert {name for name, *_ in points} == set(SERIES.values())
-
-
-def test_an_empty_timeline_has_no_series(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "run", None)
-    folder.write_timeline([])
-    assert list(series(folder.timeline, finished_ms=100_000)) == []
-
-
-def test_artifacts_are_all_that_is_there_but_the_candidates_texts(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "run", None)
-    folder.failures.unlink()
-    assert {path.name for path in artifacts(folder)} == {
-        "config.yaml",
-        "metrics.json",
-        "environment.json",
-        "per_query.parquet",
-        "timeline.parquet",
-        "run.trec",
-        "rankings",
-    }
-
-
-# --- a real MLflow ---
+from tests.logged_folders import ANALYSIS, BUSY, DIGEST, METRICS, POINTS, RUN_ID, make_folder
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def logged_twice(store: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[Run]]:
     """A folder that was logged and logged again, and the MLflow run that each time left."""
-    folder = make_folder(tmp_path_factory.mktemp("results") / METRICS["run_id"], store)
+    folder = make_folder(tmp_path_factory.mktemp("results") / RUN_ID, store)
     client = MlflowClient(store)
     runs = []
     for _ in range(2):
@@ -222,19 +59,31 @@ def logged(logged_twice: tuple[RunFolder, list[Run]]) -> Run:
 
 
 def test_the_run_is_finished_and_named_as_its_folder(logged: Run) -> None:
-    assert (logged.info.run_name, logged.info.status) == (METRICS["run_id"], "FINISHED")
+    assert (logged.info.run_name, logged.info.status) == (RUN_ID, "FINISHED")
 
 
-def test_every_param_is_there(logged: Run, logged_twice: tuple[RunFolder, list[Run]]) -> None:
+def test_every_param_is_there(logged: Run) -> None:
     assert logged.data.params["data.path"] == "rows.jsonl"
     assert logged.data.params["engine.gpu_memory_share"] == "0.9"
     assert logged.data.params["version.ray"] == "2.60.0"
     assert len(logged.data.params) > 50
 
 
+def test_more_params_than_one_call_takes_and_names_that_mlflow_forbids_are_logged_all(
+    store: str, tmp_path: Path
+) -> None:
+    extra = {f"option_{number}": number for number in range(250)} | {"a@b": 1}
+    run_id = sync_run(make_folder(tmp_path / "many", store, engine={"extra": extra}).path)
+    params = MlflowClient(store).get_run(run_id).data.params
+    assert params["engine.extra.option_249"] == "249"
+    assert params["engine.extra.a_at_b"] == "1"
+
+
 def test_every_metric_is_there(logged: Run) -> None:
-    told = {name: value for name, value in logged.data.metrics.items() if not name.endswith("_over_time")}
-    assert told == run_metrics(METRICS)
+    series = ("_over_time", "_by_depth")
+    told = {name: value for name, value in logged.data.metrics.items() if not name.endswith(series)}
+    told = {name: value for name, value in told.items() if not name.startswith("system/")}
+    assert told == run_metrics(METRICS, ANALYSIS)
 
 
 def test_every_series_is_there_point_by_point(logged: Run, store: str) -> None:
@@ -243,10 +92,17 @@ def test_every_series_is_there_point_by_point(logged: Run, store: str) -> None:
         history = client.get_metric_history(logged.info.run_id, name)
         expected = [(round(p.elapsed_s), getattr(p, column)) for p in POINTS if getattr(p, column) is not None]
         assert sorted((point.step, point.value) for point in history) == expected, name
+    by_depth = client.get_metric_history(logged.info.run_id, "ndcg_at_10_by_depth")
+    assert sorted((point.step, point.value) for point in by_depth) == [(5, 0.6), (10, 0.75)]
+    busy = client.get_metric_history(logged.info.run_id, "system/host-a/cpu_utilization_percentage")
+    expected = [(round(row["elapsed_s"]), row["value"]) for row in BUSY if row["node"] == "host-a"]
+    assert sorted((point.step, point.value) for point in busy) == expected
+    assert len({point.timestamp for point in busy}) == 2
 
 
-def test_our_tags_are_there_beside_the_users(logged: Run) -> None:
-    expected = run_tags(METRICS, ENVIRONMENT) | {"owner": "search", RUN_TAG: METRICS["run_id"]}
+def test_our_tags_are_there_beside_the_users(logged: Run, logged_twice: tuple[RunFolder, list[Run]]) -> None:
+    content = read_run(logged_twice[0])
+    expected = run_tags(content) | {"owner": "search", RUN_TAG: RUN_ID, "mlflow.note.content": run_note(content)}
     assert expected.items() <= logged.data.tags.items()
 
 
@@ -263,13 +119,13 @@ def test_the_artifacts_are_the_files_of_the_folder(
 ) -> None:
     folder, _ = logged_twice
     client = MlflowClient(store)
-    assert {file.path for file in client.list_artifacts(logged.info.run_id)} == {
-        path.name for path in artifacts(folder)
-    }
-    copied = client.download_artifacts(logged.info.run_id, "metrics.json", str(tmp_path))
-    assert json.loads(Path(copied).read_text()) == METRICS
-    [ranking] = client.list_artifacts(logged.info.run_id, "rankings")
-    assert ranking.path == "rankings/part-00000.parquet"
+    names = {file.path for file in client.list_artifacts(logged.info.run_id)}
+    assert names == {path.name for path in artifacts(folder)} | {"per_query.json"}
+    for name in ("metrics.json", "analysis.json", "report.html", "per_query.parquet", "figures", "rankings"):
+        copied = Path(client.download_artifacts(logged.info.run_id, name, str(tmp_path)))
+        for file in copied.rglob("*") if copied.is_dir() else [copied]:
+            assert file.read_bytes() == (folder.path / file.relative_to(tmp_path)).read_bytes()
+    assert (tmp_path / "figures" / "depth.png").exists()
 
 
 def test_logging_again_leaves_one_active_run_with_the_same_content(
@@ -277,12 +133,14 @@ def test_logging_again_leaves_one_active_run_with_the_same_content(
 ) -> None:
     _, (first, second) = logged_twice
     client = MlflowClient(store)
-    found = client.search_runs([first.info.experiment_id], f"tags.`{RUN_TAG}` = '{METRICS['run_id']}'")
+    found = client.search_runs([first.info.experiment_id], f"tags.`{RUN_TAG}` = '{RUN_ID}'")
     assert [run.info.run_id for run in found] == [second.info.run_id]
     assert first.info.run_id != second.info.run_id
-    assert (second.data.params, second.data.metrics) == (first.data.params, first.data.metrics)
-    ours = {name: value for name, value in first.data.tags.items() if not name.startswith("mlflow.")}
-    assert ours.items() <= second.data.tags.items()
+    assert (second.data.params, second.data.metrics, second.data.tags) == (
+        first.data.params,
+        first.data.metrics,
+        first.data.tags,
+    )
 
 
 def test_another_run_of_the_experiment_is_left_alone(
@@ -292,6 +150,104 @@ def test_another_run_of_the_experiment_is_left_alone(
     _, (_, logged) = logged_twice
     active = MlflowClient(store).search_runs([logged.info.experiment_id], run_view_type=ViewType.ACTIVE_ONLY)
     assert {run.info.run_id for run in active} >= {logged.info.run_id, other}
+
+
+def test_the_tables_of_two_runs_are_joined_by_mlflow(store: str, tmp_path: Path) -> None:
+    ids = [sync_run(make_folder(tmp_path / name, store).path) for name in ("table-a", "table-b")]
+    ids[0] = sync_run(tmp_path / "table-a")  # once more: nothing is there twice
+    mlflow.set_tracking_uri(store)
+    mlflow.set_experiment("test")
+    for name, metric in (("per_query.json", "delta/ndcg_at_10"), ("per_query.parquet", "delta/ndcg@10")):
+        table = mlflow.load_table(name, run_ids=ids, extra_columns=["run_id"])
+        assert sorted(table["run_id"]) == sorted(ids * 3)
+        joined = table.pivot_table(index="query_id", columns="run_id", values=metric)
+        assert joined.loc["q1"].to_dict() == dict.fromkeys(ids, 0.5)
+        assert len(joined) == 3
+    assert MlflowClient(store).get_run(ids[0]).data.tags["per_query_table"] == "per_query.json"
+
+
+def test_a_table_that_is_too_long_for_json_is_loaded_from_parquet(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.tracked.MOST_TABLE_ROWS", 2)
+    run_id = sync_run(make_folder(tmp_path / "long", store).path)
+    assert MlflowClient(store).get_run(run_id).data.tags["per_query_table"] == "per_query.parquet"
+    mlflow.set_tracking_uri(store)
+    mlflow.set_experiment("test")
+    assert list(mlflow.load_table("per_query.parquet", run_ids=[run_id])["query_id"]) == ["q1", "q2", "007"]
+    with pytest.raises(mlflow.MlflowException):
+        mlflow.load_table("per_query.json", run_ids=[run_id])
+
+
+def test_an_unanalysed_run_without_judgements_is_logged(store: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "plain", store, analysed=False)
+    folder.write_json(folder.metrics, METRICS | {"quality": {"first_stage": None, "reranked": None, "delta": None}})
+    folder.per_query.unlink()
+    run = MlflowClient(store).get_run(sync_run(folder.path))
+    assert "Without judgements" in run.data.tags["mlflow.note.content"]
+    assert "per_query_table" not in run.data.tags
+    assert run.data.metrics["throughput/pairs_per_s"] == 16.0
+
+
+# --- what is above and below ---
+
+
+def test_the_runs_of_several_first_stages_are_children_with_the_name_of_theirs(store: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "several", store)
+    make_folder(folder.path / "runs" / "dense", store)
+    for _ in range(2):
+        parent_id = sync_run(folder.path / "runs" / "dense")
+    client = MlflowClient(store)
+    found = client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{parent_id}'")
+    assert [(run.info.run_name, run.data.tags["first_stage"]) for run in found] == [("several.dense", "dense")]
+    assert len(client.search_runs(["1"], f"tags.`{RUN_TAG}` = 'several.dense'")) == 1
+
+
+def test_a_parent_and_tags_that_somebody_gave_a_run_outlive_the_next_logging(store: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "swept", store)
+    parent_id = MlflowClient(store).create_run("1").info.run_id
+    track(folder, TrackingSettings(uri=store, experiment="test"), parent_id)
+    set_tags(store, "swept", "test", {"gate": "passed", "owner": "nobody"})
+    tags = MlflowClient(store).get_run(sync_run(folder.path)).data.tags
+    assert (tags["mlflow.parentRunId"], tags["gate"], tags["owner"]) == (parent_id, "passed", "search")
+
+
+# --- secrets ---
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(secret=st.text("abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789", min_size=16, max_size=24))
+def test_no_secret_of_a_config_reaches_mlflow(
+    store: str, tmp_path_factory: pytest.TempPathFactory, secret: str
+) -> None:
+    here = tmp_path_factory.mktemp("secret")
+    folder = make_folder(
+        here / "run",
+        f"https://me:{secret}@host",
+        engine={"extra": {"hf_token": secret, "nested": [{"api_key": secret}]}},
+        tracking={"tags": {"link": f"https://{secret}@host/x?token={secret}"}},
+    )
+    folder.report.write_text(f"<p>{secret}</p>")
+    assert secret in folder.config.read_text()
+    run_id = sync_run(folder.path, store)
+    database = Path(store.removeprefix("sqlite:///"))
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    files = [database, *(path for path in (database.parent / "mlruns").rglob("*") if path.is_file())]
+    assert any(run_id in str(path) and path.name == "config.yaml" for path in files)
+    assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_an_error_and_its_log_tell_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        uri = f"http://me:hunter22@127.0.0.1:{closed.getsockname()[1]}/mlflow?token=hunter23"
+    folder = make_folder(tmp_path / "run", uri)
+    with pytest.raises(TrackingError) as raised:
+        sync_run(folder.path)
+    told = f"{raised.value}{raised.value.__cause__}{(folder.logs / 'job.log').read_text()}"
+    assert "hunter" not in told
+    assert "http://***@127.0.0.1" in str(raised.value)
 
 
 # --- where it is not logged ---
@@ -315,24 +271,64 @@ def test_a_folder_of_no_finished_run_is_refused_with_what_is_missing(tmp_path: P
         sync_run(folder.path)
 
 
-def test_a_dead_server_is_an_error_within_seconds_that_names_the_command_to_sync(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+class Refuses(BaseHTTPRequestHandler):
+    """A server that is out of order."""
+
+    def _refuse(self) -> None:
+        self.send_response(500)
+        self.end_headers()
+        self.wfile.write(b"out of order")
+
+    do_GET = do_POST = _refuse  # noqa: N815
+
+    def log_message(self, *args: Any) -> None:
+        """Quietly."""
+
+
+@pytest.fixture(params=["closed", "silent", "refuses"])
+def dead_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a port where nobody listens, where nobody ever answers, and where every answer is 500."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if request.param == "closed":
+            listener.close()
+            yield address
+        elif request.param == "silent":
+            listener.listen()
+            yield address
+        else:
+            with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+                yield f"http://127.0.0.1:{server.server_port}"
+                server.shutdown()
+
+
+def test_a_dead_server_is_an_error_within_20_s_that_names_the_command_to_sync(
+    dead_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in IMPATIENT:
         monkeypatch.setenv(name, "unset")
         monkeypatch.delenv(name)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    folder = make_folder(tmp_path / "run", uri)
+    folder = make_folder(tmp_path / "run", dead_server)
     before = sorted(folder.path.rglob("*"))
     started_s = time.monotonic()
     with pytest.raises(TrackingError) as raised:
         sync_run(folder.path)
     assert time.monotonic() - started_s < 20
     message = str(raised.value)
-    assert uri in message and f"rerank-eval sync {folder.path}" in message and "\n" not in message
+    assert dead_server in message and f"rerank-eval sync {folder.path}" in message and "\n" not in message
+    assert raised.value.exit_code == 4
     assert "complete" in message
     assert "Traceback" not in capfd.readouterr().err
     assert "Traceback" in (folder.logs / "job.log").read_text()
     assert sorted(p for p in folder.path.rglob("*") if folder.logs not in (p, p.parent)) == before
+
+
+def test_a_database_that_cannot_be_opened_is_an_error_within_20_s(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = make_folder(tmp_path / "run", f"sqlite:///{tmp_path}/file/mlflow.db")
+    started_s = time.monotonic()
+    with pytest.raises(TrackingError, match="rerank-eval sync"):
+        sync_run(folder.path)
+    assert time.monotonic() - started_s < 20

@@ -16,6 +16,7 @@ from stages.analysis.strata import (
     NO_VALUE,
     OTHER,
     QUERY_LENGTH,
+    SCRIPT,
     TRUNCATED,
     Stratum,
     strata,
@@ -91,3 +92,19 @@ def test_a_single_small_group_keeps_its_name_and_is_marked() -> None:
     found = groups([3] * 7, ["en"] * 6 + ["de"], [0.0] * 7, [1.0] * 7)
     of_language = {stratum.group: (stratum.too_small, stratum.sd) for stratum in found if stratum.column == "language"}
     assert of_language == {"de": (True, None), "en": (False, 0.0)}
+
+
+def test_the_script_of_the_query_is_a_column() -> None:
+    queries = ["red apple", "红苹果", "rote Äpfel", "1 + 1", "أحمر", "赤いりんご"]
+    made = [one_query(f"q{n:03}", {"a": 1.0}, query=query) for n, query in enumerate(queries * 5)]
+    known = outcomes((candidates, rank(candidates, scores)) for candidates, scores in made)
+    values = [0.0, 0.5, 1.0, 0.0, 0.0, 0.0] * 5
+    found = strata(known, metrics([0.0] * 30), metrics(values), "mrr")
+    of_script = {stratum.group: (stratum.queries, stratum.reranked) for stratum in found if stratum.column == SCRIPT}
+    assert of_script == {
+        "Arabic": (5, 0.0),
+        "Han": (5, 0.5),
+        "Japanese": (5, 0.0),
+        "Latin": (10, 0.5),
+        "none": (5, 0.0),
+    }

@@ -1,6 +1,7 @@
 """Metric values agree with trec_eval, and none of the ways to misuse ranx is open.
 
-The first run on a machine compiles ranx's metrics (about a minute on two cores); numba keeps them on disk.
+The first run on a machine compiles ranx's metrics (about a minute on two cores); numba keeps them on disk. Names are
+tested in test_measures.py.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import ConfigError, DataError
-from stages.evaluate import SUPPORTED, check_metric, evaluate, evaluate_stream, metric_key, warm_up
+from stages.errors import DataError
+from stages.evaluate import evaluate, evaluate_stream, warm_up
+from stages.measures import SUPPORTED, nearest_metric, parse_metric
 from stages.order import trec_order
 from stages.records import Judgements, QueryMetrics
 
@@ -47,7 +49,14 @@ IN_TREC_EVAL = {
     "hit_rate@10": "success_10",
     "hits": "num_rel_ret",
     "r-precision": "Rprec",
+    "bpref": "bpref",
 }
+ASKED = {
+    *("ndcg", "ndcg_cut.5,10,100", "recip_rank", "map", "map_cut.10,100", "recall.5,1000", "set_recall", "P.5,1000"),
+    *("set_P", "set_F", "success.1,10", "num_rel_ret", "Rprec", "bpref"),
+}
+# Every measure as it stands without a cutoff, and rbp with a persistence.
+ALL = [nearest_metric(measure) for measure in SUPPORTED]
 SHARES = [
     "ndcg@3",
     "ndcg",
@@ -60,12 +69,20 @@ SHARES = [
     "f1@3",
     "hit_rate@3",
     "r-precision",
+    "ndcg_burges@3",
+    "ndcg@3-l2",
+    "map-l2",
+    "bpref",
+    "bpref-l2",
+    "rbp.8",
+    "judged@3",
+    "judged",
 ]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
-    warm_up(list(SUPPORTED))
+    warm_up(ALL)
 
 
 def in_fresh_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -115,40 +132,51 @@ def test_every_query_of_trec_evals_own_test_data_gets_the_values_trec_eval_print
             assert result.mean(metric) == pytest.approx(float(printed[measure, "all"]), abs=5.1e-5), metric
 
 
+LETTERS = "".join(chr(c) for c in range(0x21, 0x7F)) + "éßñжяあ漢字文書हि한글עבعرب\uffee\U0001f600"
+
+
 def generated_run(seed: int) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
-    """Scores and judgements with ties, holes, missing queries, non-ASCII ids of 1 to 200 letters, grades below 0."""
+    """Scores and judgements: ids of 1 to 200 letters of many scripts, ties, grades below 0, and holes: judged queries
+    that are missing or have an empty list, and a ranked one that is not judged.
+    """
     dice = random.Random(seed)
-    letters = "".join(chr(c) for c in range(0x21, 0x7F)) + "éßñжяあ漢字文書\uffee\U0001f600"
-    pool = ["".join(dice.choices(letters, k=dice.choice([1, 2, 8, 40, 200]))) for _ in range(40)]
+    pool = ["".join(dice.choices(LETTERS, k=dice.choice([1, 2, 8, 200, dice.randint(1, 200)]))) for _ in range(40)]
     pool = list(dict.fromkeys(pool))
     ties = [0.0, -0.0, -1.5, 2.129133, 2.1291331, 16777216.0, 16777217.0, 1e-50, dice.gauss(0, 1)]
     scores, grades = {}, {}
-    for query_id in dice.sample(["1", "10", "2", "q", "é", "文", "\U0001f600"], k=5):
+    *queries, not_judged = dice.sample(["1", "10", "2", "q", "é", "文", "\U0001f600"], k=6)
+    for query_id in queries:
         judged = dice.sample(pool, k=dice.randint(1, 20))
         grades[query_id] = {doc_id: dice.choice([-2, -1, 0, 0, 1, 2, 3]) for doc_id in judged}
         grades[query_id][judged[0]] = dice.choice([0, 1, 2])  # trec_eval crashes when all grades are negative
+    for query_id in [*queries, not_judged]:
         if dice.random() < 0.8:
-            scores[query_id] = {doc_id: dice.choice(ties) for doc_id in dice.sample(pool, k=dice.randint(1, 30))}
+            length = dice.randint(1, 30) if dice.random() < 0.9 else 0
+            scores[query_id] = {doc_id: dice.choice(ties) for doc_id in dice.sample(pool, k=length)}
     return scores, grades
 
 
-def test_values_equal_trec_evals_on_500_generated_runs_full_of_ties_and_holes() -> None:
+def test_values_and_means_equal_trec_evals_on_1000_generated_runs_full_of_ties_and_holes() -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
-    measures = {"ndcg", "ndcg_cut.5,10,100", "recip_rank", "map", "map_cut.10,100", "recall.5,1000", "set_recall"}
-    measures |= {"P.5,1000", "set_P", "set_F", "success.1,10", "num_rel_ret", "Rprec"}
-    unanswered = 0
-    for seed in range(500):
+    at_level_2 = {f"{metric}-l2": measure for metric, measure in IN_TREC_EVAL.items() if "ndcg" not in metric}
+    holes = empty = 0
+    for seed in range(1000):
         scores, grades = generated_run(seed)
-        expected = pytrec_eval.RelevanceEvaluator(grades, measures).evaluate(scores)
         rankings = {query_id: trec_order(list(row), list(row.values())) for query_id, row in scores.items()}
-        result = evaluate(rankings, Judgements(grades), list(IN_TREC_EVAL))
-        assert result.answered == tuple(query_id in scores for query_id in result.query_ids)
-        for metric, measure in IN_TREC_EVAL.items():
-            for query_id, value in zip(result.query_ids, result.values[metric], strict=True):
-                wanted = expected[query_id][measure] if query_id in expected else 0.0
-                assert value == pytest.approx(wanted, abs=1e-12), (seed, metric, query_id)
-        unanswered += result.answered.count(False)
-    assert 300 < unanswered < 800
+        result = evaluate(rankings, Judgements(grades), [*IN_TREC_EVAL, *at_level_2])
+        assert result.answered == tuple(bool(scores.get(query_id)) for query_id in result.query_ids)
+        for level, measures in ((1, IN_TREC_EVAL), (2, at_level_2)):
+            expected = pytrec_eval.RelevanceEvaluator(grades, ASKED, relevance_level=level).evaluate(scores)
+            for metric, measure in measures.items():
+                wanted = [expected.get(query_id, {}).get(measure, 0.0) for query_id in result.query_ids]
+                assert result.values[metric] == pytest.approx(wanted, abs=1e-12), (seed, metric)
+                if measure != "num_rel_ret":  # trec_eval sums counts over queries
+                    mean = pytrec_eval.compute_aggregated_measure(measure, wanted)
+                    assert result.mean(metric) == pytest.approx(mean, abs=1e-12), (seed, metric)
+        holes += sum(query_id not in scores for query_id in grades)
+        empty += sum(not row for row in scores.values())
+    assert holes > 500
+    assert empty > 200
 
 
 def test_mrr_with_a_cutoff_is_zero_when_the_first_relevant_document_comes_after_it() -> None:
@@ -168,6 +196,62 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall_at_the_same_cutoff() ->
     assert precision == recall == pytest.approx(2 / 3)
     assert of_one_query(ranking, grades, "f1@3") == pytest.approx(2 * precision * recall / (precision + recall))
     assert of_one_query(ranking, grades, "f1@2") == pytest.approx(2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3))
+
+
+def test_burges_gain_is_two_to_the_grade_less_one() -> None:
+    ranking, grades = ["x", "a", "b"], {"a": 1, "b": 3, "c": 2}
+    found = 1 / 1.584962500721156 + 7 / 2
+    ideal = 7 + 3 / 1.584962500721156 + 1 / 2
+    assert of_one_query(ranking, grades, "dcg_burges") == pytest.approx(found)
+    assert of_one_query(ranking, grades, "dcg_burges@2") == pytest.approx(1 / 1.584962500721156)
+    assert of_one_query(ranking, grades, "ndcg_burges@3") == pytest.approx(found / ideal)
+
+
+def test_a_grade_whose_burges_gain_is_infinite_is_an_error_for_these_metrics_only() -> None:
+    assert of_one_query(["a"], {"a": 1000, "b": 1000}, "ndcg_burges") == pytest.approx(1 / (1 + 1 / 1.584962500721156))
+    assert of_one_query(["a"], {"a": 1001}, "ndcg") == 1.0
+    with pytest.raises(DataError, match=r"'a' for query 'q' is 1001: .* grades up to 1000"):
+        of_one_query(["a"], {"a": 1001}, "dcg_burges@10-l2")
+
+
+def test_dcg_is_the_sum_that_ndcg_divides() -> None:
+    ranking, grades = ["a", "x", "b"], {"a": 1, "b": 3}
+    assert of_one_query(ranking, grades, "dcg") == pytest.approx(1 + 3 / 2)
+    assert of_one_query(ranking, grades, "dcg@2") == 1.0
+
+
+def test_below_its_level_a_grade_counts_0_in_ndcg_and_from_it_on_whole() -> None:
+    ranking, grades = ["a", "b", "c"], {"a": 1, "b": 2, "c": 3}
+    second, third = 1.584962500721156, 2.0
+    ideal = 3 + 2 / second
+    assert of_one_query(ranking, grades, "ndcg@10-l2") == pytest.approx((2 / second + 3 / third) / ideal)
+    assert of_one_query(ranking, grades, "ndcg-l3") == pytest.approx(1 / third)
+    assert of_one_query(ranking, grades, "dcg-l2") == pytest.approx(2 / second + 3 / third)
+
+
+def test_rbp_weighs_ranks_by_powers_of_its_persistence_whatever_the_grade() -> None:
+    ranking, grades = ["a", "x", "b", "z"], {"a": 1, "b": 3, "z": 0}
+    for name, p in (("rbp.8", 0.8), ("rbp.95", 0.95), ("rbp.05", 0.05)):
+        assert of_one_query(ranking, grades, name) == pytest.approx((1 - p) * (1 + p**2))
+    assert of_one_query(ranking, grades, "rbp.8-l2") == pytest.approx(0.2 * 0.8**2)
+    assert of_one_query(ranking, grades, "rbp.8-l4") == 0.0
+
+
+def test_bpref_passes_over_what_is_not_judged() -> None:
+    grades = {"a": 1, "b": 1, "n": 0, "m": 0, "spam": -2}
+    assert of_one_query(["x", "a", "n", "y", "spam", "b"], grades, "bpref") == pytest.approx((1 + 1 / 2) / 2)
+    assert of_one_query(["x", "a", "b"], {"a": 1, "b": 1, "c": 1}, "bpref") == pytest.approx(2 / 3)
+
+
+def test_judged_is_the_share_of_the_documents_that_are_there() -> None:
+    judgements = Judgements({"q": {"a": 1, "b": -1, "z": 1}, "p": {"a": 0}, "unanswered": {"a": 1}, "empty": {}})
+    rankings = {"q": ["x", "a", "b"], "unjudged": ["a"], "p": ["a"], "empty": ["a"]}
+    found = evaluate(rankings, judgements, ["judged@1", "judged@2", "judged@10", "judged"])
+    assert found.query_ids == ("empty", "p", "q", "unanswered")
+    assert found.answered == (True, True, True, False)
+    assert found.values["judged@1"] == (0.0, 1.0, 0.0, 0.0)
+    assert found.values["judged@2"] == (0.0, 1.0, 0.5, 0.0)
+    assert found.values["judged@10"] == found.values["judged"] == pytest.approx((0.0, 1.0, 2 / 3, 0.0))
 
 
 # --- the traps of ranx ---
@@ -215,10 +299,13 @@ def test_a_judgement_that_is_not_an_integer_is_an_error_not_truncated(grade: obj
 
 def test_a_judged_query_without_a_ranking_scores_zero_and_is_unanswered() -> None:
     judgements = Judgements({"absent": {"a": 1}, "empty": {"a": 1}, "found": {"a": 1}})
-    for metric in SUPPORTED:
+    for metric in ALL:
+        best = 0.05 if metric == "rbp.95" else 1.0
         result = evaluate({"found": ["a"], "empty": []}, judgements, [metric])
-        assert result == QueryMetrics(("absent", "empty", "found"), {metric: (0.0, 0.0, 1.0)}, (False, False, True))
-        assert result.mean(metric) == pytest.approx(1 / 3)
+        assert result.query_ids == ("absent", "empty", "found")
+        assert result.values[metric] == pytest.approx((0.0, 0.0, best)), metric
+        assert result.answered == (False, False, True)
+        assert result.mean(metric) == pytest.approx(best / 3)
 
 
 def test_a_ranked_query_that_is_not_judged_is_ignored() -> None:
@@ -228,8 +315,10 @@ def test_a_ranked_query_that_is_not_judged_is_ignored() -> None:
 @pytest.mark.parametrize("grades", [{}, {"a": 0}, {"a": -1, "b": 0}])
 def test_a_query_with_no_relevant_document_counts_zero_in_the_mean(grades: dict[str, int]) -> None:
     judgements = Judgements({"none": grades, "one": {"a": 1}})
-    for metric in SUPPORTED:
-        assert evaluate({"none": ["a"], "one": ["a"]}, judgements, [metric]).mean(metric) == 0.5
+    for metric in ALL:
+        if parse_metric(metric).measure != "judged":
+            none, one = evaluate({"none": ["a"], "one": ["a"]}, judgements, [metric]).values[metric]
+            assert none == 0.0 < one, metric
 
 
 def test_a_query_that_is_ranked_twice_is_an_error_unless_it_is_not_judged() -> None:
@@ -246,12 +335,17 @@ def test_nothing_judged_is_an_error() -> None:
 
 
 def test_longer_ids_and_other_shapes_compile_nothing_anew() -> None:
+    from ranx.metrics.bpref import _bpref_parallel  # type: ignore[import-untyped]
     from ranx.metrics.ndcg import _ndcg_parallel  # type: ignore[import-untyped]
+    from ranx.metrics.rank_biased_precision import _rank_biased_precision_parallel  # type: ignore[import-untyped]
 
+    names = ["ndcg", "ndcg_burges@3", "ndcg-l2", "bpref", "bpref-l2", "rbp.8", "rbp.95-l3"]
     for length in (1, 9, 50, 200):
-        assert of_one_query(["x" * length, "y"], {"x" * length: 2, "文" * length: 1}, f"ndcg@{length}") > 0
-    evaluate({str(query): ["a"] for query in range(50)}, Judgements({str(query): {} for query in range(50)}), ["ndcg"])
-    assert len(_ndcg_parallel.signatures) == 1
+        one = Judgements({"q": {"x" * length: 2, "文" * length: 1}})
+        assert evaluate({"q": ["x" * length, "y"]}, one, [f"ndcg@{length}", *names]).mean("ndcg") > 0
+    evaluate({str(query): ["a"] for query in range(50)}, Judgements({str(query): {} for query in range(50)}), names)
+    for compiled in (_ndcg_parallel, _bpref_parallel, _rank_biased_precision_parallel):
+        assert len(compiled.signatures) == 1
 
 
 def test_one_metric_with_a_cutoff_can_be_computed_alone() -> None:
@@ -280,6 +374,17 @@ print(len(results))
 # --- loading ---
 
 
+def test_the_judged_share_alone_does_without_ranx() -> None:
+    code = """
+import sys
+from stages.evaluate import evaluate
+from stages.records import Judgements
+print(evaluate({"q": ["a", "b"]}, Judgements({"q": {"a": 1}}), ["judged@5"]).values, "ranx" in sys.modules)
+"""
+    process = in_fresh_process(code)
+    assert process.stdout == "{'judged@5': (0.5,)} False\n", process.stderr
+
+
 def test_importing_the_module_loads_neither_ranx_nor_numba() -> None:
     code = "import sys, stages.evaluate; print([m for m in ('numba', 'ranx', 'pandas', 'torch') if m in sys.modules])"
     process = in_fresh_process(code)
@@ -304,51 +409,6 @@ def test_nothing_is_printed_and_no_warning_is_shown_while_a_metric_is_compiled(t
     process = in_fresh_process(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert list(tmp_path.rglob("reciprocal_rank*.nbc"))
     assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
-
-
-# --- names ---
-
-
-@pytest.mark.parametrize(
-    "name", [*SUPPORTED, "ndcg@10", "mrr@10", "map@100", "recall@50", "precision@5", "hit_rate@10"]
-)
-def test_a_metric_is_known_as_users_write_it(name: str) -> None:
-    assert check_metric(name) == name
-
-
-@pytest.mark.parametrize(
-    ("name", "nearest"),
-    [
-        ("NDCG@10", "ndcg@10"),
-        ("ngcd@10", "ndcg@10"),
-        ("ndcg_cut_10", "ndcg@10"),
-        ("mrr_at_10", "mrr@10"),
-        ("recip_rank", "mrr"),
-        ("P@5", "precision@5"),
-        ("hitrate@3", "hit_rate@3"),
-        ("ndcg@0", "ndcg"),
-        ("ndcg@010", "ndcg@10"),
-        ("ndcg@", "ndcg"),
-        ("ndcg@ten", "ndcg"),
-        ("ndcg@-1", "ndcg"),
-        ("ndcg@10@5", "ndcg"),
-        ("ndcg@10\n", "ndcg@10"),
-        ("ndcg@٣", "ndcg"),
-        ("map@99999999999999999999", "map"),
-        ("r-precision@10", "r-precision"),
-    ],
-)
-def test_an_unknown_metric_is_an_error_with_the_choices_and_the_nearest_one(name: str, nearest: str) -> None:
-    with pytest.raises(ConfigError) as raised:
-        evaluate({}, Judgements({"q": {"a": 1}}), ["mrr", name])
-    assert f"nearest one is {nearest!r}" in str(raised.value)
-    assert "Choose from: ndcg, mrr, map, recall, precision" in str(raised.value)
-
-
-def test_the_key_of_a_metric_has_no_at_sign() -> None:
-    assert [metric_key(name) for name in ("ndcg@10", "mrr", "hit_rate@1")] == ["ndcg_at_10", "mrr", "hit_rate_at_1"]
-    with pytest.raises(ConfigError):
-        metric_key("ndgc@10")
 
 
 # --- properties ---

@@ -18,7 +18,7 @@ from scipy import stats
 
 from stages.errors import DataError
 from stages.resampling import Interval
-from stages.significance import POWER, Difference, compare, holm, in_words, minimum_detectable
+from stages.significance import POWER, Difference, compare, holm, in_words, minimum_detectable, p_value
 
 ROOT = Path(__file__).parents[2]
 FEW = {"permutations": 500, "resamples": 200}
@@ -243,6 +243,23 @@ def test_no_value_is_nan_or_infinite_or_a_p_of_0(pairs: list[tuple[float, float]
 def test_the_seed_decides_the_result(differences: Values) -> None:
     assert against_zero(differences, seed=1) == against_zero(differences, seed=1)
     assert against_zero(differences, seed=1).percentile != against_zero(differences, seed=2).percentile
+
+
+@pytest.mark.parametrize("n", [1, 8, 60])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_p_value_alone_is_that_of_the_whole_comparison(n: int, seed: int) -> None:
+    rng = np.random.default_rng(n)
+    baseline, system = rng.random(n), rng.random(n) + 0.1
+    assert p_value(baseline, system, seed=seed) == compare(baseline, system, seed=seed).p_randomization
+    few = compare(baseline, system, seed=seed, **FEW).p_randomization
+    assert p_value(baseline, system, seed=seed, permutations=FEW["permutations"]) == few
+
+
+def test_p_value_refuses_what_the_comparison_refuses() -> None:
+    with pytest.raises(DataError, match="no query"):
+        p_value([], [])
+    with pytest.raises(DataError, match="same queries"):
+        p_value([0.5], [0.5, 0.6])
 
 
 # Holm's correction

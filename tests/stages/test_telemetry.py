@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages import telemetry
 from stages.telemetry import (
     TIME_BOUNDS_MS,
     Histogram,
     HistogramRecorder,
+    NodeSample,
     Snapshot,
+    SystemPoint,
     Telemetry,
     add_up,
     ratio,
@@ -236,3 +240,38 @@ def test_the_total_is_what_the_points_add_up_to_however_snapshots_are_batched(
     ends = [0.0, *(point.elapsed_s for point in points)]
     told = sum(p.prompt_tokens_per_s * (end - begin) for p, begin, end in zip(points, ends, ends[1:], strict=False))
     assert telemetry.total().prompt_tokens == sum(tokens for _, tokens in done) == pytest.approx(told)
+
+
+# --- nodes ---
+
+
+def busy(replica: str, node: str, percent: float) -> Snapshot:
+    return Snapshot(replica, 0.0, node_sample=NodeSample(node, {"cpu_utilization_percentage": percent}))
+
+
+def test_two_replicas_on_a_node_do_not_double_it() -> None:
+    run = Telemetry({}, started_s=100.0)
+    run.take([busy("r1", "a", 40.0), busy("r2", "a", 42.0), busy("r3", "b", 10.0), Snapshot("r1", 0.0)], 101.5, 0, 0)
+    assert run.system == [
+        SystemPoint(1.5, "a", "cpu_utilization_percentage", 42.0),
+        SystemPoint(1.5, "b", "cpu_utilization_percentage", 10.0),
+    ]
+
+
+def test_a_nodes_values_stand_at_the_seconds_of_the_timeline() -> None:
+    run = Telemetry({}, started_s=0.0)
+    for second in range(3):
+        run.take([busy("r", "a", second)] if second != 1 else [Snapshot("r", 0.0)], second, 0, 0)
+    assert [(point.elapsed_s, point.value) for point in run.system] == [(0, 0), (2, 2)]
+    assert {point.elapsed_s for point in run.system} <= {point.elapsed_s for point in run.points}
+
+
+def test_a_long_run_is_sampled_evenly_and_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "MOST_SYSTEM_POINTS", 8)
+    run = Telemetry({}, started_s=0.0)
+    for second in range(1, 101):
+        run.take([busy("r", "a", second)], second, 0, 0)
+    moments = [point.elapsed_s for point in run.system]
+    assert 4 <= len(moments) <= 8
+    assert len({later - earlier for earlier, later in pairwise(moments)}) == 1
+    assert len(run.points) == 100

@@ -1,4 +1,4 @@
-"""Numbers -> tables for people."""
+"""Numbers -> tables for people, on the terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+
+from stages.report.wording import written_name
 
 
 def quality_table(metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]] | None = None) -> Table:
@@ -56,11 +58,6 @@ def cost_table(metrics: dict[str, Any]) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
-
-
-def written_name(key: str) -> str:
-    """`ndcg_at_10` as people write it: `ndcg@10`."""
-    return key.replace("_at_", "@")
 
 
 def _number(value: float | None, unit: str = "") -> str:

@@ -1,0 +1,105 @@
+"""The commands on finished runs: report, compare, gate, sweep. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+UriOption = Annotated[
+    str | None,
+    typer.Option(
+        "--uri", envvar="MLFLOW_TRACKING_URI", help="MLflow, where runs are looked up and results are logged."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")]
+OtherJudgements = Annotated[
+    bool, typer.Option("--different-judgements", help="Compare though the judgements differ, on shared queries.")
+]
+OtherCandidates = Annotated[
+    bool, typer.Option("--different-candidates", help="Compare though the candidates differ, on shared queries.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them commands of `app`."""
+    for command in (report, compare, gate):
+        app.command()(command)
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A run folder, or the id or name of a run in MLflow.")] = "results/latest",
+    form: Annotated[str, typer.Option("--format", help="terminal, md, latex, html or json.")] = "terminal",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write, instead of the terminal.")] = None,
+    uri: UriOption = None,
+) -> None:
+    """What a run found: did it help, how sure is that, where, how deep, at what cost."""
+    from pipelines.reporting import print_report
+
+    print_report(run, form, out, uri or DEFAULT_URI)
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(help="Run folders, or ids or names in MLflow; the first is the baseline.")
+    ],
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Comma-separated; by default all they share.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the comparison's own folder.")] = Path("comparisons"),
+    form: Annotated[
+        str, typer.Option("--format", help="What the terminal shows: terminal, md, latex or json.")
+    ] = "terminal",
+    other_judgements: OtherJudgements = False,
+    other_candidates: OtherCandidates = False,
+    uri: UriOption = None,
+    no_track: Annotated[bool, typer.Option("--no-track", help="Do not log the comparison to MLflow.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart."""
+    from pipelines.compare import Wanted, print_comparison
+    from pipelines.comparison import Allowed
+
+    wanted = [name.strip() for name in metrics.split(",")] if metrics else []
+    print_comparison(
+        runs,
+        wanted,
+        Allowed(other_judgements, other_candidates),
+        Wanted(out, "json" if json_output else form, uri or DEFAULT_URI, tracked=not no_track),
+    )
+
+
+def gate(
+    run: Annotated[str, typer.Argument(help="A run folder, or the id or name of a run in MLflow.")],
+    against: Annotated[str | None, typer.Option("--against", help="The baseline: a run folder, id or name.")] = None,
+    against_latest: Annotated[
+        str | None,
+        typer.Option("--against-latest", help="The baseline: this MLflow experiment's latest run that did not fail."),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None, typer.Option("--max-drop", help="ndcg_at_10=0.01: the most that a metric may fall.")
+    ] = None,
+    most: Annotated[list[str] | None, typer.Option("--max", help="queue_p95_ms=200: a number of metrics.json.")] = None,
+    least: Annotated[list[str] | None, typer.Option("--min", help="pairs_per_s=100: a number of metrics.json.")] = None,
+    other_judgements: OtherJudgements = False,
+    other_candidates: OtherCandidates = False,
+    uri: UriOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """May this run pass? Exit code 0: yes; 1: no, with the sentence that says why; 5: its queries cannot tell."""
+    from pipelines.comparison import Allowed
+    from pipelines.gate import Baseline, print_verdict, run_gate
+    from pipelines.gate_rules import parse_limits
+
+    verdict = run_gate(
+        run,
+        Baseline(against, against_latest),
+        parse_limits(max_drop or (), most or (), least or ()),
+        Allowed(other_judgements, other_candidates),
+        uri or DEFAULT_URI,
+    )
+    print_verdict(verdict, as_json=json_output)
+    raise typer.Exit(verdict.exit_code)

@@ -1,0 +1,84 @@
+"""`rerank-eval gate`: find the run and its baseline, judge, print, and leave the verdict with the run."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.comparison import Allowed
+from pipelines.gate_rules import Limits, Verdict, judge
+from pipelines.logged_runs import latest_run, set_tags
+from pipelines.references import LoadedRun, find_run
+from stages.errors import ConfigError, DataError, TrackingError
+from stages.regression import Outcome
+
+GATE_TAG = "gate"
+MARKS = {Outcome.PASSED: "[green]ok[/]", Outcome.CANNOT_TELL: "[yellow]?[/]", Outcome.REGRESSED: "[red]FAILED[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a run is held against: a run, or the latest of an MLflow experiment; neither for limits alone."""
+
+    run: str | None = None
+    latest_of: str | None = None
+
+
+def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowed, uri: str) -> Verdict:
+    """Judge the run, and leave gate.json in its folder and the outcome as a tag of its MLflow run, if there are any.
+
+    Raises ConfigError, DataError (exit 2) where something cannot be found or compared, TrackingError (4) where MLflow
+    cannot be reached for a run that is there.
+    """
+    if baseline.run and baseline.latest_of:
+        raise ConfigError("--against and --against-latest name two baselines: give one of them")
+    with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched:
+        run = find_run(reference, uri, Path(fetched))
+        verdict = judge(run, _find(baseline, run, uri, Path(fetched)), limits, allowed=allowed)
+        content = asdict(verdict) | {"sentence": verdict.sentence()}
+        run.folder.write_json(run.folder.gate, content)
+        _tag(run, verdict, uri)
+    return verdict
+
+
+def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
+    """Every check on a line, then the sentence that decided."""
+    if as_json:
+        print(json.dumps(asdict(verdict) | {"sentence": verdict.sentence()}, indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for check in verdict.checks:
+        console.print(f"{MARKS[check.outcome]:<18}{check.words}")
+    for note in verdict.notes:
+        console.print(f"{'note':<10}{note}")
+    console.print(f"[bold]{verdict.sentence()}[/]")
+
+
+def _find(baseline: Baseline, run: LoadedRun, uri: str, to: Path) -> LoadedRun | None:
+    if baseline.run:
+        return find_run(baseline.run, uri, to)
+    if not baseline.latest_of:
+        return None
+    dataset = run.environment.get("dataset")
+    for earlier in latest_run(uri, baseline.latest_of, dataset=dataset):
+        # Names begin with the time. One that failed its own gate is no baseline: the next night would be held against
+        # the regression.
+        if earlier.name < run.run_id and earlier.tags.get(GATE_TAG) != Outcome.REGRESSED.value:
+            return find_run(earlier.mlflow_id, uri, to)
+    raise DataError(
+        f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {uri} that did not fail its gate. "
+        "Name a baseline with --against, or let the first night pass without one"
+    )
+
+
+def _tag(run: LoadedRun, verdict: Verdict, uri: str) -> None:
+    """The verdict stands on disk: where MLflow does not know the run, or cannot be reached, nothing is lost."""
+    experiment = run.config.get("tracking", {}).get("experiment")
+    try:
+        set_tags(uri, run.run_id, experiment, {GATE_TAG: verdict.outcome.value, "gate.sentence": verdict.sentence()})
+    except (DataError, TrackingError):
+        return

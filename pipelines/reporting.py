@@ -1,0 +1,93 @@
+"""`rerank-eval report`, and the report.html of every run: a run folder -> its report, in any form."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from pipelines.redaction import redacted
+from pipelines.references import find_run, read_run_folder
+from pipelines.run_folder import RunFolder
+from stages.errors import ConfigError
+from stages.report.document import Document
+from stages.report.html import write_html
+from stages.report.latex import to_latex
+from stages.report.markdown import to_markdown
+from stages.report.run_report import RunNumbers, run_document
+from stages.report.terminal import print_document
+
+FORMS = ("terminal", "md", "latex", "html", "json")
+
+
+def write_report(folder: RunFolder) -> None:
+    """report.html and figures/, from what else is in the folder."""
+    write_html(run_report(folder), folder.report, folder.figures)
+
+
+def run_report(folder: RunFolder) -> Document:
+    """Raises DataError where the folder is not one of a finished run."""
+    run = read_run_folder(folder.path)
+    timeline = pq.read_table(folder.timeline, partitioning=None).to_pylist() if folder.timeline.is_file() else []
+    per_query = pq.read_table(folder.per_query, partitioning=None).to_pydict() if folder.per_query.is_file() else {}
+    config = redacted(run.config)
+    return run_document(
+        RunNumbers(
+            metrics=run.metrics,
+            analysis=run.analysis,
+            timeline=timeline,
+            per_query=per_query,
+            environment=redacted(run.environment),
+            config=config,
+            config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        )
+    )
+
+
+def print_report(reference: str, form: str, out: Path | None, uri: str) -> None:
+    """The report of a run, on the terminal or in a file. Raises DataError where there is no such run."""
+    check_form(form, FORMS)
+    with tempfile.TemporaryDirectory(prefix="rerank-eval-report-") as fetched:
+        run = find_run(reference, uri, Path(fetched))
+        if form == "json":
+            put(json.dumps(numbers(run.metrics, run.analysis), indent=2, ensure_ascii=False) + "\n", out)
+            return
+        show(run_report(run.folder), form, out, run.folder.report)
+
+
+def show(document: Document, form: str, out: Path | None, page: Path) -> None:
+    """A document in one of FORMS; a page of HTML is a file in any case, `page` where `out` names none."""
+    if form == "html":
+        target = out or page
+        write_html(document, target, target.parent / "figures")
+        print(target)
+    elif form == "terminal" and out is None:
+        print_document(document)
+    else:
+        put(to_latex(document) if form == "latex" else to_markdown(document), out)
+
+
+def check_form(form: str, choices: tuple[str, ...]) -> None:
+    if form not in choices:
+        raise ConfigError(f"--format {form}: choose from {', '.join(choices)}")
+
+
+def put(text: str, out: Path | None) -> None:
+    """To the file, or the terminal. Raises ConfigError where the file cannot be written."""
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
+
+
+def numbers(metrics: Mapping[str, Any], analysis: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metrics": dict(metrics), "analysis": dict(analysis)}

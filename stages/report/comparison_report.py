@@ -1,0 +1,166 @@
+"""Several runs against a baseline -> their report: how they differ, whether that is real, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.report import figures
+from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text
+from stages.report.wording import (
+    change,
+    count,
+    interval,
+    is_significant,
+    metric_value,
+    number,
+    outcomes,
+    p_value,
+    tone_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`content` is that of comparison.json. By the label of each run, `run_metrics` are its metrics.json, and `costs`
+    the cost in its analysis.json (empty where it has none).
+    """
+
+    content: Mapping[str, Any]
+    run_metrics: Mapping[str, Mapping[str, Any]]
+    costs: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def main(self) -> str:
+        return str(self.content["metrics"][0])
+
+    def tested(self, metric: str) -> list[Mapping[str, Any]]:
+        return [one for one in self.content["tested"] if one["metric"] == metric]
+
+
+def comparison_document(compared: Compared) -> Document:
+    content = compared.content
+    title = (
+        f"{', '.join(label for label in content['runs'] if label != content['baseline'])} against {content['baseline']}"
+    )
+    sections = [
+        Section("Is the difference real?", [*_quality(compared)]),
+        Section("What does each cost?", [*_costs(compared)]),
+        Section("In what do they differ?", [*_differing(content)]),
+    ]
+    return Document(title, [*_lead(compared)], sections)
+
+
+def _lead(compared: Compared) -> Iterator[Text]:
+    for told in compared.tested(compared.main):
+        tone = tone_of(told) if is_significant(told) else "unsure"
+        yield Text(f"{told['system']}: {told['words']}.", tone)
+    yield Text(f"Over {count(compared.content['queries'])} judged queries. {_corrected(compared.content)}")
+    for note in compared.content["notes"]:
+        yield Text(f"Mind: {note}.", "bad")
+
+
+def _corrected(content: Mapping[str, Any]) -> str:
+    tests = len(content["tested"])
+    if tests == 1:
+        return "p is of the paired randomization test."
+    return f"p is of the paired randomization test, corrected by Holm over all {tests} comparisons on this page."
+
+
+def _quality(compared: Compared) -> Iterator[Block]:
+    columns = ["metric", "run", "mean", "change", "interval", "p", "gained / same / lost", "could have shown"]
+    rows: list[list[Cell | str]] = []
+    for metric in compared.content["metrics"]:
+        several = compared.tested(metric)
+        baseline = str(compared.content["baseline"])
+        rows.append([metric, baseline, metric_value(several[0]["mean_baseline"]), "", "", "", "", ""])
+        rows += [_tested_row(told) for told in several]
+    yield Table([Column(name, numeric=name not in columns[:2]) for name in columns], rows)
+    for metric in compared.content["metrics"][:4]:
+        yield _forest(metric, compared.tested(metric))
+
+
+def _tested_row(told: Mapping[str, Any]) -> list[Cell | str]:
+    smallest = told["minimum_detectable"]
+    return [
+        "",
+        told["system"],
+        metric_value(told["mean_system"]),
+        change(told),
+        interval(told["percentile"]),
+        p_value(told["corrected_p"]),
+        outcomes(told),
+        "" if is_significant(told) or smallest is None else f"± {smallest:.3f}",
+    ]
+
+
+def _forest(metric: str, several: Sequence[Mapping[str, Any]]) -> Figure:
+    rows = [
+        {
+            "name": told["system"],
+            "difference": told["difference"],
+            "low": told["percentile"][0] if told["percentile"] else None,
+            "high": told["percentile"][1] if told["percentile"] else None,
+            "n": f"p {p_value(told['corrected_p'])}",
+        }
+        for told in several
+    ]
+    name = "".join(letter if letter.isalnum() else "-" for letter in metric)
+    label = f"change of {metric} against the baseline"
+    return Figure(f"difference-{name}", f"Change of {metric} of each run", lambda: figures.forest(rows, label))
+
+
+def _costs(compared: Compared) -> Iterator[Block]:
+    columns = [
+        "run",
+        "pairs",
+        "pairs scored",
+        "pairs/s",
+        "queue p95, ms",
+        "engine s per query",
+        "money per 1,000 queries",
+    ]
+    rows = [_cost_row(label, metrics, compared.costs[label]) for label, metrics in compared.run_metrics.items()]
+    yield Table([Column(name, numeric=name != "run") for name in columns], rows)
+    quality = {told["system"]: told["mean_system"] for told in compared.tested(compared.main)}
+    quality[compared.content["baseline"]] = compared.tested(compared.main)[0]["mean_baseline"]
+    priced = [
+        {"name": label, "quality": quality[label], "cost": seconds}
+        for label in compared.run_metrics
+        if (seconds := compared.costs[label].get("engine_s_per_query")) is not None
+    ]
+    if len(priced) > 1:
+        main = compared.main
+        yield Figure(
+            "cost",
+            f"{main} of each run by its engine seconds per query",
+            lambda: figures.cost_quality(priced, main, "engine seconds per query"),
+            "Up is better, left is cheaper.",
+        )
+    if len(priced) < len(rows):
+        yield Text("A run whose scores all came from the store measured no cost of its own.")
+
+
+def _cost_row(label: str, metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[Cell | str]:
+    throughput, queue = metrics["throughput"], metrics["queue"]["time_ms"]
+    return [
+        label,
+        count(metrics["coverage"]["pairs"]),
+        count(throughput["scored_pairs"]),
+        number(throughput["pairs_per_s"]),
+        number(queue["p95"]),
+        number(cost.get("engine_s_per_query")),
+        number(cost.get("money_per_1000_queries")),
+    ]
+
+
+def _differing(content: Mapping[str, Any]) -> Iterator[Block]:
+    if not content["differing"]:
+        yield Text("Their configs are the same, but for where they were written and logged.")
+    else:
+        columns = [Column("setting", numeric=False), *(Column(label, numeric=False) for label in content["runs"])]
+        rows = [[name, *(str(value) for value in values)] for name, values in content["differing"].items()]
+        yield Table(columns, rows)
+    pairs = [[label, run_id] for label, run_id in content["runs"].items()]
+    yield Table([Column("run", numeric=False), Column("id", numeric=False)], pairs)
