@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,20 @@ FORMS = ("terminal", "md", "latex", "html", "json")
 def write_report(folder: RunFolder) -> None:
     """report.html and figures/, from what else is in the folder."""
     write_html(run_report(folder), folder.report, folder.figures)
+
+
+def try_report(folder: RunFolder) -> str | None:
+    """`write_report` at the end of a job: whatever fails in it costs the page alone. Returns what to tell the user."""
+    try:
+        write_report(folder)
+    except Exception as error:
+        logging.getLogger("rerank_eval").exception("the report failed")
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return (
+            f"{folder.report} could not be written ({reason}); the results are complete. "
+            f"Try again: rerank-eval report {folder.path} --format html"
+        )
+    return None
 
 
 def run_report(folder: RunFolder) -> Document:

@@ -20,11 +20,13 @@ from pipelines.interruption import Interruption
 from pipelines.logs import copy_process_logs, libraries_log_to
 from pipelines.prepared import Prepared, prepare_data
 from pipelines.redaction import write_config
+from pipelines.reporting import try_report
 from pipelines.results import Scored, failed_pairs, read_metrics, write_results, write_trec
 from pipelines.run_folder import RunFolder
 from pipelines.stream import Feed, Stream
 from pipelines.tracking import track
 from serve_app.models import ModelInfo, describe
+from stages.analysis.oracle import RECALL
 from stages.errors import InterruptedRunError, TooManyFailuresError
 from stages.evaluate import warm_up
 from stages.failures import write_failures
@@ -62,7 +64,8 @@ def _score(
     started_s = time.monotonic()
     engine = JobEngine(model, config)
     try:
-        compiling = threading.Thread(target=warm_up, args=(config.evaluate.metrics,), daemon=True)
+        metrics = tuple(dict.fromkeys((*config.evaluate.metrics, RECALL)))
+        compiling = threading.Thread(target=warm_up, args=(metrics,), daemon=True)
         compiling.start()
         with console.working("reading the data, while the engine starts"):
             prepared = prepare_data(source, config.data.depth, folder, engine.see)
@@ -92,6 +95,9 @@ def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:
     """Hops 7 and 8: evaluate, write everything, then log it."""
     config = scored.config
     coverage = write_results(folder, scored)
+    for one in (folder, *folder.children()):
+        if (fault := try_report(one)) is not None:
+            console.say(f"note        {fault}")
     folder.link_as_latest()
     console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
     try:

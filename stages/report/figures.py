@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_Told = ParamSpec("_Told")
 
 WIDTH_IN, DOTS_PER_INCH = 5.0, 200
 INK = "#123456"  # no data colour: it stands for the text colour of whoever looks
@@ -38,6 +41,19 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rerank-eval",
 }
+
+
+def _in_style(draw: Callable[_Told, Figure]) -> Callable[_Told, Figure]:
+    """What matplotlib reads from its settings, it reads at every step of drawing."""
+
+    @wraps(draw)
+    def drawn(*told: _Told.args, **named: _Told.kwargs) -> Figure:
+        from matplotlib import rc_context
+
+        with rc_context(STYLE):
+            return draw(*told, **named)
+
+    return drawn
 
 
 def to_svg(figure: Figure, name: str) -> str:
@@ -81,15 +97,14 @@ def _on_paper(part: Any) -> None:
             continue
 
 
+@_in_style
 def depth_curve(points: Sequence[Mapping[str, Any]], metric: str, first_stage: float, best: int | None) -> Figure:
     """The metric had only the top d been reranked; the first stage's own value as a line."""
     figure, axes = _panel(2.6)
     depths, means = [point["depth"] for point in points], [point["means"][metric] for point in points]
     axes.axhline(first_stage, color=BEFORE, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.plot(depths, means, color=AFTER, marker="o", markersize=4, linewidth=1.6)
-    axes.annotate(
-        "first stage", (depths[-1], first_stage), (0, 3), textcoords="offset points", ha="right", color=BEFORE
-    )
+    _at_the_side(axes, "first\nstage", first_stage, BEFORE)
     if best is not None and best in depths:
         top = means[depths.index(best)]
         axes.plot([best], [top], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=GOOD, linewidth=0)
@@ -103,6 +118,7 @@ def depth_curve(points: Sequence[Mapping[str, Any]], metric: str, first_stage: f
     return figure
 
 
+@_in_style
 def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
     """Differences with their intervals, one above the other, and the line of no difference.
 
@@ -114,14 +130,7 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
         if row["low"] is not None:
             axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.8, solid_capstyle="round")
         axes.plot([row["difference"]], [place], marker="o", markersize=4.5, color=colour)
-        axes.annotate(
-            str(row["n"]),
-            (1.0, place),
-            (4, 0),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            va="center",
-        )
+        _at_the_side(axes, str(row["n"]), place, INK)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -130,6 +139,7 @@ def forest(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
     return figure
 
 
+@_in_style
 def sorted_differences(values: Sequence[float], metric: str) -> Figure:
     """Each query's change, the largest gain first: how many win, how many lose, by how much."""
     figure, axes = _panel(2.1)
@@ -145,7 +155,7 @@ def sorted_differences(values: Sequence[float], metric: str) -> Figure:
 
 
 TIMELINE = (
-    ("pairs_per_s", "pairs/s", 1.0),
+    ("prompt_tokens_per_s", "prompt tokens/s", 1.0),
     ("queue_p95_ms", "queue p95, ms", 1.0),
     ("waiting", "pairs waiting", 1.0),
     ("prefix_hit_rate", "prefix hits, %", 100.0),
@@ -159,6 +169,7 @@ def timeline_panels(points: Sequence[Mapping[str, Any]]) -> list[tuple[str, str,
     return [panel for panel in TIMELINE if any(point.get(panel[0]) for point in points)]
 
 
+@_in_style
 def timeline(points: Sequence[Mapping[str, Any]]) -> Figure:
     """How the system fared over the run, one panel for each thing that was measured, over the same seconds."""
     panels = timeline_panels(points)
@@ -174,6 +185,7 @@ def timeline(points: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+@_in_style
 def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     """How many of the pairs scored p were relevant; on the diagonal a probability means what it says."""
     figure, axes = _panel(2.9)
@@ -191,12 +203,14 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+@_in_style
 def fusion_sweep(
     sweep: Sequence[Mapping[str, Any]], metric: str, chosen: Sequence[float], first_stage: float
 ) -> Figure:
     """The metric at each fixed weight, and the weights that cross-validation chose."""
     figure, axes = _panel(2.4)
     axes.axhline(first_stage, color=BEFORE, linewidth=1.2, linestyle=(0, (4, 3)))
+    _at_the_side(axes, "first\nstage", first_stage, BEFORE)
     for weight in sorted(set(chosen)):
         axes.axvline(weight, color=GOOD, linewidth=5, alpha=0.25)
     axes.plot(
@@ -206,6 +220,7 @@ def fusion_sweep(
     return figure
 
 
+@_in_style
 def cost_quality(systems: Sequence[Mapping[str, Any]], metric: str, cost: str) -> Figure:
     """Quality against cost, a point for each system: up and to the left is better.
 
@@ -221,6 +236,19 @@ def cost_quality(systems: Sequence[Mapping[str, Any]], metric: str, cost: str) -
     return figure
 
 
+def _at_the_side(axes: Axes, text: str, height: float, colour: str) -> None:
+    """A word to the right of the axes, at a height that is told in their unit."""
+    axes.annotate(
+        text,
+        (1.0, height),
+        (4, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+    )
+
+
 def _colour(row: Mapping[str, Any]) -> str:
     """Only what is told apart from 0 has a colour."""
     if row["low"] is None or row["low"] <= 0 <= row["high"]:
@@ -234,13 +262,11 @@ def _panel(height_in: float) -> tuple[Figure, Axes]:
 
 
 def _panels(number: int, height_in: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib import rc_context
     from matplotlib.figure import Figure as NewFigure
 
-    with rc_context(STYLE):
-        figure = NewFigure(figsize=(WIDTH_IN, height_in), layout="constrained")
-        every = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
-        for axes in every:
-            axes.grid(visible=True)
-            axes.set_axisbelow(True)
+    figure = NewFigure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    every = figure.subplots(number, 1, sharex=True, squeeze=False)[:, 0]
+    for axes in every:
+        axes.grid(visible=True)
+        axes.set_axisbelow(True)
     return figure, list(every)

@@ -165,8 +165,8 @@ def _how_tested(told: Mapping[str, Any], metrics: int) -> str:
     return (
         f"Means are over all {told['n']:,} judged queries. The interval of the change holds the true one with "
         f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test{several}"
-        ": how often chance alone would change as much. Where that is too often, the last column says how large a change "
-        "these queries would probably have shown."
+        ": how often chance alone would change as much. Where that is too often, the last column says how large a "
+        "change these queries would probably have shown."
     )
 
 

@@ -14,6 +14,8 @@ MANY_TIES = 0.1
 # Of low precision in a batch of another shape; more is a document whose place matters.
 LARGE_POSITION_EFFECT = 0.05
 FEW_JUDGED = 0.5
+# From here on the model has not read what it ranks.
+MANY_CUT = 0.2
 
 
 def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric: str | None) -> Section | None:
@@ -75,8 +77,8 @@ def trust_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Se
                 "calibration",
                 "Share of relevant pairs by the probability that the model gave",
                 lambda: figures.calibration(bins),
-                f"Over {count(calibration['pairs'])} judged pairs, {count(calibration['relevant'])} of them relevant; a "
-                f"larger dot stands for more pairs. Expected calibration error {number(calibration['ece'])}.",
+                f"Over {count(calibration['pairs'])} judged pairs, {count(calibration['relevant'])} of them relevant; "
+                f"a larger dot stands for more pairs. Expected calibration error {number(calibration['ece'])}.",
             )
         )
     return Section("Can the scores be trusted?", blocks)
@@ -98,7 +100,8 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -
 def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[list[str]]:
     ties, coverage, judged = analysis.get("ties") or {}, metrics["coverage"], analysis.get("judged") or {}
     passed = metrics["scores"].get("canaries_passed")
-    yield ["built-in pairs scored sensibly", "yes" if passed else "not asked: no engine was needed"]
+    unasked = "not recorded" if metrics["throughput"]["scored_pairs"] else "not asked: no engine was needed"
+    yield ["built-in pairs scored sensibly", "yes" if passed else unasked]
     yield ["neighbours with the same score", share(ties.get("tied_neighbours"))]
     yield ["lists with one score throughout", share(ties.get("all_equal_lists"))]
     if ties.get("saturated") is not None:
@@ -137,6 +140,8 @@ def _warnings(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterat
                 f"{share(first[name])}: what no judge saw counts as not relevant, so the reranker may be better than "
                 "it looks."
             )
+    if coverage["pairs"] and (cut := coverage["truncated_pairs"] / coverage["pairs"]) > MANY_CUT:
+        yield f"{share(cut)} of the documents were cut to fit model.max_length: the model read their beginnings alone."
     if coverage["failed_pairs"]:
         yield f"{count(coverage['failed_pairs'])} pairs have no score; their documents are missing from the lists."
     if metrics["tokens"]["generation"]:
