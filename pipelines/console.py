@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +84,14 @@ class Console:
 
     def table(self, metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]]) -> None:
         self.rich.print(quality_table(metrics, runs), cost_table(metrics))
+
+    def verdict(self, folder: RunFolder) -> None:
+        """The main metric's sentence, and the page that tells the rest."""
+        analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
+        if metrics := analysis.get("metrics"):
+            self.say(f"verdict     {analysis['significance'][metrics[0]]['words']}")
+        if folder.report.is_file():
+            self.say(f"report      {folder.report}")
 
     def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
         """The command that opens MLflow and, as the last line, the run folder."""

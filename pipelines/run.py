@@ -100,6 +100,7 @@ def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:
             console.say(f"note        {fault}")
     folder.link_as_latest()
     console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
+    console.verdict(folder)
     try:
         copy_results(folder, config.output.copy_to)
         track(folder, config.tracking)

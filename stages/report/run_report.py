@@ -112,7 +112,7 @@ def _quality_section(run: RunNumbers) -> Section:
     if run.main is None:
         return Section(title, [_plain_quality(run.metrics)])
     tested = run.analysis["significance"]
-    blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested[run.main], len(tested)))]
+    blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
     deltas = run.per_query.get(f"delta/{run.main}")
     if deltas is not None and any(deltas):
         told = tested[run.main]
@@ -129,45 +129,47 @@ def _quality_section(run: RunNumbers) -> Section:
 
 
 def _quality_table(analysis: Mapping[str, Any]) -> Table:
-    columns = [
-        "metric",
-        "first stage",
-        "reranked",
-        "change",
-        "interval",
-        "p",
-        "gained / same / lost",
-        "could have shown",
-    ]
+    tested = analysis["significance"]
+    unproven = not all(map(is_significant, tested.values()))
+    columns = ["metric", "first stage", "reranked", "change", "interval", "p", "gained / same / lost"]
+    columns += ["could have shown"] if unproven else []
     rows = [
-        [
-            metric,
-            metric_value(told["mean_baseline"]),
-            metric_value(told["mean_system"]),
-            change(told),
-            interval(told["percentile"]),
-            p_value(told["corrected_p"]),
-            outcomes(told),
-            "" if is_significant(told) else _from_on(told["minimum_detectable"]),
-        ]
-        for metric, told in analysis["significance"].items()
+        [metric, *_quality_row(told), *([_could_have_shown(told)] if unproven else [])]
+        for metric, told in tested.items()
     ]
     return Table([Column(name, numeric=name != "metric") for name in columns], rows)
 
 
-def _from_on(smallest: float | None) -> str:
+def _quality_row(told: Mapping[str, Any]) -> list[Cell | str]:
+    return [
+        metric_value(told["mean_baseline"]),
+        metric_value(told["mean_system"]),
+        change(told),
+        interval(told["percentile"]),
+        p_value(told["corrected_p"]),
+        outcomes(told),
+    ]
+
+
+def _could_have_shown(told: Mapping[str, Any]) -> str:
+    if is_significant(told):
+        return ""
+    smallest = told["minimum_detectable"]
     return "too few queries" if smallest is None else f"± {smallest:.3f}"
 
 
-def _how_tested(told: Mapping[str, Any], metrics: int) -> str:
+def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
     """What the columns mean, once."""
-    several = f", corrected by Holm over the {metrics} metrics" if metrics > 1 else ""
-    return (
+    told = next(iter(tested.values()))
+    several = f", corrected by Holm over the {len(tested)} metrics" if len(tested) > 1 else ""
+    text = (
         f"Means are over all {told['n']:,} judged queries. The interval of the change holds the true one with "
         f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test{several}"
-        ": how often chance alone would change as much. Where that is too often, the last column says how large a "
-        "change these queries would probably have shown."
+        ": how often chance alone would change as much."
     )
+    if all(map(is_significant, tested.values())):
+        return text
+    return f"{text} Where that is too often, the last column says how large a change would probably have shown."
 
 
 def _plain_quality(metrics: Mapping[str, Any]) -> Block:
