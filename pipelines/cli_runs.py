@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-DEFAULT_URI = "sqlite:///mlflow.db"
+DEFAULT_DATABASE = Path("mlflow.db")
+DEFAULT_URI = f"sqlite:///{DEFAULT_DATABASE}"
 
 UriOption = Annotated[
     str | None,
@@ -26,7 +28,7 @@ OtherCandidates = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
-    for command in (report, compare, gate):
+    for command in (report, compare, gate, sweep):
         app.command()(command)
 
 
@@ -39,7 +41,7 @@ def report(
     """What a run found: did it help, how sure is that, where, how deep, at what cost."""
     from pipelines.reporting import print_report
 
-    print_report(run, form, out, uri or DEFAULT_URI)
+    print_report(run, form, out, uri or _there())
 
 
 def compare(
@@ -68,7 +70,7 @@ def compare(
         runs,
         wanted,
         Allowed(other_judgements, other_candidates),
-        Wanted(out, "json" if json_output else form, uri or DEFAULT_URI, tracked=not no_track),
+        Wanted(out, "json" if json_output else form, uri or (_there() if no_track else DEFAULT_URI), not no_track),
     )
 
 
@@ -99,7 +101,39 @@ def gate(
         Baseline(against, against_latest),
         parse_limits(max_drop or (), most or (), least or ()),
         Allowed(other_judgements, other_candidates),
-        uri or DEFAULT_URI,
+        uri or _there(),
     )
     print_verdict(verdict, as_json=json_output)
     raise typer.Exit(verdict.exit_code)
+
+
+def sweep(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)],
+    grid: Annotated[list[str], typer.Option("--grid", help="section.key=[a, b]: values to try. Repeatable.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key in every point: section.key=value. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the sweep's, instead of output.dir.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the sweep; the same name again goes on.")] = None,
+    most: Annotated[int, typer.Option("--max-points", min=1, help="More points are refused.")] = 100,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the points; start nothing.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Every point of a grid over settings as a run of its own; they share scores, and one MLflow run above them."""
+    from pipelines.console import Console
+    from pipelines.sweep import SweepOrder, print_plan, run_sweep
+
+    changed = list(overrides or []) + ([f"output.dir={json.dumps(str(out))}"] if out else [])
+    order = SweepOrder(config, grid, changed, name, most)
+    if dry_run:
+        print_plan(order, as_json=json_output)
+        return
+    done = run_sweep(order, Console(quiet=json_output))
+    if json_output:
+        typer.echo(done.folder.state.read_text(encoding="utf-8"), nl=False)
+    raise typer.Exit(done.exit_code)
+
+
+def _there() -> str | None:
+    """The default database where there is one: looking a run up makes none."""
+    return DEFAULT_URI if DEFAULT_DATABASE.is_file() else None

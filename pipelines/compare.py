@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from stages.report.comparison_report import Compared, comparison_document
 
 from pipelines.comparison import Allowed, Comparison, compare_runs
 from pipelines.logged_runs import log_comparison, logged_id
+from pipelines.logs import libraries_log_to
 from pipelines.references import find_run
 from pipelines.reporting import check_form, show
 from stages.errors import ConfigError, TrackingError
@@ -34,7 +36,7 @@ class Wanted:
 
     out: Path
     form: str
-    uri: str
+    uri: str | None
     tracked: bool
 
 
@@ -42,7 +44,8 @@ def print_comparison(references: Sequence[str], metrics: Sequence[str], allowed:
     """Raises DataError where runs cannot be found or compared, TrackingError (exit 4) once all is on disk."""
     check_form(wanted.form, FORMS)
     with tempfile.TemporaryDirectory(prefix="rerank-eval-compare-") as fetched:
-        runs = [find_run(reference, wanted.uri, Path(fetched)) for reference in references]
+        with libraries_log_to(Path(fetched, "logs")):
+            runs = [find_run(reference, wanted.uri, Path(fetched)) for reference in references]
         found = compare_runs(runs, metrics=metrics, allowed=allowed)
         document = comparison_document(as_compared(found))
         folder = write_comparison(found, document, wanted.out)
@@ -50,9 +53,11 @@ def print_comparison(references: Sequence[str], metrics: Sequence[str], allowed:
             print((folder / "comparison.json").read_text(encoding="utf-8"), end="")
         else:
             show(document, wanted.form, None, folder / "comparison.html")
-            print(f"\ncomparison  {folder}")
-        if wanted.tracked:
-            _log(found, folder, wanted.uri)
+            # Markdown and LaTeX go on into a file: stdout is theirs alone.
+            print(f"\ncomparison  {folder}", file=sys.stdout if wanted.form == "terminal" else sys.stderr)
+        if wanted.tracked and wanted.uri:
+            with libraries_log_to(Path(fetched, "logs")):
+                _log(found, folder, wanted.uri)
 
 
 def comparison_id(found: Comparison) -> str:

@@ -8,16 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines.comparison import Allowed
 from pipelines.gate_rules import Limits, Verdict, judge
 from pipelines.logged_runs import latest_run, set_tags
+from pipelines.logs import libraries_log_to
+from pipelines.redaction import redacted_text
 from pipelines.references import LoadedRun, find_run
 from stages.errors import ConfigError, DataError, TrackingError
 from stages.regression import Outcome
 
 GATE_TAG = "gate"
-MARKS = {Outcome.PASSED: "[green]ok[/]", Outcome.CANNOT_TELL: "[yellow]?[/]", Outcome.REGRESSED: "[red]FAILED[/]"}
+MARKS = {Outcome.PASSED: ("ok", "green"), Outcome.CANNOT_TELL: ("?", "yellow"), Outcome.REGRESSED: ("FAILED", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Baseline:
     latest_of: str | None = None
 
 
-def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowed, uri: str) -> Verdict:
+def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowed, uri: str | None) -> Verdict:
     """Judge the run, and leave gate.json in its folder and the outcome as a tag of its MLflow run, if there are any.
 
     Raises ConfigError, DataError (exit 2) where something cannot be found or compared, TrackingError (4) where MLflow
@@ -36,7 +39,7 @@ def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowe
     """
     if baseline.run and baseline.latest_of:
         raise ConfigError("--against and --against-latest name two baselines: give one of them")
-    with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched:
+    with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched, libraries_log_to(Path(fetched, "logs")):
         run = find_run(reference, uri, Path(fetched))
         verdict = judge(run, _find(baseline, run, uri, Path(fetched)), limits, allowed=allowed)
         content = asdict(verdict) | {"sentence": verdict.sentence()}
@@ -52,17 +55,20 @@ def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
         return
     console = Console(highlight=False, soft_wrap=True)
     for check in verdict.checks:
-        console.print(f"{MARKS[check.outcome]:<18}{check.words}")
+        mark, colour = MARKS[check.outcome]
+        console.print(f"[{colour}]{mark:<8}[/]", escape(check.words), sep="")
     for note in verdict.notes:
-        console.print(f"{'note':<10}{note}")
-    console.print(f"[bold]{verdict.sentence()}[/]")
+        console.print(f"{'note':<8}", escape(note), sep="")
+    console.print(escape(verdict.sentence()), style="bold")
 
 
-def _find(baseline: Baseline, run: LoadedRun, uri: str, to: Path) -> LoadedRun | None:
+def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> LoadedRun | None:
     if baseline.run:
         return find_run(baseline.run, uri, to)
     if not baseline.latest_of:
         return None
+    if uri is None:
+        raise ConfigError("--against-latest looks in MLflow: say where that is with --uri")
     dataset = run.environment.get("dataset")
     for earlier in latest_run(uri, baseline.latest_of, dataset=dataset):
         # Names begin with the time. One that failed its own gate is no baseline: the next night would be held against
@@ -70,13 +76,15 @@ def _find(baseline: Baseline, run: LoadedRun, uri: str, to: Path) -> LoadedRun |
         if earlier.name < run.run_id and earlier.tags.get(GATE_TAG) != Outcome.REGRESSED.value:
             return find_run(earlier.mlflow_id, uri, to)
     raise DataError(
-        f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {uri} that did not fail its gate. "
+        f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {redacted_text(uri)} that did not fail its gate. "
         "Name a baseline with --against, or let the first night pass without one"
     )
 
 
-def _tag(run: LoadedRun, verdict: Verdict, uri: str) -> None:
+def _tag(run: LoadedRun, verdict: Verdict, uri: str | None) -> None:
     """The verdict stands on disk: where MLflow does not know the run, or cannot be reached, nothing is lost."""
+    if uri is None:
+        return
     experiment = run.config.get("tracking", {}).get("experiment")
     try:
         set_tags(uri, run.run_id, experiment, {GATE_TAG: verdict.outcome.value, "gate.sentence": verdict.sentence()})

@@ -16,6 +16,10 @@ from stages.errors import DataError
 from stages.records import QueryMetrics
 
 
+NEEDED = {"run_id", "model", "quality", "coverage", "throughput", "queue", "cache", "scores", "tokens"}
+"""Keys of metrics.json without which it is not a run's."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
     """A finished run, as other commands read it.
@@ -62,16 +66,19 @@ def read_run_folder(path: Path) -> LoadedRun:
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
     try:
         first_stage, reranked = read_per_query(folder.per_query)
+        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
+        if not isinstance(metrics, dict) or not metrics.keys() >= NEEDED:
+            raise ValueError(f"metrics.json has not the keys {', '.join(sorted(NEEDED))}")
         return LoadedRun(
             folder=folder,
-            metrics=json.loads(folder.metrics.read_text(encoding="utf-8")),
+            metrics=metrics,
             config=yaml.safe_load(folder.config.read_text(encoding="utf-8")),
             first_stage=first_stage,
             reranked=reranked,
             environment=_json_if_there(folder.environment),
             analysis=_json_if_there(folder.analysis),
         )
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}). Run the job again.") from error
 
 

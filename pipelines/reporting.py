@@ -12,11 +12,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from pipelines.logs import libraries_log_to
 from pipelines.redaction import redacted
 from pipelines.references import find_run, read_run_folder
 from pipelines.run_folder import RunFolder
 from stages.errors import ConfigError
-from stages.report.document import Document
+from stages.report.document import Document, figures
+from stages.report.figures import save_png
 from stages.report.html import write_html
 from stages.report.latex import to_latex
 from stages.report.markdown import to_markdown
@@ -64,27 +66,48 @@ def run_report(folder: RunFolder) -> Document:
     )
 
 
-def print_report(reference: str, form: str, out: Path | None, uri: str) -> None:
+def print_report(reference: str, form: str, out: Path | None, uri: str | None) -> None:
     """The report of a run, on the terminal or in a file. Raises DataError where there is no such run."""
     check_form(form, FORMS)
     with tempfile.TemporaryDirectory(prefix="rerank-eval-report-") as fetched:
-        run = find_run(reference, uri, Path(fetched))
+        with libraries_log_to(Path(fetched, "logs")):
+            run = find_run(reference, uri, Path(fetched))
         if form == "json":
             put(json.dumps(numbers(run.metrics, run.analysis), indent=2, ensure_ascii=False) + "\n", out)
             return
-        show(run_report(run.folder), form, out, run.folder.report)
+        fetched_run = run.folder.path.is_relative_to(Path(fetched).resolve())
+        # What was fetched is gone in a moment, a page in it too.
+        page = Path("reports", run.run_id, run.folder.report.name) if fetched_run else run.folder.report
+        show(run_report(run.folder), form, out, page)
 
 
 def show(document: Document, form: str, out: Path | None, page: Path) -> None:
-    """A document in one of FORMS; a page of HTML is a file in any case, `page` where `out` names none."""
+    """A document in one of FORMS; a page of HTML is a file in any case, `page` where `out` names none.
+
+    Raises ConfigError where the file cannot be written.
+    """
     if form == "html":
         target = out or page
-        write_html(document, target, target.parent / "figures")
+        try:
+            write_html(document, target, target.parent / "figures")
+        except OSError as error:
+            raise ConfigError(f"--out {target}: cannot be written ({error.strerror})") from error
         print(target)
     elif form == "terminal" and out is None:
         print_document(document)
     else:
         put(to_latex(document) if form == "latex" else to_markdown(document), out)
+        if out is not None:
+            _draw(document, out.parent / "figures")
+
+
+def _draw(document: Document, folder: Path) -> None:
+    """The figures that Markdown and LaTeX refer to, beside them."""
+    drawn = figures(document)
+    if drawn:
+        folder.mkdir(exist_ok=True)
+    for figure in drawn:
+        save_png(figure.draw(), folder / f"{figure.name}.png")
 
 
 def check_form(form: str, choices: tuple[str, ...]) -> None:

@@ -9,6 +9,8 @@ import shlex
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipelines.cluster import connected, session_logs
@@ -33,8 +35,8 @@ from stages.failures import write_failures
 from stages.sources import Source, open_source
 
 
-def run(config: RunConfig, console: Console) -> RunFolder:
-    """Run the job and leave everything in a run folder, then in MLflow.
+def run(config: RunConfig, console: Console, log: Callable[[RunFolder], object] | None = None) -> RunFolder:
+    """Run the job and leave everything in a run folder, then in MLflow: with `log`, where it is a part of something.
 
     Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), TrackingError
     (4, results complete), InterruptedRunError (130, what was scored is kept).
@@ -49,7 +51,7 @@ def run(config: RunConfig, console: Console) -> RunFolder:
             Interruption(console.say) as interruption,
         ):
             scored = _score(config, model, source, folder, console, interruption)
-        return _conclude(folder, scored, console)
+        return _conclude(folder, scored, console, log or partial(track, tracking=config.tracking))
 
 
 def _score(
@@ -91,7 +93,7 @@ def _score(
     return Scored(config, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
 
 
-def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:
+def _conclude(folder: RunFolder, scored: Scored, console: Console, log: Callable[[RunFolder], object]) -> RunFolder:
     """Hops 7 and 8: evaluate, write everything, then log it."""
     config = scored.config
     coverage = write_results(folder, scored)
@@ -103,7 +105,7 @@ def _conclude(folder: RunFolder, scored: Scored, console: Console) -> RunFolder:
     console.verdict(folder)
     try:
         copy_results(folder, config.output.copy_to)
-        track(folder, config.tracking)
+        log(folder)
     finally:
         console.where(folder, config.tracking)
     if coverage.failed_share > config.rerank.max_failed_share:

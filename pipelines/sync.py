@@ -1,4 +1,4 @@
-"""`rerank-eval sync`: a run folder -> MLflow, again or for the first time."""
+"""`rerank-eval sync`: a run folder, or a sweep's -> MLflow, again or for the first time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from stages.errors import DataError
 
 
 def sync_run(path: Path, uri: str | None = None) -> str:
-    """Log the folder to its own tracking URI, or to `uri`; returns MLflow's run id. One of several is logged with all.
+    """Log the folder to its own tracking URI, or to `uri`; returns MLflow's run id. One of several is logged with all,
+    a sweep's with its points.
 
     Raises DataError where the folder is not one of a finished run, TrackingError where MLflow fails.
     """
+    if (path / "sweep.json").is_file():
+        from pipelines.sweep_tracking import sync_sweep
+
+        return sync_sweep(path, uri)
     folder = RunFolder(path.resolve())
     folder = folder.parent or folder
     for needed in (folder.config, folder.metrics, folder.environment):

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from tests.faults.jobs import TINY_ENGINE, Claims, Job, check_complete, latest, metrics_of, write_config, write_rows
-from tests.faults.killed_parts import ENGINE, RANKED_BYTES, cluster_of, ours
-from tests.faults.processor_time import ONCE, SAMPLE_S, Measured, Watch, listed, measured
+from tests.faults.killed_parts import RANKED_BYTES, cluster_of, ours
+from tests.faults.processor_time import COMPUTING, ONCE, SAMPLE_S, Measured, Watch, listed, measured
 from tests.tiny_models import make_tiny_qwen3
 
 QUERIES, STREAM_QUERIES, DOCUMENTS, BATCH_QUERIES = 120, 4_000, 50, 2
@@ -80,7 +80,7 @@ def nodes(claims: Claims, jobs: Jobs) -> None:
         claims.check("every node scores", len(one.shares) == count, len(one.shares))
         even = all(abs(share * count - 1) <= 0.2 for share in one.shares.values())
         claims.check("nodes share the pairs evenly, within a fifth", even, listed(one.shares, ".1%"))
-        claims.check("no engine is idle for a tenth of the time", max(one.idle.values()) < 0.1, listed(one.idle, ".1%"))
+        claims.check("no engine is idle for a tenth of the time", max(one.idle) < 0.1, max(one.idle))
 
 
 def slow(claims: Claims, jobs: Jobs) -> None:
@@ -88,7 +88,7 @@ def slow(claims: Claims, jobs: Jobs) -> None:
 
     def stop_and_go(turn: int) -> None:
         with contextlib.suppress(psutil.Error, IndexError):
-            engine = ours(ENGINE)[0]
+            engine = ours(COMPUTING)[0]
             (engine.suspend if turn % 2 else engine.resume)()
 
     one = jobs.with_engines("slow", 2, stop_and_go)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,10 @@ from serve_app.collector import NAMESPACE, News
 from stages.telemetry import Snapshot
 
 SAMPLE_S = 0.5
+# vLLM's process that computes. Its gauges do not tell whether it does: between two steps that take longer than a
+# snapshot they are 0.
+COMPUTING = "VLLM::Worker"
+IDLE_CORES = 0.05
 # What a process's title holds -> its role; the first that fits.
 ROLES = {
     "VLLM": "engines",
@@ -39,18 +43,23 @@ class Watch:
     """Processor seconds of the cluster's processes by role, and the replicas' snapshots, as time goes on."""
 
     points: list[tuple[float, Counter[str]]] = field(default_factory=list)
+    cores: dict[int, list[tuple[float, float]]] = field(default_factory=dict)  # of each engine, since the look before
     snapshots: list[Snapshot] = field(default_factory=list)
     _before: dict[psutil.Process, float] = field(default_factory=dict)
     _sequence: int = 0
 
     def look(self) -> None:
         spent = Counter(self.points[-1][1]) if self.points else Counter[str]()
+        now_s, last_s = time.time(), self.points[-1][0] if self.points else 0.0
         for one in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 title, seconds = " ".join(one.cmdline()), sum(one.cpu_times()[:2])
-                spent[next(role for mark, role in ROLES.items() if mark in title)] += seconds - self._before.get(one, 0)
+                more = seconds - self._before.get(one, 0)
+                spent[next(role for mark, role in ROLES.items() if mark in title)] += more
+                if COMPUTING in title:
+                    self.cores.setdefault(one.pid, []).append((now_s, more / (now_s - last_s)))
                 self._before[one] = seconds
-        self.points.append((time.time(), spent))
+        self.points.append((now_s, spent))
         with contextlib.suppress(RayError, ValueError):
             self._ask_collector()
 
@@ -65,13 +74,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What happened between the first and the last ranking of a job."""
+    """What happened between the first and the last ranking of a job. `shares` are by replica, `idle` by engine, in
+    another order; an engine is idle while it computes nothing.
+    """
 
     seconds: float
     pairs: float
     spent: Mapping[str, float]
     shares: Mapping[str, float]
-    idle: Mapping[str, float]
+    idle: Sequence[float]
     tail_s: float | None
 
     def per_1000(self, *roles: str) -> float:
@@ -85,8 +96,9 @@ class Measured:
         cores = {role: self.spent.get(role, 0.0) / self.seconds for role in ONCE}
         print(f"        cores that the roles use of which a job has one: {listed(cores, '.3f')}")
         if self.tail_s is not None:
-            print(f"        shares {listed(self.shares, '.1%')}; idle {listed(self.idle, '.1%')}", end="")
-            print(f"; from the first idle replica to the last ranking {self.tail_s:.1f} s", flush=True)
+            idle = ", ".join(f"{share:.1%}" for share in self.idle)
+            print(f"        shares {listed(self.shares, '.1%')}; idle {idle}; ", end="")
+            print(f"from the first idle replica to the last ranking {self.tail_s:.1f} s", flush=True)
 
 
 def measured(seen: Watch, began_s: float, ended_s: float, pairs: float) -> Measured:
@@ -96,14 +108,18 @@ def measured(seen: Watch, began_s: float, ended_s: float, pairs: float) -> Measu
         if began_s <= one.time_s <= ended_s:
             replicas.setdefault(one.replica, []).append(one)
     finished = {name: some[-1].finished - some[0].finished for name, some in replicas.items()}
-    busy = {name: [one.time_s for one in some if one.running or one.waiting] for name, some in replicas.items()}
+    looks = [
+        [(time_s, cores > IDLE_CORES) for time_s, cores in some if began_s <= time_s <= ended_s]
+        for some in seen.cores.values()
+    ]
+    busy = [[time_s for time_s, works in some if works] for some in looks]
     return Measured(
         seconds=ended_s - began_s,
         pairs=pairs,
         spent={role: within[-1][role] - within[0][role] for role in within[-1]},
         shares={name: count / sum(finished.values()) for name, count in finished.items()},
-        idle={name: 1 - len(busy[name]) / len(some) for name, some in replicas.items()},
-        tail_s=ended_s - min(times[-1] for times in busy.values()) if busy else None,
+        idle=[1 - len(times) / len(some) for times, some in zip(busy, looks, strict=True)],
+        tail_s=ended_s - min(times[-1] for times in busy) if busy else None,
     )
 
 

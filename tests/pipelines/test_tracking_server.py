@@ -33,6 +33,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowSe
     for name in IMPATIENT:
         monkeypatch.setenv(name, "unset")
         monkeypatch.delenv(name)
+    # A server on a busy machine may be slow; here it is either up or killed.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts of a database
     started = MlflowServer(tmp_path)
     started.start()
