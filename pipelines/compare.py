@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.report.comparison_report import Compared, comparison_document
-
 from pipelines.comparison import Allowed, Comparison, compare_runs
 from pipelines.logged_runs import log_comparison, logged_id
 from pipelines.logs import libraries_log_to
@@ -20,6 +18,7 @@ from pipelines.references import find_run
 from pipelines.reporting import check_form, show
 from stages.errors import ConfigError, TrackingError
 from stages.evaluate import metric_key
+from stages.report.comparison_report import Compared, comparison_document
 from stages.report.document import Document
 from stages.report.html import write_html
 from stages.report.latex import to_latex

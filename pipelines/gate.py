@@ -76,8 +76,8 @@ def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> Load
         if earlier.name < run.run_id and earlier.tags.get(GATE_TAG) != Outcome.REGRESSED.value:
             return find_run(earlier.mlflow_id, uri, to)
     raise DataError(
-        f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {redacted_text(uri)} that did not fail its gate. "
-        "Name a baseline with --against, or let the first night pass without one"
+        f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {redacted_text(uri)} that did not "
+        "fail its gate. Name a baseline with --against, or let the first night pass without one"
     )
 
 

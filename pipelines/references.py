@@ -15,7 +15,6 @@ from pipelines.run_folder import RunFolder
 from stages.errors import DataError
 from stages.records import QueryMetrics
 
-
 NEEDED = {"run_id", "model", "quality", "coverage", "throughput", "queue", "cache", "scores", "tokens"}
 """Keys of metrics.json without which it is not a run's."""
 

@@ -154,8 +154,10 @@ ANALYSIS: dict[str, Any] = {
         "lost": [],
     },
     "calibration": {
-        "bins": [{"low": 0.0, "high": 0.5, "pairs": 20, "mean_probability": 0.2, "relevant_share": 0.1}]
-        + [{"low": 0.5, "high": 1.0, "pairs": 20, "mean_probability": 0.8, "relevant_share": 0.7}],
+        "bins": [
+            {"low": 0.0, "high": 0.5, "pairs": 20, "mean_probability": 0.2, "relevant_share": 0.1},
+            {"low": 0.5, "high": 1.0, "pairs": 20, "mean_probability": 0.8, "relevant_share": 0.7},
+        ],
         "ece": 0.1,
         "pairs": 40,
         "relevant": 16,

@@ -1,4 +1,4 @@
-"""analysis.json of a folder: rankings find their candidates, failures are counted by reason, the file is strict JSON."""
+"""analysis.json of a folder: rankings find their candidates, reasons are counted, the file is strict JSON."""
 
 from __future__ import annotations
 

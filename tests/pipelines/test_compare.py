@@ -1,4 +1,4 @@
-"""`rerank-eval compare` as a user runs it: files that say the same, JSON alone on request, a run in MLflow with links."""
+"""`rerank-eval compare` as a user runs it: files that agree, JSON alone on request, a run in MLflow with links."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -93,7 +94,7 @@ def test_markdown_has_a_heading_for_each_section_and_tables_of_equal_width(
     assert sum(line.startswith("## ") for line in lines) == 8
     rows = [line for line in lines if line.startswith("|")]
     assert any("| ndcg@10 | 0.5000 | 0.7050 | +0.2050 |" in row for row in rows)
-    for above, row in zip(lines, lines[1:], strict=False):
+    for above, row in itertools.pairwise(lines):
         if above.startswith("|") and row.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", row)) == len(re.findall(r"(?<!\\)\|", above)), row
 

@@ -70,16 +70,16 @@ def test_other_wrong_options_are_one_line() -> None:
     with pytest.raises(ConfigError, match=r"--grid data\.depth=\[1: not YAML") as raised:
         parse_grid(["data.depth=[1"])
     assert "\n" not in str(raised.value)
-    with pytest.raises(ConfigError, match="data.depth is given twice"):
+    with pytest.raises(ConfigError, match=r"data\.depth is given twice"):
         parse_grid(["data.depth=[1]", "data.depth=[2]"])
     with pytest.raises(ConfigError, match="needs a grid"):
         parse_grid([])
 
 
 def test_an_unknown_key_names_the_nearest_and_a_wrong_value_what_is_right(config: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown key data.dept; did you mean depth"):
+    with pytest.raises(ConfigError, match=r"unknown key data\.dept; did you mean depth"):
         points(config, "data.dept=[10]")
-    with pytest.raises(ConfigError, match="data.depth"):
+    with pytest.raises(ConfigError, match=r"data\.depth"):
         points(config, "data.depth=[10, many]")
     with pytest.raises(ConfigError, match=r"unknown key model\.instructions; did you mean instruction"):
         points(config, "data.depth=[10]", "model.instructions=[a]")
