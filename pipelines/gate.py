@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from pipelines.logged_runs import latest_run, set_tags
 from pipelines.logs import libraries_log_to
 from pipelines.redaction import redacted_text
 from pipelines.references import LoadedRun, find_run
+from pipelines.tracking import PARENT_TAG
 from stages.errors import ConfigError, DataError, TrackingError
 from stages.regression import Outcome
 
@@ -42,10 +43,19 @@ def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowe
     with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched, libraries_log_to(Path(fetched, "logs")):
         run = find_run(reference, uri, Path(fetched))
         verdict = judge(run, _find(baseline, run, uri, Path(fetched)), limits, allowed=allowed)
-        content = asdict(verdict) | {"sentence": verdict.sentence()}
-        run.folder.write_json(run.folder.gate, content)
-        _tag(run, verdict, uri)
+        _leave(run, verdict)
+        if (fault := _tag(run, verdict, uri)) is not None:
+            verdict = replace(verdict, notes=[*verdict.notes, fault])
     return verdict
+
+
+def _leave(run: LoadedRun, verdict: Verdict) -> None:
+    try:
+        run.folder.write_json(run.folder.gate, asdict(verdict) | {"sentence": verdict.sentence()})
+    except OSError as error:
+        raise DataError(
+            f"{run.folder.gate}: cannot be written ({error.strerror}); the verdict is: {verdict.sentence()}"
+        ) from error
 
 
 def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
@@ -72,8 +82,9 @@ def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> Load
     dataset = run.environment.get("dataset")
     for earlier in latest_run(uri, baseline.latest_of, dataset=dataset):
         # Names begin with the time. One that failed its own gate is no baseline: the next night would be held against
-        # the regression.
-        if earlier.name < run.run_id and earlier.tags.get(GATE_TAG) != Outcome.REGRESSED.value:
+        # the regression. Nor is a part of a sweep or of a job over several first stages.
+        failed, part = earlier.tags.get(GATE_TAG) == Outcome.REGRESSED.value, PARENT_TAG in earlier.tags
+        if earlier.name < run.run_id and not failed and not part:
             return find_run(earlier.mlflow_id, uri, to)
     raise DataError(
         f"--against-latest {baseline.latest_of}: no earlier run over {dataset} at {redacted_text(uri)} that did not "
@@ -81,12 +92,13 @@ def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> Load
     )
 
 
-def _tag(run: LoadedRun, verdict: Verdict, uri: str | None) -> None:
-    """The verdict stands on disk: where MLflow does not know the run, or cannot be reached, nothing is lost."""
-    if uri is None:
-        return
+def _tag(run: LoadedRun, verdict: Verdict, uri: str | None) -> str | None:
+    """The verdict stands on disk. Returns what to tell where MLflow, which --against-latest reads, did not take it."""
+    if uri is None or run.config.get("tracking", {}).get("uri") is None:
+        return None
     experiment = run.config.get("tracking", {}).get("experiment")
     try:
         set_tags(uri, run.run_id, experiment, {GATE_TAG: verdict.outcome.value, "gate.sentence": verdict.sentence()})
-    except (DataError, TrackingError):
-        return
+    except (DataError, TrackingError) as error:
+        return f"the outcome is not in MLflow, where --against-latest looks: {error}"
+    return None

@@ -49,16 +49,14 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
             case Text():
                 yield escaped(block.text)
             case Items():
-                items = "\n".join(f"\\item {escaped(item)}" for item in block.items)
+                items = "\n".join(f"\\item {_after_a_command(item)}" for item in block.items)
                 yield f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
             case Table():
                 yield _table(block)
             case Figure():
                 yield _figure(block)
             case Code():
-                lines = "\\\\\n".join(
-                    f"\\texttt{{{escaped(line)}}}" for line in block.text.splitlines() if line.strip()
-                )
+                lines = "\\\\\n".join(_code_line(line) for line in block.text.splitlines() if line.strip())
                 yield f"\\begin{{flushleft}}\n{lines}\n\\end{{flushleft}}"
             case Details():
                 yield f"\\paragraph{{{escaped(block.title)}}}"
@@ -79,8 +77,19 @@ def _table(table: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    """A cell that begins with `[` would be read as an option of the line before."""
-    return " & ".join(f"{{}}{escaped(one)}" if one.startswith("[") else escaped(one) for one in cells) + r" \\"
+    return " & ".join(map(_after_a_command, cells)) + r" \\"
+
+
+def _after_a_command(text: str) -> str:
+    """What begins with `[` or `*` would be read as an option of `\\item`, or of the row's end before it."""
+    told = escaped(text)
+    return f"{{}}{told}" if told.startswith(("[", "*")) else told
+
+
+def _code_line(line: str) -> str:
+    """With its indentation, which says in a config what belongs to what."""
+    indented = "\\ " * (len(line) - len(line.lstrip()))
+    return f"\\texttt{{{indented}{escaped(line)}}}"
 
 
 def _figure(figure: Figure) -> str:

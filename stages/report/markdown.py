@@ -9,6 +9,7 @@ from stages.report.document import Block, Code, Details, Document, Figure, Items
 
 MARKS = {"plain": "", "good": "**+** ", "bad": "**−** ", "unsure": "**?** "}
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
+_BEGINS_A_LIST = re.compile(r"^([-+]|\d{1,9}(?=[.)]))")
 
 
 def to_markdown(document: Document) -> str:
@@ -21,7 +22,8 @@ def to_markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """On one line: a line break ends a cell, and may begin a list."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    told = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _BEGINS_A_LIST.sub(lambda found: f"\\{found[0]}" if found[0] in "-+" else f"{found[0]}\\", told)
 
 
 def _blocks(blocks: Sequence[Block]) -> Iterator[str]:

@@ -42,7 +42,7 @@ class RunNumbers:
     def main(self) -> str | None:
         """The metric that decides; None where nothing was compared."""
         metrics = self.analysis.get("metrics") or []
-        return metrics[0] if metrics else None
+        return metrics[0] if metrics and self.analysis.get("significance") else None
 
 
 def run_document(run: RunNumbers) -> Document:
@@ -86,7 +86,10 @@ def _verdict(told: Mapping[str, Any]) -> str:
 
 
 def _no_verdict(run: RunNumbers) -> str:
-    if run.metrics["quality"]["reranked"]:
+    quality = run.metrics["quality"]
+    if quality["first_stage"]:
+        return "The run has no analysis, so how sure the change is cannot be said. Run the job again to have it."
+    if quality["reranked"]:
         return (
             "Several first stages were reranked together. Whether that helped each of them stands in its own report, "
             "under runs/."
@@ -173,11 +176,15 @@ def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _plain_quality(metrics: Mapping[str, Any]) -> Block:
-    reranked = metrics["quality"]["reranked"] or {}
+    reranked, first = metrics["quality"]["reranked"] or {}, metrics["quality"]["first_stage"]
     if not reranked:
         return Text("There are no judgements, so there is no quality to show.")
-    rows = [[written_name(name), metric_value(value)] for name, value in reranked.items()]
-    return Table([Column("metric", numeric=False), Column("reranked")], rows)
+    columns = [Column("metric", numeric=False), *([Column("first stage")] if first else []), Column("reranked")]
+    rows = [
+        [written_name(name), *([metric_value(first[name])] if first else []), metric_value(value)]
+        for name, value in reranked.items()
+    ]
+    return Table(columns, rows)
 
 
 def _settings_section(run: RunNumbers) -> Section:

@@ -91,8 +91,10 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -
         return Section(title, [Text("Nothing: every row was used, and every pair got a score.")])
     rows = [[one["reason"], count(one["rows"])] for one in failures]
     coverage = metrics["coverage"]
-    rows_told = f"{count(coverage['set_aside_rows'] or 0)} rows of the data could not be used"
-    told = f"{rows_told}, {count(coverage['failed_pairs'])} pairs failed."
+    failed = f"{count(coverage['failed_pairs'])} pairs failed."
+    # One run of several does not know what of their common data was set aside.
+    unused = coverage["set_aside_rows"]
+    told = failed if unused is None else f"{count(unused)} rows of the data could not be used, {failed}"
     where = "Each with its file and line is in failures.parquet."
     return Section(title, [Text(f"{told} {where}"), Table([Column("reason", numeric=False), Column("rows")], rows)])
 
@@ -111,6 +113,7 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iter
         yield [f"judged among the top {name.partition('@')[2]}, before / after", f"{share(before)} / {share(value)}"]
     if position := analysis.get("position"):
         told = f"at most {number(position['largest'])} over {count(position['pairs'])} pairs"
+        told = told if position["pairs"] else "not known: no pair was scored twice"
         yield ["change of a score when candidates are shuffled", told]
     yield ["queries unanswered", count(coverage["unanswered"])]
     yield ["pairs that failed", count(coverage["failed_pairs"])]
