@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,5 +75,6 @@ def _anchors(document: Document) -> list[str]:
     seen: list[str] = []
     for section in document.sections:
         slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
-        seen.append(slug if slug not in seen else f"{slug}-{len(seen)}")
+        numbered = (f"{slug}-{number}" for number in count(2))
+        seen.append(next(one for one in chain([slug], numbered) if one not in seen))
     return seen

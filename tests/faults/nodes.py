@@ -9,6 +9,7 @@ shows what the driver and the stream sustain). Exit code 1 where a claim does no
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 import time
@@ -72,6 +73,13 @@ class Jobs:
         return self.run(name, nodes, QUERIES, meanwhile, model=model, engine=TINY_ENGINE, serve=serve, rerank=rerank)
 
 
+def has_cores_for(nodes: int) -> bool:
+    """Whether each node has two cores to itself. Without, the nodes' engines keep each other waiting, and neither shares
+    nor idle time say anything of nodes that do not.
+    """
+    return (os.cpu_count() or 1) >= 2 * nodes
+
+
 def nodes(claims: Claims, jobs: Jobs) -> None:
     """One, two and three nodes over the same job."""
     for count in (1, 2, 3):
@@ -79,8 +87,9 @@ def nodes(claims: Claims, jobs: Jobs) -> None:
         one.tell(f"{count} nodes")
         claims.check("every node scores", len(one.shares) == count, len(one.shares))
         even = all(abs(share * count - 1) <= 0.2 for share in one.shares.values())
-        claims.check("nodes share the pairs evenly, within a fifth", even, listed(one.shares, ".1%"))
-        claims.check("no engine is idle for a tenth of the time", max(one.idle) < 0.1, max(one.idle))
+        if has_cores_for(count):
+            claims.check("nodes share the pairs evenly, within a fifth", even, listed(one.shares, ".1%"))
+            claims.check("no engine is idle for a tenth of the time", max(one.idle) < 0.1, max(one.idle))
 
 
 def slow(claims: Claims, jobs: Jobs) -> None:
@@ -94,7 +103,8 @@ def slow(claims: Claims, jobs: Jobs) -> None:
     one = jobs.with_engines("slow", 2, stop_and_go)
     one.tell("two nodes, one of them stopped half of the time")
     share = min(one.shares.values())
-    claims.check("the slow one gets fewer pairs", share < 0.45, listed(one.shares, ".1%"))
+    if has_cores_for(2):
+        claims.check("the slow one gets fewer pairs", share < 0.45, listed(one.shares, ".1%"))
     call_s = DOCUMENTS / (share * one.pairs / one.seconds)
     seen = f"{(one.tail_s or 0) / call_s:.1f} calls of the slow one, {call_s:.1f} s each"
     claims.check("the end waits for what the slow one has in hand", (one.tail_s or 0) < IN_FLIGHT * call_s, seen)
