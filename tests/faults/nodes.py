@@ -74,8 +74,8 @@ class Jobs:
 
 
 def has_cores_for(nodes: int) -> bool:
-    """Whether each node has two cores to itself. Without, the nodes' engines keep each other waiting, and neither shares
-    nor idle time say anything of nodes that do not.
+    """Whether each node has two cores to itself. Else their engines keep each other waiting, and shares and idle time
+    say nothing of nodes that do not.
     """
     return (os.cpu_count() or 1) >= 2 * nodes
 
