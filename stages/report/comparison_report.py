@@ -69,7 +69,8 @@ def _corrected(content: Mapping[str, Any]) -> str:
 
 
 def _quality(compared: Compared) -> Iterator[Block]:
-    columns = ["metric", "run", "mean", "change", "interval", "p", "gained / same / lost", "could have shown"]
+    sure = f"{compared.content['tested'][0]['confidence']:.0%} interval"
+    columns = ["metric", "run", "mean", "change", sure, "corrected p", "gained / same / lost", "detectable from"]
     rows: list[list[Cell | str]] = []
     for metric in compared.content["metrics"]:
         several = compared.tested(metric)
@@ -102,6 +103,7 @@ def _forest(metric: str, several: Sequence[Mapping[str, Any]]) -> Figure:
             "difference": told["difference"],
             "low": told["percentile"][0] if told["percentile"] else None,
             "high": told["percentile"][1] if told["percentile"] else None,
+            "significant": is_significant(told),
             "n": f"p {p_value(told['corrected_p'])}",
         }
         for told in several

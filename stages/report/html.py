@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
-from stages.report.figures import save_png, to_svg
+from stages.report.drawing import save_png, to_svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment

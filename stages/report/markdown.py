@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
 MARKS = {"plain": "", "good": "**+** ", "bad": "**−** ", "unsure": "**?** "}
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
-_BEGINS_A_LIST = re.compile(r"^([-+]|\d{1,9}(?=[.)]))")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&$])")
+# A list, or a rule, at the start of a line.
+_START = re.compile(r"^(\d{0,9})([-+.)](?= |$)|[-=](?=[-=]*$))")
 
 
 def to_markdown(document: Document) -> str:
@@ -22,11 +23,11 @@ def to_markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """On one line: a line break ends a cell, and may begin a list."""
-    told = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    return _BEGINS_A_LIST.sub(lambda found: f"\\{found[0]}" if found[0] in "-+" else f"{found[0]}\\", told)
+    return _START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
-def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
+def _blocks(blocks: Sequence[Block], level: int = 3) -> Iterator[str]:
+    """`level` is that of a folded block's heading, one more for each fold within a fold."""
     for block in blocks:
         match block:
             case Text():
@@ -42,8 +43,8 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
             case Code():
                 yield _fenced(block.text)
             case Details():
-                yield f"### {escaped(block.title)}"
-                yield from _blocks(block.blocks)
+                yield f"{'#' * min(level, 6)} {escaped(block.title)}"
+                yield from _blocks(block.blocks, level + 1)
 
 
 def _table(table: Table) -> str:

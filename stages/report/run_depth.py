@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.report import figures
-from stages.report.document import Block, Cell, Column, Figure, Section, Table, Text
+from stages.report.document import Block, Cell, Column, Figure, Section, Table, Text, Tone
 from stages.report.wording import count, metric_value, p_value, share, signed
 
 
 def depth_section(analysis: Mapping[str, Any], metric: str | None) -> Section | None:
-    if metric is None or not analysis.get("depth"):
+    if metric is None:
         return None
     blocks = [*_depth(analysis, metric), *_oracle(analysis, metric), *_fusion(analysis, metric)]
-    return Section("How deep, and how much more could there be?", blocks)
+    return Section("How deep, and how much more could there be?", blocks) if blocks else None
 
 
 def _depth(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
-    depth = analysis["depth"]
-    if not depth["points"]:
+    depth = analysis.get("depth")
+    if not depth or not depth["points"]:
         return
     told, first_stage = analysis["significance"][metric], analysis["significance"][metric]["mean_baseline"]
     best = depth["best"][metric]
@@ -32,17 +32,27 @@ def _depth(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
         "As if only so many documents of each query had been reranked, and the rest had kept the first stage's order.",
     )
     others = [name for name in depth["words"] if name != metric]
-    columns = [Column("depth"), Column("pairs"), Column(metric), Column("change"), Column("p"), *map(Column, others)]
+    columns = [
+        Column("depth"),
+        Column("pairs"),
+        Column(metric),
+        Column("change"),
+        Column("corrected p"),
+        *map(Column, others),
+    ]
     rows = [
-        [*_depth_row(point, metric, best), *(metric_value(point["means"][name]) for name in others)]
+        [
+            *_depth_row(point, metric, best, "good" if significant else "unsure"),
+            *(metric_value(point["means"][name]) for name in others),
+        ]
         for point in depth["points"]
     ]
     yield Table(columns, rows)
 
 
-def _depth_row(point: Mapping[str, Any], metric: str, best: int | None) -> list[Cell | str]:
+def _depth_row(point: Mapping[str, Any], metric: str, best: int | None, tone: Tone) -> list[Cell | str]:
     return [
-        Cell(str(point["depth"]), "good" if point["depth"] == best else "plain"),
+        Cell(str(point["depth"]), tone if point["depth"] == best else "plain"),
         count(point["pairs"]),
         metric_value(point["means"][metric]),
         signed(point["gains"][metric]),
@@ -58,13 +68,20 @@ def _oracle(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     oracle = analysis.get("oracle")
     if not oracle:
         return
-    best, gained = oracle["means"][metric], oracle["gained"][metric]
-    taken = "there was nothing to gain" if gained is None else f"of that room the reranker took {share(gained)}"
-    ceiling, room = share(oracle["recall_ceiling"]), signed(oracle["headroom"][metric])
+    best, room = metric_value(oracle["means"][metric]), metric_value(oracle["headroom"][metric])
+    ceiling, taken = share(oracle["recall_ceiling"]), _taken(oracle["gained"][metric])
     yield Text(
-        f"The best order of these candidates would have {metric} {metric_value(best)}, {room} above the first stage; "
-        f"{taken}. {ceiling} of the relevant documents are among the candidates: no reranker brings back the others."
+        f"The best order of these candidates would have {metric} {best}, {room} above the first stage; {taken}. "
+        f"{ceiling} of the relevant documents are among the candidates: no reranker brings back the others."
     )
+
+
+def _taken(gained: float | None) -> str:
+    if gained is None:
+        return "there was nothing to gain"
+    if gained < 0:
+        return f"the reranker took none of that room, and lost {share(-gained)} of as much"
+    return f"of that room the reranker took {share(gained)}"
 
 
 def _fusion(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
@@ -79,7 +96,8 @@ def _fusion(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     ]
     if mixed:
         rows.append(["both, scores weighted", metric_value(mixed["means"][metric])])
-    yield Table([Column("order by", numeric=False), Column(metric)], rows, "Both together instead of one of them")
+    yield Text("What if the first stage's scores and the reranker's were mixed? These means are not tested for chance.")
+    yield Table([Column("order by", numeric=False), Column(metric)], rows)
     if mixed:
         weights = ", ".join(f"{weight:g}" for weight in sorted(set(mixed["weights"])))
         sweep, first_stage = mixed["sweep"], told["mean_baseline"]
@@ -87,6 +105,7 @@ def _fusion(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
             "fusion",
             f"{metric} by the weight of the reranker's score",
             lambda: figures.fusion_sweep(sweep, metric, mixed["weights"], first_stage),
-            f"The weights that cross-validation chose, by {mixed['chosen_by']}: {weights} (shaded). The value in the "
-            "table is over queries that did not take part in choosing.",
+            "At weight 0 the first stage orders alone, at 1 the reranker. Shaded are the weights that cross-validation "
+            f"chose, by {mixed['chosen_by']}: {weights}. The value in the table is over queries that did not take part "
+            "in choosing.",
         )

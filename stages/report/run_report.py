@@ -4,6 +4,7 @@ deep, at what cost, how did the system behave, can the scores be trusted, what w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,8 @@ class RunNumbers:
     @property
     def main(self) -> str | None:
         """The metric that decides; None where nothing was compared."""
-        metrics = self.analysis.get("metrics") or []
-        return metrics[0] if metrics and self.analysis.get("significance") else None
+        tested = self.analysis.get("significance") or {}
+        return next((metric for metric in self.analysis.get("metrics") or [] if metric in tested), None)
 
 
 def run_document(run: RunNumbers) -> Document:
@@ -86,10 +87,9 @@ def _verdict(told: Mapping[str, Any]) -> str:
 
 
 def _no_verdict(run: RunNumbers) -> str:
-    quality = run.metrics["quality"]
-    if quality["first_stage"]:
+    if run.metrics["quality"]["first_stage"]:
         return "The run has no analysis, so how sure the change is cannot be said. Run the job again to have it."
-    if quality["reranked"]:
+    if run.metrics["quality"]["reranked"]:
         return (
             "Several first stages were reranked together. Whether that helped each of them stands in its own report, "
             "under runs/."
@@ -134,11 +134,11 @@ def _quality_section(run: RunNumbers) -> Section:
 def _quality_table(analysis: Mapping[str, Any]) -> Table:
     tested = analysis["significance"]
     unproven = not all(map(is_significant, tested.values()))
-    columns = ["metric", "first stage", "reranked", "change", "interval", "p", "gained / same / lost"]
-    columns += ["could have shown"] if unproven else []
+    sure = f"{next(iter(tested.values()))['confidence']:.0%} interval"
+    columns = ["metric", "first stage", "reranked", "change", sure, "corrected p", "gained / same / lost"]
+    columns += ["detectable from"] if unproven else []
     rows = [
-        [metric, *_quality_row(told), *([_could_have_shown(told)] if unproven else [])]
-        for metric, told in tested.items()
+        [metric, *_quality_row(told), *([_detectable(told)] if unproven else [])] for metric, told in tested.items()
     ]
     return Table([Column(name, numeric=name != "metric") for name in columns], rows)
 
@@ -154,7 +154,7 @@ def _quality_row(told: Mapping[str, Any]) -> list[Cell | str]:
     ]
 
 
-def _could_have_shown(told: Mapping[str, Any]) -> str:
+def _detectable(told: Mapping[str, Any]) -> str:
     if is_significant(told):
         return ""
     smallest = told["minimum_detectable"]
@@ -164,27 +164,29 @@ def _could_have_shown(told: Mapping[str, Any]) -> str:
 def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
     """What the columns mean, once."""
     told = next(iter(tested.values()))
-    several = f", corrected by Holm over the {len(tested)} metrics" if len(tested) > 1 else ""
     text = (
         f"Means are over all {told['n']:,} judged queries. The interval of the change holds the true one with "
-        f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test{several}"
-        ": how often chance alone would change as much."
+        f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test: how "
+        "often chance alone would change as much."
     )
-    if all(map(is_significant, tested.values())):
-        return text
-    return f"{text} Where that is too often, the last column says how large a change would probably have shown."
+    if len(tested) > 1:
+        text += (
+            f" It is corrected by Holm over the {len(tested)} metrics; the intervals are of each metric alone, so one "
+            "that leaves out 0 may have a p that proves nothing."
+        )
+    if not all(map(is_significant, tested.values())):
+        text += " Where p is too large, the last column says which change these queries would probably have shown."
+    return text
 
 
 def _plain_quality(metrics: Mapping[str, Any]) -> Block:
-    reranked, first = metrics["quality"]["reranked"] or {}, metrics["quality"]["first_stage"]
+    reranked = metrics["quality"]["reranked"] or {}
     if not reranked:
         return Text("There are no judgements, so there is no quality to show.")
-    columns = [Column("metric", numeric=False), *([Column("first stage")] if first else []), Column("reranked")]
-    rows = [
-        [written_name(name), *([metric_value(first[name])] if first else []), metric_value(value)]
-        for name, value in reranked.items()
-    ]
-    return Table(columns, rows)
+    sides = {"first stage": metrics["quality"]["first_stage"], "reranked": reranked}
+    known = {side: means for side, means in sides.items() if means}
+    rows = [[written_name(name), *(metric_value(means.get(name)) for means in known.values())] for name in reranked]
+    return Table([Column("metric", numeric=False), *map(Column, known)], rows)
 
 
 def _settings_section(run: RunNumbers) -> Section:
@@ -200,4 +202,6 @@ def _settings_section(run: RunNumbers) -> Section:
         ["settings, candidates", f"{run.metrics['config_digest']}, {run.metrics['candidates_digest'][:16]}"],
     ]
     table = Table([Column("", numeric=False), Column("", numeric=False)], rows)
-    return Section("With what settings?", [table, Details("The whole config", [Code(run.config_text)])])
+    told = json.dumps(environment, indent=2, ensure_ascii=False, default=str)
+    folded = [Details("The whole config", [Code(run.config_text)]), Details("The whole environment", [Code(told)])]
+    return Section("With what settings?", [table, *folded])

@@ -16,10 +16,14 @@ LARGE_POSITION_EFFECT = 0.05
 FEW_JUDGED = 0.5
 # From here on the model has not read what it ranks.
 MANY_CUT = 0.2
+COST = "At what cost?"
 
 
 def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric: str | None) -> Section | None:
-    cost = analysis.get("cost")
+    cost, whole = analysis.get("cost"), metrics.get("part_of")
+    if whole:
+        together = "Its pairs were scored together with those of the job's other first stages."
+        return Section(COST, [Text(f"{together} Cost and speed are in the report of run {whole}.")])
     if not cost:
         return None
     rows = [
@@ -39,7 +43,7 @@ def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric
         )
     elif cost["money"] is None:
         blocks.append(Text("Set cost.per_hour, the price of one engine for an hour, to see it in money."))
-    return Section("At what cost?", blocks)
+    return Section(COST, blocks)
 
 
 def system_section(metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> Section | None:
@@ -90,20 +94,16 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -
     if not failures:
         return Section(title, [Text("Nothing: every row was used, and every pair got a score.")])
     rows = [[one["reason"], count(one["rows"])] for one in failures]
-    coverage = metrics["coverage"]
-    failed = f"{count(coverage['failed_pairs'])} pairs failed."
-    # One run of several does not know what of their common data was set aside.
-    unused = coverage["set_aside_rows"]
-    told = failed if unused is None else f"{count(unused)} rows of the data could not be used, {failed}"
+    aside, failed = metrics["coverage"]["set_aside_rows"], metrics["coverage"]["failed_pairs"]
+    unused = "" if aside is None else f"{count(aside)} rows of the data could not be used, "
+    told = f"{unused}{count(failed)} pairs failed."
     where = "Each with its file and line is in failures.parquet."
     return Section(title, [Text(f"{told} {where}"), Table([Column("reason", numeric=False), Column("rows")], rows)])
 
 
 def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[list[str]]:
     ties, coverage, judged = analysis.get("ties") or {}, metrics["coverage"], analysis.get("judged") or {}
-    passed = metrics["scores"].get("canaries_passed")
-    unasked = "not recorded" if metrics["throughput"]["scored_pairs"] else "not asked: no engine was needed"
-    yield ["built-in pairs scored sensibly", "yes" if passed else unasked]
+    yield ["built-in pairs scored sensibly", _canaries(metrics)]
     yield ["neighbours with the same score", share(ties.get("tied_neighbours"))]
     yield ["lists with one score throughout", share(ties.get("all_equal_lists"))]
     if ties.get("saturated") is not None:
@@ -112,12 +112,25 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iter
         before = (judged.get("first_stage") or {}).get(name)
         yield [f"judged among the top {name.partition('@')[2]}, before / after", f"{share(before)} / {share(value)}"]
     if position := analysis.get("position"):
-        told = f"at most {number(position['largest'])} over {count(position['pairs'])} pairs"
-        told = told if position["pairs"] else "not known: no pair was scored twice"
-        yield ["change of a score when candidates are shuffled", told]
+        yield ["change of a score when candidates are shuffled", _position(position)]
     yield ["queries unanswered", count(coverage["unanswered"])]
     yield ["pairs that failed", count(coverage["failed_pairs"])]
     yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
+
+
+def _canaries(metrics: Mapping[str, Any]) -> str:
+    passed = metrics["scores"].get("canaries_passed")
+    if passed is not None:
+        return "yes" if passed else "no"
+    return "not asked: no engine was needed" if metrics["throughput"]["scored_pairs"] == 0 else "not recorded"
+
+
+def _position(position: Mapping[str, Any]) -> str:
+    failed = f", {count(position['failed'])} failed" if position["failed"] else ""
+    if not position["pairs"]:
+        return f"not known: no pair was scored twice{failed}"
+    largest = f"at most {number(position['largest'])}" if position["largest"] else "none"
+    return f"{largest} over {count(position['pairs'])} pairs{failed}"
 
 
 def _warnings(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:

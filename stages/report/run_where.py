@@ -11,7 +11,7 @@ from stages.report import figures
 from stages.report.document import Block, Cell, Column, Details, Figure, Section, Table, Text
 from stages.report.wording import count, metric_value, number, signed
 
-MOVERS_SHOWN = 10
+MOVERS_SHOWN = 3  # the others are one fold deeper
 # A normal interval of a mean, drawn for orientation: strata are not tested, there are too many of them.
 Z_95 = 1.96
 FEWEST_FOR_AN_INTERVAL = 5
@@ -20,7 +20,8 @@ FEWEST_FOR_AN_INTERVAL = 5
 def where_section(analysis: Mapping[str, Any], metric: str | None) -> Section | None:
     if metric is None:
         return None
-    return Section("Where does it help, and where not?", [*_strata(analysis, metric), *_movers(analysis, metric)])
+    blocks: list[Block] = [*_strata(analysis, metric), *_movers(analysis, metric)]
+    return Section("Where does it help, and where not?", blocks) if blocks else None
 
 
 def _strata(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
@@ -47,7 +48,8 @@ def _forest_row(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["sd"] is not None and row["queries"] >= FEWEST_FOR_AN_INTERVAL:
         reach = Z_95 * row["sd"] / math.sqrt(row["queries"])
     return {
-        "name": f"{row['column'].partition(' (')[0]}: {row['group']}",
+        "group": row["column"].partition(" (")[0],
+        "name": row["group"],
         "difference": row["difference"],
         "low": None if reach is None else row["difference"] - reach,
         "high": None if reach is None else row["difference"] + reach,
@@ -70,10 +72,12 @@ def _stratum_row(row: Mapping[str, Any], *, first: bool) -> list[str]:
 def _movers(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     movers = analysis.get("movers") or {}
     for side, told in (("won", "gained most"), ("lost", "lost most")):
-        found: Sequence[Mapping[str, Any]] = (movers.get(side) or [])[:MOVERS_SHOWN]
+        found: Sequence[Mapping[str, Any]] = movers.get(side) or []
         if found:
-            yield Text(f"The queries that {told} {metric}:")
-            yield from map(_mover, found)
+            yield Text(f"The queries that {told} {metric}, with the documents that moved:")
+            yield from map(_mover, found[:MOVERS_SHOWN])
+        if rest := found[MOVERS_SHOWN:]:
+            yield Details(f"{len(rest)} more", [_mover(one) for one in rest])
 
 
 def _mover(mover: Mapping[str, Any]) -> Details:

@@ -44,7 +44,7 @@ def cost_table(metrics: dict[str, Any]) -> Table:
     coverage, throughput = metrics["coverage"], metrics["throughput"]
     rows = {
         "queries": f"{coverage['answered']:,} of {coverage['queries']:,} answered",
-        "pairs": f"{coverage['pairs']:,}, {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s",
+        "pairs": f"{coverage['pairs']:,}{_scored(throughput)}",
         "pairs/s": _number(throughput["pairs_per_s"]),
         "prompt tokens/s": _number(throughput["prompt_tokens_per_s"]),
         "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
@@ -52,12 +52,23 @@ def cost_table(metrics: dict[str, Any]) -> Table:
         "documents cut": f"{coverage['truncated_pairs']:,}",
         "tied neighbours": _share(metrics["scores"]["tied_share"]),
         "failed pairs": f"{coverage['failed_pairs']:,}",
-        "rows set aside": f"{coverage['set_aside_rows']:,}",
+        "rows set aside": _count(coverage["set_aside_rows"]),
     }
     table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _scored(throughput: Mapping[str, Any]) -> str:
+    """Nothing for one first stage of several, whose pairs were scored with the others'."""
+    if throughput["wall_s"] is None:
+        return ""
+    return f", {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s"
+
+
+def _count(value: int | None) -> str:
+    return "does not apply" if value is None else f"{value:,}"
 
 
 def _number(value: float | None, unit: str = "") -> str:

@@ -1,7 +1,8 @@
-"""Document -> lines on the terminal: texts and tables; figures are named, folded parts left out."""
+"""Document -> lines on the terminal: texts and tables; figures are left out, folded parts told by their titles."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
@@ -13,6 +14,8 @@ from rich.text import Text as RichText
 
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
+# A text from the data must not move the cursor or rename the window.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 COLOURS = {"plain": "", "good": "green", "bad": "red", "unsure": "yellow"}
 # A column of texts may be squeezed to this, and what stands in a column of numbers but is longer is a text.
 NARROW = 22
@@ -21,11 +24,11 @@ NARROW = 22
 def print_document(document: Document, console: Console | None = None) -> None:
     """To stdout, or to `console`."""
     console = console or Console(highlight=False)
-    console.print(RichText(document.title, style="bold"))
+    console.print(_text(document.title, style="bold"))
     console.print(*_blocks(document.lead, console.width), sep="\n")
     for section in document.sections:
         console.print()
-        console.print(RichText(section.title, style="bold underline"))
+        console.print(_text(section.title, style="bold underline"))
         for shown in _blocks(section.blocks, console.width):
             console.print(shown)
 
@@ -34,17 +37,17 @@ def _blocks(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
     for block in blocks:
         match block:
             case Text():
-                yield RichText(block.text, style=COLOURS[block.tone])
+                yield _text(block.text, style=COLOURS[block.tone])
             case Items():
-                yield from (Padding(RichText(f"- {item}"), (0, 0, 0, 2)) for item in block.items)
+                yield from (Padding(_text(f"- {item}"), (0, 0, 0, 2)) for item in block.items)
             case Table():
                 yield from (_table(block, places) for places in _parts(block, width))
             case Figure():
                 continue  # it is in the page
             case Details():
-                yield RichText(f"  {block.title}", overflow="ellipsis", no_wrap=True)
+                yield _folded(block.title)
             case Code():
-                yield RichText(block.text)
+                yield _text(block.text)
 
 
 def _parts(table: Table, width: int) -> list[list[int]]:
@@ -62,7 +65,7 @@ def _parts(table: Table, width: int) -> list[list[int]]:
 
 
 def _least(table: Table, place: int) -> int:
-    """How narrow a column may be: words of its heading, and its numbers, stay in one piece."""
+    """How narrow a column may be: the words of its heading, and its numbers, stay in one piece."""
     words = table.columns[place].heading.split()
     return min(NARROW, max(map(cell_len, [*words, *_texts(table, place), "-"])))
 
@@ -72,20 +75,29 @@ def _texts(table: Table, place: int) -> list[str]:
 
 
 def _table(table: Table, places: Sequence[int]) -> RichTable:
-    caption = table.caption if places[1:2] in ([], [1]) else ""
-    shown = RichTable(title=caption or None, title_justify="left", header_style="bold", title_style="italic")
+    title = _text(table.caption) if table.caption and places[1:2] in ([], [1]) else None
+    shown = RichTable(title=title, title_justify="left", header_style="bold", title_style="italic")
+    shown.show_header = any(column.heading for column in table.columns)
     for place in places:
         column = table.columns[place]
         whole = column.numeric and max(map(cell_len, _texts(table, place)), default=0) <= NARROW
         # What is not wrapped has a heading that is not, either.
         lines = wrap(column.heading, _least(table, place)) if whole else [column.heading]
         shown.add_column(
-            RichText("\n".join(lines)),
-            justify="right" if column.numeric else "left",
-            overflow="fold",
-            no_wrap=whole,
+            _text("\n".join(lines)), justify="right" if column.numeric else "left", overflow="fold", no_wrap=whole
         )
     for row in table.rows:
         several = (cell(row[place]) for place in places)
-        shown.add_row(*(RichText(one.text, style=COLOURS[one.tone]) for one in several))
+        shown.add_row(*(_text(one.text, style=COLOURS[one.tone]) for one in several))
     return shown
+
+
+def _folded(title: str) -> RichText:
+    told = _text(f"  {title}")
+    told.overflow, told.no_wrap = "ellipsis", True
+    return told
+
+
+def _text(text: str, style: str = "") -> RichText:
+    """Never markup: a bracket in a text is a bracket."""
+    return RichText(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 
 from stages.report.document import Cell, Tone
 
@@ -16,9 +18,11 @@ def written_name(key: str) -> str:
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """Three or four digits that tell, with the unit after it."""
+    """Two to four digits that tell, with the unit after it: what is small is not told as 0."""
     if value is None:
         return NONE
+    if abs(value) < 0.01:
+        return f"{value:.2g}{unit}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f}{unit}"
 
@@ -70,6 +74,13 @@ def is_significant(told: Mapping[str, Any]) -> bool:
 def outcomes(told: Mapping[str, Any]) -> str:
     """Wins, ties and losses, in this order."""
     return f"{told['wins']:,} / {told['ties']:,} / {told['losses']:,}"
+
+
+def shortened(name: str, most: int) -> str:
+    """As many letters as have room in `most` places; Chinese, Japanese and Korean ones take two."""
+    widths = accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in name)
+    fitting = sum(width <= most for width in widths)
+    return name if fitting == len(name) else f"{name[: fitting - 1]}…"
 
 
 def first_up(sentence: str) -> str:

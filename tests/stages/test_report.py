@@ -93,6 +93,16 @@ def test_what_does_not_apply_is_not_shown_as_zero() -> None:
         assert shown[name] == ["does not apply"], name
 
 
+def test_one_first_stage_of_several_has_no_time_and_no_rows_of_its_own() -> None:
+    part = METRICS | {
+        "coverage": METRICS["coverage"] | {"set_aside_rows": None},
+        "throughput": dict.fromkeys(METRICS["throughput"]),
+    }
+    shown = cells(cost_table(part))
+    assert shown["pairs"] == ["26,000"]
+    assert shown["rows set aside"] == ["does not apply"]
+
+
 @pytest.mark.parametrize(("key", "name"), [("ndcg_at_10", "ndcg@10"), ("map", "map"), ("hit_rate_at_1", "hit_rate@1")])
 def test_metrics_are_named_as_people_write_them(key: str, name: str) -> None:
     assert written_name(key) == name
