@@ -45,7 +45,7 @@ def advise(curve: DepthCurve, first: QueryMetrics, metric: str, *, seed: int = 0
     if (shallow := curve.best(metric)) and shallow.depth < best.depth and shallow.means[metric] > best.means[metric]:
         parts.append(
             f"Reranking the top {shallow.depth} alone scores more, {shallow.means[metric]:.4f}, and leaves the rest of "
-            "the first stage's order as it is."
+            f"the first stage's order as it is: best is said of depths that fill the {least} places of {metric}."
         )
     if enough.depth < best.depth:
         parts.append(
