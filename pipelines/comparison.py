@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.redaction import redacted
 from pipelines.references import LoadedRun
+from pipelines.tracked import flatten
 from stages.comparison import Tested, compare_systems
 from stages.errors import DataError
 from stages.evaluate import metric_key
@@ -77,7 +78,7 @@ def compare_runs(
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked."""
-    flat = [dict(_flatten(redacted(dict(config)))) for config in configs]
+    flat = [dict(flatten(redacted(dict(config)))) for config in configs]
     names = dict.fromkeys(name for one in flat for name in one)
     values = {name: tuple(one.get(name) for one in flat) for name in names}
     return {
@@ -170,11 +171,3 @@ def _restricted(values: QueryMetrics, query_ids: Sequence[str]) -> QueryMetrics:
     kept = [places[query_id] for query_id in query_ids]
     by_metric = {metric: tuple(of_query[place] for place in kept) for metric, of_query in values.values.items()}
     return QueryMetrics(tuple(query_ids), by_metric, tuple(values.answered[place] for place in kept))
-
-
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in content.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -123,21 +123,20 @@ def _complete(
     write_failures(failures, folder.failures)
     folder.write_per_query(first_stage, reranked)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    work = Work(
+    work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
+    write_analysis(folder, config, Findings(prepared.judgements, first_stage, reranked, failures, work, position))
+    folder.write_json(folder.metrics, summarise(facts))
+    return coverage
+
+
+def _work(coverage: Coverage, scored: Scored) -> Work:
+    return Work(
         queries=coverage.queries,
         pairs=coverage.pairs,
         scored_pairs=coverage.scored_pairs,
         prompt_tokens=coverage.prompt_tokens,
         engine_s=scored.streamed.wall_s * max(len(scored.engines), 1),
     )
-    position = scored.position if whole else None
-    write_analysis(
-        folder,
-        config,
-        Findings(prepared.judgements, first_stage, reranked, failures, work if whole else None, position),
-    )
-    folder.write_json(folder.metrics, summarise(facts))
-    return coverage
 
 
 def _config_of(config: RunConfig, name: str) -> RunConfig:

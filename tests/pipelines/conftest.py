@@ -79,6 +79,15 @@ def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
     engine.stop()
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of one MLflow database for all tests of a file: making it takes seconds."""
+    here = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        yield f"sqlite:///{here}/mlflow.db"
+
+
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
     """Write a run config whose results and tracking stay in the test's own folder."""

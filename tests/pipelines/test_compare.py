@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,6 @@ BEFORE = [0.5, 0.4, 0.6, 0.5, 0.3, 0.7, 0.5, 0.45, 0.55, 0.5]
 BETTER = [0.6, 0.5, 0.7, 0.6, 0.4, 0.8, 0.6, 0.55, 0.55, 0.4]  # eight won, one tied, one lost
 SAME_CANDIDATES_BUT = {"candidates_digest": "e" * 64, "lists_digest": "f" * 64}
 FILES = ["comparison.html", "comparison.json", "comparison.md", "comparison.tex", "figures"]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of one MLflow database for all tests of this file: making it takes seconds."""
-    here = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        yield f"sqlite:///{here}/mlflow.db"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,6 @@ BEFORE = [float(value) for value in RNG.uniform(0.3, 0.7, 60)]
 WORSE = [value - 0.1 + float(noise) for value, noise in zip(BEFORE, RNG.normal(0, 0.02, 60), strict=True)]
 NOISY = [value - 0.01 + float(noise) for value, noise in zip(BEFORE, RNG.normal(0, 0.3, 60), strict=True)]
 DROP = ["--max-drop", "ndcg_at_10=0.01"]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of one MLflow database for all tests of this file: making it takes seconds."""
-    here = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        yield f"sqlite:///{here}/mlflow.db"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,6 @@ from tests.pipelines.finished_runs import finished_run, write_analysis
 GAINED = [0.6, 0.7, 0.9, 0.5, 0.8, 0.65, 0.75, 0.85, 0.6, 0.7]
 FIGURES = {"differences", "strata", "depth", "fusion", "timeline", "calibration"}
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of one MLflow database for all tests of this file: making it takes seconds."""
-    here = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        yield f"sqlite:///{here}/mlflow.db"
 
 
 @pytest.fixture(scope="module")
