@@ -141,13 +141,13 @@ def _metrics(found: Comparison) -> dict[str, float]:
     named: dict[str, float] = {}
     for one in found.tested:
         place = f"{one.system}/{metric_key(one.metric)}" if several else metric_key(one.metric)
-        numbers: Mapping[str, float | None] = {
+        values: Mapping[str, float | None] = {
             "difference": one.difference.difference,
             "corrected_p": one.corrected_p,
             "ci_low": one.difference.interval.low if one.difference.interval else None,
             "ci_high": one.difference.interval.high if one.difference.interval else None,
         }
-        named |= {f"{place}/{name}": value for name, value in numbers.items() if value is not None}
+        named |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
     return named
 
 

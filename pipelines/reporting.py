@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
@@ -73,7 +71,9 @@ def print_report(reference: str, form: str, out: Path | None, uri: str | None) -
         with libraries_log_to(Path(fetched, "logs")):
             run = find_run(reference, uri, Path(fetched))
         if form == "json":
-            put(json.dumps(numbers(run.metrics, run.analysis), indent=2, ensure_ascii=False) + "\n", out)
+            put(
+                json.dumps({"metrics": run.metrics, "analysis": run.analysis}, indent=2, ensure_ascii=False) + "\n", out
+            )
             return
         fetched_run = run.folder.path.is_relative_to(Path(fetched).resolve())
         # What was fetched is gone in a moment, a page in it too.
@@ -125,7 +125,3 @@ def put(text: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be written ({error.strerror})") from error
-
-
-def numbers(metrics: Mapping[str, Any], analysis: Mapping[str, Any]) -> dict[str, Any]:
-    return {"metrics": dict(metrics), "analysis": dict(analysis)}

@@ -78,6 +78,11 @@ class RunFacts:
     part_of: str | None = None
 
 
+def too_many_failed(coverage: Mapping[str, Any], max_failed_share: float) -> bool:
+    """Whether a finished run, by the `coverage` of its metrics.json, ended with exit code 3."""
+    return bool(coverage["failed_pairs"] > max_failed_share * coverage["pairs"])
+
+
 def summarise(facts: RunFacts) -> dict[str, Any]:
     """The content of metrics.json."""
     done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))

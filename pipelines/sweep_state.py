@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.config import RunConfig
 from pipelines.redaction import redacted, redacted_text
 from pipelines.run_folder import RunFolder
+from pipelines.summary import too_many_failed
 from pipelines.sweep_folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep_grid import GridPoint
 from stages.errors import TooManyFailuresError
@@ -57,7 +58,7 @@ def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, confi
     result.metrics = metrics["quality"]["reranked"] or {}
     result.pairs, result.scored_pairs = coverage["pairs"], throughput["scored_pairs"]
     result.wall_s, result.pairs_per_s = throughput["wall_s"], throughput["pairs_per_s"]
-    if result.exit_code == 0 and coverage["failed_pairs"] > config.rerank.max_failed_share * coverage["pairs"]:
+    if result.exit_code == 0 and too_many_failed(coverage, config.rerank.max_failed_share):
         result.exit_code = TooManyFailuresError.exit_code
         result.message = f"{coverage['failed_pairs']:,} of {coverage['pairs']:,} pairs failed"
 

@@ -20,6 +20,8 @@ import yaml
 
 from pipelines.redaction import redacted, redacted_text, secrets_in
 from pipelines.run_folder import RunFolder
+from pipelines.summary import too_many_failed
+from stages.report.wording import is_significant, written_name
 
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
 SHORT_INSTRUCTION = 100
@@ -172,7 +174,7 @@ def _outcome(coverage: dict[str, Any], max_failed_share: float) -> str:
     """`complete`, or how many pairs failed: `some_failed`, or `too_many_failed`, which is exit code 3."""
     if not coverage["failed_pairs"]:
         return "complete"
-    return "too_many_failed" if coverage["failed_pairs"] > max_failed_share * coverage["pairs"] else "some_failed"
+    return "too_many_failed" if too_many_failed(coverage, max_failed_share) else "some_failed"
 
 
 def _verdict(content: RunContent) -> str | None:
@@ -181,7 +183,7 @@ def _verdict(content: RunContent) -> str | None:
     tested = significance.get(next(iter(content.analysis.get("metrics") or significance), ""), {})
     if tested.get("corrected_p") is None:
         return None
-    if tested["corrected_p"] > 1 - tested["confidence"] or not tested["difference"]:
+    if not is_significant(tested) or not tested["difference"]:
         return "no_difference"
     return "better" if tested["difference"] > 0 else "worse"
 
@@ -191,7 +193,7 @@ def _quality_table(quality: dict[str, Any]) -> list[str]:
     if not after:
         return ["Without judgements: scores and cost, no quality."]
     cells = (
-        (name.replace("_at_", "@"), _number(before.get(name)), _number(value), _number(change.get(name), "+"))
+        (written_name(name), _number(before.get(name)), _number(value), _number(change.get(name), "+"))
         for name, value in after.items()
     )
     rows = [f"| {' | '.join(row)} |" for row in cells]

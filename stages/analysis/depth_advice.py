@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.analysis.depth import DepthCurve, DepthPoint
+from stages.measures import parse_metric
 from stages.records import QueryMetrics
 from stages.significance import holm, p_value
 
 ENOUGH = 0.9
-_CUTOFF = re.compile(r"@(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,7 @@ def advise(curve: DepthCurve, first: QueryMetrics, metric: str, *, seed: int = 0
 
 def places(metric: str) -> int:
     """How many places of a list the metric looks at: 10 for `ndcg@10`; 1 for one without a cutoff."""
-    found = _CUTOFF.search(metric)
-    return int(found[1]) if found else 1
+    return parse_metric(metric).cutoff or 1
 
 
 def _best_in_words(best: DepthPoint, first: QueryMetrics, metric: str, p: float, depths: int, alpha: float) -> str:
