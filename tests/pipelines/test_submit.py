@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -87,7 +88,8 @@ def end(process: psutil.Popen) -> None:
         except psutil.NoSuchProcess:
             continue
     for member in psutil.wait_procs(family, timeout=3)[1]:
-        member.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended just now
+            member.kill()
 
 
 def clean_environment(**more: str) -> dict[str, str]:
