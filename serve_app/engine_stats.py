@@ -20,6 +20,7 @@ class EngineStats:
         self.queue_ms = HistogramRecorder()
         self.running = self.waiting = 0
         self.kv_usage = 0.0
+        self._now = (0, 0, 0.0)  # the three as the scheduler told them last
         self._waits_ms: dict[str, float] = {}
 
     def await_one(self, name: str) -> str:
@@ -33,9 +34,10 @@ class EngineStats:
 
     def record(self, scheduler: Any, iteration: Any) -> None:
         if scheduler is not None:
-            self.running = max(self.running, scheduler.num_running_reqs)
-            self.waiting = max(self.waiting, scheduler.num_waiting_reqs)
-            self.kv_usage = max(self.kv_usage, scheduler.kv_cache_usage)
+            self._now = (scheduler.num_running_reqs, scheduler.num_waiting_reqs, scheduler.kv_cache_usage)
+            self.running = max(self.running, self._now[0])
+            self.waiting = max(self.waiting, self._now[1])
+            self.kv_usage = max(self.kv_usage, self._now[2])
             self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
             self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
         if iteration is not None:
@@ -50,7 +52,11 @@ class EngineStats:
                     self._waits_ms[request.request_id] = waited_ms
 
     def snapshot(self) -> Snapshot:
-        """Counts since the start; peaks since the last snapshot, which it resets."""
+        """Counts since the start; peaks since the last snapshot.
+
+        They start again from what the scheduler told last: during a step that takes longer than the time between two
+        snapshots it tells nothing, and a working engine is not idle.
+        """
         taken = Snapshot(
             replica=self.replica,
             time_s=time.time(),
@@ -60,6 +66,5 @@ class EngineStats:
             kv_usage=self.kv_usage,
             **self.counts,  # type: ignore[arg-type]  # counts alone
         )
-        self.running = self.waiting = 0
-        self.kv_usage = 0.0
+        self.running, self.waiting, self.kv_usage = self._now
         return taken
