@@ -151,14 +151,15 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
         )
     content = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     for override in overrides:
-        _override(content, override)
+        set_key(content, override)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def set_key(content: dict[str, Any], override: str) -> None:
+    """Apply one `section.key=value` to the content of a config. Raises ConfigError where it is written otherwise."""
     key, equals, value = override.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names) or len(names) < 2:

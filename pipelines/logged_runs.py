@@ -76,18 +76,31 @@ def log_comparison(
     `links` are the compared runs, name -> MLflow's id; they stand as tags `compared.1` ..., and as links at the end of
     the description, which a tag `mlflow.note.content` begins.
     """
-    now_ms = _now_ms()
-    with opened(uri) as client, replacing(client, experiment, name, now_ms, {KIND_TAG: "comparison"}) as run_id:
-        log_params(client, run_id, params)
+    with opened(uri) as client:
         compared = {f"compared.{place}": mlflow_id for place, mlflow_id in enumerate(links.values(), 1)}
         lines = [f"- [{one}]({_page(client, mlflow_id)})" for one, mlflow_id in links.items()]
         note = "\n\n".join(part for part in (tags.get(NOTE_TAG), "\n".join(lines)) if part)
-        log_tags(client, run_id, {**tags, **compared, NOTE_TAG: note})
-        log_points(client, run_id, [Point(one, float(value), now_ms, 0) for one, value in metrics.items()])
-        for file in files:
-            client.log_artifact(run_id, str(file))
-        client.set_terminated(run_id)
-    return run_id
+        told = {**tags, **compared, NOTE_TAG: note, KIND_TAG: "comparison"}
+        return _log(client, experiment, name, params, told, metrics, files)
+
+
+def log_finding(
+    uri: str,
+    experiment: str,
+    name: str,
+    kind: str,
+    params: Mapping[str, Any],
+    note: str,
+    metrics: Mapping[str, float],
+    files: Sequence[Path],
+) -> str:
+    """Log what a command found about a service, in place of an earlier run of this name; returns MLflow's id.
+
+    `kind` is the command's (`diagnosis`, `loadtest` ...), by which such runs are told from runs of the job; `note` is
+    Markdown.
+    """
+    with opened(uri) as client:
+        return _log(client, experiment, name, params, {NOTE_TAG: note, KIND_TAG: kind}, metrics, files)
 
 
 def fetch_run(uri: str, id_or_name: str, to: Path, experiment: str | None = None) -> Path:
@@ -137,6 +150,26 @@ def set_tags(uri: str, run_name: str, experiment: str, tags: Mapping[str, str]) 
     """Add tags to a logged run; logging it once more keeps them. Raises DataError where there is none."""
     with opened(uri) as client:
         log_tags(client, _one_run(client, uri, run_name, experiment).info.run_id, tags)
+
+
+def _log(
+    client: Any,
+    experiment: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    metrics: Mapping[str, float],
+    files: Sequence[Path],
+) -> str:
+    now_ms = _now_ms()
+    with replacing(client, experiment, name, now_ms, {KIND_TAG: tags[KIND_TAG]}) as run_id:
+        log_params(client, run_id, params)
+        log_tags(client, run_id, tags)
+        log_points(client, run_id, [Point(one, float(value), now_ms, 0) for one, value in metrics.items()])
+        for file in files:
+            client.log_artifact(run_id, str(file))
+        client.set_terminated(run_id)
+    return str(run_id)
 
 
 def _one_run(client: Any, uri: str, id_or_name: str, experiment: str | None) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,7 +54,7 @@ class RunFolder:
         self.logs = path / "logs"
 
     @classmethod
-    def create(cls, parent: Path, label: str) -> RunFolder:
+    def create(cls, parent: Path, label: str) -> Self:
         """Make a folder named by time and label. Raises DataError where that is not allowed."""
         slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
         folder = cls(parent / f"{datetime.now():%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}")
