@@ -36,8 +36,10 @@ class ProcessUse:
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
-    """One GPU. `steady_share` is the share of samples above 90 % use; `of_service` tells whether a process of the
-    service computes on it, None where the driver does not say (as in a container with its own process numbers).
+    """One GPU. Its use is the share of the time in which it computed anything, however little (NVML's gpu utilization,
+    https://docs.nvidia.com/deploy/nvml-api/api/structnvmlUtilization__t.html). `steady_share` is the share of samples
+    above 90 % use; `of_service` tells whether a process of the service computes on it, None where the driver does not
+    say (as in a container with its own process numbers).
     """
 
     index: int

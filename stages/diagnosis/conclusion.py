@@ -17,7 +17,9 @@ CAUSES_FIRST = (
     "memory_pressure",
     "slow_disk",
     "processor_taken",
+    "processor_throttled",
     "one_thread",
+    "engine_one_core",
     "gpu_starved",
     "gpu_waits_for_io",
     "kv_thrashing",
@@ -30,7 +32,12 @@ CAUSES_FIRST = (
     "prefix_unused",
     "prefix_missed",
     "connections",
+    "steal",
 )
+
+
+# What a service that is set up well runs into at last.
+FULL = ("processor_full", "gpu_full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,9 @@ def conclude(findings: Sequence[Finding]) -> Conclusion:
     if not heavy:
         well = [one.words.rstrip(".") for one in findings if one.weight == Weight.FINE][:3]
         reasons = f": {'; '.join(well)}" if well else ""
-        return Conclusion(None, f"The service is healthy{reasons}.")
+        first = next((one for one in findings if one.kind in FULL), None)
+        limit = f" Under more load this comes first: {first.words.rstrip('.')}." if first else ""
+        return Conclusion(None, f"The service is healthy{reasons}.{limit}")
     first = min(heavy, key=lambda one: (-one.weight, _rank(one), findings.index(one)))
     return Conclusion(first, f"{NAMES[first.weight]}: {first.words.rstrip('.')}{_next(first)}.")
 

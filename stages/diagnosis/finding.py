@@ -36,7 +36,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`kind` is its stable name; `words` one sentence with the figures; `evidence` the same figures by name.
+    """`kind` is its stable name; `words` say it with the figures (see `sentence`); `evidence` are the figures by name.
 
     Units are in the names (`_ms`, `_s`, `_share` is 0 to 1, `_cores`).
     """
@@ -47,3 +47,8 @@ class Finding:
     words: str
     evidence: Mapping[str, float | str | None] = field(default_factory=dict)
     advice: Advice | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The words with a capital at their start and a full stop."""
+        return f"{self.words[:1].upper()}{self.words[1:].rstrip('.')}."

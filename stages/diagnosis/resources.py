@@ -56,4 +56,8 @@ def _well(seen: Situation, sick: set[str]) -> list[Finding]:
         "engine_cores": seen.engine_cores,
         "seconds": machine.seconds,
     }
-    return [Finding("resources", "resources_well", Weight.FINE, f"well: {'; '.join(well.values())}", evidence)]
+    return [
+        Finding(
+            "resources", "resources_well", Weight.FINE, f"the machine has room: {'; '.join(well.values())}", evidence
+        )
+    ]

@@ -18,6 +18,8 @@ KINDS = {
 }
 # Of a disk's reads: with less of them the service is not who reads.
 READS_SHARE = 0.1
+# Of what the machine accepts: with fewer of them seen at the service's port, it was accepted elsewhere.
+SEEN_SHARE = 0.1
 
 
 def disk_findings(seen: Situation) -> Iterator[Finding]:
@@ -153,5 +155,6 @@ def _opened_per_s(seen: Situation, connections: Connections) -> float | None:
     known = max(connections.time_wait_per_s, connections.opened_per_s)
     if known >= least:
         return known
-    accepted = connections.accepted_per_s
-    return accepted if accepted is not None and accepted >= least and known >= 0.1 * accepted else None
+    accepted = connections.accepted_per_s or 0.0
+    here = known >= max(limits.connections_per_s, SEEN_SHARE * accepted)
+    return accepted if accepted >= least and here else None

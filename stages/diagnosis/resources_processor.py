@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stages.diagnosis.finding import Advice, Finding, Weight
 from stages.diagnosis.situation import Situation
-from stages.machine import ProcessUse
+from stages.machine import SERVICE, ProcessUse
 from stages.report.wording import number, share
 
 NAMED = 3
@@ -29,10 +29,10 @@ def _taken(seen: Situation) -> Finding:
     top = [f"{one.name} ({number(one.cores)} cores, pid {one.pid})" for one in machine.of("other")[:NAMED]]
     if machine.unseen_cores >= seen.limits.taken_share * machine.machine_cores:
         top.append(f"what cannot be seen from here, as in another container ({number(machine.unseen_cores)} cores)")
+    gets = f"the engine gets {number(seen.engine_cores)}" if machine.of(*SERVICE) else "no process of it is seen here"
     words = (
         f"the engine is starved by a busy processor: {share(machine.busy_share, 0)} of {machine.machine_cores} cores"
-        f" are in use, {number(seen.taken_cores)} of them by others ({'; '.join(top)}); the engine gets"
-        f" {number(seen.engine_cores)}"
+        f" are in use, {number(seen.taken_cores)} of them by others ({'; '.join(top)}); {gets}"
     )
     idle = seen.traffic is not None and seen.traffic.idle
     harmless = idle or not (seen.gpu_share is None or seen.engine_has_room)  # nothing to do, or the GPU is full anyway
