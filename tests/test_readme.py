@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,55 +10,26 @@ import yaml
 
 from pipelines.config import RunConfig, load_config
 from pipelines.reference import config_reference
+from tests.shown_texts import ROOT, ShownText, called
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
+README = ShownText("README.md")
 QUALITY_ROW = re.compile(r"│ (\S+)\s+│\s+([\d.]+) │\s+([\d.]+) │\s+([+-][\d.]+) │")
-
-
-def blocks(language: str) -> list[str]:
-    return [content for found, content in BLOCK.findall(README) if found == language]
-
-
-def shown_sessions() -> list[tuple[str, str]]:
-    """Each command of a console block, and the output shown under it."""
-    text = "".join(blocks("console"))
-    return [
-        (command.strip(), output) for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE)
-    ]
-
-
-def called(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the README as its reader would: in a shell, with the environment active."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # `make test` tells a make below it to announce its folders; a reader's make has no make above it.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment |= {"PATH": path, "COLUMNS": "100"}
-    return subprocess.run(
-        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False
-    )
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the README has its reader write, and the project's configs."""
-    folder = tmp_path_factory.mktemp("reader")
-    (folder / "configs").symlink_to(ROOT / "configs")
-    for name, content in FILE.findall(README):
-        (folder / name).write_text(content, encoding="utf-8")
-    return folder
+    return README.workplace(tmp_path_factory.mktemp("reader"))
 
 
 def test_the_config_reference_is_that_of_the_settings() -> None:
-    shown = re.search(r"<!-- reference -->\n(.*)<!-- /reference -->", README, re.DOTALL)
+    shown = re.search(r"<!-- reference -->\n(.*)<!-- /reference -->", README.text, re.DOTALL)
     assert shown is not None
     assert shown[1].strip() == config_reference().strip(), "renew it: python -m pipelines.reference"
 
 
 def test_every_config_that_is_shown_loads(workplace: Path) -> None:
-    shown = [block for block in blocks("yaml") if "data:" in block]
+    shown = [block for block in README.blocks("yaml") if "data:" in block]
     assert shown
     for block in shown:
         RunConfig.model_validate(yaml.safe_load(block))
@@ -75,13 +43,13 @@ def test_every_config_that_ships_loads_and_is_named_by_its_family(path: Path) ->
 
 
 def test_every_file_that_is_linked_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.text)
     assert len(links) > 5
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_demo_prints_what_the_readme_shows() -> None:
-    ((command, shown),) = [(command, output) for command, output in shown_sessions() if command == "make demo"]
+    ((command, shown),) = [(command, output) for command, output in README.sessions() if command == "make demo"]
     done = called(command, ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     expected, printed = QUALITY_ROW.findall(shown), QUALITY_ROW.findall(done.stdout)
@@ -95,7 +63,7 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
 
 
 def test_the_other_commands_run_as_shown(workplace: Path) -> None:
-    sessions = [(command, output) for command, output in shown_sessions() if not command.startswith("make")]
+    sessions = [(command, output) for command, output in README.sessions() if not command.startswith("make")]
     assert len(sessions) >= 3
     for command, output in sessions:
         done = called(command, workplace)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.machine_connections import ConnectionWatch, connections_to
-from pipelines.machine_disk import DiskCounters, DiskWatch, block_kind, place_of
-from pipelines.machine_gpus import GpuWatch
-from pipelines.machine_group import ControlGroup, Throttling
-from pipelines.machine_kernel import KernelWatch
-from pipelines.machine_rate import Clock
+from pipelines.machine.connections import ConnectionWatch, connections_to
+from pipelines.machine.disk import DiskCounters, DiskWatch, block_kind, place_of
+from pipelines.machine.gpus import GpuWatch
+from pipelines.machine.group import ControlGroup, Throttling
+from pipelines.machine.kernel import KernelWatch
+from pipelines.machine.rate import Clock
 
 
 def written(root: Path, files: Mapping[str, str]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.machine_roles import Known, role_of_title, roles, short_name
+from pipelines.machine.roles import Known, role_of_title, roles, short_name
 
 RAYLET = "/venv/lib/python3.11/site-packages/ray/core/src/ray/raylet/raylet --raylet_socket_name=/tmp/ray/s"
 GCS = "/venv/lib/python3.11/site-packages/ray/core/src/ray/gcs/gcs_server --log_dir=/tmp/ray"

@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.machine_disk import DiskCounters, place_of
-from pipelines.machine_kernel import usable_cores
-from pipelines.machine_processes import ProcessWatch
-from pipelines.machine_watch import MachineWatch
+from pipelines.machine.disk import DiskCounters, place_of
+from pipelines.machine.kernel import usable_cores
+from pipelines.machine.processes import ProcessWatch
+from pipelines.machine.watch import MachineWatch
 from stages.diagnosis.finding import Finding, Weight
 from stages.diagnosis.resources import ResourceLimits, resource_findings
 from stages.machine import Machine, ProcessUse

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 
-from pipelines.machine_rate import Clock, Rate
+from pipelines.machine.rate import Clock, Rate
 from stages.machine import DiskKind, DiskUse
 
 SYS = Path("/sys")

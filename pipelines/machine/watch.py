@@ -15,12 +15,12 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
-from pipelines.machine_connections import ConnectionWatch
-from pipelines.machine_disk import DiskWatch, Reader
-from pipelines.machine_gpus import GpuWatch
-from pipelines.machine_group import ControlGroup, Throttling
-from pipelines.machine_kernel import KernelWatch, usable_cores
-from pipelines.machine_processes import ProcessWatch, read_by_service_mb_s
+from pipelines.machine.connections import ConnectionWatch
+from pipelines.machine.disk import DiskWatch, Reader
+from pipelines.machine.gpus import GpuWatch
+from pipelines.machine.group import ControlGroup, Throttling
+from pipelines.machine.kernel import KernelWatch, usable_cores
+from pipelines.machine.processes import ProcessWatch, read_by_service_mb_s
 from serve_app.node_metrics import open_nvml
 from stages.machine import DiskUse, Machine
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pipelines.machine_rate import Clock, Rate
+from pipelines.machine.rate import Clock, Rate
 from stages.machine import Connections
 
 PROC = Path("/proc")

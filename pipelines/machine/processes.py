@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
 
-from pipelines.machine_rate import Rate
-from pipelines.machine_roles import Known, roles, short_name
+from pipelines.machine.rate import Rate
+from pipelines.machine.roles import Known, roles, short_name
 from stages.machine import SERVICE, ProcessUse, Role
 
 # Less than this is not worth a line, unless it is the service's.

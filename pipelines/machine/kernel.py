@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from pipelines.machine_rate import Clock, Rate
+from pipelines.machine.rate import Clock, Rate
 
 PROC = Path("/proc")
 RESOURCES = ("cpu", "memory", "io")
