@@ -158,11 +158,13 @@ def verify(
         str, typer.Option("--format", help="What the terminal shows: terminal, md, html or json.")
     ] = "terminal",
     json_output: JsonOption = False,
+    track: TrackOption = False,
+    uri: UriOption = DEFAULT_URI,
 ) -> None:
     """Are its scores right? The same pairs with Transformers alone; exit code 1, with the fault, where they differ."""
     from pipelines.console import Console
+    from pipelines.verification.setup import VerifyOrder
     from pipelines.verify import run_verify
-    from pipelines.verify_setup import VerifyOrder
 
     order = VerifyOrder(
         config=config,
@@ -173,6 +175,7 @@ def verify(
         out=out,
         form="json" if json_output else form,
         overrides=overrides or (),
+        uri=uri if track else None,
     )
     raise typer.Exit(run_verify(order, Console(quiet=order.form != "terminal")))
 

@@ -1,0 +1,119 @@
+"""Pairs -> scores with Transformers alone, by the procedure that each family's publisher gives: no vLLM, no prompts of
+ours. What the service answers is compared with it, in scores and in speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipelines.direct_models import DirectModel, load_direct
+from pipelines.direct_prompts import Pair, Prompt, Prompts, Recipe
+from serve_app.models import ModelInfo
+from serve_app.settings import ModelSettings
+from stages.errors import ConfigError
+from stages.records import PairScore
+from stages.scoring import sigmoid
+
+# Tokens in one batch, padding included: what 16 prompts of 1,024 tokens take.
+BATCH_TOKENS = 16_384
+
+
+class DirectScorer:
+    """One model of one dtype on one device, synchronous. `device` None: a GPU that has room, else the CPU."""
+
+    def __init__(
+        self,
+        model: ModelInfo,
+        settings: ModelSettings,
+        dtype: str = "float32",
+        batch_size: int = 16,
+        device: str | None = None,
+    ) -> None:
+        """Loads the weights. Raises ConfigError for what has none, or is no model of the three families."""
+        from transformers import AutoTokenizer
+
+        if model.family == "overlap":
+            raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
+        self.family, self.dtype, self.batch_size = model.family, dtype, batch_size
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(model.path, revision=model.revision, padding_side="left")
+        self._prompts = Prompts(self.tokenizer, model.family)
+        self._model: DirectModel = load_direct(model, self.tokenizer, dtype, device)
+        self.published = Recipe(model.max_length, settings.template, settings.instruction, pooling=self._model.pooling)
+        self.device = self._model.device
+
+    def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        """One score for each document, in their order."""
+        return self.score_all([Pair(query, document, instruction) for document in documents])
+
+    def score_all(self, pairs: Sequence[Pair], recipe: Recipe | None = None) -> list[PairScore]:
+        """One score for each pair, in their order, batched over all queries by length.
+
+        `prompt_tokens` are those of the pair's prompt; for embedding models, as the service counts them, those of the
+        document. A query that leaves no room for a document has an `error`.
+        """
+        recipe = recipe or self.published
+        made = self._prompts.make(pairs, recipe)
+        if self.family == "embedding" or recipe.layout == "apart":
+            return self._cosines(made, recipe)
+        logits = self._each([prompts[0] for prompts in made], recipe)
+        return [_pair(prompt, logit, recipe) for (prompt,), logit in zip(made, logits, strict=True)]
+
+    def prompts(self, pairs: Sequence[Pair], recipe: Recipe | None = None) -> list[list[list[int]]]:
+        """The token ids of each pair: one prompt, or the query's and the document's for embedding models."""
+        return [[one.ids for one in prompts] for prompts in self._prompts.make(pairs, recipe or self.published)]
+
+    def token_ids(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[list[int]]:
+        """What the model reads for each pair; for embedding models of the document alone."""
+        return [ids[-1] for ids in self.prompts([Pair(query, document, instruction) for document in documents])]
+
+    def _cosines(self, made: Sequence[Sequence[Prompt]], recipe: Recipe) -> list[PairScore]:
+        """A text that occurs more than once is embedded once."""
+        import numpy as np
+
+        distinct = {tuple(prompt.ids): prompt for prompts in made for prompt in prompts}
+        vectors = dict(zip(distinct, self._each(list(distinct.values()), recipe), strict=True))
+        scores = []
+        for query, document in made:
+            first, second = (np.asarray(vectors[tuple(one.ids)], dtype=np.float64) for one in (query, document))
+            if query.whole > recipe.max_length and recipe.cut == "document":
+                scores.append(_too_long(document))
+                continue
+            cosine = float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+            cut = document.whole > len(document.ids)
+            scores.append(PairScore(cosine, prompt_tokens=len(document.ids), truncated=cut))
+        return scores
+
+    def _each(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]:
+        """What the model gives for each prompt, a logit or a vector: longest first, so that memory runs out at once or
+        never.
+        """
+        values: list[Any] = [None] * len(prompts)
+        for places in self._batches(prompts):
+            found = self._model.values([prompts[place] for place in places], recipe)
+            for place, value in zip(places, found, strict=True):
+                values[place] = value
+        return values
+
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+        """Places of prompts of similar length: at most `batch_size`, and BATCH_TOKENS with their padding."""
+        batch: list[int] = []
+        for place in sorted(range(len(prompts)), key=lambda one: -len(prompts[one].ids)):
+            longest = len(prompts[batch[0]].ids) if batch else 0
+            if batch and (len(batch) == self.batch_size or (len(batch) + 1) * longest > BATCH_TOKENS):
+                yield batch
+                batch = []
+            batch.append(place)
+        if batch:
+            yield batch
+
+
+def _pair(prompt: Prompt, logit: float, recipe: Recipe) -> PairScore:
+    if prompt.room < 1 and recipe.cut == "document":
+        return _too_long(prompt)
+    cut = prompt.whole > len(prompt.ids)
+    return PairScore(sigmoid(logit), logit, prompt_tokens=len(prompt.ids), truncated=cut)
+
+
+def _too_long(prompt: Prompt) -> PairScore:
+    return PairScore(None, prompt_tokens=len(prompt.ids), truncated=True, error="the query leaves no room for a text")
