@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_runs, scores
+from pipelines import cli_runs, cli_service, scores
 from stages.errors import RerankEvalError
 
 # No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
@@ -36,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(scores.app, name="scores")
 cli_runs.add_to(app)
+cli_service.add_to(app)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value. Repeatable.")]
