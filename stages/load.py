@@ -32,9 +32,10 @@ class Latency:
 class LoadStep:
     """One level of load, held for a while. `level` counts clients (closed) or requests offered per second (open).
 
-    `seconds` is what throughput is measured over. Closed: the mean time for which a client was at work, each until its
-    own last answer, so that the wait for the last ones does not count as idleness. Open: the step's length, or the time
-    from the first answer to the last one where that is longer, as it is when a queue is left at the end.
+    `seconds` is what throughput is measured over: in the closed loop from the first request to the last answer, in the
+    open loop the step's length, or the time from the first answer to the last one where that is longer, as it is when
+    a queue is left at the end. So a saturated service is told at its true rate; one that is not, and takes a good part
+    of the step for a request, at up to half a request per client too little.
 
     `answered` and `documents` (the pairs in them) count what was answered with HTTP 200, also after the last request
     was sent; `errors` counts the others by kind. `prompt_tokens` is None where the service does not tell.
