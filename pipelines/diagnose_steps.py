@@ -13,9 +13,9 @@ from typing import Any
 from pipelines.config import ServeConfig
 from pipelines.direct import DirectScorer
 from pipelines.direct_prompts import Pair
+from pipelines.load.payload_shape import ShapePayloads, parse_shape
 from pipelines.loadtest import LoadPlan, run_load
 from pipelines.machine.watch import MachineWatch
-from pipelines.payload_shape import ShapePayloads, parse_shape
 from pipelines.scrape import between, look_at, since_start
 from pipelines.target import Target
 from serve_app.models import describe

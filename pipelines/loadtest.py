@@ -12,9 +12,9 @@ from typing import Any
 
 from pipelines.console import Console
 from pipelines.finding_folder import FindingFolder
-from pipelines.load_plan import LoadPlan, LoadProgress
-from pipelines.load_run import OnProgress, run_load
-from pipelines.payloads import open_payloads
+from pipelines.load.payloads import open_payloads
+from pipelines.load.plan import LoadPlan, LoadProgress
+from pipelines.load.run import OnProgress, run_load
 from pipelines.target import DEFAULT_URL, find_target, require_own
 from stages.load import LoadResult, LoadStep, Mode
 from stages.load_table import COLUMNS, as_json, step_row

@@ -13,9 +13,9 @@ from statistics import median
 
 import pytest
 
-from pipelines.load_client import sender
-from pipelines.load_steps import Recorder, Window, closed_step
-from pipelines.payload_shape import Payload, ShapePayloads, parse_shape
+from pipelines.load.client import sender
+from pipelines.load.payload_shape import Payload, ShapePayloads, parse_shape
+from pipelines.load.steps import Recorder, Window, closed_step
 from pipelines.target import Target
 
 # A quick rerank call. With 20 ms both still agree on a machine at rest; on a busy one the last few ms before a process

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import load_steps
-from pipelines.load_client import Outcome, Send, sender
-from pipelines.load_steps import UNFINISHED, Recorder, Window, arrivals, closed_step, open_step
-from pipelines.payload_shape import Payload
+from pipelines.load import steps as load_steps
+from pipelines.load.client import Outcome, Send, sender
+from pipelines.load.payload_shape import Payload
+from pipelines.load.steps import UNFINISHED, Recorder, Window, arrivals, closed_step, open_step
 from pipelines.target import Target
 from stages.load import Latency, LoadStep
 from tests.api_server import running_api

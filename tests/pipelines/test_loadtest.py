@@ -16,11 +16,11 @@ import pytest
 
 from pipelines.console import Console
 from pipelines.finding_folder import FindingFolder
-from pipelines.load_notes import notes
-from pipelines.load_plan import LoadPlan, LoadProgress
-from pipelines.load_run import INTERRUPTED
+from pipelines.load.notes import notes
+from pipelines.load.payload_shape import ShapePayloads, parse_shape
+from pipelines.load.plan import LoadPlan, LoadProgress
+from pipelines.load.run import INTERRUPTED
 from pipelines.loadtest import LoadOrder, logged_metrics, logged_params, run_load, run_loadtest
-from pipelines.payload_shape import ShapePayloads, parse_shape
 from pipelines.target import Target
 from stages.errors import ConfigError, EngineError, InterruptedRunError
 from stages.load import Latency, LoadResult, LoadStep

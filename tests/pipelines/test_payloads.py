@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.payload_shape import Payload, Shape, ShapePayloads, parse_shape
-from pipelines.payloads import Payloads, config_payloads, file_payloads, open_payloads
+from pipelines.load.payload_shape import Payload, Shape, ShapePayloads, parse_shape
+from pipelines.load.payloads import Payloads, config_payloads, file_payloads, open_payloads
 from stages.errors import ConfigError, DataError, InputError
 
 DEMO = Path("configs/demo.yaml")
@@ -184,7 +184,7 @@ def test_a_missing_or_empty_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_large_file_is_read_as_far_as_memory_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.payloads.MOST_REQUESTS", 3)
+    monkeypatch.setattr("pipelines.load.payloads.MOST_REQUESTS", 3)
     file = tmp_path / "bodies.jsonl"
     file.write_text("".join(f'{{"query": "q{number}", "documents": ["a"]}}\n' for number in range(9)))
     assert [body["query"] for body in bodies(file_payloads(file), 4)] == ["q0", "q1", "q2", "q0"]

@@ -13,11 +13,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pipelines.load_client import Outcome, Send, sender
-from pipelines.load_notes import notes
-from pipelines.load_plan import LoadPlan, LoadProgress
-from pipelines.load_steps import Recorder, Window, closed_step, open_step
-from pipelines.payloads import Payloads
+from pipelines.load.client import Outcome, Send, sender
+from pipelines.load.notes import notes
+from pipelines.load.payloads import Payloads
+from pipelines.load.plan import LoadPlan, LoadProgress
+from pipelines.load.steps import Recorder, Window, closed_step, open_step
 from pipelines.target import Target
 from stages.errors import EngineError, InterruptedRunError
 from stages.load import MOST_ERRORS, LoadResult, LoadStep, knee, saturation

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-from pipelines.load_client import MOST_OUTSTANDING
+from pipelines.load.client import MOST_OUTSTANDING
 from stages.errors import ConfigError
 from stages.load import LoadStep, Mode
 

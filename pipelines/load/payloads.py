@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.payload_shape import Payload, ShapePayloads, parse_shape
+from pipelines.load.payload_shape import Payload, ShapePayloads, parse_shape
 from stages.errors import ConfigError, DataError
 
 __all__ = [

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.load_client import MOST_OUTSTANDING, Outcome, Send
-from pipelines.payload_shape import Payload
+from pipelines.load.client import MOST_OUTSTANDING, Outcome, Send
+from pipelines.load.payload_shape import Payload
 from stages.load import Latency, LoadStep
 
 UNFINISHED = "unfinished"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from pipelines.payload_shape import Payload
+from pipelines.load.payload_shape import Payload
 from pipelines.target import Target
 
 MOST_OUTSTANDING = 512

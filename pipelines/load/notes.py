@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.load_client import MOST_OUTSTANDING
-from pipelines.load_steps import UNFINISHED
+from pipelines.load.client import MOST_OUTSTANDING
+from pipelines.load.steps import UNFINISHED
 from stages.load import LoadStep
 
 BUSY_CLIENT = 0.8

@@ -1,0 +1,1 @@
+"""Load on a service: what is sent, how, for how long, and what came back."""
