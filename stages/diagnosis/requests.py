@@ -79,7 +79,9 @@ def request_findings(seen: Requests) -> list[Finding]:
     }
     wrong = [wish for wish in seen.wishes if wish.fits is False]
     if not wrong:
-        return [Finding("requests", "pattern", Weight.FINE, f"{_told(seen)}; its settings suit it.", evidence)]
+        known = any(wish.fits for wish in seen.wishes)
+        suits = "its settings suit it" if known else "its settings are not known: give --config"
+        return [Finding("requests", "pattern", Weight.FINE, f"{_told(seen)}; {suits}.", evidence)]
     first = wrong[0]
     advice = Advice(
         action=f"set {first.setting} to {shown(first.wanted)}",

@@ -10,7 +10,7 @@ from stages.diagnosis.finding import Finding, Step, Weight
 from stages.diagnosis.requests import Requests, shown
 from stages.machine import Machine
 from stages.readings import Reading
-from stages.report.document import Block, Cell, Column, Details, Document, Section, Table, Text, Tone
+from stages.report.document import Block, Cell, Column, Details, Document, Items, Section, Table, Text, Tone
 from stages.report.wording import NONE, number, share
 
 TITLES: dict[Step, str] = {
@@ -56,9 +56,9 @@ def diagnosis_document(seen: Diagnosed) -> Document:
         Text(f"{seen.url}, {seen.model or 'model not told'}. {seen.traffic_of}"),
     ]
     blocks: dict[Step, list[Block]] = {
-        "metrics": [_readings(seen.readings)] if seen.readings else [],
+        "metrics": _readings(seen.readings) if seen.readings else [],
         "resources": _machine(seen.machine) if seen.machine else [],
-        "requests": [_wishes(seen.requests)] if seen.requests and seen.requests.wishes else [],
+        "requests": _wishes(seen.requests) if seen.requests and seen.requests.wishes else [],
         "pressure": list(seen.pressure),
         "direct": [],
     }
@@ -78,15 +78,10 @@ def _section(step: Step, seen: Diagnosed, blocks: Sequence[Block]) -> Section:
     return Section(TITLES[step], [*told, *blocks])
 
 
-def _readings(readings: Sequence[Reading]) -> Table:
-    columns = [
-        Column("metric", numeric=False),
-        Column("value"),
-        Column("zone", numeric=False),
-        Column("", numeric=False),
-    ]
-    rows: list[list[Cell | str]] = [[one.name, one.text, Cell(one.zone, one.tone), one.words] for one in readings]
-    return Table(columns, rows)
+def _readings(readings: Sequence[Reading]) -> list[Block]:
+    rows: list[list[Cell | str]] = [[one.name, one.text, Cell(one.zone, one.tone)] for one in readings]
+    table = Table([Column("metric", numeric=False), Column("value"), Column("zone", numeric=False)], rows)
+    return [table, Details("What each means", [Items([f"{one.name}: {one.words}." for one in readings])])]
 
 
 def _machine(machine: Machine) -> list[Block]:
@@ -136,20 +131,15 @@ def _cores(value: float | None) -> str:
     return NONE if value is None else f"{value:.2f}"
 
 
-def _wishes(requests: Requests) -> Table:
-    columns = [
-        Column("setting", numeric=False),
-        Column("now"),
-        Column("wanted"),
-        Column("why", numeric=False),
-    ]
+def _wishes(requests: Requests) -> list[Block]:
     rows: list[list[Cell | str]] = [
         [
             wish.setting,
             Cell("not known" if wish.fits is None else shown(wish.now), "unsure" if wish.fits is False else "plain"),
             shown(wish.wanted),
-            wish.why,
         ]
         for wish in requests.wishes
     ]
-    return Table(columns, rows, f"What requests of the kind “{requests.pattern}” want")
+    columns = [Column("setting", numeric=False), Column("now"), Column("wanted")]
+    table = Table(columns, rows, f"What requests of the kind “{requests.pattern}” want")
+    return [table, Details("Why", [Items([f"{wish.setting}: {wish.why}." for wish in requests.wishes])])]

@@ -72,8 +72,12 @@ def _closed(points: Sequence[Mapping[str, Any]]) -> bool:
 def _latencies(axes: Axes, values: Sequence[float]) -> None:
     """The axis of latencies, and the names of the lines above it, where no point can be."""
     if max(values) > WIDE * min(values):
+        from matplotlib.ticker import LogLocator
+
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:,.12g}")
+        axes.minorticks_off()  # within one decade they would be labelled too, as formulas
     else:
         axes.set_ylim(bottom=0)
     axes.margins(y=0.2)

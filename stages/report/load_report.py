@@ -35,8 +35,8 @@ def load_document(result: LoadResult) -> Document:
 
 
 def load_blocks(result: LoadResult) -> tuple[Block, ...]:
-    """What it says in short, for a report that has more to tell."""
-    return (*_lead(result), *_bears(result), *_takes(result))
+    """Its figures, for a report that says itself what they mean."""
+    return (*_ending(result), *_bears(result), *_takes(result))
 
 
 def _lead(result: LoadResult) -> Iterator[Text]:
@@ -50,6 +50,10 @@ def _lead(result: LoadResult) -> Iterator[Text]:
             f"{number(best.latency.p95_ms)} ms for 95 %.",
             "good",
         )
+    yield from _ending(result)
+
+
+def _ending(result: LoadResult) -> Iterator[Text]:
     yield Text(f"Why the test ended: {result.ended}.")
     if not result.saturated:
         yield Text("The service was not saturated: it may bear more.", "unsure")

@@ -79,6 +79,7 @@ def test_a_setting_that_is_not_known_is_neither_right_nor_wrong() -> None:
     seen = describe_requests(requests_of(100), {})
     assert {wish.fits for wish in seen.wishes} == {None}
     assert request_findings(seen)[0].weight == Weight.FINE
+    assert "its settings are not known: give --config" in request_findings(seen)[0].words
 
 
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=30), st.floats(0, 200))

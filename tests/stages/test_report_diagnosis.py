@@ -82,4 +82,5 @@ def test_readings_are_shown_with_their_zone_and_what_to_do() -> None:
     page = shown(
         WELL, readings=[Reading("queue time p95", 0.9, "900 ms", "bad", "too long", "raise serve.replicas", "q")]
     )
-    assert "| queue time p95 | 900 ms | too long | raise serve.replicas |" in page
+    assert "| queue time p95 | 900 ms | too long |" in page
+    assert "queue time p95: raise serve.replicas." in page

@@ -118,4 +118,16 @@ def test_percentiles_are_drawn_over_the_levels() -> None:
 
 def test_another_report_can_take_it_over() -> None:
     kinds = [type(block).__name__ for block in load_blocks(result(*STEPS))]
-    assert kinds == ["Text", "Text", "Table", "Figure", "Table", "Figure"]
+    assert kinds == ["Text", "Table", "Figure", "Table", "Figure"]
+
+
+@pytest.mark.parametrize("slowest", [700, 4_000, 40_000], ids=["half a decade", "a decade", "two decades"])
+def test_latencies_of_any_range_have_ticks_that_are_plain_numbers(slowest: float) -> None:
+    page = to_html(load_document(result(step(1, 2, 250), step(8, 5, slowest))))
+    assert "mathdefault" not in page
+    for figure in figures(load_document(result(step(1, 2, 250), step(8, 5, slowest)))):
+        drawn = figure.draw()
+        drawn.canvas.draw()
+        low, high = drawn.axes[0].get_ylim()
+        ticks = drawn.axes[0].yaxis.get_ticklabels()
+        assert sum(low <= one.get_position()[1] <= high and one.get_text() != "" for one in ticks) >= 2
