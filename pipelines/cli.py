@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_runs, cli_service, scores
+from pipelines import cli_benchmark, cli_runs, cli_service, scores
 from stages.errors import RerankEvalError
 
 # No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
@@ -34,9 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(scores.app, name="scores")
-cli_runs.add_to(app)
-cli_service.add_to(app)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value. Repeatable.")]
@@ -177,6 +174,13 @@ def evaluate(
     from pipelines.evaluate import print_evaluation
 
     print_evaluation(run_file, qrels, tuple(metrics.split(",")), per_query=per_query, as_json=json_output)
+
+
+# Below those above, in the order of --help.
+cli_runs.add_to(app)
+cli_service.add_to(app)
+app.command()(cli_benchmark.benchmark)
+app.add_typer(scores.app, name="scores")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

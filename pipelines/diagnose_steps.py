@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import ServeConfig
-from pipelines.direct import DirectScorer
-from pipelines.direct_prompts import Pair
+from pipelines.direct.prompts import Pair
+from pipelines.direct.scorer import DirectScorer
 from pipelines.load.payload_shape import ShapePayloads, parse_shape
 from pipelines.loadtest import LoadPlan, run_load
 from pipelines.machine.watch import MachineWatch

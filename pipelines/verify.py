@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines.config import load_config
 from pipelines.console import Console
-from pipelines.direct import DirectScorer
+from pipelines.direct.scorer import DirectScorer
 from pipelines.finding_folder import FindingFolder
 from pipelines.logs import libraries_log_to
 from pipelines.reporting import check_form, show

@@ -1,4 +1,4 @@
-"""Prompts -> scores: vLLM's AsyncLLM, and the only place that imports vLLM.
+"""Prompts -> scores: vLLM's AsyncLLM. Only `bare_engine`, which measures vLLM alone, imports it besides.
 
 One asyncio task serves one query: it hands all prompts to the engine and collects the results in order. When that
 task is cancelled (a client went away, a replica stops) what is still in the engine is aborted.
@@ -55,7 +55,7 @@ class VllmEngine:
             token_types="token_type_ids" in tokenizer.model_input_names,
         )
         self.stats = EngineStats(replica)
-        arguments = AsyncEngineArgs(**engine_arguments(model, engine, _host(engine.tensor_parallel)))
+        arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])
         self._ids = itertools.count()
 
@@ -192,7 +192,8 @@ def _logger_factory(stats: EngineStats) -> Any:
     return lambda _vllm_config, _engine_index=0: Logger()
 
 
-def _host(tensor_parallel: int) -> Host:
+def this_host(tensor_parallel: int) -> Host:
+    """What this process's engine runs on, with the limits that vLLM gives its LLM class there."""
     tokens, seqs = AsyncEngineArgs.get_batch_defaults(tensor_parallel)
     return Host(
         device="cpu" if current_platform.is_cpu() else "gpu",

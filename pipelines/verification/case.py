@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.direct import DirectScorer
+from pipelines.direct.scorer import DirectScorer
 from pipelines.verification.faults import Case
 from pipelines.verification.sample_pairs import LONG_QUERY, Sample
 from pipelines.verification.service import ask, tokens_of_pair

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.direct import DirectScorer
-from pipelines.direct_prompts import Pair, Recipe
+from pipelines.direct.prompts import Pair, Recipe
+from pipelines.direct.scorer import DirectScorer
 from pipelines.verification.hypotheses import Hypothesis, hypotheses
 from pipelines.verification.sample_pairs import Sample
 from pipelines.verification.service import Served

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.direct_prompts import WEB_SEARCH, Recipe
+from pipelines.direct.prompts import WEB_SEARCH, Recipe
 from serve_app.settings import Family, Template
 from stages.agreement import logit
 from stages.scoring import sigmoid

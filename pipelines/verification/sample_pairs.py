@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
-from pipelines.direct_prompts import Pair
+from pipelines.direct.prompts import Pair
 from stages.errors import ConfigError, DataError
 from stages.records import Candidates
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.direct import DirectScorer
-from pipelines.direct_prompts import Recipe
+from pipelines.direct.prompts import Recipe
+from pipelines.direct.scorer import DirectScorer
 from pipelines.verification.sample_pairs import Sample
 from serve_app.models import ModelInfo
 from serve_app.prompts import make_encoder

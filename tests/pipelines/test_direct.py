@@ -20,8 +20,8 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from pipelines.direct import DirectScorer
-from pipelines.direct_prompts import Pair, PlainText, Prompts, Recipe
+from pipelines.direct.prompts import Pair, PlainText, Prompts, Recipe
+from pipelines.direct.scorer import DirectScorer
 from serve_app.models import describe
 from serve_app.prompts import PromptEncoder, make_encoder
 from serve_app.settings import Family, ModelSettings

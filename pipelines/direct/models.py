@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.direct_prompts import Prompt, Recipe
+from pipelines.direct.prompts import Prompt, Recipe
 from serve_app.models import ModelInfo
 from stages.errors import ConfigError
 

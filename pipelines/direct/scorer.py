@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines.direct_models import DirectModel, load_direct
-from pipelines.direct_prompts import Pair, Prompt, Prompts, Recipe
+from pipelines.direct.models import DirectModel, load_direct
+from pipelines.direct.prompts import Pair, Prompt, Prompts, Recipe
 from serve_app.models import ModelInfo
 from serve_app.settings import ModelSettings
 from stages.errors import ConfigError

@@ -1,0 +1,1 @@
+"""What rerank-eval benchmark is made of: models, pairs, contenders, and how they are timed."""

@@ -1,0 +1,135 @@
+"""Contenders without us: vLLM offline, vLLM's own HTTP server, Transformers, sentence-transformers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pipelines.bench.bench import Bench, Timed, do_job, free_port, timed
+from pipelines.bench.pairs import PairSet, requests_of, scored_texts
+from pipelines.bench.process import Group
+from serve_app.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPARATOR, QWEN3_SUFFIX
+from stages.records import Candidates
+
+Settings = Literal["ours", "defaults"]
+Sent = Literal["ids", "text"]
+Body = dict[str, Any]
+# Makes the body of a request: some documents of a query, of which the first is at a place among all pairs.
+MakeBody = Callable[[PairSet, Candidates, int], Body]
+
+
+def offline(settings: Settings, bench: Bench, group: Group, name: str) -> Timed:
+    """`vllm.LLM`: all prompts at once, as token ids."""
+    planned = bench.plan[settings]
+    prompts = bench.write("prompts", {"prompts": _prompts(bench.pairs), "warm_up": _prompts(bench.warm_up)})
+    job = {
+        "do": "score",
+        "arguments": planned["arguments"],
+        "prompts_file": str(prompts),
+        "out": str(bench.folder / f"{name}-told.json"),
+    }
+    started_s = time.time()
+    return timed(do_job(group, "serve_app.bare_engine", bench.write(name, job), planned["environment"]), started_s)
+
+
+def server(settings: Settings, send: Sent, clients: int, bench: Bench, group: Group, name: str) -> Timed:
+    """`vllm.entrypoints.openai.api_server`, asked by so many clients at once.
+
+    With `ids` the prompts come tokenized to /classify; with `text` to /v1/score, which joins and tokenizes them itself,
+    as our own service must.
+    """
+    planned, port = bench.plan[settings], free_port()
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)]
+    started_s = time.time()
+    running = group.start([*command, *flags(planned["arguments"])], planned["environment"])
+    path = "/classify" if send == "ids" else "/v1/score"
+    make = classify_body if send == "ids" else partial(score_body, bench)
+    job = client_job(bench, f"http://127.0.0.1:{port}", path, clients, "/health", make)
+    told = do_job(group, "pipelines.bench.client", bench.write(name, _out(bench, job, name)), beside=running)
+    return timed(told, started_s)
+
+
+def library(do: Literal["transformers", "cross-encoder"], bench: Bench, group: Group, name: str) -> Timed:
+    """Pairs of texts, tokenized, sorted and batched by the library's own means."""
+    job = {
+        "do": do,
+        "model": _plain(bench),
+        "settings": bench.config.model.model_dump(mode="json"),
+        "dtype": bench.library_dtype,
+        "warm_up": scored_texts(bench.warm_up),
+        "pairs": scored_texts(bench.pairs),
+    }
+    started_s = time.time()
+    return timed(do_job(group, "pipelines.bench.library", bench.write(name, _out(bench, job, name))), started_s)
+
+
+def matrix_flops(bench: Bench, group: Group, name: str) -> float:
+    """Operations/s of a large matrix product in the engine's dtype, on all cores or the GPU."""
+    device = "cpu" if bench.plan["device"] == "cpu" else "cuda"
+    job = {"do": "matrix", "device": device, "dtype": bench.library_dtype}
+    told = do_job(group, "pipelines.bench.library", bench.write(name, _out(bench, job, name)))
+    return float(told["flops"])
+
+
+def client_job(bench: Bench, url: str, path: str, clients: int, ready_path: str, make: MakeBody) -> dict[str, Any]:
+    """A job for pipelines.bench.client."""
+    return {
+        "url": url,
+        "path": path,
+        "clients": clients,
+        "ready_path": ready_path,
+        "pairs": len(bench.pairs.prompts),
+        "requests": list(_requests(bench.pairs, 2 * clients if clients > len(bench.pairs.queries) else 1, make)),
+        "warm_up": list(_requests(bench.warm_up, 1, make)),
+    }
+
+
+def classify_body(drawn: PairSet, one: Candidates, first: int) -> Body:
+    """Of vLLM's /classify: prompts as token ids."""
+    return {"input": drawn.token_ids[first : first + len(one.texts)]}
+
+
+def score_body(bench: Bench, _drawn: PairSet, one: Candidates, _first: int) -> Body:
+    """Of vLLM's /v1/score, so that what it joins is our prompt: for Qwen3 the template is in the texts, around them."""
+    if bench.model.family != "qwen3-reranker":
+        return {"queries": one.query, "documents": list(one.texts)}
+    settings = bench.config.model
+    parts = (f"<Instruct>: {settings.instruction or QWEN3_INSTRUCTION}", f"<Query>: {one.query}", "<Document>:")
+    return {
+        "queries": QWEN3_PREFIX + QWEN3_SEPARATOR[settings.template].join(parts),
+        "documents": [f" {text}{QWEN3_SUFFIX}" for text in one.texts],
+    }
+
+
+def flags(arguments: Mapping[str, Any]) -> list[str]:
+    """Arguments of vLLM's LLM class as its server's command line has them."""
+    written: list[str] = []
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            written.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            written += [f"--{flag}", json.dumps(value) if isinstance(value, dict | list) else str(value)]
+    return written
+
+
+def _requests(drawn: PairSet, least: int, make: MakeBody) -> Iterator[dict[str, Any]]:
+    for one, first in requests_of(drawn, least):
+        yield {"first": first, "body": make(drawn, one, first)}
+
+
+def _prompts(drawn: PairSet) -> Sequence[dict[str, Any]]:
+    return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in drawn.prompts]
+
+
+def _plain(bench: Bench) -> dict[str, Any]:
+    model = bench.model
+    return {name: getattr(model, name) for name in ("name", "path", "revision", "family", "max_length", "digest")}
+
+
+def _out(bench: Bench, job: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return dict(job) | {"out": str(bench.folder / f"{name}-told.json")}

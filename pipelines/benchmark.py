@@ -1,0 +1,160 @@
+"""`rerank-eval benchmark`: our job, our service and what a user would otherwise have, timed on the same pairs.
+
+A folder `<out>/<id>/` with benchmark.json (stages.benchmark_content), report.html, figures/ and logs/. Every contender
+runs in processes of its own, one after the other, round by round, and all of them are ended before the next begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.bench.bench import Bench, do_job
+from pipelines.bench.contenders import choose
+from pipelines.bench.models import MADE, make_model
+from pipelines.bench.order import BenchmarkOrder
+from pipelines.bench.pairs import PairMaker
+from pipelines.bench.process import Group
+from pipelines.bench.rounds import Rounds
+from pipelines.config import RunConfig, load_config
+from pipelines.console import Console
+from pipelines.finding_folder import FindingFolder
+from pipelines.logs import libraries_log_to
+from pipelines.run_folder import RunFolder
+from serve_app.models import ModelInfo, describe
+from stages.benchmark import Benchmark
+from stages.benchmark_content import content, from_content
+from stages.errors import ConfigError, DataError, EngineError
+from stages.report.benchmark_report import benchmark_document
+
+OVERRIDABLE = ("model", "engine", "serve", "rerank")
+# Of each contender's results, what is logged to MLflow.
+LOGGED = (
+    "pairs_per_s",
+    "tokens_per_s",
+    "to_ceiling",
+    "to_limit",
+    "start_up_s",
+    "whole_s",
+    "peak_mib",
+    "outside_engine_s_per_1000_pairs",
+)
+
+
+def run_benchmark(order: BenchmarkOrder, console: Console) -> Path:
+    """Measure, and leave everything in a folder of its own, which is returned.
+
+    A contender that fails is reported with its reason, and the others go on. Raises ConfigError for an order that
+    cannot be carried out, EngineError where not even one contender has a figure.
+    """
+    began_s = time.monotonic()
+    order = order.settled()
+    folder = FindingFolder.create(order.out.resolve(), f"benchmark-{Path(order.model).name}")
+    work = folder.path / "work"
+    try:
+        work.mkdir()
+        with libraries_log_to(folder.logs):
+            benchmark = _measure(order, folder, work, console, began_s)
+    except ConfigError:
+        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was measured
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    folder.leave(benchmark_document(benchmark), content(benchmark), "benchmark")
+    if not any(one.valid for one in benchmark.measurements):
+        raise EngineError(f"no contender has a figure: {benchmark.measurements[0].error}. See {folder.path}")
+    return folder.path
+
+
+def log_benchmark(path: Path, uri: str) -> str:
+    """Log a benchmark's folder to MLflow, and return the id there. Raises DataError or TrackingError."""
+    benchmark = read_benchmark(path)
+    params = {"model": benchmark.model["name"], "device": benchmark.machine["device"], "quick": benchmark.quick}
+    params |= {"queries": benchmark.pairs.queries, "documents": benchmark.pairs.documents}
+    params |= {"tokens_per_pair": round(benchmark.pairs.tokens / benchmark.pairs.pairs)}
+    document = benchmark_document(benchmark)
+    return FindingFolder(path.resolve()).log(uri, "benchmark", params, figures_to_log(benchmark), document)
+
+
+def read_benchmark(folder: Path) -> Benchmark:
+    """What `run_benchmark` left. Raises DataError where there is none."""
+    path = folder / "benchmark.json"
+    try:
+        return from_content(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: no benchmark can be read there ({error})") from error
+
+
+def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Console, began_s: float) -> Benchmark:
+    config, load_format = _config(order, work)
+    model = describe(config.model)
+    chosen = choose(model.family, load_format, order.clients, order.only, quick=order.quick)
+    with console.working("making the pairs"):
+        maker = PairMaker(model, config.model)
+        pairs, warm_up = maker.draw(order.pairs), maker.warm_up(order.pairs)
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update=pairs.write_rows(work / "pairs.jsonl", order.pairs.seed))}
+        )
+    with console.working("asking vLLM what our settings come to here"):
+        plan = _plan(config, model, folder, work)
+    bench = Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
+    console.say(f"pairs       {len(pairs.prompts):,} in {order.rounds} round{'s' if order.rounds > 1 else ''}")
+    results = Rounds(bench, folder, order, console, began_s)
+    for number in range(1, order.rounds + 1):
+        results.go_round(number, chosen)
+    return results.benchmark(chosen)
+
+
+def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:
+    """The run config of our own contenders, without its pairs; and how the engine loads the model."""
+    for one in order.overrides:
+        if one.partition(".")[0].strip() not in OVERRIDABLE:
+            raise ConfigError(f"--set {one}: a benchmark takes {', '.join(OVERRIDABLE)} alone; the rest is its own")
+    made = make_model(order.model) if order.model in MADE else None
+    sections: dict[str, Any] = {
+        "data": {"format": "jsonl", "path": str(work / "pairs.jsonl"), "depth": None},
+        "model": {"name": str(made.folder) if made else order.model},
+        "engine": {"load_format": made.load_format if made else "auto"},
+        "tracking": {"uri": None},
+        "output": {"dir": str(work / "results")},
+    }
+    path = work / "benchmark.yaml"
+    path.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    config = load_config(path, order.overrides)
+    return config, config.engine.load_format
+
+
+def _plan(config: RunConfig, model: ModelInfo, folder: RunFolder, work: Path) -> dict[str, Any]:
+    out = work / "plan-told.json"
+    job = {"do": "plan", "model": asdict(model), "engine": config.engine.model_dump(mode="json"), "cores": _cores()}
+    path = work / "plan.json"
+    path.write_text(json.dumps(job | {"out": str(out)}), encoding="utf-8")
+    with Group(folder.logs / "plan.log", limit_s=300) as group:
+        return do_job(group, "serve_app.bare_engine", path)
+
+
+def figures_to_log(benchmark: Benchmark) -> dict[str, float]:
+    """`pairs_per_s/job-cold`, `to_ceiling/job-cold` ... of whoever has them."""
+    results = content(benchmark)["results"]
+    logged = {name: results[name] for name in ("ceiling_pairs_per_s", "limit_pairs_per_s", "matrix_flops")}
+    for name, one in results["contenders"].items():
+        logged |= {f"{figure}/{name}": one[figure] for figure in LOGGED}
+    return {name: value for name, value in logged.items() if value is not None}
+
+
+def _dtype(plan: dict[str, Any]) -> str:
+    """What Transformers and the matrix product compute in: the engine's, on a GPU bfloat16 where none is set."""
+    dtype = str(plan["ours"]["arguments"]["dtype"])
+    return "bfloat16" if dtype == "auto" else dtype
+
+
+def _cores() -> Sequence[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

@@ -1,0 +1,63 @@
+"""The command `rerank-eval benchmark`. It imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_runs import DEFAULT_URI
+from pipelines.cli_service import JsonOption, TrackOption, UriOption
+
+
+def benchmark(
+    model: Annotated[
+        str, typer.Option("--model", help="tiny, small, qwen3-reranker-0.6b, -4b, -8b (random weights); or a model.")
+    ] = "tiny",
+    queries: Annotated[int, typer.Option("--queries", min=1, help="Queries.")] = 40,
+    documents: Annotated[int, typer.Option("--documents", min=1, help="Documents of each query.")] = 50,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Tokens of a pair, on average.")] = 220,
+    spread: Annotated[float, typer.Option("--spread", min=0, help="Their standard deviation over their mean.")] = 0.3,
+    repeats: Annotated[float, typer.Option("--repeats", min=0, help="Share of queries asked before.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is drawn.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Each contender is timed so often.")] = 3,
+    clients: Annotated[list[int] | None, typer.Option("--clients", help="Of servers. Repeatable. [default: 8]")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="A key of model, engine, serve or rerank: section.key=value.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="This contender alone. Repeatable.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="What fits into three minutes.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the benchmark's own.")] = Path("benchmarks"),
+    form: Annotated[str, typer.Option("--format", help="What the terminal shows: terminal or md.")] = "terminal",
+    json_output: JsonOption = False,
+    track: TrackOption = False,
+    uri: UriOption = DEFAULT_URI,
+) -> None:
+    """Our job and service beside the bare engine, vLLM's server and Transformers, on the same pairs."""
+    from pipelines.bench.order import BenchmarkOrder
+    from pipelines.bench.pairs import PairOrder
+    from pipelines.benchmark import log_benchmark, read_benchmark, run_benchmark
+    from pipelines.console import Console
+    from pipelines.reporting import check_form, show
+    from stages.report.benchmark_report import benchmark_document
+
+    check_form(form, ("terminal", "md"))
+    order = BenchmarkOrder(
+        model=model,
+        out=out,
+        pairs=PairOrder(queries, documents, tokens, spread, repeats, seed),
+        rounds=rounds,
+        clients=tuple(clients or (8,)),
+        overrides=tuple(overrides or ()),
+        only=tuple(only or ()),
+        quick=quick,
+    )
+    folder = run_benchmark(order, Console(quiet=json_output))
+    if json_output:
+        typer.echo((folder / "benchmark.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        show(benchmark_document(read_benchmark(folder)), form, None, folder / "report.html")
+        typer.echo(f"benchmark   {folder}", err=form == "md")
+    if track:
+        log_benchmark(folder, uri)

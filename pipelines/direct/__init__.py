@@ -1,0 +1,1 @@
+"""Pairs scored with Transformers alone, as each family's publisher says."""
