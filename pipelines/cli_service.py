@@ -117,6 +117,7 @@ def loadtest(
 ) -> None:
     """How much load does a service bear? Steps that double until it is saturated; the knee is marked."""
     from pipelines.console import Console
+    from pipelines.load.plan import LoadPlan
     from pipelines.loadtest import LoadOrder, run_loadtest
 
     order = LoadOrder(
@@ -126,12 +127,7 @@ def loadtest(
         file=file,
         shape=shape,
         repeat=repeat,
-        mode=mode,  # type: ignore[arg-type]  # LoadPlan says what may be chosen
-        start=start,
-        step_s=step_s,
-        warm_up_s=warm_up_s,
-        max_s=max_s,
-        highest=highest,
+        plan=LoadPlan(mode, start, step_s, warm_up_s, max_s, highest),  # type: ignore[arg-type]  # it checks the mode
         own=own,
         as_json=json_output,
         uri=uri if track else None,

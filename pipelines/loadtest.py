@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +38,10 @@ class LoadOrder:
     file: Path | None = None
     shape: str | None = None
     repeat: float = 0.0
-    mode: Mode = "closed"
-    start: float = 1
-    step_s: float = 10.0
-    warm_up_s: float = 5.0
-    max_s: float = 120.0
-    highest: float | None = None
-    timeout_s: float = 60.0
-    seed: int = 0
+    plan: LoadPlan = field(default_factory=LoadPlan)
     own: bool = False
     as_json: bool = False
     uri: str | None = None
-
-    @property
-    def plan(self) -> LoadPlan:
-        """Raises ConfigError."""
-        return LoadPlan(
-            mode=self.mode,
-            start=self.start,
-            step_s=self.step_s,
-            warm_up_s=self.warm_up_s,
-            max_s=self.max_s,
-            highest=self.highest,
-            timeout_s=self.timeout_s,
-            seed=self.seed,
-        )
 
 
 def run_loadtest(order: LoadOrder, console: Console) -> Path:
@@ -74,7 +53,7 @@ def run_loadtest(order: LoadOrder, console: Console) -> Path:
     target = find_target(order.url)
     require_own(target, allowed=order.own)
     plan = order.plan
-    payloads = open_payloads(order.config, order.file, order.shape, order.repeat, order.seed)
+    payloads = open_payloads(order.config, order.file, order.shape, order.repeat, order.plan.seed)
     with shown(console, plan) as on_progress:
         result = run_load(target, payloads, plan, on_progress)
     folder = leave(result, FindingFolder.create(order.out, "loadtest"))

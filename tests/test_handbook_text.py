@@ -16,23 +16,21 @@ from pydantic import BaseModel
 from pipelines.cli import app
 from pipelines.config import RunConfig, ServeConfig, load, load_config
 from serve_app.metrics import REASONS, ServiceMetrics
+from tests.shown_texts import ROOT, ShownText
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "HANDBOOK.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PROSE = BLOCK.sub("", TEXT)
+HANDBOOK = ShownText("HANDBOOK.md")
+TEXT, PROSE = HANDBOOK.text, HANDBOOK.prose
 SECTIONS = "|".join(RunConfig.model_fields)
 SERIES = re.compile(r"_(?:total|bucket|sum|count)$")
-
-
-def blocks(language: str) -> list[str]:
-    return [content for found, content in BLOCK.findall(TEXT) if found == language]
 
 
 def commands() -> list[str]:
     """Whatever is typed, in a block or between backticks."""
     typed = [
-        line.removeprefix("$ ") for kind in ("console", "") for block in blocks(kind) for line in block.splitlines()
+        line.removeprefix("$ ")
+        for kind in ("console", "")
+        for block in HANDBOOK.blocks(kind)
+        for line in block.splitlines()
     ]
     return [line for line in [*typed, *re.findall(r"`(rerank-eval [^`]+)`", PROSE)] if line.startswith("rerank-eval ")]
 
@@ -106,7 +104,7 @@ def test_every_file_of_the_projects_own_that_is_named_exists() -> None:
 
 def test_every_block_of_settings_is_a_config(tmp_path: Path) -> None:
     """Each document of a YAML block, but for limits; those of a run's sections are laid over the demo."""
-    documents = [one for block in blocks("yaml") for one in yaml.safe_load_all(block)]
+    documents = [one for block in HANDBOOK.blocks("yaml") for one in yaml.safe_load_all(block)]
     settings = [one for one in documents if not one.keys() <= {"health", "resources"}]
     assert settings
     for one in settings:
@@ -118,7 +116,7 @@ def test_every_block_of_settings_is_a_config(tmp_path: Path) -> None:
 def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
     from pipelines.limits import Limits, load_limits
 
-    blocks_of_limits = [block for block in blocks("yaml") if re.match(r"health:|resources:", block)]
+    blocks_of_limits = [block for block in HANDBOOK.blocks("yaml") if re.match(r"health:|resources:", block)]
     assert blocks_of_limits
     for block in blocks_of_limits:
         path = tmp_path / "limits.yaml"
@@ -130,7 +128,7 @@ def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
 def test_every_health_zone_named_beside_the_block_exists() -> None:
     from pipelines.limits import load_limits
 
-    (block,) = [block for block in blocks("yaml") if block.startswith("health:")]
+    (block,) = [block for block in HANDBOOK.blocks("yaml") if block.startswith("health:")]
     health = block.partition("resources:")[0]
     named = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", health))
     assert named == set(type(load_limits(None).health).__dataclass_fields__)
@@ -191,7 +189,7 @@ def unknown_words(command: str) -> Iterator[str]:
 
 
 def test_every_console_line_is_a_command() -> None:
-    lines = [line for block in blocks("console") for line in block.splitlines()]
+    lines = [line for block in HANDBOOK.blocks("console") for line in block.splitlines()]
     assert len(lines) > 12
     assert [line for line in lines if not re.match(r"\$ (rerank-eval|curl) ", line)] == []
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import RunConfig
+from tests.shown_texts import ROOT
 
-ROOT = Path(__file__).parents[1]
 TEXTS = ["README", "HANDBOOK"]
 REFERENCE = re.compile(r"<!-- reference -->\n.*<!-- /reference -->\n", re.DOTALL)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

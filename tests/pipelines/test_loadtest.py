@@ -216,10 +216,7 @@ def test_the_files_of_a_load_test_agree_and_go_to_mlflow(
         out=tmp_path,
         shape="1x3x60",
         repeat=0.5,
-        step_s=0.5,
-        warm_up_s=0.2,
-        max_s=20,
-        highest=2,
+        plan=LoadPlan(step_s=0.5, warm_up_s=0.2, max_s=20, highest=2),
         as_json=True,
         uri="here",
     )
@@ -249,7 +246,7 @@ def test_the_files_of_a_load_test_agree_and_go_to_mlflow(
 
 
 def test_the_terminal_shows_each_step_and_the_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    order = LoadOrder(out=tmp_path, shape="1x3x60", step_s=0.5, warm_up_s=0.2, max_s=20, highest=2)
+    order = LoadOrder(out=tmp_path, shape="1x3x60", plan=LoadPlan(step_s=0.5, warm_up_s=0.2, max_s=20, highest=2))
     with LoadServer(delay_s=0.02) as server:
         folder = run_loadtest(replace(order, url=server.url), Console())
     shown = capfd.readouterr().out
@@ -261,7 +258,7 @@ def test_the_terminal_shows_each_step_and_the_table(tmp_path: Path, capfd: pytes
 def test_what_mlflow_gets_is_the_plan_and_what_the_service_bears_at_its_knee() -> None:
     with LoadServer(delay_s=0.02) as server:
         result = load(server.url, replace(QUICK, highest=1))
-    metrics, params = logged_metrics(result), logged_params(result, LoadOrder(shape="1x4x60", max_s=30))
+    metrics, params = logged_metrics(result), logged_params(result, LoadOrder(shape="1x4x60", plan=LoadPlan(max_s=30)))
     best = result.steps[0]
     assert metrics["load/knee_pairs_per_s"] == metrics["load/pairs_per_s_max"] == best.pairs_per_s
     assert metrics["load/knee_level"] == 1 and best.latency and metrics["load/knee_p95_ms"] == best.latency.p95_ms

@@ -10,6 +10,8 @@ import pytest
 from stages.health import Zones
 from stages.readings import NOT_TOLD, Reading, duration, listed, readings
 from stages.traffic import Distribution, Traffic
+from tests.served_traffic import WELL as SERVED
+from tests.served_traffic import sizes, spread
 
 KEYS = (
     "kv_usage",
@@ -29,34 +31,7 @@ KEYS = (
 )
 
 
-def spread(value: float, count: int = 100) -> Distribution:
-    bounds = (0.1, 0.2, 0.5, 1.0, 10.0, math.inf)
-    return Distribution(bounds, tuple(float(count * (value <= bound)) for bound in bounds), value * count)
-
-
-def sizes(documents: float) -> Distribution:
-    return Distribution((math.inf,), (100.0,), 100 * documents)
-
-
-WELL = Traffic(
-    10.0,
-    answered=100,
-    request_s=spread(0.15),
-    queue_s=spread(0.05),
-    documents=sizes(20),
-    queries=100,
-    repeats=0,
-    prompt_tokens=200_000,
-    generation_tokens=0,
-    prefix_queries=200_000,
-    prefix_hits=60_000,
-    preemptions=0,
-    kv_usage=0.1,
-    running=8,
-    waiting=0,
-    ready_replicas=2,
-    replicas=2,
-)
+WELL = replace(SERVED, request_s=spread(0.15))
 
 
 def read(key: str, zones: Zones | None = None, traffic: Traffic = WELL, **changed: object) -> Reading:
