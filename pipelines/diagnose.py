@@ -28,7 +28,7 @@ from stages.diagnosis.metrics import metric_findings
 from stages.diagnosis.pressure import pressure_findings
 from stages.diagnosis.requests import describe_requests, request_findings
 from stages.diagnosis.resources import resource_findings
-from stages.errors import EngineError, RerankEvalError
+from stages.errors import EngineError, InterruptedRunError, RerankEvalError
 from stages.load import LoadResult
 from stages.readings import Reading, readings
 from stages.report.diagnosis_report import Diagnosed, diagnosis_document
@@ -167,6 +167,8 @@ def _direct(
             libraries_log_to(Path(logs)),
         ):
             return direct_findings(side_by_side(target, config, order.probe))
+    except InterruptedRunError:
+        raise
     except (RerankEvalError, OSError, RuntimeError) as error:  # torch's out-of-memory error is a RuntimeError
         skipped["direct"] = str(error).splitlines()[0]
         return []

@@ -14,12 +14,14 @@ from pipelines.config import ServeConfig
 from pipelines.direct.prompts import Pair
 from pipelines.direct.scorer import DirectScorer
 from pipelines.load.payload_shape import ShapePayloads, parse_shape
-from pipelines.loadtest import LoadPlan, run_load
+from pipelines.load.plan import LoadPlan
+from pipelines.load.run import INTERRUPTED, run_load
 from pipelines.machine.watch import MachineWatch
 from pipelines.scrape import between, look_at, since_start
 from pipelines.target import Target
 from serve_app.models import describe
 from stages.diagnosis.direct import SideBySide
+from stages.errors import InterruptedRunError
 from stages.load import LoadResult
 from stages.machine import Machine
 from stages.traffic import Traffic
@@ -65,7 +67,7 @@ def watch_work(target: Target, seconds: float, probe: str | None, config: ServeC
             words = f"Its own traffic was watched for {seconds:.0f} s." if own else "It had no traffic; none was sent."
         else:
             held = LoadPlan(start=PROBE_CLIENTS, highest=PROBE_CLIENTS, step_s=seconds, warm_up_s=0, max_s=seconds)
-            run_load(target, payloads, held)
+            _under_load(target, payloads, held)
             words = f"It had no traffic; {PROBE_CLIENTS} clients sent a probe for {seconds:.0f} s ({payloads.words})."
         last = look_at(target)
     traffic = between(first, last)
@@ -74,7 +76,7 @@ def watch_work(target: Target, seconds: float, probe: str | None, config: ServeC
 
 def press(target: Target, probe: str) -> LoadResult:
     """A short load test: clients double from one on until the service is saturated."""
-    return run_load(target, _payloads(probe), LoadPlan(step_s=STEP_S, warm_up_s=WARM_UP_S, max_s=PRESSURE_S))
+    return _under_load(target, _payloads(probe), LoadPlan(step_s=STEP_S, warm_up_s=WARM_UP_S, max_s=PRESSURE_S))
 
 
 def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
@@ -86,7 +88,7 @@ def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
     scorer = DirectScorer(describe(config.model), config.model, dtype)
     held = LoadPlan(start=PROBE_CLIENTS, highest=PROBE_CLIENTS, step_s=DIRECT_S, warm_up_s=WARM_UP_S, max_s=DIRECT_S)
     payloads = _payloads(probe)
-    served = run_load(target, payloads, held).steps[0]
+    served = _under_load(target, payloads, held).steps[0]
     requests = [json.loads(payloads.take(None).body) for _ in range(MOST_REQUESTS)]
     differences = [one for request in requests[:COMPARED] for one in _differences(target, scorer, request)]
     pairs, seconds = _timed(scorer, requests)
@@ -97,6 +99,14 @@ def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
         max(differences, default=None),
         TOLERANCE.get(dtype, max(TOLERANCE.values())),
     )
+
+
+def _under_load(target: Target, payloads: ShapePayloads, plan: LoadPlan) -> LoadResult:
+    """Raises InterruptedRunError where a load test alone would end with what it has: a diagnosis of a part is none."""
+    result = run_load(target, payloads, plan)
+    if result.ended == INTERRUPTED:
+        raise InterruptedRunError("interrupted: nothing is left of the diagnosis")
+    return result
 
 
 def _payloads(probe: str) -> ShapePayloads:

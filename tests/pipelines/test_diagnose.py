@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +23,7 @@ from pipelines.console import Console
 from pipelines.diagnose import DiagnoseOrder, run_diagnosis
 from stages.errors import ConfigError, EngineError
 from stages.records import TimedScores
-from tests.api_server import RunningApi, StandInBackend, running_api
+from tests.api_server import RunningApi, StandInBackend, running_api, until
 
 SHAPE = "1x5x50"
 
@@ -223,3 +226,15 @@ def test_the_command_prints_the_sentence_first(service: Any, tmp_path: Path, cap
     told = " ".join(capfd.readouterr().out.split())
     assert "The bottleneck: " in told
     assert "diagnosis " in told
+
+
+def test_ctrl_c_ends_it_whatever_it_is_at(service: Any, tmp_path: Path) -> None:
+    api = service(CountingBackend(delay_s=0.02))
+    command = [Path(sys.executable).with_name("rerank-eval"), "diagnose", "--url", api.url, "--out", tmp_path / "d"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    until(lambda: len(api.backend.calls) > 20, 60)  # the probe is under way
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.strip().startswith("rerank-eval: interrupted")
+    assert not (tmp_path / "d").exists()
