@@ -29,8 +29,8 @@ from stages.traffic import Traffic
 # Does anybody ask? So long is looked before the command sends something itself.
 GLANCE_S = 3.0
 PROBE_CLIENTS = 8
-STEP_S, WARM_UP_S, PRESSURE_S = 3.0, 2.0, 24.0
-DIRECT_S = 8.0
+STEP_S, WARM_UP_S, PRESSURE_S = 3.0, 1.0, 16.0
+DIRECT_S = 5.0
 # Coarser than `rerank-eval verify` measures it: here a difference is to show that something is wrong, not what.
 TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}
 # Requests that scores are compared on; that Transformers takes at once (batches are made of all); that it gets at most.
