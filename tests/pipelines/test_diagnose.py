@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -21,11 +26,15 @@ from pipelines import diagnose_steps
 from pipelines.cli import main
 from pipelines.console import Console
 from pipelines.diagnose import DiagnoseOrder, run_diagnosis
+from pipelines.machine.disk import DiskCounters, place_of
+from pipelines.machine.watch import MachineWatch
 from stages.errors import ConfigError, EngineError
 from stages.records import TimedScores
 from tests.api_server import RunningApi, StandInBackend, running_api, until
 
+ROOT = Path(__file__).parents[2]
 SHAPE = "1x5x50"
+BODY = {"query": "red fox", "documents": ["a fox"] * 20}
 
 
 @dataclass
@@ -112,8 +121,6 @@ class Callers:
 @pytest.fixture
 def service() -> Iterator[Callable[..., RunningApi]]:
     """Start services over stand-ins; all stop at the end."""
-    import contextlib
-
     with contextlib.ExitStack() as stack:
 
         def start(backend: StandInBackend, **limits: Any) -> RunningApi:
@@ -170,10 +177,90 @@ def test_a_service_that_generates_is_broken_whatever_else_is_wrong(service: Any,
 
 def test_a_client_that_opens_a_connection_per_request_is_noticed(service: Any, diagnosed: Any) -> None:
     api = service(CountingBackend(delay_s=0.005))
-    body = {"query": "red fox", "documents": ["a fox"] * 20}
-    with Callers(lambda _: httpx.post(f"{api.url}/v1/rerank", json=body, trust_env=False)):
+    with Callers(lambda _: httpx.post(f"{api.url}/v1/rerank", json=BODY, trust_env=False)):
         found = diagnosed(api)
     assert "connections" in kinds(found, "cost", "limit")
+
+
+@contextlib.contextmanager
+def running(code: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process in a session of its own, as somebody else's is."""
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_engine_starved_by_a_busy_processor_names_who_takes_it(service: Any, diagnosed: Any) -> None:
+    api = service(CountingBackend(delay_s=0.02, queue_ms=900.0))
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * len(os.sched_getaffinity(0))):
+            stack.enter_context(running("while True: pass"))
+        stack.enter_context(Callers(asking(api, 20)))
+        found = diagnosed(api, limits=None)
+    assert found["bottleneck"]["kind"] == "processor_taken"
+    assert "queue" in kinds(found, "limit")  # what it leads to is seen, and is not called the cause
+    assert "python -c" in found["sentence"]
+
+
+# A service whose one event loop does 50 ms of work for each request, all of it tokenizing.
+TOKENIZING = """
+import time
+from tests.api_server import running_api
+from tests.pipelines.test_diagnose import CountingBackend
+
+class Tokenizing(CountingBackend):
+    async def score(self, *told):
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        return await super().score(*told)
+
+with running_api(Tokenizing(tokenize_ms=45.0, engine_ms=5.0)) as api:
+    print(api.url, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_one_thread_that_tokenizes_for_all_is_the_bottleneck(diagnosed: Any, tmp_path: Path) -> None:
+    limits = tmp_path / "one-thread.yaml"
+    # As full as a thread can be beside whatever else this machine does just now.
+    limits.write_text("resources: {thread_full_cores: 0.4, taken_share: 1.0, engine_full_share: 1.0}")
+    with running(TOKENIZING) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        with (
+            httpx.Client(base_url=url, trust_env=False) as client,
+            Callers(lambda number: client.post("/v1/rerank", json={**BODY, "query": f"query {number}"})),
+        ):
+            found = diagnosed(SimpleNamespace(url=url), limits=limits, seconds=3)
+    assert found["bottleneck"]["kind"] == "one_thread"
+    assert "tokenizing takes" in found["sentence"].lower()
+
+
+def test_weights_on_a_throttled_disk_are_the_bottleneck(
+    service: Any, diagnosed: Any, tmp_path: Path, tiny_qwen3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, began_s = place_of(tiny_qwen3), time.monotonic()
+    if place.kind == "memory":
+        pytest.skip("temporary files lie in memory here")
+
+    def throttled() -> dict[str, DiskCounters]:
+        """Ten megabytes a second, and never idle."""
+        seconds = time.monotonic() - began_s
+        return {place.device: DiskCounters(int(10e6 * seconds), seconds)}
+
+    monkeypatch.setattr(diagnose_steps, "MachineWatch", partial(MachineWatch, reader=throttled))
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump({"model": {"name": str(tiny_qwen3)}}))
+    api = service(CountingBackend(delay_s=0.02))
+    with Callers(asking(api, 20)):
+        found = diagnosed(api, config=config)
+    assert found["bottleneck"]["kind"] == "slow_disk"
+    assert found["bottleneck"]["evidence"]["read_mb_s"] == pytest.approx(10, rel=0.2)
 
 
 def test_without_traffic_a_probe_is_sent_and_put_under_pressure(service: Any, diagnosed: Any) -> None:
