@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from pipelines.config import RunConfig, load_config
 from pipelines.console import Console
 from pipelines.finding_folder import FindingFolder
 from pipelines.logs import libraries_log_to
+from pipelines.reporting import check_form, show
 from pipelines.run_folder import RunFolder
 from serve_app.models import ModelInfo, describe
 from stages.benchmark import Benchmark
@@ -35,6 +37,7 @@ from stages.benchmark_content import content, from_content
 from stages.errors import ConfigError, DataError, EngineError
 from stages.report.benchmark_report import benchmark_document
 
+FORMS = ("terminal", "md", "json")
 OVERRIDABLE = ("model", "engine", "serve", "rerank")
 # Of each contender's results, what is logged to MLflow.
 LOGGED = (
@@ -72,6 +75,22 @@ def run_benchmark(order: BenchmarkOrder, console: Console) -> Path:
     if not any(one.valid for one in benchmark.measurements):
         raise EngineError(f"no contender has a figure: {benchmark.measurements[0].error}. See {folder.path}")
     return folder.path
+
+
+def print_benchmark(order: BenchmarkOrder, form: str, uri: str | None) -> None:
+    """Measure, print it in one of FORMS, and log it to MLflow at `uri`, unless that is None.
+
+    Raises as `run_benchmark`, and TrackingError once all is on disk.
+    """
+    check_form(form, FORMS)
+    folder = run_benchmark(order, Console(quiet=form == "json"))
+    if form == "json":
+        print((folder / "benchmark.json").read_text(encoding="utf-8"), end="")
+    else:
+        show(benchmark_document(read_benchmark(folder)), form, None, folder / "report.html")
+        print(f"benchmark   {folder}", file=sys.stdout if form == "terminal" else sys.stderr)
+    if uri is not None:
+        log_benchmark(folder, uri)
 
 
 def log_benchmark(path: Path, uri: str) -> str:

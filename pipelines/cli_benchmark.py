@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli_runs import DEFAULT_URI
-from pipelines.cli_service import JsonOption, TrackOption, UriOption
+from pipelines.cli_runs import DEFAULT_URI, JsonOption
+from pipelines.cli_service import TrackOption, UriOption
 
 
 def benchmark(
@@ -37,12 +37,8 @@ def benchmark(
     """Our job and service beside the bare engine, vLLM's server and Transformers, on the same pairs."""
     from pipelines.bench.order import BenchmarkOrder
     from pipelines.bench.pairs import PairOrder
-    from pipelines.benchmark import log_benchmark, read_benchmark, run_benchmark
-    from pipelines.console import Console
-    from pipelines.reporting import check_form, show
-    from stages.report.benchmark_report import benchmark_document
+    from pipelines.benchmark import print_benchmark
 
-    check_form(form, ("terminal", "md"))
     order = BenchmarkOrder(
         model=model,
         out=out,
@@ -53,11 +49,4 @@ def benchmark(
         only=tuple(only or ()),
         quick=quick,
     )
-    folder = run_benchmark(order, Console(quiet=json_output))
-    if json_output:
-        typer.echo((folder / "benchmark.json").read_text(encoding="utf-8"), nl=False)
-    else:
-        show(benchmark_document(read_benchmark(folder)), form, None, folder / "report.html")
-        typer.echo(f"benchmark   {folder}", err=form == "md")
-    if track:
-        log_benchmark(folder, uri)
+    print_benchmark(order, "json" if json_output else form, uri if track else None)

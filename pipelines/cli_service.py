@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli_runs import DEFAULT_URI
+from pipelines.cli_runs import DEFAULT_URI, JsonOption
 
 UrlOption = Annotated[str, typer.Option("--url", help="The service. Its key, if any, comes from $RERANK_EVAL_API_KEY.")]
 ConfigOption = Annotated[
@@ -21,10 +21,14 @@ LimitsOption = Annotated[
 OwnOption = Annotated[
     bool, typer.Option("--i-own-this-server", help="Put load on a service that is not on this machine.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")]
 TrackOption = Annotated[bool, typer.Option("--track", help="Log what was found to MLflow.")]
 UriOption = Annotated[str, typer.Option("--uri", envvar="MLFLOW_TRACKING_URI", help="MLflow, where --track logs.")]
-DEFAULT_URL = "http://127.0.0.1:8000"
+ShapeOption = Annotated[
+    str | None, typer.Option("--shape", help="Send made-up requests: 1 query x documents x tokens, 1x100x200.")
+]
+SentOption = Annotated[Path | None, typer.Option("--config", "-c", help="Send the candidates of this run config.")]
+ModeOption = Annotated[str, typer.Option("--mode", help="closed: clients that wait for answers; open: a rate.")]
+DEFAULT_URL = "http://127.0.0.1:8000"  # as pipelines.target has it, whose httpx would slow --help down
 
 
 def add_to(app: typer.Typer) -> None:
@@ -92,18 +96,11 @@ def watch(
 
 def loadtest(
     url: UrlOption = DEFAULT_URL,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Send the candidates of this run config.")
-    ] = None,
+    config: SentOption = None,
     file: Annotated[Path | None, typer.Option("--file", help="Send these request bodies, one JSON a line.")] = None,
-    shape: Annotated[
-        str | None,
-        typer.Option("--shape", help="Send made-up requests: 1 query x documents x tokens, 1x100x200."),
-    ] = None,
+    shape: ShapeOption = None,
     repeat: Annotated[float, typer.Option("--repeat", min=0, max=1, help="Share of queries asked before.")] = 0.0,
-    mode: Annotated[
-        str, typer.Option("--mode", help="closed: clients that wait for answers; open: arrivals at a rate.")
-    ] = "closed",
+    mode: ModeOption = "closed",
     start: Annotated[float, typer.Option("--start", help="Clients, or requests/s, to begin with; they double.")] = 1.0,
     step_s: Annotated[float, typer.Option("--step-s", help="Seconds of each step.")] = 10.0,
     warm_up_s: Annotated[float, typer.Option("--warm-up-s", help="Seconds before it, not measured.")] = 5.0,

@@ -139,12 +139,7 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
 
     Raises ConfigError that names the file, the key and the remedy.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"config {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {path}: not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "config")
     if not isinstance(content, dict):
         raise ConfigError(
             f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
@@ -156,6 +151,16 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
         return kind.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """The content of a YAML file. Raises ConfigError, which calls it `what`, where there is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def set_key(content: dict[str, Any], override: str) -> None:

@@ -30,7 +30,7 @@ from stages.diagnosis.requests import describe_requests, request_findings
 from stages.diagnosis.resources import resource_findings
 from stages.errors import EngineError, InterruptedRunError, RerankEvalError
 from stages.load import LoadResult
-from stages.readings import Reading, readings
+from stages.readings import readings
 from stages.report.diagnosis_report import Diagnosed, diagnosis_document
 from stages.report.load_report import load_blocks
 
@@ -194,7 +194,7 @@ def as_json(seen: Diagnosed) -> dict[str, Any]:
         "healthy": bottleneck is None,
         "bottleneck": _told(bottleneck) if bottleneck else None,
         "findings": [_told(one) for one in seen.findings],
-        "golden_metrics": [_reading(one) for one in seen.readings],
+        "golden_metrics": [asdict(one) for one in seen.readings],
         "requests": asdict(seen.requests) if seen.requests else None,
         "machine": asdict(seen.machine) if seen.machine else None,
         "skipped": dict(seen.skipped),
@@ -203,10 +203,6 @@ def as_json(seen: Diagnosed) -> dict[str, Any]:
 
 def _told(finding: Finding) -> dict[str, Any]:
     return asdict(finding) | {"weight": finding.weight.name.lower(), "evidence": dict(finding.evidence)}
-
-
-def _reading(one: Reading) -> dict[str, Any]:
-    return asdict(one)
 
 
 def _params(seen: Diagnosed) -> dict[str, Any]:

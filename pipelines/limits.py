@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from pipelines.config import read_yaml
 from stages.diagnosis.resources import ResourceLimits
 from stages.errors import ConfigError
 from stages.health import Zones
@@ -44,12 +44,7 @@ def load_limits(path: Path | None) -> Limits:
 
 
 def _read(path: Path) -> dict[Any, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"limits {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"limits {path}: not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "limits")
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -53,16 +53,17 @@ def run_verify(order: VerifyOrder, console: Console) -> int:
         show(document, order.form, None, folder.report)
         console.say(f"verified    {folder.path}")
     if order.uri is not None:
-        folder.log(order.uri, "verification", _params(content), _metrics(content), document)
+        folder.log(order.uri, "verification", logged_params(content), logged_metrics(content), document)
     return 0 if content["agrees"] else 1
 
 
-def _params(content: dict[str, Any]) -> dict[str, Any]:
+def logged_params(content: dict[str, Any]) -> dict[str, Any]:
+    """What was verified, for MLflow."""
     fault = content["fault"]
     return {"url": content["url"], "fault": fault["name"] if fault else "none", **content["model"]}
 
 
-def _metrics(content: dict[str, Any]) -> dict[str, float]:
+def logged_metrics(content: dict[str, Any]) -> dict[str, float]:
     """How far the scores are apart, for MLflow."""
     told = {f"verify/{name}": value for name, value in (content["agreement"] or {}).items()}
     told |= {"verify/tolerance": content["tolerance"]["value"], "verify/agrees": float(content["agrees"])}

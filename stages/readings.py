@@ -189,23 +189,24 @@ def _load(traffic: Traffic) -> tuple[Reading, ...]:
 
 
 def _generated(traffic: Traffic) -> Reading:
-    name, key, tokens = "generated tokens", "generation_tokens", traffic.generation_tokens
-    if tokens is None:
-        return _untold(name, key)
-    if not tokens:
-        return Reading(name, tokens, "0", "good", "none", "a reranker only reads", key)
     words = "somebody generates text instead of reranking: check model.family, engine.extra and who calls the engine"
-    return Reading(name, tokens, f"{tokens:,.0f}", "bad", "generating", words, key)
+    tokens = traffic.generation_tokens
+    return _to_be_none("generated tokens", "generation_tokens", tokens, "a reranker only reads", "generating", words)
 
 
 def _preemptions(traffic: Traffic) -> Reading:
-    name, key, count = "preemptions", "preemptions", traffic.preemptions
+    words = "prompts were thrown out and computed anew: lower engine.max_num_seqs, or raise engine.kv_cache_gib"
+    well = "no prompt lost its place in the cache"
+    return _to_be_none("preemptions", "preemptions", traffic.preemptions, well, "thrashing", words)
+
+
+def _to_be_none(name: str, key: str, count: float | None, well: str, zone: str, words: str) -> Reading:
+    """Of what must not happen: `well` where it did not, else `zone` and `words`."""
     if count is None:
         return _untold(name, key)
     if not count:
-        return Reading(name, count, "0", "good", "none", "no prompt lost its place in the cache", key)
-    words = "prompts were thrown out and computed anew: lower engine.max_num_seqs, or raise engine.kv_cache_gib"
-    return Reading(name, count, f"{count:,.0f}", "bad", "thrashing", words, key)
+        return Reading(name, count, "0", "good", "none", well, key)
+    return Reading(name, count, f"{count:,.0f}", "bad", zone, words, key)
 
 
 def _engines(traffic: Traffic) -> Reading:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from mlflow.tracking import MlflowClient
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from pipelines.console import Console
@@ -184,6 +185,20 @@ def test_its_folder_holds_the_pairs_and_a_page_and_json_is_all_that_is_printed(
     assert checked.folder is not None
     assert "Yes: over 9 pairs" in (checked.folder / "report.html").read_text(encoding="utf-8")
     assert (checked.folder / "figures" / "served-direct.png").is_file()
+
+
+def test_what_was_found_goes_to_mlflow(
+    serve: Callable[..., str], qwen3: Qwen3, tiny_qwen3: Path, tmp_path: Path, store: str
+) -> None:
+    checked = verify(serve(qwen3.score), tmp_path, tiny(tiny_qwen3), whole=True, uri=store)
+    client = MlflowClient(store)
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert checked.folder is not None
+    assert run.data.tags["rerank_eval.run_id"] == checked.folder.name
+    assert run.data.params["fault"] == "none"
+    assert run.data.metrics["verify/largest"] == pytest.approx(checked.content["agreement"]["largest"])
+    assert run.data.metrics["verify/agrees"] == 1
+    assert "verify.json" in {one.path for one in client.list_artifacts(run.info.run_id)}
 
 
 # ---- the four faults of the handbook
