@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,6 +33,7 @@ from stages.tables import read_candidates
 
 # Enough to see a score that depends on its place, few enough to cost a second.
 POSITION_DOCUMENTS = 20
+IMPORT_S, POLL_S = 30.0, 0.2
 
 
 class JobEngine:
@@ -68,6 +70,15 @@ class JobEngine:
         keys = query_keys(self.scoring, candidates.instruction, candidates.query, candidates.texts)
         if len(self._store.lookup(keys)) < len(set(keys.pairs)):
             self.start()
+
+    def wait_until_imported(self) -> None:
+        """Block until an engine's process has imported vLLM, IMPORT_S at most.
+
+        That takes seconds of processor time; whatever else starts meanwhile makes it, and so the engine, later.
+        """
+        deadline = time.monotonic() + IMPORT_S
+        while self.app and time.monotonic() < deadline and not any("vllm" in facts for facts in self.replicas()):
+            time.sleep(POLL_S)
 
     def wait_until_ready(self) -> None:
         """Block until the engines answer, and answer sensibly. Raises EngineError or CanaryError."""

@@ -72,6 +72,8 @@ def _score(
         with console.working("reading the data, while the engine starts"):
             prepared = prepare_data(source, config.data.depth, folder, engine.see)
         console.prepared(prepared.manifest, len(prepared.set_aside))
+        with console.working("the engine starts"):
+            engine.wait_until_imported()
         workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
         feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag)
         stream = Stream(folder.candidates, folder.rankings, feed, engine.application)

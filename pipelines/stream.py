@@ -29,6 +29,8 @@ from stages.telemetry import Telemetry, TimelinePoint
 POLL_S = 1.0
 # A block is what travels at once, and what progress is seen by: about 250 documents.
 BLOCK_BYTES = 1 << 18
+# Blocks that a worker has at work: with one, the engine runs dry while the last queries of it come back.
+BLOCKS_AT_ONCE = 3
 # What may wait, read and not yet scored or scored and not yet written, for each worker.
 WORKER_OBJECT_BYTES = 1 << 26
 # How long the last counts of the replicas may take to arrive after the last score.
@@ -106,7 +108,12 @@ class Stream:
             batch_size=feed.batch_queries,
             batch_format="pyarrow",
             num_cpus=0.5,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=feed.workers, initial_size=feed.workers),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=feed.workers,
+                initial_size=feed.workers,
+                max_concurrent_calls_per_actor=BLOCKS_AT_ONCE,
+            ),
         )
         self._finished: Future[None] = Future()
         threading.Thread(target=self._pull, name="stream", daemon=True).start()

@@ -34,17 +34,21 @@ class RerankReplica:
         replicas_here: int,
     ) -> None:
         context = serve.get_replica_context()
-        cores = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
-        for name, value in cores.items():
+        environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
+        for name, value in environment.items():
             os.environ.setdefault(name, value)
         self._guard = die_together()
         self._name = context.replica_tag
         self._collector = collector_of(application)
         # Before the engine starts: where it fails to, its process's log tells why.
         await self._collector.register.remote(context.replica_tag, {"process_id": os.getpid()})
-        from serve_app.engine import VllmEngine
+        from serve_app.light_start import spawned_light
 
-        self._engine = VllmEngine(model, model_settings, engine, context.replica_tag)
+        with spawned_light():
+            from serve_app.engine import VLLM_VERSION, VllmEngine
+
+            await self._collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
+            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag)
         await self._collector.register.remote(context.replica_tag, self._engine.facts())
         self._pushing = asyncio.create_task(self._push_forever())
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import vllm
 from transformers import AutoTokenizer
 from vllm import PoolingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -31,6 +32,7 @@ from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineDiedError, EngineError
 from stages.records import PairScore, TimedScores
 
+VLLM_VERSION: str = vllm.__version__
 # vLLM serves lower numbers first.
 ONLINE, BATCH = 0, 10
 # A pair comes upon a block that holds NaN in a few cases of a hundred where many pairs are broken; four times in a row,

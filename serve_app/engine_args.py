@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes.util
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,14 @@ CPU_KV_CACHE_GIB = 2.0
 GIB = 1 << 30
 # What computes in bfloat16 by itself, as /proc/cpuinfo spells it on x86 and on ARM. Elsewhere it is emulated, slowly.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+CPU_ENVIRONMENT = {
+    # A thread that is done waits asleep. Spinning, as OpenMP has it do for milliseconds, it would keep a core from the
+    # processes that tokenize, send and collect, and from the thread that it waits for.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # vLLM cannot load its ahead-of-time artifacts on a CPU ("no attribute 'finalize_loading'") and compiles at every
+    # start; without them torch's own cache is used, and that works.
+    "VLLM_USE_AOT_COMPILE": "0",
+}
 
 # Official weights are causal language models; vLLM turns the yes and no rows of the head into a classifier on loading.
 QWEN3_OVERRIDES: dict[str, Any] = {
@@ -74,15 +84,24 @@ def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
 def cpu_environment(
     cores: Iterable[int], replica_rank: int, replicas_here: int, tensor_parallel: int
 ) -> dict[str, str]:
-    """Environment that binds the engine's threads to every core, where vLLM would keep one per worker idle.
+    """Environment of an engine on a CPU: which cores each worker computes on, and what makes it faster there.
 
-    Replicas on one machine share its cores out; with more workers than cores binding would only get in the way.
+    Every core is used, where vLLM would keep one per worker idle. Replicas on one machine share its cores out; with
+    more workers than cores binding would only get in the way.
     """
     mine = sorted(cores)[replica_rank % replicas_here :: replicas_here]
-    if len(mine) < tensor_parallel:
-        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     shares = (mine[rank::tensor_parallel] for rank in range(tensor_parallel))
-    return {"VLLM_CPU_OMP_THREADS_BIND": "|".join(",".join(map(str, share)) for share in shares)}
+    bound = "|".join(",".join(map(str, share)) for share in shares) if len(mine) >= tensor_parallel else "nobind"
+    return {"VLLM_CPU_OMP_THREADS_BIND": bound} | CPU_ENVIRONMENT | _allocator()
+
+
+@cache
+def _allocator() -> dict[str, str]:
+    """Preloads tcmalloc where it is installed. glibc's malloc gives the large blocks of each step back to the system
+    and has them zeroed again; vLLM preloads tcmalloc too, in builds that bring it along.
+    """
+    name = ctypes.util.find_library("tcmalloc_minimal")
+    return {"LD_PRELOAD": name} if name else {}
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,18 @@ def test_replicas_and_workers_share_the_cores(
     replica_rank: int, replicas_here: int, tensor_parallel: int, binding: str
 ) -> None:
     environment = cpu_environment({3, 1, 0, 2}, replica_rank, replicas_here, tensor_parallel)
-    assert environment == {"VLLM_CPU_OMP_THREADS_BIND": binding}
+    assert environment["VLLM_CPU_OMP_THREADS_BIND"] == binding
+
+
+def test_a_thread_that_waits_leaves_its_core_to_others() -> None:
+    assert cpu_environment({0, 1}, 0, 1, 1)["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_an_allocator_is_preloaded_only_where_it_can_be_loaded() -> None:
+    """The loader prints an error for a name that it does not find, and nothing for one that it does."""
+    preloaded = cpu_environment({0, 1}, 0, 1, 1).get("LD_PRELOAD", "")
+    tried = subprocess.run(["/bin/true"], env={"LD_PRELOAD": preloaded}, capture_output=True, text=True, check=True)
+    assert tried.stderr == ""
 
 
 @given(
