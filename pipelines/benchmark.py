@@ -28,13 +28,14 @@ from pipelines.bench.rounds import Rounds
 from pipelines.config import RunConfig, load_config
 from pipelines.console import Console
 from pipelines.finding_folder import FindingFolder
+from pipelines.interruption import Interruption
 from pipelines.logs import libraries_log_to
 from pipelines.reporting import check_form, show
 from pipelines.run_folder import RunFolder
 from serve_app.models import ModelInfo, describe
 from stages.benchmark import Benchmark
 from stages.benchmark_content import content, from_content
-from stages.errors import ConfigError, DataError, EngineError
+from stages.errors import ConfigError, DataError, EngineError, InterruptedRunError
 from stages.report.benchmark_report import benchmark_document
 
 FORMS = ("terminal", "md", "json")
@@ -48,6 +49,7 @@ LOGGED = (
     "start_up_s",
     "whole_s",
     "peak_mib",
+    "peak_gpu_mib",
     "outside_engine_s_per_1000_pairs",
 )
 
@@ -55,8 +57,9 @@ LOGGED = (
 def run_benchmark(order: BenchmarkOrder, console: Console) -> Path:
     """Measure, and leave everything in a folder of its own, which is returned.
 
-    A contender that fails is reported with its reason, and the others go on. Raises ConfigError for an order that
-    cannot be carried out, EngineError where not even one contender has a figure.
+    A contender that fails is reported with its reason, and the others go on. Ctrl-C and SIGTERM end it with what is
+    finished. Raises ConfigError for an order that cannot be carried out, EngineError where not even one contender has
+    a figure, InterruptedRunError where none has one yet; after that and the first nothing is kept.
     """
     began_s = time.monotonic()
     order = order.settled()
@@ -64,11 +67,14 @@ def run_benchmark(order: BenchmarkOrder, console: Console) -> Path:
     work = folder.path / "work"
     try:
         work.mkdir()
-        with libraries_log_to(folder.logs):
+        with libraries_log_to(folder.logs), Interruption(console.say):
             benchmark = _measure(order, folder, work, console, began_s)
     except ConfigError:
         shutil.rmtree(folder.path, ignore_errors=True)  # nothing was measured
         raise
+    except KeyboardInterrupt as error:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise InterruptedRunError("interrupted before any figure was kept: nothing is left of it") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     folder.leave(benchmark_document(benchmark), content(benchmark), "benchmark")
@@ -80,23 +86,27 @@ def run_benchmark(order: BenchmarkOrder, console: Console) -> Path:
 def print_benchmark(order: BenchmarkOrder, form: str, uri: str | None) -> None:
     """Measure, print it in one of FORMS, and log it to MLflow at `uri`, unless that is None.
 
-    Raises as `run_benchmark`, and TrackingError once all is on disk.
+    Raises as `run_benchmark`, and once all is on disk TrackingError, or InterruptedRunError where a part is missing.
     """
     check_form(form, FORMS)
     folder = run_benchmark(order, Console(quiet=form == "json"))
+    benchmark = read_benchmark(folder)
     if form == "json":
         print((folder / "benchmark.json").read_text(encoding="utf-8"), end="")
     else:
-        show(benchmark_document(read_benchmark(folder)), form, None, folder / "report.html")
+        show(benchmark_document(benchmark), form, None, folder / "report.html")
         print(f"benchmark   {folder}", file=sys.stdout if form == "terminal" else sys.stderr)
     if uri is not None:
         log_benchmark(folder, uri)
+    if benchmark.interrupted:
+        raise InterruptedRunError(f"interrupted: what was finished by then is in {folder}")
 
 
 def log_benchmark(path: Path, uri: str) -> str:
     """Log a benchmark's folder to MLflow, and return the id there. Raises DataError or TrackingError."""
     benchmark = read_benchmark(path)
     params = {"model": benchmark.model["name"], "device": benchmark.machine["device"], "quick": benchmark.quick}
+    params |= {"interrupted": benchmark.interrupted}
     params |= {"queries": benchmark.pairs.queries, "documents": benchmark.pairs.documents}
     params |= {"tokens_per_pair": round(benchmark.pairs.tokens / benchmark.pairs.pairs)}
     document = benchmark_document(benchmark)
@@ -126,10 +136,7 @@ def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Cons
         plan = _plan(config, model, folder, work)
     bench = Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
     console.say(f"pairs       {len(pairs.prompts):,} in {order.rounds} round{'s' if order.rounds > 1 else ''}")
-    results = Rounds(bench, folder, order, console, began_s)
-    for number in range(1, order.rounds + 1):
-        results.go_round(number, chosen)
-    return results.benchmark(chosen)
+    return Rounds(bench, folder, order, console, began_s).go(chosen)
 
 
 def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:

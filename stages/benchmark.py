@@ -55,7 +55,7 @@ class Round:
 
     `start_up_s` is from the command to the first scored pair, `whole_s` to the command's end. `processor_s` has the
     seconds of processor time during `seconds` by role of process, `peak_mib` the most memory of all its processes at
-    once, what they share counted once.
+    once, what they share counted once, `peak_gpu_mib` the same of the GPUs' memory (None: on no GPU).
     """
 
     number: int
@@ -67,6 +67,7 @@ class Round:
     peak_mib: float | None = None
     processor_s: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
+    peak_gpu_mib: float | None = None
 
     @property
     def pairs_per_s(self) -> float | None:
@@ -128,6 +129,10 @@ class Measurement:
         return max((one.peak_mib for one in self.valid if one.peak_mib is not None), default=None)
 
     @property
+    def peak_gpu_mib(self) -> float | None:
+        return max((one.peak_gpu_mib for one in self.valid if one.peak_gpu_mib is not None), default=None)
+
+    @property
     def processor_s_per_1000(self) -> dict[str, float]:
         """Processor seconds per 1,000 pairs by role: the median over the rounds in which it could be sampled."""
         sampled = [one for one in self.valid if one.processor_s]
@@ -165,8 +170,8 @@ class Pairs:
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """All of it. `matrix_flops` are the measured rates (operations/s) of a large matrix product, one a round;
-    `prefix_caching` says whether our settings share beginnings, `notes` what was not run and why. `model`, `machine`
-    and `settings` are facts for the record.
+    `prefix_caching` says whether our settings share beginnings, `notes` what was not run and why, `interrupted` whether
+    the user ended it before all rounds were. `model`, `machine` and `settings` are facts for the record.
     """
 
     started: str
@@ -179,6 +184,7 @@ class Benchmark:
     measurements: tuple[Measurement, ...]
     reference: str | None = None
     quick: bool = False
+    interrupted: bool = False
     notes: tuple[str, ...] = ()
 
     @property

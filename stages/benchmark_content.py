@@ -49,6 +49,7 @@ def _derived(benchmark: Benchmark, one: Measurement) -> dict[str, Any]:
         "start_up_s": one.start_up_s,
         "whole_s": one.whole_s,
         "peak_mib": one.peak_mib,
+        "peak_gpu_mib": one.peak_gpu_mib,
         "processor_s_per_1000_pairs": one.processor_s_per_1000,
         "outside_engine_s_per_1000_pairs": one.outside_engine_s_per_1000,
         "same_scores": None if one.agreement is None else one.agreement.same,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from pipelines.bench.gpu_memory import GpuMemory
+from serve_app.node_metrics import open_nvml
 from stages.errors import EngineError
 
 SAMPLE_S, MEMORY_EVERY = 0.5, 8  # memory is read every 4 s: it makes the kernel walk all pages
@@ -63,11 +65,13 @@ class Watch:
     points: list[tuple[float, Counter[str]]] = field(default_factory=list)
     peak_mib: float = 0.0
     seen: dict[psutil.Process, float] = field(default_factory=dict)  # -> processor seconds at the last look
+    gpus: GpuMemory = field(default_factory=GpuMemory)
 
     def look(self, roots: Sequence[psutil.Process], *, memory: bool) -> None:
         spent = Counter(self.points[-1][1]) if self.points else Counter[str]()
         pss = 0
-        for one in self._tree(roots):
+        tree = self._tree(roots)
+        for one in tree:
             with contextlib.suppress(psutil.Error, OSError):
                 seconds = sum(one.cpu_times()[:2])
                 spent[role_of(" ".join(one.cmdline()))] += seconds - self.seen.get(one, 0.0)
@@ -75,6 +79,7 @@ class Watch:
                 pss += _pss(one.pid) if memory else 0
         self.points.append((time.time(), spent))
         self.peak_mib = max(self.peak_mib, pss / MIB)
+        self.gpus.look({one.pid for one in tree})
 
     def _tree(self, roots: Sequence[psutil.Process]) -> set[psutil.Process]:
         """With what was seen before: a process whose parent is gone is still one of ours. All processes are read once:
@@ -116,7 +121,7 @@ class Group:
     def __init__(self, log: Path, limit_s: float) -> None:
         """`log` takes what they print; whoever is not done after `limit_s` seconds counts as failed."""
         self.log = log
-        self.watch = Watch()
+        self.watch = Watch(gpus=GpuMemory(open_nvml()))
         self._deadline = time.monotonic() + limit_s
         self._limit_s = limit_s
         self._started: list[subprocess.Popen[bytes]] = []
@@ -130,6 +135,9 @@ class Group:
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
+        except KeyboardInterrupt:  # while they end: nobody waits for them any more, and none may stay
+            self._kill()
+            raise
         finally:
             self._done.set()
             self._thread.join()
@@ -174,12 +182,25 @@ class Group:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(STOP_S)
-        left = [one for one in self.watch.seen if one.is_running()]
-        _, stubborn = psutil.wait_procs(left, timeout=STOP_S / 4)
-        for one in stubborn:
+        psutil.wait_procs(self._left(), timeout=STOP_S / 4)
+        self._kill()
+
+    def _left(self) -> list[psutil.Process]:
+        """Who still runs of those that were seen; what the first ones started since the last look too."""
+        found = dict.fromkeys(list(self.watch.seen))  # at once: the watch goes on
+        for process in self._started:
+            if process.poll() is None:
+                with contextlib.suppress(psutil.Error):
+                    one = psutil.Process(process.pid)
+                    found |= dict.fromkeys([*one.children(recursive=True), one])
+        return [one for one in found if one.is_running()]
+
+    def _kill(self) -> None:
+        left = self._left()
+        for one in left:
             with contextlib.suppress(psutil.Error):
                 one.kill()
-        psutil.wait_procs(stubborn, timeout=STOP_S / 4)
+        psutil.wait_procs(left, timeout=STOP_S / 4)
         for process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_S)

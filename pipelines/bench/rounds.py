@@ -39,9 +39,27 @@ class Rounds:
         self._scores: dict[str, Timed] = {}
         self._matrix: list[float] = []
         self._notes: list[str] = []
+        self._interrupted = False
         self._started = datetime.now().astimezone().isoformat(timespec="seconds")
 
-    def go_round(self, number: int, chosen: Chosen) -> None:
+    def go(self, chosen: Chosen) -> Benchmark:
+        """All rounds. Ctrl-C ends them with what is finished; KeyboardInterrupt is raised where that is no figure."""
+        number = 0
+        try:
+            for number in range(1, self._order.rounds + 1):
+                self._go_round(number, chosen)
+        except KeyboardInterrupt:
+            if not any(one.seconds for done in self._rounds.values() for one in done):
+                raise
+            self._interrupted = True
+            self._notes.append(self._what_is_missing(number, chosen))
+        return self._benchmark(chosen)
+
+    def _what_is_missing(self, number: int, chosen: Chosen) -> str:
+        left = [one.name for one in chosen.contenders if len(self._rounds.get(one.name, ())) < number]
+        return f"interrupted in round {number} of {self._order.rounds}, which lacks: {', '.join(left) or 'nobody'}"
+
+    def _go_round(self, number: int, chosen: Chosen) -> None:
         """The machine's matrix rate, then every contender once."""
         self._measure_matrix(number)
         for one in chosen.contenders:
@@ -53,7 +71,7 @@ class Rounds:
             self._rounds.setdefault(one.name, []).append(done)
             self._console.say(f"round {number}     {one.title}: {_told(done)}")
 
-    def benchmark(self, chosen: Chosen) -> Benchmark:
+    def _benchmark(self, chosen: Chosen) -> Benchmark:
         bench, order = self._bench, self._order
         shape = shape_of_model(_local(bench.model))
         block = bench.plan["ours"]["arguments"].get("block_size")
@@ -69,6 +87,7 @@ class Rounds:
             measurements=tuple(measured),
             reference=self._reference(),
             quick=order.quick,
+            interrupted=self._interrupted,
             notes=(*chosen.notes, *self._notes),
         )
 
@@ -123,6 +142,7 @@ def _round(number: int, timed: Timed, group: Group, pairs: PairSet) -> Round:
         start_up_s=None if timed.first_s is None else timed.first_s - timed.started_s,
         whole_s=timed.whole_s,
         peak_mib=group.watch.peak_mib or None,
+        peak_gpu_mib=group.watch.gpus.peak_mib,
         processor_s=group.watch.between(timed.began_s, timed.ended_s),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from pipelines.verification.sample_pairs import LONG_QUERY, Sample
 from pipelines.verification.service import ask, tokens_of_pair
 from pipelines.verification.setup import Setup
 from pipelines.verification.tokens import EncoderTokens, compare_encoder, compare_usage
-from serve_app.models import ModelInfo
+from serve_app.models import ModelInfo, describe
+from serve_app.settings import ModelSettings
+from stages.errors import ConfigError
 from stages.report.wording import number
 
 # float32 on both sides: what other kernels' order of summation makes. The tiny test models differ by 3e-5 at most.
@@ -46,6 +48,7 @@ def measure(
     scores, prompts = tuple(pair.score for pair in direct), scorer.prompts(pairs)
     tolerance, origin = tolerance_of(setup.order.tolerance, setup.expected, scorer, load, sample)
     long = next(query for query in sample.queries if query.query_id == LONG_QUERY)
+    tokens = compare_usage(sample, prompts, served.tokens, tokens_of_pair(setup.target, long, 0))
     case = Case(
         sample=sample,
         served=served,
@@ -53,13 +56,38 @@ def measure(
         prompts=prompts,
         scorer=scorer,
         tolerance=tolerance,
-        tokens=compare_usage(sample, prompts, served.tokens, tokens_of_pair(setup.target, long, 0)),
+        tokens=tokens,
+        limits=limits_of(setup, tokens.longest, scorer.prompts(long.pairs)[0]),
         expected=setup.expected,
         told_dtype=setup.told.get("dtype"),
         load=load,
     )
     encoder = compare_encoder(setup.model, setup.config.model, scorer, sample)
     return case, Measured(encoder, tuple(pair.truncated for pair in direct), seconds, origin)
+
+
+def limits_of(setup: Setup, longest: int | None, long: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Limits, in tokens, that the service may have: ours; the one that it tells, or else the model's own; and what is
+    left, as it counts, of the document too long, whose published prompts are `long`.
+
+    An embedding model's query is a prompt of its own, which some servers count with the document's.
+    """
+    settings = setup.config.model
+    told, own = setup.told.get("max_model_len"), describe(settings.model_copy(update={"max_length": None})).max_length
+    read = [longest, longest - len(long[0]) if len(long) > 1 else None] if longest is not None else []
+    found = [setup.model.max_length, told if _can_be(told, settings) else own, *read]
+    return tuple(dict.fromkeys(limit for limit in found if limit is not None and limit > 0))
+
+
+def _can_be(told: Any, settings: ModelSettings) -> bool:
+    """Whether what a service says is a number that the model can have as its limit."""
+    if not isinstance(told, int):
+        return False
+    try:
+        describe(settings.model_copy(update={"max_length": told}))
+    except ConfigError:
+        return False
+    return True
 
 
 def tolerance_of(

@@ -45,8 +45,8 @@ class Fault:
 class Case:
     """Everything that was found: pairs of the sample with both scores and the published `prompts`.
 
-    `expected` is the dtype that the service should have, `told_dtype` what it says it has, `load` makes a scorer of
-    another dtype.
+    `limits` are those, in tokens, that the service may have, the likeliest first; `expected` is the dtype that it
+    should have, `told_dtype` what it says it has, `load` makes a scorer of another dtype.
     """
 
     sample: Sample
@@ -56,6 +56,7 @@ class Case:
     scorer: DirectScorer
     tolerance: float
     tokens: ServiceTokens
+    limits: tuple[int, ...]
     expected: str
     told_dtype: str | None
     load: Callable[[str], DirectScorer]
@@ -102,9 +103,8 @@ def find_fault(case: Case, on_try: Callable[[str], None] = lambda _: None) -> Ve
     published = case.compare(places, [case.direct[place] for place in places])
     if published is None:
         raise EngineError("no pair of the sample has both scores: there is nothing to explain")
-    limits = {case.scorer.published.max_length, case.tokens.longest or case.scorer.published.max_length}
     own = any(pair.instruction for pair in case.pairs)
-    tried = hypotheses(case.scorer.family, case.scorer.published, tuple(sorted(limits)), own)
+    tried = hypotheses(case.scorer.family, case.scorer.published, case.limits, own)
     remains: dict[str, Agreement | None] = {}
     for hypothesis in tried:
         on_try(hypothesis.name)
@@ -145,7 +145,8 @@ def _under(case: Case, hypothesis: Hypothesis, places: Sequence[int]) -> Agreeme
     if hypothesis.recipe is None:
         return None
     pairs = case.pairs
-    changed = _changed(case, hypothesis.recipe, places)
+    # What the published way does not score was not compared before, and is not now.
+    changed = [one for one in _changed(case, hypothesis.recipe, places) if direct[one] is not None]
     if not changed:
         return None
     scored = case.scorer.score_all([pairs[places[one]] for one in changed], hypothesis.recipe)

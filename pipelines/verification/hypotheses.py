@@ -122,6 +122,16 @@ def _overrides(published: Recipe) -> Iterator[Hypothesis]:
 def _cuts(published: Recipe, lengths: tuple[int, ...]) -> Iterator[Hypothesis]:
     mend = "cut the document before the prompt is made, as rerank-eval serve does: never truncate_prompt_tokens"
     for length in lengths:
+        # Before the cuts, which come to the same where nothing is as long.
+        if length != published.max_length:
+            yield Hypothesis(
+                f"other_length_{length}",
+                "truncation",
+                f"The service cuts documents so that {length:,} tokens remain, not {published.max_length:,} as here",
+                "set model.max_length to the same number in both",
+                "model.max_length",
+                replace(published, max_length=length),
+            )
         yield Hypothesis(
             f"cut_end_{length}",
             "truncation",
@@ -139,15 +149,6 @@ def _cuts(published: Recipe, lengths: tuple[int, ...]) -> Iterator[Hypothesis]:
             "model.max_length",
             replace(published, cut="start", max_length=length),
         )
-        if length != published.max_length:
-            yield Hypothesis(
-                f"other_length_{length}",
-                "truncation",
-                f"The service cuts documents so that {length:,} tokens remain, not {published.max_length:,} as here",
-                "set model.max_length to the same number in both",
-                "model.max_length",
-                replace(published, max_length=length),
-            )
 
 
 def _instructions(published: Recipe, own: bool) -> Iterator[Hypothesis]:

@@ -37,6 +37,8 @@ def benchmark_document(benchmark: Benchmark) -> Document:
 def _lead(benchmark: Benchmark) -> Iterator[Text]:
     if benchmark.quick:
         yield Text("--quick: one round, few pairs, not all contenders. Ratios of this size may be chance.", "unsure")
+    if benchmark.interrupted:
+        yield Text("It was interrupted: what is told is of what was finished by then.", "unsure")
     ceiling = benchmark.ceiling
     if ceiling is None:
         yield Text("The bare engine with our settings has no figure, so there is no ceiling to compare with.", "bad")
@@ -94,19 +96,17 @@ def _speeds(benchmark: Benchmark) -> Table:
 
 
 def _costs(benchmark: Benchmark) -> Table:
-    columns = [
-        "first pair after, s",
-        "whole command, s",
-        "peak memory, MiB",
-        "processor s per 1,000 pairs",
-        "of them outside the engine",
-    ]
+    on_gpu = any(one.peak_gpu_mib is not None for one in benchmark.measurements)
+    gpu = ["peak GPU memory, MiB"] if on_gpu else []
+    times = ["first pair after, s", "whole command, s"]
+    columns = [*times, "peak memory, MiB", *gpu, "processor s per 1,000 pairs", "of them outside the engine"]
     rows = []
     for one in benchmark.measurements:
         spent = one.processor_s_per_1000
         total = sum(spent.values()) if spent else None
-        seconds = [number(one.start_up_s), number(one.whole_s)]
-        rows.append([one.title, *seconds, number(one.peak_mib), number(total), number(one.outside_engine_s_per_1000)])
+        memory = [one.peak_mib, *([one.peak_gpu_mib] if on_gpu else [])]
+        figures = [one.start_up_s, one.whole_s, *memory, total, one.outside_engine_s_per_1000]
+        rows.append([one.title, *map(number, figures)])
     caption = (
         "The first pair is counted from the command on. Memory is that of all processes of a contender at once, what "
         "they share counted once."

@@ -24,6 +24,7 @@ from pipelines.benchmark import figures_to_log, read_benchmark, run_benchmark
 from pipelines.config import RunConfig
 from pipelines.console import Console
 from serve_app.bare_engine import plan
+from serve_app.engine_args import cpu_environment
 from serve_app.models import ModelInfo, describe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.benchmark import Round
@@ -31,7 +32,7 @@ from stages.errors import ConfigError, DataError, EngineError
 from stages.records import Candidates
 from stages.scoring import OverlapScorer
 from tests.api_server import running_api
-from tests.benchmark_inputs import benchmark, contender
+from tests.benchmark_inputs import a_round, benchmark, contender
 
 ORDER = PairOrder(queries=6, documents=10, tokens=220, spread=0.3)
 OVERLAP = ModelInfo("overlap", "overlap", None, "overlap", 8192, None)
@@ -346,7 +347,9 @@ def test_a_folder_without_a_benchmark_is_one_line(tmp_path: Path) -> None:
 
 def test_what_is_logged_are_the_figures_that_there_are() -> None:
     failed = contender("job-warm", "job", rounds=(Round(1, error="it broke"),), agreement=None)
-    logged = figures_to_log(benchmark(contender("engine-ours", "engine", 5.0, 4.0), failed))
+    rounds = (a_round(5.0, 1, peak_gpu_mib=900.0), a_round(4.0, 2))
+    logged = figures_to_log(benchmark(contender("engine-ours", "engine", rounds=rounds), failed))
+    assert logged["peak_gpu_mib/engine-ours"] == 900.0
     assert logged["pairs_per_s/engine-ours"] == 225.0
     assert logged["to_limit/engine-ours"] == pytest.approx(0.45)
     assert logged["limit_pairs_per_s"] == pytest.approx(500.0)
@@ -390,7 +393,7 @@ def test_the_plan_knows_the_defaults_from_our_settings(settings: ModelSettings) 
     assert "max_num_seqs" not in defaults["arguments"]
     assert None not in ours["arguments"].values()
     if told["device"] == "cpu":
-        assert ours["environment"] == {"VLLM_CPU_OMP_THREADS_BIND": "0,1"}
+        assert ours["environment"] == cpu_environment([0, 1], 0, 1, 1)
         assert ours["arguments"]["block_size"] == 32
         assert "block_size" not in defaults["arguments"]
     assert defaults["environment"] == {}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
+from pipelines.bench.gpu_memory import MIB, GpuMemory
 from pipelines.bench.process import Group, Watch, role_of
 from stages.errors import EngineError
 
@@ -80,6 +86,35 @@ def test_leaving_a_group_ends_what_its_processes_started(tmp_path: Path) -> None
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
+def test_ctrl_c_while_a_group_ends_its_processes_leaves_none_that_do_not_listen(tmp_path: Path) -> None:
+    """The grandchild inherits that SIGTERM is ignored."""
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    group = Group(tmp_path / "log", limit_s=120)
+    group.__enter__()
+    process = group.start(python(code))
+    while not (tmp_path / "log").read_text().strip():
+        group.check_time()
+        time.sleep(0.05)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        group.__exit__()
+    assert not is_alive(process.pid)
+    assert not is_alive(int((tmp_path / "log").read_text()))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_process_that_fails_is_told_with_the_last_error_of_its_log(tmp_path: Path) -> None:
     with Group(tmp_path / "log", limit_s=120) as group, pytest.raises(EngineError) as caught:
         group.finish(group.start(python("print('fine'); raise ValueError('too many layers')")))
@@ -116,3 +151,51 @@ def test_engine_settings_of_the_users_own_reach_no_contender(tmp_path: Path, mon
     with Group(tmp_path / "log", limit_s=120) as group:
         group.finish(group.start(python(code), {"VLLM_CPU_OMP_THREADS_BIND": "0-1"}))
     assert (tmp_path / "log").read_text() == "None 0-1\n"
+
+
+# GPU memory
+
+
+class FakeNvmlError(Exception):
+    pass
+
+
+def fake_nvml(*looks: dict[int, int | None] | None) -> Any:
+    """A module like pynvml with two GPUs: MiB by process on the first, at each look; None where it tells nothing. On
+    the second, process 11 has 5 MiB always.
+    """
+    told = iter(looks)
+
+    def processes(gpu: int) -> list[Any]:
+        now = next(told) if gpu == 0 else {11: 5}
+        if now is None:
+            raise FakeNvmlError
+        return [SimpleNamespace(pid=pid, usedGpuMemory=mib and mib * MIB) for pid, mib in now.items()]
+
+    return SimpleNamespace(
+        NVMLError=FakeNvmlError,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetComputeRunningProcesses=processes,
+    )
+
+
+def test_gpu_memory_is_the_most_of_all_its_processes_on_all_gpus_at_once() -> None:
+    memory = GpuMemory(fake_nvml({11: 100, 12: 20, 99: 4_000}, {11: 90, 12: 300}, None, {11: 10}))
+    for _ in range(4):
+        memory.look({11, 12})
+    assert memory.peak_mib == 395.0
+
+
+def test_who_is_on_no_gpu_and_whose_size_is_not_told_has_no_gpu_memory() -> None:
+    for memory in (GpuMemory(None), GpuMemory(fake_nvml({11: 100})), GpuMemory(fake_nvml({7: None}))):
+        memory.look({7})
+        assert memory.peak_mib is None
+
+
+def test_a_watch_looks_at_the_gpu_memory_of_a_process_and_of_what_it_starts(tmp_path: Path) -> None:
+    with Group(tmp_path / "log", limit_s=120) as group:
+        child = group.start(python("input()"))
+        watch = Watch(gpus=GpuMemory(fake_nvml({os.getpid(): 1_000, child.pid: 200, 0: 7})))
+        watch.look([psutil.Process()], memory=False)
+    assert watch.gpus.peak_mib == 1_200.0

@@ -47,6 +47,7 @@ class ByHand(StandInBackend):
 
     compute: Score = lambda *_: PairScore(0.5)
     dtype: str = "float32"
+    max_model_len: int | None = LIMIT
 
     async def score(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
@@ -54,7 +55,7 @@ class ByHand(StandInBackend):
         return TimedScores([self.compute(query, one, instruction) for one in documents], 1.0, 1.0, 1.0)
 
     async def facts(self) -> dict[str, Any]:
-        return {"family": "qwen3-reranker", "dtype": self.dtype, "max_model_len": LIMIT}
+        return {"family": "qwen3-reranker", "dtype": self.dtype, "max_model_len": self.max_model_len}
 
 
 class Qwen3:
@@ -106,8 +107,8 @@ def api() -> Iterator[RunningApi]:
 def serve(api: RunningApi) -> Callable[..., str]:
     """Start to answer in a given way; gives the address."""
 
-    def start(compute: Score, dtype: str = "float32") -> str:
-        api.service.backend = ByHand(compute=compute, dtype=dtype)
+    def start(compute: Score, dtype: str = "float32", max_model_len: int | None = LIMIT) -> str:
+        api.service.backend = ByHand(compute=compute, dtype=dtype, max_model_len=max_model_len)
         return api.url
 
     return start
@@ -385,26 +386,84 @@ def test_a_cross_encoder_agrees_and_its_missing_token_types_are_named(
     assert (untyped.code, untyped.fault["name"]) == (1, "no_token_types")
 
 
-def test_an_embedding_model_agrees_and_another_pooling_is_named(serve: Callable[..., str], tmp_path: Path) -> None:
-    settings = ModelSettings()
-    model_path = describe(settings).path
-    tokenizer, model = AutoTokenizer.from_pretrained(model_path), AutoModel.from_pretrained(model_path).eval()
+class MiniLm:
+    """The embedding model in the package, which reads 256 tokens, and ways to score a pair with it."""
 
-    def vector(text: str, pooling: str) -> torch.Tensor:
-        inputs = tokenizer(text, truncation=True, max_length=128, return_tensors="pt")
+    def __init__(self) -> None:
+        path = describe(ModelSettings()).path
+        self.tokenizer, self.model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
+
+    def ids(self, text: str, limit: int) -> list[int]:
+        return list(self.tokenizer(text, truncation=True, max_length=limit)["input_ids"])
+
+    def vector(self, text: str, limit: int, pooling: str) -> torch.Tensor:
         with torch.no_grad():
-            states: torch.Tensor = model(**inputs).last_hidden_state[0]
+            states: torch.Tensor = self.model(torch.tensor([self.ids(text, limit)])).last_hidden_state[0]
         return states.mean(0) if pooling == "mean" else states[0]
 
-    def score(query: str, document: str, pooling: str) -> PairScore:
-        value = torch.cosine_similarity(vector(query, pooling), vector(document, pooling), dim=0).item()
-        return PairScore(value, prompt_tokens=len(tokenizer(document, truncation=True, max_length=128)["input_ids"]))
+    def score(self, query: str, document: str, limit: int = 128, pooling: str = "mean") -> PairScore:
+        one, other = (self.vector(text, limit, pooling) for text in (query, document))
+        value = torch.cosine_similarity(one, other, dim=0).item()
+        return PairScore(value, prompt_tokens=len(self.ids(document, limit)))
 
-    model_section = {"name": settings.name, "max_length": 128}
-    healthy = verify(serve(lambda q, d, _: score(q, d, "mean")), tmp_path, model_section)
+    def section(self, limit: int = 128) -> dict[str, Any]:
+        return {"name": ModelSettings().name, "max_length": limit}
+
+
+@pytest.fixture(scope="module")
+def mini_lm() -> MiniLm:
+    return MiniLm()
+
+
+def test_an_embedding_model_agrees_and_another_pooling_is_named(
+    serve: Callable[..., str], mini_lm: MiniLm, tmp_path: Path
+) -> None:
+    healthy = verify(serve(lambda q, d, _: mini_lm.score(q, d)), tmp_path, mini_lm.section())
     assert (healthy.code, healthy.content["tokens"]["service"]["differing"]) == (0, 0)
-    other = verify(serve(lambda q, d, _: score(q, d, "cls")), tmp_path, model_section)
+    other = verify(serve(lambda q, d, _: mini_lm.score(q, d, pooling="cls")), tmp_path, mini_lm.section())
     assert (other.code, other.fault["name"]) == (1, "pooling_cls")
+
+
+@pytest.mark.parametrize(
+    ("served", "told", "configured"),
+    [(256, 256, 64), (128, 128, 64), (256, None, 64), (64, None, 256)],
+    ids=["more than is asked for, told", "less than the model's own", "the model's own, untold", "less, untold"],
+)
+def test_an_embedding_models_limit_that_is_not_the_configs_is_named(
+    served: int, told: int | None, configured: int, serve: Callable[..., str], mini_lm: MiniLm, tmp_path: Path
+) -> None:
+    """At 64 tokens the document too long has 83: what the service reads of it does not tell a limit above."""
+    url = serve(lambda q, d, _: mini_lm.score(q, d, served), max_model_len=told)
+    checked = verify(url, tmp_path, mini_lm.section(configured), 20)
+    assert (checked.code, checked.fault["name"]) == (1, f"other_length_{served}")
+    assert checked.fault["setting"] == "model.max_length"
+    assert f"so that {served} tokens remain, not {configured} as here" in checked.fault["says"]
+
+
+def test_an_embedding_models_limit_is_read_off_a_count_that_holds_the_querys_tokens(
+    serve: Callable[..., str], mini_lm: MiniLm, tmp_path: Path
+) -> None:
+    """As vLLM's own server counts."""
+
+    def score(query: str, document: str, _: str | None) -> PairScore:
+        right = mini_lm.score(query, document, 96)
+        return PairScore(right.score, prompt_tokens=right.prompt_tokens + len(mini_lm.ids(query, 96)))
+
+    checked = verify(serve(score, max_model_len=None), tmp_path, mini_lm.section())
+    assert (checked.code, checked.fault["name"]) == (1, "other_length_96")
+
+
+def test_a_query_that_is_too_long_here_hides_no_other_limit_of_the_service(
+    serve: Callable[..., str],
+    mini_lm: MiniLm,
+    tmp_path: Path,
+    write_rows: Callable[[list[dict[str, Any]]], dict[str, Any]],
+) -> None:
+    """It has a score there, and none here."""
+    data = write_rows([{"query_id": "q", "query": "a red fox " * 30, "documents": ["a fox", "a dog " * 90]}])
+    url = serve(lambda q, d, _: mini_lm.score(q, d, 256), max_model_len=256)
+    checked = verify(url, tmp_path, mini_lm.section(64), sections={"data": data})
+    assert (checked.code, checked.fault["name"]) == (1, "other_length_256")
 
 
 # ---- what the user may get wrong

@@ -31,12 +31,16 @@ def test_where_all_rounds_failed_there_is_the_reason_and_no_figure() -> None:
     one = contender("job-cold", "job", rounds=(Round(1, error="it broke"), Round(2, error="again")), agreement=None)
     assert one.error == "it broke"
     assert one.pairs_per_s is one.spread is one.tokens_per_s is one.peak_mib is one.outside_engine_s_per_1000 is None
+    assert one.peak_gpu_mib is None
     assert benchmark(one).to_ceiling(one) is benchmark(one).to_limit(one) is None
 
 
 def test_memory_is_the_highest_of_all_rounds() -> None:
     one = contender("job-cold", "job", rounds=(a_round(1.0, peak_mib=7.0), a_round(1.0, peak_mib=9.0)))
     assert one.peak_mib == 9.0
+    assert one.peak_gpu_mib is None
+    on_gpu = (a_round(1.0, peak_gpu_mib=70.0), a_round(1.0, peak_gpu_mib=None), a_round(1.0, peak_gpu_mib=90.0))
+    assert contender("job-cold", "job", rounds=on_gpu).peak_gpu_mib == 90.0
 
 
 def test_processor_time_is_told_by_role_and_what_is_not_the_engines_is_added_up() -> None:
@@ -112,7 +116,8 @@ def test_one_that_computes_something_else_is_no_baseline() -> None:
 
 def test_what_is_written_is_read_back_and_holds_what_follows_from_it() -> None:
     failed = contender("transformers", "library", rounds=(Round(1, error="it broke"),), ours=False, agreement=None)
-    told = benchmark(contender("engine-ours", "engine", 5.0, 4.0), failed, notes=("a note",), quick=True)
+    engine = contender("engine-ours", "engine", rounds=(a_round(5.0, 1, peak_gpu_mib=900.0), a_round(4.0, 2)))
+    told = benchmark(engine, failed, notes=("a note",), quick=True, interrupted=True)
     written = json.loads(json.dumps(content(told), allow_nan=False))
     assert from_content(written) == told
     results = written["results"]
@@ -120,6 +125,7 @@ def test_what_is_written_is_read_back_and_holds_what_follows_from_it() -> None:
     assert results["limit_pairs_per_s"] == pytest.approx(500.0)
     assert results["contenders"]["engine-ours"]["to_limit"] == pytest.approx(0.45)
     assert results["contenders"]["engine-ours"]["same_scores"] is True
+    assert results["contenders"]["engine-ours"]["peak_gpu_mib"] == 900.0
     assert results["contenders"]["transformers"]["pairs_per_s"] is None
     assert results["contenders"]["transformers"]["error"] == "it broke"
 

@@ -96,6 +96,15 @@ def test_the_tables_hold_each_contenders_figures() -> None:
     assert set(costs["title of job-warm"].values()) == {"title of job-warm", "–"}
 
 
+def test_gpu_memory_has_a_column_where_any_contender_was_on_a_gpu() -> None:
+    on_gpu = contender("job-cold", "job", rounds=(a_round(5.0, peak_gpu_mib=41_000.0),))
+    costs = table(benchmark_document(benchmark(ENGINE, on_gpu)), "What does it cost?")
+    assert costs["title of job-cold"]["peak GPU memory, MiB"] == "41,000"
+    assert costs["title of engine-ours"]["peak GPU memory, MiB"] == "–"
+    without = table(benchmark_document(benchmark(ENGINE, JOB)), "What does it cost?")
+    assert "peak GPU memory, MiB" not in without["title of job-cold"]
+
+
 def test_processor_time_is_told_for_each_kind_of_process() -> None:
     spent = {"engine worker": 4.0, "replica": 0.5, "Serve controller": 0.001}
     job = contender("job-cold", "job", rounds=(a_round(5.0, processor_s=spent),))
@@ -121,6 +130,13 @@ def test_a_quick_benchmark_warns_and_tells_what_it_left_out() -> None:
     assert document.lead[0].text.startswith("--quick: one round")
     assert document.lead[0].tone == "unsure"
     assert Items(["--quick leaves out: job-warm"]) in document.sections[-1].blocks
+
+
+def test_an_interrupted_benchmark_says_so_first_and_tells_what_it_lacks() -> None:
+    document = benchmark_document(benchmark(ENGINE, interrupted=True, notes=("interrupted in round 2 of 3",)))
+    assert document.lead[0].text.startswith("It was interrupted")
+    assert document.lead[0].tone == "unsure"
+    assert Items(["interrupted in round 2 of 3"]) in document.sections[-1].blocks
 
 
 def test_the_figure_has_a_bar_for_all_who_scored_something() -> None:
