@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_benchmark, cli_runs, cli_service, scores
+from pipelines import cli_benchmark, cli_runs, cli_service, cli_tune, scores
 from stages.errors import RerankEvalError
 
 # No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
@@ -180,6 +180,7 @@ def evaluate(
 cli_runs.add_to(app)
 cli_service.add_to(app)
 app.command()(cli_benchmark.benchmark)
+app.command()(cli_tune.tune)
 app.add_typer(scores.app, name="scores")
 
 

@@ -22,7 +22,8 @@ KEPT = ("model", "revision", "runner", "hf_overrides", "load_format", "tensor_pa
 
 
 def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict[str, Any]:
-    """`ours` and `defaults`: `arguments` of vLLM's LLM class and `environment` to start it in; and what it runs on.
+    """`ours` and `defaults`: `arguments` of vLLM's LLM class and `environment` to start it in; and what it runs on:
+    `device_name`, and `host`, the fields of engine_args.Host.
 
     The defaults keep what cannot be left to them: which model it is, how long its prompts are, and on a CPU the size of
     the cache, for which vLLM would take the machine's memory.
@@ -43,6 +44,7 @@ def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict
         },
         "defaults": {"arguments": defaults, "environment": {}},
         "device": host.device,
+        "host": host._asdict(),
         "device_name": current_platform.get_device_name(),
     }
 
@@ -50,16 +52,18 @@ def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict
 def score(job: dict[str, Any]) -> dict[str, Any]:
     """Score the prompts of a job; they come tokenized, so that nothing but the engine is timed.
 
-    `first_s`, `began_s`, `ended_s` are Unix times: the first of the pairs to warm up with, then those that count.
+    `task` is what they are read for: `classify`, which gives each its score, or `embed`, where `scores` are only the
+    first components of the vectors. `first_s`, `began_s`, `ended_s` are Unix times: the first of the pairs to warm up
+    with, then those that count.
     """
     from vllm import LLM
 
-    llm = LLM(**job["arguments"])
-    _classify(llm, job["warm_up"][:1])
+    llm, task = LLM(**job["arguments"]), job.get("task", "classify")
+    _encode(llm, task, job["warm_up"][:1])
     first_s = time.time()
-    _classify(llm, job["warm_up"][1:])
+    _encode(llm, task, job["warm_up"][1:])
     began_s = time.time()
-    outputs = _classify(llm, job["prompts"])
+    outputs = _encode(llm, task, job["prompts"])
     ended_s = time.time()
     failed = next((str(one.error) for one in outputs if getattr(one, "error", None)), None)
     return {
@@ -72,20 +76,20 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _classify(llm: Any, prompts: Sequence[dict[str, Any]]) -> list[Any]:
+def _encode(llm: Any, task: str, prompts: Sequence[dict[str, Any]]) -> list[Any]:
     """A prompt has `token_ids` and, for models with token types, `second_part`: where the document begins."""
     from vllm import PoolingParams
     from vllm.inputs import TokensPrompt
 
     params = [
         PoolingParams(
-            task="classify",
+            task=task,
             extra_kwargs=None if one["second_part"] is None else {"compressed_token_type_ids": one["second_part"]},
         )
         for one in prompts
     ]
     inputs = [TokensPrompt(prompt_token_ids=one["token_ids"]) for one in prompts]
-    outputs: list[Any] = llm.encode(inputs, params, pooling_task="classify", use_tqdm=False)
+    outputs: list[Any] = llm.encode(inputs, params, pooling_task=task, use_tqdm=False)
     return outputs
 
 

@@ -98,7 +98,9 @@ class DeploymentSettings(Settings):
     accelerator_type: str | None = Field(None, description="Ray's name of the GPU kind to run on, such as A100.")
     max_replicas_per_node: int | None = Field(None, gt=0, description="Spread replicas: at most so many on one node.")
     max_ongoing_queries: int = Field(
-        64, gt=0, description="Queries that a replica works on at once; others wait outside."
+        256,
+        gt=0,
+        description="Queries that a replica works on at once; others wait outside, and keep asking for a place.",
     )
     start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
     health_check_period_s: float = Field(10, gt=0, description="How often a replica is asked whether its engine lives.")

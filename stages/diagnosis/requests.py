@@ -169,7 +169,7 @@ def _of_throughput(settings: Mapping[str, Any]) -> list[Wish]:
         _wish(
             settings,
             "serve.max_ongoing_queries",
-            64,
+            256,
             lambda now: now >= 8,
             "the engine has the next query at hand when one ends",
         ),

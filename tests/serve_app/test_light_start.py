@@ -11,8 +11,8 @@ from serve_app.light_start import NAME, spawned_light
 
 MAIN = "__import__('sys').modules['__main__'].__spec__.name"
 IN_A_CHILD_OF_ITS_OWN = (
-    "__import__('concurrent.futures').futures.ProcessPoolExecutor(1, __import__('multiprocessing').get_context('spawn'))"
-    f".submit(eval, {MAIN!r}).result()"
+    "__import__('concurrent.futures').futures.ProcessPoolExecutor"
+    f"(1, __import__('multiprocessing').get_context('spawn')).submit(eval, {MAIN!r}).result()"
 )
 
 
