@@ -83,7 +83,7 @@ def test_how_long_a_caller_waits_and_where_it_connects_does_not_change_the_name(
 def test_every_option_is_one_that_serve_takes() -> None:
     options = deployment_options(app(accelerator_type="A100", max_replicas_per_node=2, replicas=4), True)
     deployment = serve.deployment(**options)(RerankReplica)
-    assert (deployment.name, deployment.num_replicas, deployment.max_ongoing_requests) == ("reranker", 4, 64)
+    assert (deployment.name, deployment.num_replicas, deployment.max_ongoing_requests) == ("reranker", 4, 256)
     assert deployment.ray_actor_options["accelerator_type"] == "A100"
 
 
