@@ -201,6 +201,9 @@ class Group:
         for one in left:
             with contextlib.suppress(psutil.Error):
                 one.kill()
+        for process in self._started:  # what one started at the last moment, between two looks, is in its group
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
         psutil.wait_procs(left, timeout=STOP_S / 4)
         for process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):

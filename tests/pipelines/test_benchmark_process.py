@@ -86,6 +86,29 @@ def test_leaving_a_group_ends_what_its_processes_started(tmp_path: Path) -> None
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
+def test_what_a_process_starts_in_its_last_moment_does_not_outlive_it(tmp_path: Path) -> None:
+    """Nobody has seen it: its parent is gone before the next look."""
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "def at_the_end(*_):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"    open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, at_the_end)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)"
+    )
+    with Group(tmp_path / "log", limit_s=30) as group:
+        group.start(python(code))
+        while not (tmp_path / "log").read_text().strip():
+            group.check_time()
+            time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    while is_alive(pid):  # it was told to end, and takes its moment
+        group.check_time()
+        time.sleep(0.05)
+
+
 def test_ctrl_c_while_a_group_ends_its_processes_leaves_none_that_do_not_listen(tmp_path: Path) -> None:
     """The grandchild inherits that SIGTERM is ignored."""
     code = (
