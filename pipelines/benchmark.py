@@ -7,23 +7,20 @@ runs in processes of its own, one after the other, round by round, and all of th
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipelines.bench.bench import Bench, do_job
+from pipelines.bench.bench import Bench
 from pipelines.bench.contenders import choose
+from pipelines.bench.engines import ask_plan
 from pipelines.bench.models import MADE, make_model
 from pipelines.bench.order import BenchmarkOrder
 from pipelines.bench.pairs import PairMaker
-from pipelines.bench.process import Group
 from pipelines.bench.rounds import Rounds
 from pipelines.config import RunConfig, load_config
 from pipelines.console import Console
@@ -32,7 +29,7 @@ from pipelines.interruption import Interruption
 from pipelines.logs import libraries_log_to
 from pipelines.reporting import check_form, show
 from pipelines.run_folder import RunFolder
-from serve_app.models import ModelInfo, describe
+from serve_app.models import describe
 from stages.benchmark import Benchmark
 from stages.benchmark_content import content, from_content
 from stages.errors import ConfigError, DataError, EngineError, InterruptedRunError
@@ -133,7 +130,7 @@ def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Cons
             update={"data": config.data.model_copy(update=pairs.write_rows(work / "pairs.jsonl", order.pairs.seed))}
         )
     with console.working("asking vLLM what our settings come to here"):
-        plan = _plan(config, model, folder, work)
+        plan = ask_plan(config, model, work, folder.logs / "plan.log")
     bench = Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
     console.say(f"pairs       {len(pairs.prompts):,} in {order.rounds} round{'s' if order.rounds > 1 else ''}")
     return Rounds(bench, folder, order, console, began_s).go(chosen)
@@ -158,15 +155,6 @@ def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:
     return config, config.engine.load_format
 
 
-def _plan(config: RunConfig, model: ModelInfo, folder: RunFolder, work: Path) -> dict[str, Any]:
-    out = work / "plan-told.json"
-    job = {"do": "plan", "model": asdict(model), "engine": config.engine.model_dump(mode="json"), "cores": _cores()}
-    path = work / "plan.json"
-    path.write_text(json.dumps(job | {"out": str(out)}), encoding="utf-8")
-    with Group(folder.logs / "plan.log", limit_s=300) as group:
-        return do_job(group, "serve_app.bare_engine", path)
-
-
 def figures_to_log(benchmark: Benchmark) -> dict[str, float]:
     """`pairs_per_s/job-cold`, `to_ceiling/job-cold` ... of whoever has them."""
     results = content(benchmark)["results"]
@@ -180,7 +168,3 @@ def _dtype(plan: dict[str, Any]) -> str:
     """What Transformers and the matrix product compute in: the engine's, on a GPU bfloat16 where none is set."""
     dtype = str(plan["ours"]["arguments"]["dtype"])
     return "bfloat16" if dtype == "auto" else dtype
-
-
-def _cores() -> Sequence[int]:
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.bench.bench import Bench, Timed, do_job, free_port, timed
 from pipelines.bench.pairs import PairSet, requests_of, scored_texts
 from pipelines.bench.process import Group
-from serve_app.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPARATOR, QWEN3_SUFFIX
+from pipelines.config import RunConfig
+from serve_app.models import ModelInfo
+from serve_app.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPARATOR, QWEN3_SUFFIX, Prompt
 from stages.records import Candidates
 
+PLAN_LIMIT_S = 300.0
 Settings = Literal["ours", "defaults"]
 Sent = Literal["ids", "text"]
 Body = dict[str, Any]
@@ -22,10 +28,25 @@ Body = dict[str, Any]
 MakeBody = Callable[[PairSet, Candidates, int], Body]
 
 
+def ask_plan(config: RunConfig, model: ModelInfo, folder: Path, log: Path) -> dict[str, Any]:
+    """What serve_app.bare_engine says that the settings come to here. Raises EngineError."""
+    job = {"do": "plan", "model": asdict(model), "engine": config.engine.model_dump(mode="json"), "cores": _cores()}
+    path = folder / "plan.json"
+    path.write_text(json.dumps(job | {"out": str(folder / "plan-told.json")}), encoding="utf-8")
+    with Group(log, PLAN_LIMIT_S) as group:
+        return do_job(group, "serve_app.bare_engine", path)
+
+
+def prompts_job(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """As serve_app.bare_engine takes them."""
+    return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in prompts]
+
+
 def offline(settings: Settings, bench: Bench, group: Group, name: str) -> Timed:
     """`vllm.LLM`: all prompts at once, as token ids."""
     planned = bench.plan[settings]
-    prompts = bench.write("prompts", {"prompts": _prompts(bench.pairs), "warm_up": _prompts(bench.warm_up)})
+    told = {"prompts": prompts_job(bench.pairs.prompts), "warm_up": prompts_job(bench.warm_up.prompts)}
+    prompts = bench.write("prompts", told)
     job = {
         "do": "score",
         "arguments": planned["arguments"],
@@ -122,8 +143,8 @@ def _requests(drawn: PairSet, least: int, make: MakeBody) -> Iterator[dict[str, 
         yield {"first": first, "body": make(drawn, one, first)}
 
 
-def _prompts(drawn: PairSet) -> Sequence[dict[str, Any]]:
-    return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in drawn.prompts]
+def _cores() -> Sequence[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _plain(bench: Bench) -> dict[str, Any]:

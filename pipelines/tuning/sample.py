@@ -32,10 +32,6 @@ class Sample:
     def tokens(self) -> int:
         return sum(len(one.token_ids) for one in self.prompts)
 
-    @property
-    def longest(self) -> int:
-        return max(len(one.token_ids) for one in self.prompts)
-
 
 def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
     """The first queries that have, together, at most so many pairs; the first one in any case, and each one whole.
@@ -60,11 +56,6 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
         raise DataError(f"data: nothing to measure with: {reason}")
     warm_up = encoder.encode(WARM_UP_QUERY, None, queries[0].texts[:WARM_UP_DOCUMENTS])
     return Sample(len(queries), sum(len(one.texts) for one in queries), tuple(prompts), tuple(warm_up))
-
-
-def as_job(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """As serve_app.bare_engine takes them."""
-    return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in prompts]
 
 
 def _encoder(config: RunConfig, model: ModelInfo) -> PromptEncoder:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.bench.bench import do_job
+from pipelines.bench.engines import ask_plan, prompts_job
 from pipelines.bench.process import Group
 from pipelines.config import RunConfig
 from pipelines.environment import describe_environment
-from pipelines.tuning.sample import Sample, as_job
+from pipelines.tuning.sample import Sample
 from serve_app.engine_args import Host, engine_arguments
 from serve_app.models import ModelInfo
 from serve_app.settings import EngineSettings
 from stages.errors import RerankEvalError
 from stages.tuning import Outcome, Point
 
-PLAN_LIMIT_S = 300.0
 # A trial that takes so many times as long as the first one is no candidate.
 PATIENCE = 3
 # What a trial may come to, and what its process may have left unfinished.
@@ -60,15 +59,11 @@ class EngineTrials:
     def open(cls, config: RunConfig, model: ModelInfo, sample: Sample, folder: Path, ends_s: float) -> EngineTrials:
         """Ask vLLM what the settings come to here. Raises EngineError."""
         (folder / "logs").mkdir(exist_ok=True)
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        job = {"do": "plan", "model": asdict(model), "engine": config.engine.model_dump(mode="json")}
-        path = _write(folder / "plan.json", job | {"cores": list(cores), "out": str(folder / "plan-told.json")})
         log = folder / "logs" / "plan.log"
-        with Group(log, PLAN_LIMIT_S) as group:
-            told = do_job(group, "serve_app.bare_engine", path)
+        told = ask_plan(config, model, folder, log)
         log.unlink()
         ours, host = told["ours"], Host(**told["host"])
-        prompts = {"prompts": as_job(sample.prompts), "warm_up": as_job(sample.warm_up)}
+        prompts = {"prompts": prompts_job(sample.prompts), "warm_up": prompts_job(sample.warm_up)}
         _write(folder / "prompts.json", prompts)
         device = told["device_name"] if host.device == "gpu" else _processor()
         return cls(config, model, sample, folder, ends_s, device, host, ours["arguments"], ours["environment"])
