@@ -52,7 +52,7 @@ def command(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatc
     models = tmp_path_factory.getbasetemp() / "models"
     make_model("tiny", models)
     monkeypatch.setattr("pipelines.bench.models.user_cache", lambda: models)
-    monkeypatch.setattr("pipelines.benchmark._plan", lambda *_: plan)
+    monkeypatch.setattr("pipelines.benchmark.ask_plan", lambda *_: plan)
     monkeypatch.setattr("pipelines.bench.rounds.matrix_flops", lambda *_: 1e12)
 
     def run(*runs: Callable[..., Timed], more: tuple[str, ...] = ()) -> tuple[int, list[Path]]:
