@@ -35,6 +35,7 @@ class RerankReplica:
     ) -> None:
         context = serve.get_replica_context()
         environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
+        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
         for name, value in environment.items():
             os.environ.setdefault(name, value)
         self._guard = die_together()

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.engine_args import QWEN3_OVERRIDES, Host, cpu_environment, engine_arguments, has_bfloat16
+from serve_app.engine_args import (
+    IN_ENGINE_PROCESS,
+    QWEN3_OVERRIDES,
+    Host,
+    cpu_environment,
+    engine_arguments,
+    has_bfloat16,
+)
 from serve_app.models import ModelInfo
 from serve_app.settings import EngineSettings, Family
 
@@ -112,6 +119,19 @@ def test_replicas_and_workers_share_the_cores(
 ) -> None:
     environment = cpu_environment({3, 1, 0, 2}, replica_rank, replicas_here, tensor_parallel)
     assert environment["VLLM_CPU_OMP_THREADS_BIND"] == binding
+
+
+def test_an_engine_with_one_worker_computes_in_its_own_process_on_the_cores_of_its_replica() -> None:
+    assert arguments_of(host=CPU)["distributed_executor_backend"] == IN_ENGINE_PROCESS
+    environment = cpu_environment({3, 1, 0, 2}, 1, 2, tensor_parallel=1)
+    assert environment["OMP_NUM_THREADS"] == "2"
+    assert environment["OMP_PLACES"] == "{1,3}"
+    assert environment["OMP_PROC_BIND"] == "true"
+
+
+def test_several_workers_are_bound_by_vllm_each_to_its_own_cores() -> None:
+    assert arguments_of(host=CPU, tensor_parallel=2)["distributed_executor_backend"] == "mp"
+    assert not any(name.startswith("OMP_P") for name in cpu_environment({0, 1, 2, 3}, 0, 1, tensor_parallel=2))
 
 
 def test_a_thread_that_waits_leaves_its_core_to_others() -> None:
