@@ -20,8 +20,8 @@ from stages.telemetry import Snapshot
 SAMPLE_S = 0.5
 # vLLM's process that computes. Its gauges do not tell whether it does: between two steps that take longer than a
 # snapshot they are 0.
-COMPUTING = "VLLM::Worker"
-IDLE_CORES = 0.05
+COMPUTING = "VLLM::EngineCore"
+IDLE_CORES = 0.1
 # What a process's title holds -> its role; the first that fits.
 ROLES = {
     "VLLM": "engines",

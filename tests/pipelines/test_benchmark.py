@@ -377,7 +377,7 @@ def test_the_bare_engine_is_measured_on_its_own(made: Path, tmp_path: Path, monk
     assert found.matrix_flops[0] > 1e9
     assert engine.rounds[0].tokens == found.pairs.tokens
     assert engine.start_up_s is not None and engine.start_up_s > 1
-    assert "engine worker" in engine.rounds[0].processor_s or not engine.rounds[0].processor_s
+    assert "engine core" in engine.rounds[0].processor_s or not engine.rounds[0].processor_s
     assert (folder / "report.html").is_file()
     assert (folder / "figures" / "pairs-per-second.png").is_file()
     assert not (folder / "work").exists()

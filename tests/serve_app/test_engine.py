@@ -62,7 +62,7 @@ class RunningEngine:
             raise
         children = [child for child in psutil.Process().children(recursive=True) if child not in others]
         self.processes = [child for child in children if "resource_tracker" not in str(child.cmdline())]
-        assert len(self.processes) >= 2, "the engine core and its worker are processes of their own"
+        assert self.processes, "the engine computes in a process of its own"
 
     async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
         return VllmEngine(describe(model), model, settings, "replica")
