@@ -239,13 +239,26 @@ class TestQwen3InBfloat16:
     def engine(self, tiny_qwen3: Path) -> Iterator[RunningEngine]:
         yield from running(ModelSettings(name=str(tiny_qwen3)), "bfloat16")
 
+    @pytest.fixture(scope="class")
+    def tolerance(self, tiny_qwen3: Path) -> float:
+        """Three times what bfloat16 costs Transformers with this very model, which is the rule of `verify`.
+
+        A fixed number would hold on some processors only: each has its own bfloat16 kernels (AMX, AVX-512), which
+        round in another order. Measured against float32: Transformers 0.006 to 0.007, the engine 0.008 to 0.0115. The
+        smallest mistake in a prompt, one space, moves a score by 0.14.
+        """
+        rounded, exact = qwen3_yes(tiny_qwen3, torch.bfloat16), qwen3_yes(tiny_qwen3, torch.float32)
+        costs = largest_difference(rounded, exact, "yes, Transformers, bfloat16 against float32")
+        assert costs < 0.01, "bfloat16 costs more than rounding here"
+        return 3 * costs
+
     @pytest.mark.parametrize("reference", [torch.bfloat16, torch.float32])
     def test_scores_are_those_of_transformers(
-        self, engine: RunningEngine, tiny_qwen3: Path, reference: torch.dtype
+        self, engine: RunningEngine, tiny_qwen3: Path, reference: torch.dtype, tolerance: float
     ) -> None:
         theirs = qwen3_yes(tiny_qwen3, reference)
         ours = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
-        assert largest_difference(ours, theirs, f"yes, bfloat16 against {reference}") < 0.01
+        assert largest_difference(ours, theirs, f"yes, bfloat16 against {reference}") < tolerance
 
 
 # ---- cross-encoders
