@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import vllm
-from transformers import AutoTokenizer
 from vllm import PoolingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
@@ -27,7 +26,7 @@ from serve_app.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine_stats import EngineStats
 from serve_app.models import ModelInfo
 from serve_app.outputs import NOT_FINITE, Output, classified, cosine
-from serve_app.prompts import Prompt, make_encoder
+from serve_app.prompts import Prompt, load_encoder
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineDiedError, EngineError
 from stages.records import PairScore, TimedScores
@@ -44,18 +43,8 @@ class VllmEngine:
     """A Scorer: one vLLM engine with the prompts of one model."""
 
     def __init__(self, model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, replica: str) -> None:
-        if model.family == "overlap":
-            raise EngineError("overlap is no model: it is scored without an engine")
         self.family = model.family
-        tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-        self.encoder = make_encoder(
-            model.family,
-            tokenizer.backend_tokenizer,
-            model.max_length,
-            model_settings.template,
-            model_settings.instruction,
-            token_types="token_type_ids" in tokenizer.model_input_names,
-        )
+        self.encoder = load_encoder(model, model_settings)
         self.stats = EngineStats(replica)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])

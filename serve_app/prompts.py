@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 from tokenizers import Encoding, Tokenizer
 
-from serve_app.settings import Family, Template
-from stages.errors import QueryTooLongError, ScoringError
+from serve_app.models import ModelInfo
+from serve_app.settings import Family, ModelSettings, Template
+from stages.errors import ConfigError, QueryTooLongError, ScoringError
 
 # The published prompt of Qwen3-Reranker (model card, "Transformers Usage"). Its three parts are tokenized apart.
 QWEN3_PREFIX = (
@@ -36,7 +37,11 @@ class Prompt(NamedTuple):
 class PromptEncoder(Protocol):
     """One query and its documents -> one prompt each, in order. Raises QueryTooLongError where no document would
     fit.
+
+    `plain` splits the text of queries and documents, in which it knows no special token.
     """
+
+    plain: Tokenizer
 
     def encode(
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
@@ -132,6 +137,23 @@ class TextEncoder:
         if truncated:
             text.truncate(room)
         return Prompt(self.joiner.post_process(text, add_special_tokens=True).ids, truncated)
+
+
+def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:
+    """The encoder of a model, with the tokenizer of its folder. Raises ConfigError for `overlap`, which has none."""
+    if model.family == "overlap":
+        raise ConfigError("model.name overlap is no model: it is scored without an engine. Name a model")
+    from transformers import AutoTokenizer  # takes seconds to import, and whoever has a tokenizer does without
+
+    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+    return make_encoder(
+        model.family,
+        tokenizer.backend_tokenizer,
+        model.max_length,
+        settings.template,
+        settings.instruction,
+        token_types="token_type_ids" in tokenizer.model_input_names,
+    )
 
 
 def make_encoder(

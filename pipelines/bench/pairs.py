@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.bench.models import draw_words
 from serve_app.models import ModelInfo
-from serve_app.prompts import Prompt, PromptEncoder, make_encoder
+from serve_app.prompts import Prompt, load_encoder
 from serve_app.settings import ModelSettings
 from stages.arithmetic import LayerShape, shape_of, work_alone, work_shared
 from stages.benchmark import Pairs
@@ -76,22 +76,12 @@ class PairMaker:
 
     def __init__(self, model: ModelInfo, settings: ModelSettings) -> None:
         """Raises ConfigError for a model that scores no pairs."""
-        from transformers import AutoTokenizer
-
         if model.family not in ("qwen3-reranker", "cross-encoder"):
             raise ConfigError(
                 f"model.name {model.name} is of the family {model.family}: a benchmark measures qwen3-reranker and "
                 "cross-encoder models, which score a pair at a time"
             )
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-        self._encoder: PromptEncoder = make_encoder(
-            model.family,
-            self._tokenizer.backend_tokenizer,
-            model.max_length,
-            settings.template,
-            settings.instruction,
-            token_types="token_type_ids" in self._tokenizer.model_input_names,
-        )
+        self._encoder = load_encoder(model, settings)
         self._max_length = model.max_length
         self._costs: dict[str, int] = {}
 
@@ -141,7 +131,7 @@ class PairMaker:
     def _cost(self, word: str) -> int:
         """Its tokens, which in a text are the same: pre-tokenizers split at blanks."""
         if word not in self._costs:
-            self._costs[word] = len(self._tokenizer.backend_tokenizer.encode(f" {word}", add_special_tokens=False).ids)
+            self._costs[word] = len(self._encoder.plain.encode(f" {word}", add_special_tokens=False).ids)
         return self._costs[word]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.config import RunConfig
 from pipelines.prepared import all_candidates
 from serve_app.models import ModelInfo
-from serve_app.prompts import Prompt, PromptEncoder, make_encoder
-from stages.errors import ConfigError, DataError, ScoringError
+from serve_app.prompts import Prompt, load_encoder
+from stages.errors import DataError, ScoringError
 from stages.records import Candidates
 from stages.sources import open_source
 
@@ -39,7 +38,7 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
     A query that does not fit the model is left out. Raises ConfigError for a model without an engine, DataError where
     the data holds nothing that can be scored.
     """
-    encoder = _encoder(config, model)
+    encoder = load_encoder(model, config.model)
     queries: list[Candidates] = []
     prompts: list[Prompt] = []
     reason = "there is no query"
@@ -56,22 +55,6 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
         raise DataError(f"data: nothing to measure with: {reason}")
     warm_up = encoder.encode(WARM_UP_QUERY, None, queries[0].texts[:WARM_UP_DOCUMENTS])
     return Sample(len(queries), sum(len(one.texts) for one in queries), tuple(prompts), tuple(warm_up))
-
-
-def _encoder(config: RunConfig, model: ModelInfo) -> PromptEncoder:
-    if model.family == "overlap":
-        raise ConfigError("model.name overlap is no model: it has no engine to tune. Name a model")
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-    return make_encoder(
-        model.family,
-        tokenizer.backend_tokenizer,
-        model.max_length,
-        config.model.template,
-        config.model.instruction,
-        token_types="token_type_ids" in tokenizer.model_input_names,
-    )
 
 
 def _distinct(prompts: Sequence[Prompt], model: ModelInfo) -> Iterator[Prompt]:

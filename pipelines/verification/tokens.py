@@ -10,7 +10,7 @@ from pipelines.direct.prompts import Recipe
 from pipelines.direct.scorer import DirectScorer
 from pipelines.verification.sample_pairs import Sample
 from serve_app.models import ModelInfo
-from serve_app.prompts import make_encoder
+from serve_app.prompts import load_encoder
 from serve_app.settings import ModelSettings
 from stages.agreement import first_difference
 from stages.errors import QueryTooLongError
@@ -56,14 +56,7 @@ class ServiceTokens:
 
 def compare_encoder(model: ModelInfo, settings: ModelSettings, scorer: DirectScorer, sample: Sample) -> EncoderTokens:
     """What the service's own encoder makes of each pair, against what the publisher's procedure does."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-    family = scorer.family
-    types = "token_type_ids" in tokenizer.model_input_names
-    encoder = make_encoder(
-        family, tokenizer.backend_tokenizer, model.max_length, settings.template, settings.instruction, types
-    )
+    encoder = load_encoder(model, settings)
     pairs, differing, first = 0, 0, None
     for query in sample.queries:
         try:
@@ -71,7 +64,7 @@ def compare_encoder(model: ModelInfo, settings: ModelSettings, scorer: DirectSco
         except QueryTooLongError:
             continue
         direct = scorer.prompts(query.pairs)
-        if family == "embedding":
+        if model.family == "embedding":
             ours = [[made[0].token_ids, prompt.token_ids] for prompt in made[1:]]
         else:
             ours = [[prompt.token_ids] for prompt in made]

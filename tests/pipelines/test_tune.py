@@ -347,7 +347,7 @@ def test_no_name_breaks_out_of_the_head(config: Path, tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--set", "engine.max_seqs=3"], "unknown key engine.max_seqs; did you mean max_num_seqs?"),
-        (["--set", "model.name=overlap"], "overlap is no model: it has no engine to tune"),
+        (["--set", "model.name=overlap"], "overlap is no model: it is scored without an engine"),
         (["--set", "data.path=none.jsonl"], "none.jsonl"),
     ],
     ids=["key", "overlap", "data"],
