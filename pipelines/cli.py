@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -184,6 +187,28 @@ app.command()(cli_tune.tune)
 app.add_typer(scores.app, name="scores")
 
 
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Python drops what is raised in a finalizer, such as that of a connection. If that was Ctrl-C, it comes again."""
+    others = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            others(dropped)
+            return
+        # Not at once: it would meet this very function, and be dropped as well.
+        main_thread = threading.main_thread().ident
+        again = threading.Timer(0.05, signal.pthread_kill, (main_thread, signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: our errors become one line on stderr and their exit code; anything else is a bug, with its
     traceback.
@@ -191,7 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        app(args=list(arguments) if arguments is not None else None)
+        with _no_interrupt_lost():
+            app(args=list(arguments) if arguments is not None else None)
     except RerankEvalError as error:
         print(f"rerank-eval: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

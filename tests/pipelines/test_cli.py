@@ -135,6 +135,30 @@ def test_a_bug_keeps_its_traceback(folder: Path) -> None:
     assert "Traceback" in done.stderr and "ImportError" in done.stderr
 
 
+def test_ctrl_c_is_heard_where_python_drops_it_too(tmp_path: Path) -> None:
+    """A connection is closed in a finalizer, and Python only writes of what is raised there."""
+    code = """
+import signal, sys, time
+from pipelines import cli
+
+class Connection:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(1)
+
+@cli.app.command()
+def wait():
+    Connection()
+    print("the finalizer has ended", flush=True)
+    time.sleep(60)
+
+cli.main(["wait"])
+"""
+    done = rerank_eval(tmp_path, code=code)
+    assert (done.returncode, done.stdout) == (130, "the finalizer has ended\n")
+    assert done.stderr == "rerank-eval: interrupted\n"
+
+
 # --- commands ---
 
 
