@@ -22,8 +22,8 @@ from transformers import (
 
 from pipelines.direct.prompts import Pair, PlainText, Prompts, Recipe
 from pipelines.direct.scorer import DirectScorer
-from serve_app.models import describe
-from serve_app.prompts import PromptEncoder, make_encoder
+from serve_app.models import ModelInfo, describe
+from serve_app.prompts import PromptEncoder, load_encoder
 from serve_app.settings import Family, ModelSettings
 from stages.errors import ConfigError
 from tests.torch_threads import one_torch_thread
@@ -123,9 +123,7 @@ def test_a_query_without_documents_has_no_scores(tiny_qwen3: Path) -> None:
 
 
 def services_encoder(family: Family, folder: Path, limit: int) -> PromptEncoder:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    types = "token_type_ids" in tokenizer.model_input_names
-    return make_encoder(family, tokenizer.backend_tokenizer, limit, "single_newline", None, types)
+    return load_encoder(ModelInfo(folder.name, str(folder), None, family, limit, None), ModelSettings())
 
 
 FAMILIES: list[tuple[Family, str]] = [

@@ -15,8 +15,9 @@ from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from serve_app.prompts import PromptEncoder, make_encoder, plain_text_tokenizer
-from serve_app.settings import Family, Template
+from serve_app.models import ModelInfo
+from serve_app.prompts import PromptEncoder, load_encoder, make_encoder, plain_text_tokenizer
+from serve_app.settings import Family, ModelSettings, Template
 from stages.errors import QueryTooLongError, ScoringError
 
 TEMPLATES: dict[Template, str] = {
@@ -133,9 +134,8 @@ def encoder_of(
     template: Template = "single_newline",
     instruction: str | None = None,
 ) -> PromptEncoder:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    types = "token_type_ids" in tokenizer.model_input_names
-    return make_encoder(family, tokenizer.backend_tokenizer, limit, template, instruction, token_types=types)
+    model = ModelInfo(folder.name, str(folder), None, family, limit, None)
+    return load_encoder(model, ModelSettings(template=template, instruction=instruction))
 
 
 # ---- Qwen3-Reranker
