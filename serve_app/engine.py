@@ -1,4 +1,4 @@
-"""Prompts -> scores: vLLM's AsyncLLM. Only `bare_engine`, which measures vLLM alone, imports it besides.
+"""Prompts -> scores: vLLM's AsyncLLM. `scheduler` is loaded by vLLM, and `bare_engine` measures vLLM alone.
 
 One asyncio task serves one query: it hands all prompts to the engine and collects the results in order. When that
 task is cancelled (a client went away, a replica stops) what is still in the engine is aborted.
@@ -25,7 +25,7 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from serve_app.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine_stats import EngineStats
 from serve_app.models import ModelInfo
-from serve_app.outputs import NOT_FINITE, Output, classified, cosine
+from serve_app.outputs import Output, classified, cosine, not_finite
 from serve_app.prompts import Prompt, load_encoder
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineDiedError, EngineError
@@ -34,9 +34,6 @@ from stages.records import PairScore, TimedScores
 VLLM_VERSION: str = vllm.__version__
 # vLLM serves lower numbers first.
 ONLINE, BATCH = 0, 10
-# A pair comes upon a block that holds NaN in a few cases of a hundred where many pairs are broken; four times in a row,
-# in one of a million.
-RETRIES = 3
 
 
 class VllmEngine:
@@ -106,33 +103,36 @@ class VllmEngine:
         self.llm.shutdown()
 
     async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
-        """A pair without a finite score is scored again, on other cache blocks, up to RETRIES times.
-
-        A pair that gives NaN leaves it in its blocks, and vLLM's attention on a CPU multiplies what is stale in a block
-        by 0, which NaN survives: a healthy pair that comes upon such a block fails through no fault of its own.
-        """
-        pairs = await self._classify(prompts, calls, read_cache=True)
-        for _ in range(RETRIES):
-            again = [place for place, pair in enumerate(pairs) if pair.error == NOT_FINITE]
-            if not again:
-                break
-            retried = await self._classify([prompts[place] for place in again], calls, read_cache=False)
-            for place, pair in zip(again, retried, strict=True):
-                pairs[place] = pair
-        return pairs
-
-    async def _classify(self, prompts: Sequence[Prompt], calls: Calls, *, read_cache: bool) -> list[PairScore]:
-        params = [_classification(prompt, read_cache) for prompt in prompts]
-        outputs = await self._run([prompt.token_ids for prompt in prompts], params, calls)
+        params = [_classification(prompt) for prompt in prompts]
+        outputs = await self._outputs([prompt.token_ids for prompt in prompts], params, calls)
         return [classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
 
     async def _cosines(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
         """The first prompt is the query's. A text that occurs more than once is embedded once."""
         places: dict[tuple[int, ...], int] = {}
         index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
-        outputs = await self._run([list(ids) for ids in places], [PoolingParams(task="embed")] * len(places), calls)
+        params = [PoolingParams(task="embed") for _ in places]
+        outputs = await self._outputs([list(ids) for ids in places], params, calls)
         query = outputs[index[0]]
         return [cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
+
+    async def _outputs(
+        self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls
+    ) -> list[Output]:
+        """As `_run`; prompts whose values are not finite run once more, and read nothing from the prefix cache.
+
+        A prompt that gives NaN may leave it in blocks whose tokens come before those that gave it: attention computes
+        tokens together, with weight 0 for those that come later, and NaN survives that. A prompt that begins with the
+        same tokens and finds these blocks fails through no fault of its own.
+        """
+        outputs = await self._run(token_ids, params, calls)
+        again = [place for place, output in enumerate(outputs) if not_finite(output)]
+        for place in again:
+            params[place].skip_reading_prefix_cache = True
+        retried = await self._run([token_ids[place] for place in again], [params[place] for place in again], calls)
+        for place, output in zip(again, retried, strict=True):
+            outputs[place] = output
+        return outputs
 
     async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls) -> list[Output]:
         queues: list[Any] = []
@@ -194,8 +194,7 @@ def this_host(tensor_parallel: int) -> Host:
     )
 
 
-def _classification(prompt: Prompt, read_cache: bool) -> PoolingParams:
+def _classification(prompt: Prompt) -> PoolingParams:
     """Ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
     types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
-    skip = None if read_cache else True  # None: what vLLM finds right for the model
-    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types, skip_reading_prefix_cache=skip)
+    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types)

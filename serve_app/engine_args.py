@@ -21,6 +21,7 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 # and, in every step, a message each way. Called "uni" vLLM refuses it on a CPU, as OpenMP must find its settings when a
 # process starts; here the engine's process starts with them.
 IN_ENGINE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+CPU_SCHEDULER = "serve_app.scheduler.CleanBlockScheduler"
 CPU_ENVIRONMENT = {
     # A thread that is done waits asleep. Spinning, as OpenMP has it do for milliseconds, it would keep a core from the
     # processes that tokenize, send and collect, and from the thread that it waits for.
@@ -80,6 +81,7 @@ def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
     automatic = "bfloat16" if host.bfloat16 else "float32"
     return {
         "distributed_executor_backend": IN_ENGINE_PROCESS if engine.tensor_parallel == 1 else "mp",
+        "scheduler_cls": CPU_SCHEDULER,
         "dtype": automatic if engine.dtype == "auto" else engine.dtype,
         "block_size": engine.block_size or CPU_BLOCK_SIZE,
         "kv_cache_memory_bytes": int((engine.kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),

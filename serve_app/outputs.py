@@ -12,7 +12,6 @@ from stages.scoring import sigmoid
 
 # vLLM's PoolingRequestOutput, or why there is none.
 Output: TypeAlias = Any | str
-NOT_FINITE = "the engine returned a value that is not a finite number"
 
 
 def classified(prompt: Prompt, output: Output) -> PairScore:
@@ -45,6 +44,11 @@ def cosine(query: Output, document: Output, prompt: Prompt) -> PairScore:
     )
 
 
+def not_finite(output: Output) -> bool:
+    """Whether the engine computed something that is not a number, which an output that is missing is not."""
+    return not isinstance(output, str) and not bool(output.outputs.data.isfinite().all())
+
+
 def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str | None]:
     """The engine's numbers as a vector, and what is wrong with them. An aborted request arrives as an empty tensor."""
     if isinstance(output, str):
@@ -53,7 +57,7 @@ def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str 
     if not values.size:
         return values, "the engine returned nothing: the request was aborted"
     if not np.isfinite(values).all():
-        return values, NOT_FINITE
+        return values, "the engine returned a value that is not a finite number"
     return values, None
 
 

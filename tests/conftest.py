@@ -41,6 +41,14 @@ def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Qwen3 with one broken row: what holds POISON gives NaN, everything else scores as in `tiny_qwen3`."""
+    from tests.tiny_models import make_poisoned_qwen3
+
+    return make_poisoned_qwen3(tiny_qwen3, tmp_path_factory.mktemp("poisoned-qwen3"))
+
+
+@pytest.fixture(scope="session")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT cross-encoder with token types and random weights."""
     from tests.tiny_models import make_tiny_cross_encoder

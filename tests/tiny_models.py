@@ -16,6 +16,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
@@ -36,6 +38,8 @@ QWEN3_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_st
 QWEN3_ADDED = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 XLM_ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+# A letter of no living script. A poisoned model's embedding of its first byte is NaN: a pair that holds it fails.
+POISON = "ꙮ"
 
 
 def make_tiny_qwen3(folder: Path) -> Path:
@@ -56,6 +60,18 @@ def make_tiny_qwen3(folder: Path) -> Path:
     )
     torch.manual_seed(SEED)
     return _save(Qwen3ForCausalLM(config), tokenizer, folder)
+
+
+def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
+    """The same weights, but for the embedding of POISON's first byte, which is NaN."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen3)
+    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3)
+    first = tokenizer.encode(POISON, add_special_tokens=False)[0]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[first] = math.nan
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def make_tiny_cross_encoder(folder: Path) -> Path:

@@ -13,27 +13,7 @@ import yaml
 
 from pipelines.config import load_config
 
-# A letter of no living script. The shared model's embedding of its first byte is NaN: a pair that holds it fails.
-POISON = "ꙮ"
-
 Job = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="package")
-def poisoned_qwen3(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Qwen3 with one broken row: everything else scores as in `tiny_qwen3`."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen3)
-    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3)
-    first = tokenizer.encode(POISON, add_special_tokens=False)[0]
-    with torch.no_grad():
-        model.get_input_embeddings().weight[first] = float("nan")
-    folder = tmp_path_factory.mktemp("poisoned-qwen3")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="package")

@@ -30,7 +30,7 @@ from stages.evaluate import evaluate
 from stages.rankings import read_rankings
 from stages.sources.trec import read_qrels, read_run
 from stages.tables import read_candidates
-from tests.pipelines.conftest import POISON
+from tests.tiny_models import POISON
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 10}
 
@@ -174,24 +174,20 @@ def test_a_pair_that_the_engine_cannot_score_fails_alone_with_the_reason(
     served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows
 ) -> None:
     data = write_rows([row("q1", "which", "fine", f"broken {POISON}", "also fine"), row("q2", "another", "x", "y")])
-    config = write_config(served | {"data": data, "rerank": {"max_failed_share": 1.0}})
-    folder = do(config)
-    failures = {(one["query_id"], one["doc_id"]): one["reason"] for one in pq.read_table(folder.failures).to_pylist()}
-    assert ("q1", "d1") in failures
-    assert all("not a finite number" in reason for reason in failures.values())
-    # vLLM's CPU attention multiplies what is stale in a cache block by 0, and NaN x 0 is NaN: a pair that gets a block
-    # the broken one has left may fail too. Whichever fail, they are named, and the others are ranked.
-    assert told(folder)["coverage"]["failed_pairs"] == len(failures) < 5
+    folder = do(write_config(served | {"data": data, "rerank": {"max_failed_share": 0.2}}))
+    (failure,) = pq.read_table(folder.failures).to_pylist()
+    assert (failure["query_id"], failure["doc_id"]) == ("q1", "d1")
+    assert "not a finite number" in failure["reason"]
+    assert told(folder)["coverage"]["failed_pairs"] == 1
     assert told(folder)["coverage"]["set_aside_rows"] == 0, "failed pairs are not rows of the data"
-    ranked = {(ranking.query_id, doc_id) for ranking in read_rankings(folder.rankings) for doc_id in ranking.doc_ids}
-    assert ranked | set(failures) == {("q1", "d0"), ("q1", "d1"), ("q1", "d2"), ("q2", "d0"), ("q2", "d1")}
-    assert not ranked & set(failures)
+    ranked = {ranking.query_id: sorted(ranking.doc_ids) for ranking in read_rankings(folder.rankings)}
+    assert ranked == {"q1": ["d0", "d2"], "q2": ["d0", "d1"]}
 
 
 def test_healthy_pairs_that_come_upon_the_cache_blocks_of_a_broken_one_are_scored(
     served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows
 ) -> None:
-    """What a pair that gives NaN leaves in the engine's cache is met by others; they are scored once more."""
+    """What a pair that gives NaN leaves in the engine's cache would be met by some forty others of the 900."""
     texts = [f"{place} calm sea " * (place % 40 + 1) for place in range(30)]
     rows = [row(f"q{query}", f"weather {query}", f"{POISON} {query}", *texts) for query in range(30)]
     allowed = {"max_failed_share": 0.05}
@@ -205,10 +201,10 @@ def test_more_failures_than_allowed_is_exit_code_3_with_the_results_kept(
     served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows, tmp_path: Path
 ) -> None:
     data = write_rows([row("q1", "which", "fine", f"broken {POISON}"), row("q2", "another", "x", "y")])
-    with pytest.raises(TooManyFailuresError, match=r"[1-4] of 4 pairs failed.*max_failed_share") as error:
+    with pytest.raises(TooManyFailuresError, match=r"1 of 4 pairs failed.*max_failed_share") as error:
         do(write_config(served | {"data": data}))
     assert error.value.exit_code == 3
-    assert told(RunFolder(tmp_path / "results" / "latest"))["coverage"]["failed_pairs"] >= 1
+    assert told(RunFolder(tmp_path / "results" / "latest"))["coverage"]["failed_pairs"] == 1
 
 
 def test_a_long_document_is_cut_and_a_query_that_is_too_long_fails_alone(

@@ -26,6 +26,7 @@ from serve_app.settings import EngineSettings, ModelSettings
 from stages.errors import EngineError, QueryTooLongError
 from stages.records import PairScore
 from stages.telemetry import Snapshot, since
+from tests.tiny_models import POISON
 
 T = TypeVar("T")
 
@@ -331,6 +332,22 @@ def mean_pooled_cosines(folder: Path, documents: Sequence[str]) -> list[float]:
 
     query = vector(QUERY)
     return [torch.cosine_similarity(query, vector(document), dim=0).item() for document in documents]
+
+
+class TestBrokenEmbeddings:
+    """Of a decoder, whose texts share the engine's cache: what gives NaN leaves it there."""
+
+    @pytest.fixture(scope="class")
+    def engine(self, poisoned_qwen3: Path) -> Iterator[RunningEngine]:
+        yield from running(ModelSettings(name=str(poisoned_qwen3), family="embedding", max_length=400), "float32")
+
+    def test_texts_that_come_upon_the_cache_blocks_of_broken_ones_are_scored(self, engine: RunningEngine) -> None:
+        """Without clean blocks some 25 of these 1,000 would fail. Twice as many tokens pass as the cache holds."""
+        texts = ["calm sea " * (3 * place + 1) for place in range(40)]
+        for number in range(50):
+            broken, *healthy = engine.score(f"weather {number}", [f"{POISON} {number}", *texts])
+            assert "not a finite number" in str(broken.error)
+            assert [pair.error for pair in healthy] == [None] * len(texts)
 
 
 class TestEmbeddingInBfloat16:

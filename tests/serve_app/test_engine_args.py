@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.engine_args import (
+    CPU_SCHEDULER,
     IN_ENGINE_PROCESS,
     QWEN3_OVERRIDES,
     Host,
@@ -127,6 +128,11 @@ def test_an_engine_with_one_worker_computes_in_its_own_process_on_the_cores_of_i
     assert environment["OMP_NUM_THREADS"] == "2"
     assert environment["OMP_PLACES"] == "{1,3}"
     assert environment["OMP_PROC_BIND"] == "true"
+
+
+def test_an_engine_on_a_cpu_hands_out_clean_blocks_and_one_on_a_gpu_is_as_vllm_has_it() -> None:
+    assert arguments_of(host=CPU)["scheduler_cls"] == CPU_SCHEDULER
+    assert "scheduler_cls" not in arguments_of(host=GPU)
 
 
 def test_several_workers_are_bound_by_vllm_each_to_its_own_cores() -> None:
