@@ -172,10 +172,11 @@ def build_page(api_url: str, api_key: str | None = None) -> gr.Blocks:
                 button = gr.Button("Rank", variant="primary")
             with gr.Column(scale=3, min_width=300):
                 result = gr.HTML('<p class="hint">The ranking appears here.</p>', apply_default_css=False)
-        page.load(show_model, key, model, api_visibility="private")
-        gr.on([button.click, query.submit], show_ranking, [key, *fields], result, api_visibility="private").then(
-            show_model, key, model, api_visibility="private"
-        )
+        # Without Gradio's queue, which answers one visitor at a time.
+        call: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+        page.load(show_model, key, model, **call)
+        ranked = gr.on([button.click, query.submit], show_ranking, [key, *fields], result, **call)
+        ranked.then(show_model, key, model, **call)
     return page
 
 

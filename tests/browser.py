@@ -43,3 +43,14 @@ def fill(tab: Any, query: str, passages: str) -> None:
 
 def press_rank(tab: Any) -> None:
     tab.get_by_role("button", name="Rank", exact=True).click()
+
+
+def first_of_ranking(tab: Any) -> str:
+    """The ranking's first row. Fails with what the page shows instead, where no ranking comes."""
+    from playwright.sync_api import TimeoutError as NothingCame
+
+    try:
+        row: str = tab.locator(".ranking tr").nth(1).inner_text()  # below the header
+    except NothingCame:
+        pytest.fail(f"no ranking, but: {tab.locator('body').inner_text()}")
+    return row

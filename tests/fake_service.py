@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -34,13 +35,15 @@ class FakeService:
     """`with FakeService() as service:` listens at `service.url`; `stop()` and `start()` take the port down and up.
 
     Requests need `key`, if given. A document is cut to `max_words`. Where `refusal` is set, every rerank call gets it
-    instead of an answer. `requests` holds the bodies that were answered.
+    instead of an answer; the query `held` waits for its answer until it is held no more. `requests` holds the bodies
+    that were answered.
     """
 
     def __init__(self, key: str | None = None, max_words: int = 64) -> None:
         self.key = key
         self.max_words = max_words
         self.refusal: Response | None = None
+        self.held: str | None = None
         self.requests: list[RerankRequest] = []
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -98,6 +101,8 @@ class FakeService:
                 return self.refusal
             body = RerankRequest.model_validate_json(await request.body())
             self.requests.append(body)
+            while body.query == self.held:
+                await asyncio.sleep(0.01)
             return JSONResponse((await self._answer(body)).model_dump(exclude_none=True))
 
         return api

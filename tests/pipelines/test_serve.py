@@ -23,7 +23,7 @@ from serve_app.collector import collector_of
 from serve_app.ingress import build_ingress
 from serve_app.models import describe
 from serve_app.ui import launch_page
-from tests.browser import PATIENCE_MS, chromium, fill, press_rank
+from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
 
 PASSAGES = [f"passage number {number} about the sea and the weather" for number in range(20)]
@@ -82,9 +82,10 @@ def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) ->
             tab = browser.new_page()
             tab.set_default_timeout(PATIENCE_MS)
             tab.goto(page.local_url)
+            tab.get_by_text("up to 400 tokens").wait_for()
             fill(tab, "weather at sea", "\n".join(passages))
             press_rank(tab)
-            first = tab.locator(".ranking tr").nth(1).inner_text()  # below the header
+            first = first_of_ranking(tab)
     finally:
         page.close(verbose=False)
     assert passages[best] in first

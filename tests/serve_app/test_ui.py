@@ -18,7 +18,7 @@ from serve_app.api_models import RerankResponse, Result, Usage
 from serve_app.ui import EXAMPLES, build_page, launch_page, model_html, rerank_html, split_passages
 from serve_app.ui_html import FOLDED_CHARS, ranking_html, rows
 from stages.errors import ConfigError
-from tests.browser import PATIENCE_MS, chromium, fill, press_rank
+from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.fake_service import FakeService, refusal
 
 
@@ -277,7 +277,7 @@ def site(shared_site: Site) -> Iterator[Site]:
     """The shared site, with a service that answers and has not been asked yet."""
     shared_site.service.requests.clear()
     yield shared_site
-    shared_site.service.refusal = None
+    shared_site.service.refusal = shared_site.service.held = None
     if not shared_site.service.running:
         shared_site.service.start()
 
@@ -330,6 +330,20 @@ def test_a_visitor_uses_an_example_with_instruction_and_blocks(tab: Any, site: S
     assert tab.locator(".passage em").count() == 0
     tab.get_by_text("… more").click()
     assert tab.locator(".passage").first.inner_text().endswith("to six minutes.")
+
+
+def test_a_visitor_whose_answer_takes_long_keeps_no_other_waiting(tab: Any, site: Site) -> None:
+    site.service.held = "slow"
+    fill(tab, "slow", "water\nslow water")
+    press_rank(tab)
+    other = tab.context.new_page()
+    other.goto(site.url)
+    fill(other, "freeze layers", "water\nfreeze layers")
+    press_rank(other)
+    assert "freeze layers" in first_of_ranking(other)
+    assert tab.locator(".ranking").count() == 0
+    site.service.held = None
+    assert "slow water" in first_of_ranking(tab)
 
 
 def test_a_visitor_learns_that_the_service_is_busy_down_and_back(tab: Any, site: Site) -> None:
