@@ -56,7 +56,7 @@ def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str 
     values = output.outputs.data.double().flatten().numpy()
     if not values.size:
         return values, "the engine returned nothing: the request was aborted"
-    if not np.isfinite(values).all():
+    if not_finite(output):
         return values, "the engine returned a value that is not a finite number"
     return values, None
 

@@ -187,7 +187,7 @@ def test_a_pair_that_the_engine_cannot_score_fails_alone_with_the_reason(
 def test_healthy_pairs_that_come_upon_the_cache_blocks_of_a_broken_one_are_scored(
     served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows
 ) -> None:
-    """What a pair that gives NaN leaves in the engine's cache would be met by some forty others of the 900."""
+    """What a pair that gives NaN leaves in the engine's cache is met by others; they are scored once more."""
     texts = [f"{place} calm sea " * (place % 40 + 1) for place in range(30)]
     rows = [row(f"q{query}", f"weather {query}", f"{POISON} {query}", *texts) for query in range(30)]
     allowed = {"max_failed_share": 0.05}

@@ -342,7 +342,7 @@ class TestBrokenEmbeddings:
         yield from running(ModelSettings(name=str(poisoned_qwen3), family="embedding", max_length=400), "float32")
 
     def test_texts_that_come_upon_the_cache_blocks_of_broken_ones_are_scored(self, engine: RunningEngine) -> None:
-        """Without clean blocks some 25 of these 1,000 would fail. Twice as many tokens pass as the cache holds."""
+        """Without clean blocks some of them fail."""
         texts = ["calm sea " * (3 * place + 1) for place in range(40)]
         for number in range(50):
             broken, *healthy = engine.score(f"weather {number}", [f"{POISON} {number}", *texts])
