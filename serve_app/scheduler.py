@@ -13,8 +13,8 @@ class CleanBlockScheduler(Scheduler):  # type: ignore[misc]
     """From the first value that is not finite on, blocks are zeroed before they are used again.
 
     A pair that gives NaN leaves it in its blocks. vLLM's attention on a CPU reads whole blocks and multiplies what is
-    stale in them by 0, which NaN survives: the next pair there would fail, and leave NaN in turn. Its attention on a
-    GPU reads such places as 0. vLLM can zero blocks as it hands them out, but does so for other models only.
+    stale in them by 0, which NaN survives: the next pair there would fail, and leave NaN in turn. vLLM can zero
+    blocks as it hands them out, but does so for other models only. On a GPU its own scheduler is left as it is.
     """
 
     def __init__(self, *args: Any, kv_cache_config: KVCacheConfig, **kwargs: Any) -> None:
