@@ -7,10 +7,10 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.api_input import key_digest
-from serve_app.app import AppSettings, build_app
-from serve_app.ingress import build_ingress
-from serve_app.models import describe
+from serve_app.engine.models import describe
+from serve_app.http.api_input import key_digest
+from serve_app.http.ingress import build_ingress
+from serve_app.replica.app import AppSettings, build_app
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from stages.analysis.outcome import Outcome, outcomes
-from stages.evaluate import evaluate
-from stages.records import Candidates, Judgements, PairScore, QueryMetrics, Ranking
-from stages.rerank import rank
-from stages.scoring import sigmoid
+from stages.core.records import Candidates, Judgements, PairScore, QueryMetrics, Ranking
+from stages.core.rerank import rank
+from stages.core.scoring import sigmoid
+from stages.quality.evaluate import evaluate
 
 METRICS = ["ndcg@3", "mrr"]
 COMPILED = [*METRICS, "recall"]

@@ -15,14 +15,14 @@ import httpx
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from serve_app.api import make_api
-from serve_app.api_input import key_digest
-from serve_app.exposition import labelled_exposition
-from serve_app.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
-from serve_app.service import Service
+from serve_app.http.api import make_api
+from serve_app.http.api_input import key_digest
+from serve_app.http.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
+from serve_app.http.service import Service
+from serve_app.replica.exposition import labelled_exposition
 from serve_app.settings import HttpSettings
-from stages.records import TimedScores
-from stages.scoring import OverlapScorer
+from stages.core.records import TimedScores
+from stages.core.scoring import OverlapScorer
 
 MODEL = "overlap"
 START_TIMEOUT_S = 10.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stages.arithmetic import Work
-from stages.benchmark import Agreement, Benchmark, Kind, Measurement, Pairs, Round
+from stages.speed.arithmetic import Work
+from stages.speed.benchmark import Agreement, Benchmark, Kind, Measurement, Pairs, Round
 
 SAME = Agreement(largest=0.004, mean=0.001, rank_correlation=0.999, tokens=0)
 OTHER = Agreement(largest=0.4, mean=0.1, rank_correlation=0.2, tokens=0)

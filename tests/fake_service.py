@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from serve_app.api_models import ErrorDetail, ErrorResponse, RerankRequest, RerankResponse, Result, Usage
-from stages.records import PairScore
-from stages.scoring import OverlapScorer
+from serve_app.http.api_models import ErrorDetail, ErrorResponse, RerankRequest, RerankResponse, Result, Usage
+from stages.core.records import PairScore
+from stages.core.scoring import OverlapScorer
 
 START_TIMEOUT_S = 10.0
 MODEL = {

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import RunConfig
-from pipelines.run_folder import RunFolder
-from stages.telemetry import TimelinePoint
+from pipelines.base.config import RunConfig
+from pipelines.runs.folder import RunFolder
+from stages.telemetry.telemetry import TimelinePoint
 
 RUN_ID = "20260101-000000-small-0a1b"
 DIGEST = "0123456789abcdef" * 4

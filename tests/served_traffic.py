@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stages.traffic import Distribution, Traffic
+from stages.telemetry.traffic import Distribution, Traffic
 
 
 def spread(value: float, count: int = 100) -> Distribution:

@@ -13,9 +13,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from pipelines.cli import app
-from pipelines.config import RunConfig, ServeConfig, load, load_config
-from serve_app.metrics import REASONS, ServiceMetrics
+from pipelines.base.config import RunConfig, ServeConfig, load, load_config
+from pipelines.cli.app import app
+from serve_app.http.metrics import REASONS, ServiceMetrics
 from tests.shown_texts import ROOT, ShownText
 
 HANDBOOK = ShownText("HANDBOOK.md")
@@ -114,7 +114,7 @@ def test_every_block_of_settings_is_a_config(tmp_path: Path) -> None:
 
 
 def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
-    from pipelines.limits import Limits, load_limits
+    from pipelines.service.limits import Limits, load_limits
 
     blocks_of_limits = [block for block in HANDBOOK.blocks("yaml") if re.match(r"health:|resources:", block)]
     assert blocks_of_limits
@@ -126,7 +126,7 @@ def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
 
 
 def test_every_health_zone_named_beside_the_block_exists() -> None:
-    from pipelines.limits import load_limits
+    from pipelines.service.limits import load_limits
 
     (block,) = [block for block in HANDBOOK.blocks("yaml") if block.startswith("health:")]
     health = block.partition("resources:")[0]

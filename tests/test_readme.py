@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.config import RunConfig, load_config
-from pipelines.reference import config_reference
+from pipelines.base.config import RunConfig, load_config
+from pipelines.base.config_reference import config_reference
 from tests.shown_texts import ROOT, ShownText, called
 
 README = ShownText("README.md")
@@ -25,7 +25,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_config_reference_is_that_of_the_settings() -> None:
     shown = re.search(r"<!-- reference -->\n(.*)<!-- /reference -->", README.text, re.DOTALL)
     assert shown is not None
-    assert shown[1].strip() == config_reference().strip(), "renew it: python -m pipelines.reference"
+    assert shown[1].strip() == config_reference().strip(), "renew it: python -m pipelines.base.config_reference"
 
 
 def test_every_config_that_is_shown_loads(workplace: Path) -> None:

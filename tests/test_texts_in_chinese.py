@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import RunConfig
+from pipelines.base.config import RunConfig
 from tests.shown_texts import ROOT
 
 TEXTS = ["README", "HANDBOOK"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.direct.prompts import Prompt, Recipe
-from serve_app.models import ModelInfo
-from stages.errors import ConfigError
+from serve_app.engine.models import ModelInfo
+from stages.core.errors import ConfigError
 
 # The keys of sentence-transformers' pooling file, and what each is called here. Newer files name the mode itself.
 POOLING_KEYS = {

@@ -1,7 +1,7 @@
 """(query, document) pairs -> token ids, as each family's publisher makes them with its own tokenizer.
 
-Written apart from serve_app.prompts on purpose: what is compared with it must not share its mistakes. A `Recipe` also
-describes the prompts that badly set up servers send, so that a wrong score can be traced to one of them.
+Written apart from serve_app.engine.prompts on purpose: what is compared with it must not share its mistakes. A
+`Recipe` also describes the prompts that badly set up servers send, so that a wrong score can be traced to one of them.
 
 The text of a special token is plain text here too. A tokenizer looks for such tokens before it splits a text, so only
 a text that holds one takes another way: through the tokenizer's normalizer, pre-tokenizer and model, one by one.

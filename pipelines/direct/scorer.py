@@ -9,11 +9,11 @@ from typing import Any
 
 from pipelines.direct.models import DirectModel, load_direct
 from pipelines.direct.prompts import Pair, Prompt, Prompts, Recipe
-from serve_app.models import ModelInfo
+from serve_app.engine.models import ModelInfo
 from serve_app.settings import ModelSettings
-from stages.errors import ConfigError
-from stages.records import PairScore
-from stages.scoring import sigmoid
+from stages.core.errors import ConfigError
+from stages.core.records import PairScore
+from stages.core.scoring import sigmoid
 
 # Tokens in one batch, padding included: what 16 prompts of 1,024 tokens take.
 BATCH_TOKENS = 16_384

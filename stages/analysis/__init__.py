@@ -2,5 +2,5 @@
 
 `outcomes` turns (Candidates, Ranking) pairs into records without texts; all else reads those, the judgements and the
 metrics of the first stage and of the reranked lists, and asks the engine for nothing. Where pairs failed, every list
-made here leaves their documents out, as `stages.rerank.rank` does.
+made here leaves their documents out, as `stages.core.rerank.rank` does.
 """

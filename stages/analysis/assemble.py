@@ -10,18 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.analysis.calibration import calibration
-from stages.analysis.depth import DEPTHS, depth_curve
-from stages.analysis.depth_advice import advise
-from stages.analysis.fusion import fuse_ranks
-from stages.analysis.interpolation import interpolation
+from stages.analysis.depth import DEPTHS, advise, depth_curve
+from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
 from stages.analysis.outcome import Outcome, outcome_of
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
-from stages.comparison import compare_systems
-from stages.evaluate import evaluate_stream
-from stages.records import Candidates, Judgements, QueryMetrics, Ranking
+from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
+from stages.quality.comparison import compare_systems
+from stages.quality.evaluate import evaluate_stream
 
 JUDGED_AT = (10, 100)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.analysis.outcome import Outcome
-from stages.records import Judgements
+from stages.core.records import Judgements
 
 BINS = 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stages.records import Candidates, Judgements, QueryMetrics, Ranking
+from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 
 QUERIES_SHOWN = 10
 DOCUMENTS_SHOWN = 10

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stages.analysis.outcome import Outcome
-from stages.evaluate import evaluate_stream
-from stages.records import Judgements, QueryMetrics
+from stages.core.records import Judgements, QueryMetrics
+from stages.quality.evaluate import evaluate_stream
 
 RECALL = "recall"
 """The metric, besides those analysed, that `oracle` computes: for `evaluate.warm_up`."""
@@ -53,8 +53,8 @@ def oracle(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetr
 def best_order(outcome: Outcome, grades: Mapping[str, int]) -> tuple[str, ...]:
     """All candidates by grade (an unjudged one has 0), equal ones in first-stage order; then the tail.
 
-    No reordering of the candidates above the tail scores more in any metric of `stages.evaluate`. A reranked list that
-    lacks a failed document can: its tail moves up.
+    No reordering of the candidates above the tail scores more in any metric of `stages.quality.evaluate`. A reranked
+    list that lacks a failed document can: its tail moves up.
     """
     by_grade = sorted(outcome.doc_ids, key=lambda doc_id: grades.get(doc_id, 0), reverse=True)
     return (*by_grade, *outcome.tail)

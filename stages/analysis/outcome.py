@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from stages.analysis.script import script_of
-from stages.records import Candidates, Ranking
+from stages.core.records import Candidates, Ranking
 
 _SINGLE = np.finfo(np.float32)
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -24,8 +25,8 @@ class Outcome:
     `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
     are parallel to them, the latter two NaN where the pair failed. `order` holds the positions of the m <= n scored
     documents, best first. `first_scores` and `keys` are single precision, in which both orders were made (see
-    stages.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see `text_length`;
-    `script` is that of the query.
+    stages.core.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see
+    `text_length`; `script` is that of the query.
     """
 
     query_id: str
@@ -102,3 +103,31 @@ def text_length(text: str) -> int:
 def _single(values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """In single precision; what is too large for it becomes its largest number, not infinite."""
     return np.clip(np.asarray(values, dtype=np.float64), _SINGLE.min, _SINGLE.max).astype(np.float32)
+
+
+NO_SCRIPT = "none"
+
+_CHARACTERS_READ = 1000
+# The first word of a letter's Unicode name -> what readers call its script; others keep that word.
+_NAMES = {"CJK": "Han", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "FULLWIDTH": "Latin"}
+
+
+def script_of(text: str) -> str:
+    """`Latin`, `Han`, `Japanese`, `Arabic` ...: that of most letters; NO_SCRIPT where there are none.
+
+    Any kana make a text Japanese, whose other letters mostly are Han's.
+    """
+    letters = [character for character in text[:_CHARACTERS_READ] if character.isalpha()]
+    if not letters:
+        return NO_SCRIPT
+    if text.isascii():
+        return "Latin"
+    counts = Counter(_script(letter) for letter in letters)
+    if counts["Japanese"]:
+        counts["Japanese"] += counts.pop("Han", 0)
+    return max(sorted(counts), key=counts.__getitem__)
+
+
+def _script(letter: str) -> str:
+    word = unicodedata.name(letter, NO_SCRIPT).split(" ")[0].split("-")[0]
+    return _NAMES.get(word, word.capitalize())

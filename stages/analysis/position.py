@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stages.errors import ScoringError
-from stages.records import Candidates
-from stages.rerank import rank
-from stages.scoring import Scorer
+from stages.core.errors import ScoringError
+from stages.core.records import Candidates
+from stages.core.rerank import rank
+from stages.core.scoring import Scorer
 
 
 @dataclass(frozen=True, slots=True)

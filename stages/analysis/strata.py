@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.analysis.outcome import Outcome
-from stages.records import QueryMetrics
+from stages.core.records import QueryMetrics
 
 QUERY_LENGTH = "query length (words)"
 DOCUMENT_LENGTH = "mean document length (words)"

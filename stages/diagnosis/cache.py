@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from stages.core.words import number, share
 from stages.diagnosis.finding import Advice, Finding, Weight
-from stages.health import Zones, prefixes_shared, template_alone
-from stages.report.wording import number, share
-from stages.traffic import Traffic
+from stages.telemetry.health import Zones, prefixes_shared, template_alone
+from stages.telemetry.traffic import Traffic
 
 
 def kv_findings(traffic: Traffic, zones: Zones) -> list[Finding]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stages.core.words import number, share
 from stages.diagnosis.cache import kv_findings, prefix_findings
 from stages.diagnosis.finding import Advice, Finding, Weight
-from stages.health import Zones, queue_zone
-from stages.readings import duration, listed
-from stages.report.wording import number, share
-from stages.telemetry import ratio
-from stages.traffic import Traffic
+from stages.telemetry.health import Zones, queue_zone
+from stages.telemetry.readings import duration, listed
+from stages.telemetry.telemetry import ratio
+from stages.telemetry.traffic import Traffic
 
 # Up to so many requests at once do not wait for each other, but for the documents of one.
 ALONE = 1.5

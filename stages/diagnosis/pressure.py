@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.diagnosis.finding import Advice, Finding, Weight
-from stages.load import LoadResult, LoadStep
+from stages.telemetry.load import LoadResult, LoadStep
 
 # p95 over the mean: 3.0 for exponential times (ln 20), as a single queue has them; above it a few wait for something.
 UNEVEN = 4.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.diagnosis.finding import Advice, Finding, Weight
-from stages.traffic import Distribution, Traffic
+from stages.telemetry.traffic import Distribution, Traffic
 
 # Documents in a request: somebody waits for few, many are a batch's.
 FEW, MANY = 10, 50

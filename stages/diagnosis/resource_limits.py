@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from stages.errors import ConfigError
+from stages.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from stages.core.words import number, share
 from stages.diagnosis.finding import Finding, Weight
 from stages.diagnosis.resource_limits import ResourceLimits
 from stages.diagnosis.resources_beside import connection_findings, disk_findings, memory_findings
 from stages.diagnosis.resources_engine import engine_findings
 from stages.diagnosis.resources_processor import processor_findings
 from stages.diagnosis.situation import Situation
-from stages.machine import Machine
-from stages.report.wording import number, share
-from stages.traffic import Traffic
+from stages.telemetry.machine import Machine
+from stages.telemetry.traffic import Traffic
 
 __all__ = ["ResourceLimits", "resource_findings"]
 

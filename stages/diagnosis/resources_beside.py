@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stages.core.words import number, share
 from stages.diagnosis.finding import Advice, Finding, Weight
 from stages.diagnosis.situation import Situation
-from stages.machine import Connections, DiskUse
-from stages.report.wording import number, share
+from stages.telemetry.machine import Connections, DiskUse
 
 KINDS = {
     "ssd": "an SSD",

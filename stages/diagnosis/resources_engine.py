@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stages.core.words import number, share
 from stages.diagnosis.finding import Advice, Finding, Weight
 from stages.diagnosis.situation import Situation
-from stages.report.wording import number, share
 
 
 def engine_findings(seen: Situation) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stages.diagnosis.resource_limits import ResourceLimits
-from stages.machine import GpuUse, Machine, ProcessUse, Role
-from stages.traffic import Distribution, Traffic
+from stages.telemetry.machine import GpuUse, Machine, ProcessUse, Role
+from stages.telemetry.traffic import Distribution, Traffic
 
 # A GPU with less of its memory in use holds no model.
 LEAST_GPU_MEMORY = 0.05

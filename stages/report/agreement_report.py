@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stages.core.words import NONE, count, number, share
 from stages.report.document import Block, Cell, Column, Details, Document, Figure, Items, Section, Table, Text
 from stages.report.drawing import AFTER, BAD, BEFORE, in_style, panel
-from stages.report.wording import NONE, count, number, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

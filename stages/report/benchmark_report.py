@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from stages.benchmark import Agreement, Benchmark, Measurement, middle
+from stages.core.words import NONE, count, number, share, shortened
 from stages.report.document import Block, Cell, Column, Details, Document, Figure, Items, Section, Table, Text
 from stages.report.drawing import AFTER, BAD, BEFORE, INK, in_style, panel
-from stages.report.wording import NONE, count, number, share, shortened
+from stages.speed.benchmark import Agreement, Benchmark, Measurement, middle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -6,19 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.core.words import count, interval, is_significant, metric_value, number, outcomes, p_value, tone_of
 from stages.report import figures
-from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text
-from stages.report.wording import (
-    change,
-    count,
-    interval,
-    is_significant,
-    metric_value,
-    number,
-    outcomes,
-    p_value,
-    tone_of,
-)
+from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stages.core.words import NONE, Tone, number, share
 from stages.diagnosis.conclusion import Conclusion
 from stages.diagnosis.finding import Finding, Step, Weight
 from stages.diagnosis.requests import Requests, shown
-from stages.machine import Machine
-from stages.readings import Reading
-from stages.report.document import Block, Cell, Column, Details, Document, Items, Section, Table, Text, Tone
-from stages.report.wording import NONE, number, share
+from stages.report.document import Block, Cell, Column, Details, Document, Items, Section, Table, Text
+from stages.telemetry.machine import Machine
+from stages.telemetry.readings import Reading
 
 TITLES: dict[Step, str] = {
     "metrics": "The golden metrics",

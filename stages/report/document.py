@@ -6,14 +6,14 @@ them escapes what its form needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
+
+from stages.core.words import Tone, signed, tone_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
-
-Tone = Literal["plain", "good", "bad", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,11 @@ class Document:
 def cell(value: Cell | str) -> Cell:
     """A table's cell, however it was given."""
     return value if isinstance(value, Cell) else Cell(value)
+
+
+def change(told: Mapping[str, Any]) -> Cell:
+    """A difference in the tone of what it means: only what is told apart from chance is good or bad."""
+    return Cell(signed(told["difference"]), tone_of(told))
 
 
 def figures(document: Document) -> list[Figure]:

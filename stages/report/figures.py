@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stages.core.words import shortened
 from stages.report.drawing import AFTER, BAD, BEFORE, GOOD, INK, MOST_STEPS, in_style, panel, save_png, to_svg
 from stages.report.timeline import timeline, timeline_panels
-from stages.report.wording import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""The figures of a load test, from plain numbers: each point is a row of steps.csv (`stages.load_table.COLUMNS`)."""
+"""The figures of a load test, from plain numbers: each point is a row of steps.csv (COLUMNS of `load_table`)."""
 
 from __future__ import annotations
 

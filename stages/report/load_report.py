@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stages.load import LEAST_GROWTH, LoadResult, LoadStep
-from stages.load_table import COLUMNS, step_row
+from stages.core.words import NONE, count, number, share
 from stages.report import load_figures
 from stages.report.document import Block, Cell, Column, Details, Document, Figure, Items, Section, Table, Text
-from stages.report.wording import NONE, count, number, share
+from stages.telemetry.load import LEAST_GROWTH, LoadResult, LoadStep
+from stages.telemetry.load_table import COLUMNS, step_row
 
 MODES = {
     "closed": "Closed loop: each client sends its next request when the last one is answered.",

@@ -1,10 +1,13 @@
-"""Document -> lines on the terminal: texts and tables; figures are left out, folded parts told by their titles."""
+"""What the terminal shows: the tables at the end of a job, and documents without their figures, folded parts told by
+their titles.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -12,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from stages.core.words import written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
 # A text from the data must not move the cursor or rename the window.
@@ -101,3 +105,74 @@ def _folded(title: str) -> RichText:
 def _text(text: str, style: str = "") -> RichText:
     """Never markup: a bracket in a text is a bracket."""
     return RichText(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style)
+
+
+def quality_table(metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]] | None = None) -> RichTable:
+    """First stage against reranked, one row per metric, from the content of metrics.json.
+
+    With several first stages, `runs` holds each one's own metrics, `metrics` those of all candidates together.
+    """
+    table = RichTable(title_justify="left", header_style="bold")
+    table.add_column("quality")
+    for heading in ("first stage", "reranked", "change"):
+        table.add_column(heading, justify="right")
+    for name, of_run in (runs or {"": metrics}).items():
+        _add_quality(table, of_run["quality"], name)
+    if runs:
+        _add_quality(table, metrics["quality"], "all together")
+    if not metrics["quality"]["reranked"]:
+        table.add_row("no judgements", "-", "-", "-")
+    return table
+
+
+def _add_quality(table: RichTable, quality: dict[str, Any], run: str) -> None:
+    for name, after in (quality["reranked"] or {}).items():
+        cells = ["", f"{after:.4f}", ""]
+        if quality["first_stage"]:
+            change = quality["delta"][name]
+            colour = "green" if change > 0 else "red" if change < 0 else "default"
+            cells = [f"{quality['first_stage'][name]:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]"]
+        table.add_row(f"{run} {written_name(name)}".strip(), *cells)
+    table.add_section()
+
+
+def cost_table(metrics: dict[str, Any]) -> RichTable:
+    """What was reranked, how fast, and how the engine fared."""
+    coverage, throughput = metrics["coverage"], metrics["throughput"]
+    rows = {
+        "queries": f"{coverage['answered']:,} of {coverage['queries']:,} answered",
+        "pairs": f"{coverage['pairs']:,}{_scored(throughput)}",
+        "pairs/s": _number(throughput["pairs_per_s"]),
+        "prompt tokens/s": _number(throughput["prompt_tokens_per_s"]),
+        "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
+        "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
+        "documents cut": f"{coverage['truncated_pairs']:,}",
+        "tied neighbours": _share(metrics["scores"]["tied_share"]),
+        "failed pairs": f"{coverage['failed_pairs']:,}",
+        "rows set aside": _count(coverage["set_aside_rows"]),
+    }
+    table = RichTable(show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _scored(throughput: Mapping[str, Any]) -> str:
+    """Nothing for one first stage of several, whose pairs were scored with the others'."""
+    if throughput["wall_s"] is None:
+        return ""
+    return f", {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s"
+
+
+def _count(value: int | None) -> str:
+    return "does not apply" if value is None else f"{value:,}"
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    if value is None:
+        return "does not apply"
+    return f"{value:,.0f}{unit}" if abs(value) >= 100 else f"{value:,.1f}{unit}"
+
+
+def _share(value: float | None) -> str:
+    return "does not apply" if value is None else f"{value:.1%}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stages.report.document import Block, Cell, Column, Document, Items, Section, Table, Text, Tone
-from stages.report.wording import NONE, count, number
-from stages.tuning import MARGIN, Change, Compiling, Trial, Tuned
+from stages.core.words import NONE, Tone, count, number
+from stages.report.document import Block, Cell, Column, Document, Items, Section, Table, Text
+from stages.speed.tuning import MARGIN, Change, Compiling, Trial, Tuned
 
 COLUMNS = (
     Column("", numeric=True),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from stages.prepare import Report
-from stages.records import Judgements, RawQuery
+from stages.core.prepare import Report
+from stages.core.records import Judgements, RawQuery
 from stages.sources.collection import CollectionSource
 from stages.sources.hub import is_hub_name, open_hub
 from stages.sources.row_files import open_files

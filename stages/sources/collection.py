@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-from stages.errors import DataError
-from stages.prepare import Report
-from stages.records import Judgements, Location, RawDocument, RawQuery, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report
+from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
 from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
 from stages.sources.lines import existing_file

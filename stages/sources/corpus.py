@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.prepare import Report, is_encodable
-from stages.records import Location, RawDocument
+from stages.core.prepare import Report, is_encodable
+from stages.core.records import Location, RawDocument
 from stages.sources.id_set import IdSet
 from stages.sources.lines import Record
 from stages.sources.temporary import temporary_folder, writing_temporary_files

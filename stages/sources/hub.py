@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.errors import DataError
-from stages.prepare import Report
+from stages.core.errors import DataError
+from stages.core.prepare import Report
 from stages.sources.lines import JSON_ENDINGS, Record, ending
 from stages.sources.row_files import PARQUET_ENDINGS, ROWS_PER_BATCH, RowTable, batch_records
 from stages.sources.settings import DataSettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from stages.prepare import Report, as_id
-from stages.records import Location, RawDocument, RawQuery, SetAside
+from stages.core.prepare import Report, as_id
+from stages.core.records import Location, RawDocument, RawQuery, SetAside
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 from stages.sources.settings import COLUMNS

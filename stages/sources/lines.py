@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from stages.errors import DataError
-from stages.prepare import Report
-from stages.records import Location, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report
+from stages.core.records import Location, SetAside
 
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 

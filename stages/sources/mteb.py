@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from stages.prepare import Report, as_id
-from stages.records import SetAside
+from stages.core.prepare import Report, as_id
+from stages.core.records import SetAside
 from stages.sources.layouts import Columns, Entry, JudgedQuery
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable

@@ -11,9 +11,9 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.errors import DataError
-from stages.prepare import Report
-from stages.records import Location, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report
+from stages.core.records import Location, SetAside
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_objects
 from stages.sources.settings import DataSettings
 

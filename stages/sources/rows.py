@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from stages.errors import DataError
-from stages.prepare import Report, as_id
-from stages.records import Judgements, RawQuery, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report, as_id
+from stages.core.records import Judgements, RawQuery, SetAside
 from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from stages.errors import DataError
-from stages.order import trec_positions
-from stages.prepare import Report
-from stages.records import Location, SetAside
+from stages.core.errors import DataError
+from stages.core.order import trec_positions
+from stages.core.prepare import Report
+from stages.core.records import Location, SetAside
 from stages.sources.lines import Line, decoded, opened, reading
 from stages.sources.temporary import temporary_folder, writing_temporary_files
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.errors import DataError
+from stages.core.errors import DataError
 
 
 @contextmanager

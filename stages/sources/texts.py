@@ -6,9 +6,9 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stages.errors import DataError
-from stages.prepare import Report, as_id
-from stages.records import Location, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report, as_id
+from stages.core.records import Location, SetAside
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_lines, read_objects
 
 TSV_ENDINGS = (".tsv", ".txt")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from stages.errors import DataError
-from stages.prepare import Report
-from stages.records import Judgements, Location, SetAside
+from stages.core.errors import DataError
+from stages.core.prepare import Report
+from stages.core.records import Judgements, Location, SetAside
 from stages.sources.lines import Line, read_lines
 from stages.sources.run_index import QueryIds, RunList, open_run
 

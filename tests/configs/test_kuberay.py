@@ -15,12 +15,12 @@ import jsonschema
 import pytest
 import yaml
 
-from pipelines.cli import QUIET
-from pipelines.config import RunConfig, load_config
-from pipelines.cron import Cron
-from serve_app.api import make_api
+from pipelines.base.config import RunConfig, load_config
+from pipelines.base.process import QUIET
+from pipelines.nightly.cron import Cron
 from serve_app.builders import Sections
-from serve_app.service import Service
+from serve_app.http.api import make_api
+from serve_app.http.service import Service
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "configs" / "kuberay"

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from serve_app.exposition import CONTENT_TYPE, labelled_exposition, merge_expositions
-from serve_app.metrics import ServiceMetrics
+from serve_app.http.metrics import ServiceMetrics
+from serve_app.replica.exposition import CONTENT_TYPE, labelled_exposition, merge_expositions
 from tests.monitoring import (
     DASHBOARD,
     PROMETHEUS,

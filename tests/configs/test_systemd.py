@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipelines.cli import app
-from pipelines.config import load_config
-from pipelines.cron import Cron
+from pipelines.base.config import load_config
+from pipelines.cli.app import app
+from pipelines.nightly.cron import Cron
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "configs" / "systemd"

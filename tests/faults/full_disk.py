@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.rankings import read_rankings
+from stages.files.rankings import read_rankings
 from tests.faults.jobs import Claims, Job, check_complete, compare, latest, metrics_of, write_config, write_rows
 
 QUERIES, DOCUMENTS = 400, 50

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import yaml
 
-from pipelines.run_folder import RunFolder
-from stages.rankings import read_rankings
-from stages.records import Ranking
-from stages.tables import read_candidates
+from pipelines.runs.folder import RunFolder
+from stages.core.records import Ranking
+from stages.files.rankings import read_rankings
+from stages.files.tables import read_candidates
 
 ROOT = Path(__file__).parents[2]
 EPQA = ROOT.parent / "shared" / "data" / "epqa-dev"

@@ -10,10 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines.stream import BLOCKS_AT_ONCE
-from stages.errors import DataError
-from stages.rankings import read_rankings
-from stages.score_store import ScoreStore
+from pipelines.job.stream import BLOCKS_AT_ONCE
+from stages.core.errors import DataError
+from stages.files.rankings import read_rankings
+from stages.store.store import ScoreStore
 from tests.faults.jobs import (
     EPQA,
     TINY_ENGINE,

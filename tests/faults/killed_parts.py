@@ -19,10 +19,10 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from pipelines.config import load_config
-from pipelines.console import Console
-from pipelines.run import run
-from pipelines.run_folder import RunFolder
+from pipelines.base.config import load_config
+from pipelines.job.console import JobConsole
+from pipelines.job.run import run
+from pipelines.runs.folder import RunFolder
 from tests.faults.jobs import TINY_ENGINE, Claims, check_complete, metrics_of, wait_until, write_config, write_rows
 from tests.tiny_models import make_tiny_qwen3
 
@@ -100,7 +100,7 @@ class Jobs:
             serve=serve,
             rerank={"batch_queries": 2},
         )
-        return run(load_config(config), Console(quiet=True))
+        return run(load_config(config), JobConsole(quiet=True))
 
     def disturb(self, claims: Claims, name: str) -> None:
         """Do the damage once the first rankings are written: all replicas are at work."""

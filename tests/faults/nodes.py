@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.stream import BLOCKS_AT_ONCE
+from pipelines.job.stream import BLOCKS_AT_ONCE
 from tests.faults.jobs import TINY_ENGINE, Claims, Job, check_complete, latest, metrics_of, write_config, write_rows
 from tests.faults.killed_parts import RANKED_BYTES, cluster_of, ours
 from tests.faults.processor_time import COMPUTING, ONCE, SAMPLE_S, Measured, Watch, listed, measured

@@ -17,12 +17,12 @@ from typing import Any
 
 import psutil
 
-from pipelines.cluster import connected
-from serve_app.app import AppSettings, RunningApp, reranker_handle
-from serve_app.client import ServedScorer
-from serve_app.models import describe
+from pipelines.base.cluster import connected
+from serve_app.engine.models import describe
+from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
+from serve_app.replica.client import ServedScorer
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
-from stages.records import PairScore
+from stages.core.records import PairScore
 from tests.faults.jobs import TINY_ENGINE, Claims
 from tests.tiny_models import make_tiny_qwen3
 

@@ -14,8 +14,8 @@ import psutil
 import ray
 from ray.exceptions import RayError
 
-from serve_app.collector import NAMESPACE, News
-from stages.telemetry import Snapshot
+from serve_app.replica.collector import NAMESPACE, News
+from stages.telemetry.telemetry import Snapshot
 
 SAMPLE_S = 0.5
 # vLLM's process that computes. Its gauges do not tell whether it does: between two steps that take longer than a

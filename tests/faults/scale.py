@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.run_folder import RunFolder
+from pipelines.runs.folder import RunFolder
 from tests.faults.jobs import Claims, Job, latest, metrics_of, write_config
 
 DOCUMENTS, WORDS, VOCABULARY = 200_000, 40, 20_000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.config import load_config
+from pipelines.base.config import load_config
 
 Job = Callable[..., dict[str, Any]]
 
@@ -31,7 +31,7 @@ def local_ray(http_port: int) -> Iterator[None]:
     import ray
     from ray import serve
 
-    from pipelines.cluster import connected
+    from pipelines.base.cluster import connected
 
     assert not ray.is_initialized()
     with connected(None):
@@ -42,8 +42,8 @@ def local_ray(http_port: int) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
     """The sections of a config whose engine is running; a job with these settings reuses it."""
-    from pipelines.engines import JobEngine
-    from serve_app.models import describe
+    from pipelines.job.engine import JobEngine
+    from serve_app.engine.models import describe
 
     sections = {
         "model": {"name": str(poisoned_qwen3), "max_length": 400},

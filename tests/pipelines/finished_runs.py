@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import RunConfig
-from pipelines.references import LoadedRun, read_run_folder
-from pipelines.run_folder import RunFolder
-from stages.comparison import compare_systems
-from stages.telemetry import TimelinePoint
+from pipelines.base.config import RunConfig
+from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import LoadedRun, read_run_folder
+from stages.quality.comparison import compare_systems
+from stages.telemetry.telemetry import TimelinePoint
 
 METRICS: dict[str, Any] = {
     "part_of": None,

@@ -1,0 +1,207 @@
+"""One YAML file per run: read strictly, overridden with --set, written back in full."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from stages.analysis.depth import DEPTHS
+from stages.core.errors import ConfigError
+from stages.quality.evaluate import check_metric
+from stages.sources import DataSettings
+
+
+class RerankSettings(Settings):
+    """How the job feeds the engine, and what it does about failures."""
+
+    store: str | None = Field(None, description="Folder of the score store. null: scores are not kept between runs.")
+    store_mode: Literal["read_write", "read_only"] = Field(
+        "read_write", description="read_only: use what the store knows, and write nothing to it."
+    )
+    max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
+    workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
+    batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has up to 12 batches in flight.")
+
+
+class EvaluateSettings(Settings):
+    """What is measured."""
+
+    metrics: tuple[str, ...] = Field(
+        ("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`; the first is the one that decides."
+    )
+    depths: tuple[int, ...] = Field(DEPTHS, description="Depths that the report's depth curve looks at.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests.")
+    seed: int = Field(0, ge=0, description="Of permutations, resamples and folds.")
+    position_queries: int = Field(
+        2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."
+    )
+
+    @field_validator("depths")
+    @classmethod
+    def _from_one_on(cls, depths: tuple[int, ...]) -> tuple[int, ...]:
+        if any(depth < 1 for depth in depths):
+            raise ValueError("a depth counts documents from 1 on")
+        return depths
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated := {name for name in metrics if metrics.count(name) > 1}:
+            raise ValueError(f"named twice: {', '.join(sorted(repeated))}")
+        try:
+            return tuple(check_metric(name) for name in metrics)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+
+class CostSettings(Settings):
+    """What the engines cost, to tell the price of a gain."""
+
+    per_hour: float | None = Field(
+        None, gt=0, description="Price of one replica for an hour, in your currency. null: no money is told."
+    )
+
+
+class TrackingSettings(Settings):
+    """Where the run is logged."""
+
+    uri: str | None = Field("sqlite:///mlflow.db", description="MLflow tracking URI. null: nothing is logged.")
+    experiment: str = Field("rerank-eval", min_length=1, description="MLflow experiment.")
+    tags: dict[str, str] = Field({}, description="Further tags of the MLflow run.")
+
+
+class OutputSettings(Settings):
+    """Where results go."""
+
+    dir: str = Field("results", min_length=1, description="Run folders are made here, with a link `latest`.")
+    copy_to: str | None = Field(
+        None, min_length=1, description="Where a finished folder is copied to: s3://BUCKET/DIR, gs://..., or a folder."
+    )
+
+
+class RunConfig(Settings):
+    """All sections of a run config."""
+
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    serve: DeploymentSettings = DeploymentSettings()
+    rerank: RerankSettings = RerankSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    cost: CostSettings = CostSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    output: OutputSettings = OutputSettings()
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that differ where the results could: all but their price, and where they are written."""
+        content = self.model_dump(mode="json", exclude={"cost", "tracking", "output"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_yaml(self) -> str:
+        """The resolved config, every default spelled out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class ServeConfig(Settings):
+    """What the service needs of a run config; the other sections may be there, and are not looked at."""
+
+    data: Any = None
+    model: ModelSettings = ModelSettings()
+    engine: EngineSettings = EngineSettings()
+    serve: DeploymentSettings = DeploymentSettings()
+    rerank: Any = None
+    evaluate: Any = None
+    cost: Any = None
+    tracking: Any = None
+    output: Any = None
+
+
+Config = TypeVar("Config", RunConfig, ServeConfig)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """A run config. Raises as `load`."""
+    return load(RunConfig, path, overrides)
+
+
+def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config. `overrides` are `section.key=value`, the value in YAML.
+
+    Raises ConfigError that names the file, the key and the remedy.
+    """
+    content = read_yaml(path, "config")
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
+        )
+    content = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
+    for override in overrides:
+        set_key(content, override)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """The content of a YAML file. Raises ConfigError, which calls it `what`, where there is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def set_key(content: dict[str, Any], override: str) -> None:
+    """Apply one `section.key=value` to the content of a config. Raises ConfigError where it is written otherwise."""
+    key, equals, value = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names) or len(names) < 2:
+        raise ConfigError(f"--set {override}: write section.key=value, as in --set data.depth=50")
+    target = content
+    for name in names[:-1]:
+        if target.get(name) is None:
+            target[name] = {}
+        target = target[name]
+        if not isinstance(target, dict):
+            raise ConfigError(f"--set {override}: {name} holds a value, not keys")
+    try:
+        target[names[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One pydantic error in the words of the config: where, what, and what would be right."""
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place}{_nearest(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("value_error", "assertion_error"):
+        return f"{place}: {message}"
+    return f"{place}: {message}, not {error['input']!r:.80}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """The known keys beside an unknown one, the nearest first."""
+    fields = RunConfig.model_fields
+    for part in location[:-1]:
+        section = fields[str(part)].annotation if str(part) in fields else None
+        if not isinstance(section, type) or not issubclass(section, BaseModel):
+            return ""
+        fields = section.model_fields
+    close = get_close_matches(str(location[-1]), fields, n=1, cutoff=0.0)
+    return f"; did you mean {close[0]}? Known: {', '.join(fields)}" if close else ""

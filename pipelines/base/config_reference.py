@@ -1,0 +1,59 @@
+"""The config reference as Markdown, made from the settings themselves: `python -m pipelines.base.config_reference`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from pipelines.base.config import RunConfig
+
+
+def config_reference() -> str:
+    """One table per section: key, what it takes, its default, what it means."""
+    return "\n".join(_sections("", RunConfig))
+
+
+def _sections(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    """A section for each field that is itself a model, and after it those within."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield _section(f"{prefix}{name}", inner)
+            yield from _sections(f"{prefix}{name}.", inner)
+
+
+def _section(name: str, model: type[BaseModel]) -> str:
+    head = f"**`{name}`** {(model.__doc__ or '').splitlines()[0]}\n\n| key | takes | default | |\n|---|---|---|---|\n"
+    rows = (
+        f"| `{key}` | {_takes(one.annotation)} | {_default(one)} | {one.description} |\n"
+        for key, one in model.model_fields.items()
+        if not (isinstance(one.annotation, type) and issubclass(one.annotation, BaseModel))
+    )
+    return head + "".join(rows)
+
+
+def _takes(annotation: Any) -> str:
+    """A type in the words of YAML."""
+    choices = get_args(annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return ", ".join(choices)
+    if type(None) in choices:
+        return ", ".join([*(_takes(choice) for choice in choices if choice is not type(None)), "null"])
+    words = {"str": "text", "int": "whole number", "float": "number", "bool": "true, false", "Path": "file"}
+    name = getattr(annotation, "__name__", "")
+    return words.get(name, {"dict": "mapping", "tuple": "list"}.get(name, name))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return f"`{json.dumps(value, default=str)}`"
+
+
+if __name__ == "__main__":
+    print(config_reference())

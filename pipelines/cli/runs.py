@@ -1,0 +1,134 @@
+"""The commands on finished runs: report, compare, gate, sweep. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import DEFAULT_URI, ConfigOption, FindOption, JsonOption, database_there
+
+OtherJudgements = Annotated[
+    bool, typer.Option("--different-judgements", help="Compare though the judgements differ, on shared queries.")
+]
+OtherCandidates = Annotated[
+    bool, typer.Option("--different-candidates", help="Compare though the candidates differ, on shared queries.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them commands of `app`."""
+    for command in (report, compare, gate, sweep):
+        app.command()(command)
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A run folder, or the id or name of a run in MLflow.")] = "results/latest",
+    form: Annotated[str, typer.Option("--format", help="terminal, md, latex, html or json.")] = "terminal",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write, instead of the terminal.")] = None,
+    uri: FindOption = None,
+) -> None:
+    """What a run found: did it help, how sure is that, where, how deep, at what cost."""
+    from pipelines.runs.report import FORMS, check_form, print_report
+    from pipelines.tracking.find import found_run
+
+    check_form(form, FORMS)
+    with found_run(run, uri or database_there()) as found:
+        # What was fetched is gone in a moment, a page in it too.
+        fetched = not Path(run).is_dir()
+        page = Path("reports", found.run_id, found.folder.report.name) if fetched else found.folder.report
+        print_report(found, form, out, page)
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(help="Run folders, or ids or names in MLflow; the first is the baseline.")
+    ],
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Comma-separated; by default all they share.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the comparison's own folder.")] = Path("comparisons"),
+    form: Annotated[
+        str, typer.Option("--format", help="What the terminal shows: terminal, md, latex or json.")
+    ] = "terminal",
+    other_judgements: OtherJudgements = False,
+    other_candidates: OtherCandidates = False,
+    uri: FindOption = None,
+    no_track: Annotated[bool, typer.Option("--no-track", help="Do not log the comparison to MLflow.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart."""
+    from pipelines.comparing.command import Wanted, print_comparison
+    from pipelines.verdict.runs import Allowed
+
+    wanted = [name.strip() for name in metrics.split(",")] if metrics else []
+    print_comparison(
+        runs,
+        wanted,
+        Allowed(other_judgements, other_candidates),
+        Wanted(
+            out, "json" if json_output else form, uri or (database_there() if no_track else DEFAULT_URI), not no_track
+        ),
+    )
+
+
+def gate(
+    run: Annotated[str, typer.Argument(help="A run folder, or the id or name of a run in MLflow.")],
+    against: Annotated[str | None, typer.Option("--against", help="The baseline: a run folder, id or name.")] = None,
+    against_latest: Annotated[
+        str | None,
+        typer.Option("--against-latest", help="The baseline: this MLflow experiment's latest run that did not fail."),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None, typer.Option("--max-drop", help="ndcg_at_10=0.01: the most that a metric may fall.")
+    ] = None,
+    most: Annotated[list[str] | None, typer.Option("--max", help="queue_p95_ms=200: a number of metrics.json.")] = None,
+    least: Annotated[list[str] | None, typer.Option("--min", help="pairs_per_s=100: a number of metrics.json.")] = None,
+    other_judgements: OtherJudgements = False,
+    other_candidates: OtherCandidates = False,
+    uri: FindOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """May this run pass? Exit code 0: yes; 1: no, with the sentence that says why; 5: its queries cannot tell."""
+    from pipelines.verdict.gate import Baseline, print_verdict, run_gate
+    from pipelines.verdict.rules import parse_limits
+    from pipelines.verdict.runs import Allowed
+
+    verdict = run_gate(
+        run,
+        Baseline(against, against_latest),
+        parse_limits(max_drop or (), most or (), least or ()),
+        Allowed(other_judgements, other_candidates),
+        uri or database_there(),
+    )
+    print_verdict(verdict, as_json=json_output)
+    raise typer.Exit(verdict.exit_code)
+
+
+def sweep(
+    config: ConfigOption,
+    grid: Annotated[list[str], typer.Option("--grid", help="section.key=[a, b]: values to try. Repeatable.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key in every point: section.key=value. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the sweep's, instead of output.dir.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the sweep; the same name again goes on.")] = None,
+    most: Annotated[int, typer.Option("--max-points", min=1, help="More points are refused.")] = 100,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the points; start nothing.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Every point of a grid over settings as a run of its own; they share scores, and one MLflow run above them."""
+    from pipelines.job.console import JobConsole
+    from pipelines.sweep.sweep import SweepOrder, print_plan, run_sweep
+
+    changed = list(overrides or []) + ([f"output.dir={json.dumps(str(out))}"] if out else [])
+    order = SweepOrder(config, grid, changed, name, most)
+    if dry_run:
+        print_plan(order, as_json=json_output)
+        return
+    done = run_sweep(order, JobConsole(quiet=json_output))
+    if json_output:
+        typer.echo(done.folder.state.read_text(encoding="utf-8"), nl=False)
+    raise typer.Exit(done.exit_code)

@@ -1,0 +1,73 @@
+"""The commands on a score store: `rerank-eval scores stats`, `export`, `prune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import JsonOption
+from stages.core.errors import ConfigError
+
+app = typer.Typer(help="What a score store holds: stats, export, prune.", no_args_is_help=True)
+
+StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store: rerank.store of the run config.")]
+
+
+@app.command()
+def stats(
+    store: StoreArgument,
+    json_output: JsonOption = False,
+) -> None:
+    """How many scores there are, of which models, and what they take on disk."""
+    from pipelines.job.store_admin import store_stats
+
+    told = store_stats(store)
+    if json_output:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"scores\t{told['scores']:,}\nbytes\t{told['bytes']:,}")
+    if told["scores"]:
+        typer.echo(f"bytes per score\t{told['bytes_per_score']:.1f}")
+    for one in told["scorings"]:
+        typer.echo(f"{one['model']}\t{one['scores']:,}\t{one['oldest']} to {one['newest']}\t{one['identity']}")
+
+
+@app.command()
+def export(
+    store: StoreArgument,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+) -> None:
+    """Write every score to a Parquet file: key, score, logit, prompt_tokens, truncated, model, identity, written."""
+    from pipelines.job.store_admin import export_scores
+
+    scores, damaged = export_scores(store, out)
+    if damaged:
+        typer.echo(f"left out {damaged:,} damaged batches", err=True)
+    typer.echo(f"{scores:,} scores in {out}")
+
+
+@app.command()
+def prune(
+    store: StoreArgument,
+    model: Annotated[str | None, typer.Option("--model", help="Scores of this model, as `stats` names it.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", help="Scores written before that: 30d, 12h, 8w.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All scores.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete scores and give their space back; jobs may use the store meanwhile."""
+    from pipelines.job.store_admin import prune_scores
+
+    if everything == (model is not None or older_than is not None):
+        raise ConfigError("scores prune: say which scores: --model NAME, --older-than 30d or both; or --all.")
+
+    def sure(count: int, total: int) -> None:
+        if not yes:
+            typer.confirm(f"Delete {count:,} of {total:,} scores in {store}?", abort=True)
+
+    deleted, total = prune_scores(store, model, older_than, sure)
+    typer.echo(f"deleted {deleted:,} of {total:,} scores")

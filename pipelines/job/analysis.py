@@ -1,0 +1,82 @@
+"""Hop 7, second half: a folder's rankings, candidates and judgements -> its analysis.json."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.base.config import RunConfig
+from pipelines.runs.folder import RunFolder
+from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.cost import Work, cost
+from stages.analysis.position import PositionCheck
+from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
+from stages.files.rankings import RANKING_SCHEMA, rankings_from
+from stages.files.tables import read_candidates
+
+REASONS_SHOWN = 20
+# What tells one row from another: a quoted value, a place in a file, a number.
+_OF_ONE_ROW = re.compile(r"""'[^']*'|"[^"]*"|\S+:\d+|\b\d[\d.,]*""")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the analysis takes from the job besides the folder; `work` and `position` are None for a part of a job."""
+
+    judgements: Judgements
+    first_stage: QueryMetrics
+    reranked: QueryMetrics
+    failures: Iterable[SetAside]
+    work: Work | None
+    position: PositionCheck | None
+
+
+def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
+    """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
+    rankings = _RankingTable(folder)
+    settings = AnalysisSettings(
+        config.evaluate.metrics, config.evaluate.depths, config.evaluate.confidence, config.evaluate.seed
+    )
+    told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
+    told["position"] = found.position and asdict(found.position)
+    told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
+    told["failures"] = _reasons(found.failures)
+    folder.write_json(folder.analysis, told)
+
+
+class _RankingTable:
+    """All rankings as Arrow, a few bytes for each score, found by query: they come in another order than candidates."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        files = sorted(folder.rankings.glob("*.parquet"))
+        self._folder = folder
+        self._table = pa.concat_tables(
+            [pq.read_table(file, columns=RANKING_SCHEMA.names, partitioning=None) for file in files]
+        ).combine_chunks()
+        self._rows = {query_id: row for row, query_id in enumerate(self._table.column("query_id").to_pylist())}
+
+    def beside_candidates(self) -> Iterator[tuple[Candidates, Ranking]]:
+        for candidates in read_candidates(self._folder.candidates):
+            (ranking,) = rankings_from(self._table.slice(self._rows[candidates.query_id], 1))
+            yield candidates, ranking
+
+
+def _cost(work: Work, first: QueryMetrics, reranked: QueryMetrics, config: RunConfig) -> Mapping[str, Any]:
+    gains = {metric: reranked.mean(metric) - first.mean(metric) for metric in first.values}
+    return asdict(cost(work, gains, config.cost.per_hour)) | {"per_hour": config.cost.per_hour}
+
+
+def _reasons(failures: Iterable[SetAside]) -> list[dict[str, Any]]:
+    """The most frequent reasons first, without what tells one row from another."""
+    counts = Counter(_OF_ONE_ROW.sub("…", row.reason.partition(": ")[0]) for row in failures)
+    shown = counts.most_common(REASONS_SHOWN)
+    told = [{"reason": reason, "rows": rows} for reason, rows in shown]
+    if left := sum(counts.values()) - sum(rows for _, rows in shown):
+        told.append({"reason": "other reasons: see failures.parquet", "rows": left})
+    return told

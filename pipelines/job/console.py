@@ -1,0 +1,91 @@
+"""What a user sees on the terminal while a job runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from pipelines.base.config import TrackingSettings
+from pipelines.base.console import Console
+from pipelines.base.redaction import redacted_text
+from pipelines.job.stream import Progress as Done
+from pipelines.runs.folder import RunFolder
+from serve_app.replica.app import RunningApp
+from stages.files.tables import CandidatesManifest
+from stages.report.terminal import cost_table, quality_table
+from stages.telemetry.telemetry import TimelinePoint
+
+LOG_EVERY_S = 15.0
+
+
+class JobConsole(Console):
+    """Prints the course of a job."""
+
+    def prepared(self, manifest: CandidatesManifest, set_aside: int) -> None:
+        told = f"{manifest.queries:,} queries, {manifest.pairs:,} pairs"
+        self.say(f"candidates  {told}" + (f"; {set_aside:,} rows set aside (failures.parquet)" if set_aside else ""))
+
+    def ready(self, app: RunningApp | None, needed: bool, seconds: float) -> None:
+        told = f"ready after {seconds:.0f} s" if app and app.started_here else "found running, reused"
+        if app is None:
+            told = "none: the stand-in scores by itself" if needed else "not started: the store knows every score"
+        self.say(f"engine      {told}")
+
+    @contextlib.contextmanager
+    def progress(self, manifest: CandidatesManifest) -> Iterator[Callable[[Done, TimelinePoint], None]]:
+        """A live line: queries done, pairs per second, time left. In a log file: a line now and then."""
+        if not self.rich.is_terminal:
+            yield self._log_line(manifest.queries)
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("reranking"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("queries  {task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.rich, transient=True) as bar:
+            task = bar.add_task("rerank", total=manifest.queries, rate="")
+
+            def on_progress(done: Done, point: TimelinePoint) -> None:
+                bar.update(task, completed=done.queries, rate=f"{_rate(done, point):,.0f} pairs/s")
+
+            yield on_progress
+
+    def _log_line(self, queries: int) -> Callable[[Done, TimelinePoint], None]:
+        told_s = 0.0
+
+        def on_progress(done: Done, point: TimelinePoint) -> None:
+            nonlocal told_s
+            if point.elapsed_s - told_s >= LOG_EVERY_S:
+                told_s = point.elapsed_s
+                self.say(f"reranking   {done.queries:,} of {queries:,} queries, {_rate(done, point):,.0f} pairs/s")
+
+        return on_progress
+
+    def table(self, metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]]) -> None:
+        self.rich.print(quality_table(metrics, runs), cost_table(metrics))
+
+    def verdict(self, folder: RunFolder) -> None:
+        """The main metric's sentence, and the page that tells the rest."""
+        analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
+        if metrics := analysis.get("metrics"):
+            self.say(f"verdict     {analysis['significance'][metrics[0]]['words']}")
+        if folder.report.is_file():
+            self.say(f"report      {folder.report}")
+
+    def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
+        """The command that opens MLflow and, as the last line, the run folder."""
+        if tracking.uri:
+            self.say(f"compare     mlflow ui --backend-store-uri {shlex.quote(redacted_text(tracking.uri))}")
+        self.say(f"run folder  {folder.path}")
+
+
+def _rate(done: Done, point: TimelinePoint) -> float:
+    return done.pairs / point.elapsed_s if point.elapsed_s else 0.0

@@ -1,0 +1,82 @@
+"""`run --dry-run`: the job hop by hop, with its columns and counts. Reads the data; starts no engine, writes
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.base.config import RunConfig
+from pipelines.base.redaction import redacted_text
+from pipelines.job.prepare import all_candidates
+from serve_app.engine.models import describe
+from stages.core.records import SetAside
+from stages.files.rankings import RANKING_SCHEMA
+from stages.files.tables import SCHEMA
+from stages.sources import open_source
+
+
+def make_plan(config: RunConfig) -> dict[str, Any]:
+    """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
+    model = describe(config.model)
+    source = open_source(config.data)
+    set_aside: list[SetAside] = []
+    judgements = source.judgements(set_aside.append)
+    queries = pairs = judged = 0
+    for candidates in all_candidates(source, config.data.depth, set_aside.append):
+        queries += 1
+        pairs += len(candidates.doc_ids)
+        judged += candidates.query_id in judgements.grades
+    return {
+        "dataset": source.name,
+        "first_stages": list(source.names),
+        "queries": queries,
+        "pairs": pairs,
+        "judged_queries": len(judgements),
+        "judged_queries_with_candidates": judged,
+        "set_aside_rows": len(set_aside),
+        "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
+        "model": {"name": model.name, "family": model.family, "max_length": model.max_length},
+        "replicas": config.serve.replicas,
+        "metrics": list(config.evaluate.metrics),
+        "config_digest": config.digest,
+        "hops": _hops(config, queries, pairs, len(judgements)),
+    }
+
+
+def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:
+    candidates, rankings = ", ".join(SCHEMA.names), ", ".join(RANKING_SCHEMA.names)
+    metrics = ", ".join(config.evaluate.metrics)
+    rows = (
+        ("1 sources", f"{config.data.format} -> queries with candidates, judgements", f"{judged:,} judged queries"),
+        ("2 prepare", candidates, f"{queries:,} queries, {pairs:,} pairs"),
+        ("3 Ray Data", "the same, streamed", f"batches of {config.rerank.batch_queries} queries"),
+        ("4 rerank", "query, texts, instruction -> pairs to score", f"{pairs:,} pairs"),
+        ("5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"),
+        ("6 rank", rankings, f"{queries:,} rankings"),
+        ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", f"{judged:,} judged queries"),
+        ("8 track", "the run folder -> MLflow", redacted_text(config.tracking.uri or "off")),
+    )
+    return [{"hop": hop, "columns": columns, "counts": counts} for hop, columns, counts in rows]
+
+
+def print_plan(config: RunConfig, *, as_json: bool) -> None:
+    plan = make_plan(config)
+    if as_json:
+        print(json.dumps(plan, indent=2, ensure_ascii=False))
+        return
+    table = Table(
+        "hop", "takes, gives", "counts", title=f"{plan['dataset']}: nothing was started", title_justify="left"
+    )
+    for hop in plan["hops"]:
+        table.add_row(hop["hop"], hop["columns"], hop["counts"])
+    console = Console(highlight=False)
+    console.print(table)
+    if plan["set_aside_rows"]:
+        reasons = "; ".join(f"{count:,} x {reason}" for reason, count in plan["set_aside_reasons"].items())
+        console.print(f"set aside   {plan['set_aside_rows']:,} rows: {reasons}", soft_wrap=True)

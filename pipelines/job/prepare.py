@@ -1,0 +1,80 @@
+"""Hops 1 and 2: the user's data -> candidates on disk, judgements, and what was set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from pipelines.runs.folder import RunFolder
+from stages.core.errors import DataError
+from stages.core.prepare import Report, prepare_all
+from stages.core.records import Candidates, Judgements, SetAside
+from stages.core.several import merge, prepare_lists
+from stages.files.failures import write_failures
+from stages.files.tables import CandidatesManifest, CandidatesWriter, write_candidates
+from stages.sources import FIRST_STAGE, Source
+
+See = Callable[[Candidates], None]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is known about the data before an engine is asked. `runs` are the several first stages, if they are."""
+
+    manifest: CandidatesManifest
+    judgements: Judgements
+    set_aside: list[SetAside] = field(default_factory=list)
+    runs: Mapping[str, CandidatesManifest] = field(default_factory=dict)
+
+
+def prepare_data(source: Source, depth: int | None, folder: RunFolder, see: See) -> Prepared:
+    """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored."""
+    set_aside: list[SetAside] = []
+    judgements = source.judgements(set_aside.append)
+    runs: Mapping[str, CandidatesManifest] = {}
+    try:
+        if source.names == (FIRST_STAGE,):
+            candidates = all_candidates(source, depth, set_aside.append)
+            manifest = write_candidates(_seen(candidates, see), folder.candidates)
+        else:
+            manifest, runs = _prepare_several(source, depth, folder, see, set_aside.append)
+    finally:
+        write_failures(set_aside, folder.failures)  # also where nothing is left: it says why
+    return Prepared(manifest, judgements, set_aside, runs)
+
+
+def all_candidates(source: Source, depth: int | None, set_aside: Report) -> Iterator[Candidates]:
+    """What would be scored, query by query."""
+    if source.names == (FIRST_STAGE,):
+        return prepare_all(source.queries(set_aside), depth, set_aside)
+    return (merge(lists) for lists in prepare_lists(source.query_lists(set_aside), depth, set_aside))
+
+
+def _prepare_several(
+    source: Source, depth: int | None, folder: RunFolder, see: See, set_aside: Report
+) -> tuple[CandidatesManifest, dict[str, CandidatesManifest]]:
+    """One folder with each distinct pair once, which is scored, and one of each first stage's own."""
+    with ExitStack() as stack:
+        whole = stack.enter_context(CandidatesWriter(folder.candidates))
+        writers = {name: stack.enter_context(CandidatesWriter(folder.child(name).candidates)) for name in source.names}
+        for lists in prepare_lists(source.query_lists(set_aside), depth, set_aside):
+            merged = merge(lists)
+            see(merged)
+            whole.add(merged)
+            for name, candidates in lists.items():
+                writers[name].add(candidates)
+        return whole.finish(), {name: _finish(writer, name) for name, writer in writers.items()}
+
+
+def _finish(writer: CandidatesWriter, name: str) -> CandidatesManifest:
+    try:
+        return writer.finish()
+    except DataError as error:
+        raise DataError(f"data.runs {name}: {error}") from error
+
+
+def _seen(candidates: Iterable[Candidates], see: See) -> Iterator[Candidates]:
+    for one in candidates:
+        see(one)
+        yield one

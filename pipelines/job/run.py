@@ -1,0 +1,128 @@
+"""The main job, hop by hop: the user's data -> candidates -> rankings -> metrics.json -> MLflow."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pipelines.base.cluster import connected, session_logs
+from pipelines.base.config import RunConfig
+from pipelines.base.interruption import Interruption
+from pipelines.base.logs import copy_process_logs, libraries_log_to
+from pipelines.base.redaction import write_config
+from pipelines.job.console import JobConsole
+from pipelines.job.engine import JobEngine
+from pipelines.job.prepare import Prepared, prepare_data
+from pipelines.job.stream import Feed, Stream
+from pipelines.job.write import Scored, failed_pairs, read_metrics, write_results, write_trec
+from pipelines.runs.folder import RunFolder
+from pipelines.runs.report import try_report
+from pipelines.tracking.client import track
+from pipelines.tracking.copying import copy_results
+from serve_app.engine.models import ModelInfo, describe
+from stages.analysis.oracle import RECALL
+from stages.core.errors import InterruptedRunError, TooManyFailuresError
+from stages.files.failures import write_failures
+from stages.quality.evaluate import warm_up
+from stages.sources import Source, open_source
+
+
+def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], object] | None = None) -> RunFolder:
+    """Run the job and leave everything in a run folder, then in MLflow: with `log`, where it is a part of something.
+
+    Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), TrackingError
+    (4, results complete), InterruptedRunError (130, what was scored is kept).
+    """
+    model = describe(config.model)
+    source = open_source(config.data)
+    folder = RunFolder.create(Path(config.output.dir), source.name)
+    write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
+    with folder.told_when_full(), libraries_log_to(folder.logs):
+        with (
+            connected(config.serve.ray_address, config.serve.replicas),
+            Interruption(console.say) as interruption,
+        ):
+            scored = _score(config, model, source, folder, console, interruption)
+        return _conclude(folder, scored, console, log or partial(track, tracking=config.tracking))
+
+
+def _score(
+    config: RunConfig,
+    model: ModelInfo,
+    source: Source,
+    folder: RunFolder,
+    console: JobConsole,
+    interruption: Interruption,
+) -> Scored:
+    """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
+    started_s = time.monotonic()
+    engine = JobEngine(model, config)
+    try:
+        metrics = tuple(dict.fromkeys((*config.evaluate.metrics, RECALL)))
+        compiling = threading.Thread(target=warm_up, args=(metrics,), daemon=True)
+        compiling.start()
+        with console.working("reading the data, while the engine starts"):
+            prepared = prepare_data(source, config.data.depth, folder, engine.see)
+        console.prepared(prepared.manifest, len(prepared.set_aside))
+        with console.working("the engine starts"):
+            engine.wait_until_imported()
+        workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
+        feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag)
+        stream = Stream(folder.candidates, folder.rankings, feed, engine.application)
+        with console.working("the engine starts"):
+            engine.wait_until_ready()
+        console.ready(engine.app, engine.needed, time.monotonic() - started_s)
+        with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
+            streamed = stream.finish(engine.ready_s(), on_progress)
+        if stream.progress.queries < prepared.manifest.queries:
+            raise _interrupted(config, folder, prepared, stream.progress.queries)
+        position = engine.check_positions(folder.candidates, config.evaluate.position_queries)
+        compiling.join()
+    finally:
+        engines = engine.replicas()
+        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+        engine.stop()
+        for note in engine.store_notes:
+            console.say(f"note        {note}")
+    return Scored(config, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
+
+
+def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:
+    """Hops 7 and 8: evaluate, write everything, then log it."""
+    config = scored.config
+    coverage = write_results(folder, scored)
+    for one in (folder, *folder.children()):
+        if (fault := try_report(one)) is not None:
+            console.say(f"note        {fault}")
+    folder.link_as_latest()
+    console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
+    console.verdict(folder)
+    try:
+        copy_results(folder, config.output.copy_to)
+        log(folder)
+    finally:
+        console.where(folder, config.tracking)
+    if coverage.failed_share > config.rerank.max_failed_share:
+        raise TooManyFailuresError(
+            f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
+            f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
+        )
+    return folder
+
+
+def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> InterruptedRunError:
+    """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
+    write_trec(folder)
+    write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
+    command = shlex.join(["rerank-eval", *sys.argv[1:]])
+    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {command}"
+    if config.rerank.store is None or config.rerank.store_mode == "read_only":
+        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {command}"
+    return InterruptedRunError(
+        f"interrupted: {queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
+    )

@@ -1,0 +1,141 @@
+"""What a score store holds: counted, written to Parquet, or less of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import ConfigError, DataError
+from stages.store.file import FILE, FILE_ERRORS
+from stages.store.store import ScoreStore
+
+ROWS_AT_ONCE = 50_000
+SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def store_stats(folder: Path) -> dict[str, Any]:
+    """Scores and bytes in all, and scores and time of writing per scoring identity."""
+    with _opened(folder, read_only=True) as store:
+        scorings = store.scorings()
+        scores = sum(one.scores for one in scorings)
+        files = [store.path, store.path.with_name(f"{store.path.name}-wal")]
+        size = sum(file.stat().st_size for file in files if file.exists())
+    return {
+        "scores": scores,
+        "bytes": size,
+        "bytes_per_score": size / scores if scores else None,
+        "scorings": [
+            {
+                "model": one.model,
+                "scores": one.scores,
+                "oldest": _time(one.oldest_s).isoformat(),
+                "newest": _time(one.newest_s).isoformat(),
+                "identity": one.identity,
+            }
+            for one in scorings
+        ],
+    }
+
+
+def export_scores(folder: Path, out: Path) -> tuple[int, int]:
+    """Write the scores to a Parquet file, whole or not at all; gives how many, and how many batches are damaged.
+
+    A pair that two workers had scored at the same time is there twice.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema(
+        {
+            "key": pa.string(),
+            "score": pa.float64(),
+            "logit": pa.float64(),
+            "prompt_tokens": pa.int32(),
+            "truncated": pa.bool_(),
+            "model": text,
+            "identity": text,
+            "written": pa.timestamp("s", "UTC"),
+        }
+    )
+    scores = damaged = 0
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        with _opened(folder, read_only=True) as store, pq.ParquetWriter(partial, schema) as writer:
+            for rows, broken in _rows(store):
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                scores, damaged = scores + len(rows), damaged + broken
+        partial.replace(out)
+    except OSError as error:
+        raise DataError(f"--out {out}: cannot be written ({error}). Choose another place.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return scores, damaged
+
+
+def prune_scores(
+    folder: Path, model: str | None, older_than: str | None, sure: Callable[[int, int], object]
+) -> tuple[int, int]:
+    """Delete scores, all where neither is given; gives how many, and of how many. `sure` hears both before, and may
+    raise.
+    """
+    before_s = time.time() - duration_s(older_than) if older_than else None
+    with _opened(folder) as store:
+        total = len(store)
+        sure(store.count(model, before_s), total)
+        return store.prune(model, before_s), total
+
+
+def duration_s(text: str) -> float:
+    """Seconds in `30d`, `12h` or `8w`. Raises ConfigError."""
+    if not (found := re.fullmatch(r"(\d+)([hdw])", text)):
+        raise ConfigError(f"--older-than {text}: not a duration. Give a whole number and h, d or w, such as 30d.")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def _rows(store: ScoreStore) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """Rows of about ROWS_AT_ONCE scores, and how many batches among them were damaged."""
+    rows: list[dict[str, Any]] = []
+    damaged = 0
+    for batch in store.batches():
+        damaged += batch.scores is None
+        rows += [
+            {
+                "key": key.hex(),
+                "score": pair.score,
+                "logit": pair.logit,
+                "prompt_tokens": pair.prompt_tokens,
+                "truncated": pair.truncated,
+                "model": batch.model,
+                "identity": batch.identity,
+                "written": _time(batch.written_s),
+            }
+            for key, pair in (batch.scores or {}).items()
+        ]
+        if len(rows) >= ROWS_AT_ONCE:
+            yield rows, damaged
+            rows, damaged = [], 0
+    yield rows, damaged
+
+
+@contextmanager
+def _opened(folder: Path, *, read_only: bool = False) -> Iterator[ScoreStore]:
+    """An existing store. Raises DataError where there is none or its file fails."""
+    if not (folder / FILE).exists():
+        raise DataError(f"{folder}: no score store, {FILE} is missing. Give the folder that rerank.store names.")
+    store = ScoreStore(folder, read_only=read_only)
+    try:
+        yield store
+    except FILE_ERRORS as error:
+        raise DataError(f"{store.path}: {error}. A damaged store is best moved away; a new one is made.") from error
+    finally:
+        store.close()
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)

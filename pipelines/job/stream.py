@@ -1,0 +1,214 @@
+"""Hops 3 to 6 on Ray Data: candidates from Parquet, streamed through the application, to rankings in Parquet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.data
+from ray.data import ExecutionResources
+
+from pipelines.base.interruption import StopFlag
+from serve_app.replica.collector import PUSH_EVERY_S, News, collector_of
+from stages.core.rerank import rerank
+from stages.core.scoring import Scorer
+from stages.files.rankings import RANKING_SCHEMA, rankings_from, rankings_table
+from stages.files.tables import from_table
+from stages.telemetry.telemetry import Telemetry, TimelinePoint
+
+POLL_S = 1.0
+# A block is what travels at once, and what progress is seen by: about 250 documents.
+BLOCK_BYTES = 1 << 18
+# Blocks that a worker has at work: with one, the engine runs dry while the last queries of it come back.
+BLOCKS_AT_ONCE = 3
+# What may wait, read and not yet scored or scored and not yet written, for each worker.
+WORKER_OBJECT_BYTES = 1 << 26
+# How long the last counts of the replicas may take to arrive after the last score.
+SETTLE_S = 5.0
+
+
+class RerankBatches:
+    """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
+
+    def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag) -> None:
+        self.scorer = make_scorer()
+        self.stop = stop
+
+    async def __call__(self, batch: pa.Table) -> pa.Table:
+        if self.stop.is_set():
+            return rankings_table([])
+        rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
+        return rankings_table(rankings)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is done so far; shared between the job and the thread that watches the engine."""
+
+    queries: int = 0
+    pairs: int = 0
+    failed_pairs: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        for ranking in rankings_from(table):
+            self.queries += 1
+            self.pairs += len(ranking.doc_ids) - ranking.store_hits
+            self.failed_pairs += len(ranking.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """Seconds from the engine's readiness to the last ranking, and what the engines counted meanwhile."""
+
+    wall_s: float
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query."""
+
+    make_scorer: Callable[[], Scorer]
+    workers: int
+    batch_queries: int
+    stop: StopFlag
+
+
+class Stream:
+    """Reranks every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory.
+
+    Ray Data takes seconds to start, so it starts here, while the engine does too; the first calls wait for the engine.
+    The engines of `application` (None: there is no engine) are watched meanwhile.
+    """
+
+    def __init__(self, candidates: Path, rankings: Path, feed: Feed, application: str | None) -> None:
+        _set_up_ray_data(feed.workers)
+        self.progress = Progress()
+        self._rankings = rankings
+        self._watch = EngineWatch(application, self.progress)
+        self._dataset = ray.data.read_parquet(
+            # On this node, which wrote them: others need not see output.dir. Without a CPU: a head may have none.
+            f"local://{candidates.resolve()}",
+            partitioning=None,
+            concurrency=feed.workers,
+            num_cpus=0,
+        ).map_batches(
+            RerankBatches,
+            fn_constructor_args=(feed.make_scorer, feed.stop),
+            batch_size=feed.batch_queries,
+            batch_format="pyarrow",
+            num_cpus=0.5,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=feed.workers,
+                initial_size=feed.workers,
+                max_concurrent_calls_per_actor=BLOCKS_AT_ONCE,
+            ),
+        )
+        self._finished: Future[None] = Future()
+        threading.Thread(target=self._pull, name="stream", daemon=True).start()
+
+    def finish(self, ready_s: float | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> StreamResult:
+        """Wait for the last ranking, watching the engines, of which the first was ready at `ready_s` (Unix time)."""
+        with self._watch.since(ready_s, on_progress) as watch:
+            self._finished.result()
+        return StreamResult(watch.scoring_s, watch.telemetry)
+
+    def _pull(self) -> None:
+        try:
+            self._write_all()
+        except BaseException as error:
+            self._finished.set_exception(error)
+        else:
+            self._finished.set_result(None)
+
+    def _write_all(self) -> None:
+        self._rankings.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(self._rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+            for table in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                assert isinstance(table, pa.Table)
+                writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
+                self.progress.add(table)
+
+
+class EngineWatch:
+    """While open, asks the collector once a second what the engines did, and reports it with the progress.
+
+    What they had done before this was made does not count.
+    """
+
+    def __init__(self, application: str | None, progress: Progress) -> None:
+        self._collector: Any = collector_of(application) if application else None
+        self._sequence, self._baselines = 0, {}
+        if self._collector is not None:
+            self._sequence, self._baselines = ray.get(self._collector.latest.remote())
+        self._progress = progress
+        self._made_s = time.time()
+        self.scoring_s = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
+
+    def since(self, ready_s: float | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> EngineWatch:
+        """Count time from here: the first engine's readiness, if that came after this was made."""
+        self._on_progress = on_progress
+        self._started_s = min(max(self._made_s, ready_s or 0.0), time.time())
+        self.telemetry = Telemetry(self._baselines, self._started_s)
+        return self
+
+    def __enter__(self) -> EngineWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ended_s = time.time()
+        self.scoring_s = ended_s - self._started_s
+        self._done.set()
+        self._thread.join()
+        self._settle(ended_s)
+
+    def _run(self) -> None:
+        while not self._done.wait(POLL_S):
+            self._poll()
+
+    def _poll(self) -> None:
+        news = News(self._sequence, [])
+        try:
+            if self._collector is not None:
+                news = ray.get(self._collector.news.remote(self._sequence), timeout=POLL_S * 5)
+        except ray.exceptions.RayError as error:
+            logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
+        self._sequence = news.sequence
+        done = self._progress
+        self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))
+
+    def _settle(self, ended_s: float) -> None:
+        """Wait until each replica that still reports has reported from after the last score."""
+        self._poll()
+        deadline = ended_s + SETTLE_S
+        while self._collector is not None and time.time() < deadline:
+            alive = [one for one in self.telemetry.latest.values() if one.time_s > ended_s - 4 * PUSH_EVERY_S]
+            if alive and all(one.time_s >= ended_s for one in alive):
+                return
+            time.sleep(PUSH_EVERY_S / 2)
+            self._poll()
+
+
+def _set_up_ray_data(workers: int) -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_operator_progress_bars = False
+    context.target_max_block_size = BLOCK_BYTES
+    context.use_datasource_v2 = False  # it starts a dozen actors of 110 MB to read the footers of our few files
+    # Reading is far quicker than scoring: without a limit the candidates pile up in the object store.
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=workers * WORKER_OBJECT_BYTES)

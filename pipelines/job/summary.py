@@ -1,0 +1,159 @@
+"""What a run learned -> the content of metrics.json, the contract that other tools read.
+
+Keys are stable. A value that does not apply is null, never 0. Means are over all judged queries; times are ms where the
+name says so, else seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serve_app.engine.models import ModelInfo
+from stages.core.records import Judgements, QueryMetrics, Ranking
+from stages.quality.evaluate import metric_key
+from stages.telemetry.telemetry import Telemetry, ratio
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Counts over queries and pairs of one run, added up ranking by ranking."""
+
+    queries: int = 0
+    answered: int = 0
+    pairs: int = 0
+    failed_pairs: int = 0
+    truncated_pairs: int = 0
+    prompt_tokens: int = 0
+    store_hits: int = 0
+    neighbours: int = 0
+    tied_neighbours: int = 0
+
+    def add(self, ranking: Ranking) -> None:
+        self.queries += 1
+        self.answered += ranking.answered
+        self.pairs += len(ranking.doc_ids) + len(ranking.failed)
+        self.failed_pairs += len(ranking.failed)
+        self.truncated_pairs += ranking.truncated_pairs
+        self.prompt_tokens += ranking.prompt_tokens
+        self.store_hits += ranking.store_hits
+        self.neighbours += max(len(ranking.doc_ids) - 1, 0)
+        self.tied_neighbours += ranking.tied_neighbours
+
+    @property
+    def scored_pairs(self) -> int:
+        """Pairs that the engine scored in this run."""
+        return self.pairs - self.failed_pairs - self.store_hits
+
+    @property
+    def failed_share(self) -> float:
+        return self.failed_pairs / self.pairs if self.pairs else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All that metrics.json is made from.
+
+    `part_of` names the job whose other first stages were reranked with this one: what scoring cost stands there.
+    `first_stage` is empty where there is no single one.
+    """
+
+    run_id: str
+    config_digest: str
+    candidates_digest: str
+    lists_digest: str
+    model: ModelInfo
+    dtype: str | None
+    first_stage: QueryMetrics
+    reranked: QueryMetrics
+    judgements: Judgements
+    query_ids: frozenset[str]
+    coverage: Coverage
+    set_aside_rows: int | None
+    wall_s: float
+    telemetry: Telemetry
+    store_used: bool = False
+    canaries_passed: bool | None = None
+    part_of: str | None = None
+
+
+def summarise(facts: RunFacts) -> dict[str, Any]:
+    """The content of metrics.json."""
+    done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
+    return {
+        "run_id": facts.run_id,
+        "part_of": facts.part_of,
+        "config_digest": facts.config_digest,
+        "candidates_digest": facts.candidates_digest,
+        "lists_digest": facts.lists_digest,
+        "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
+        "model": {
+            "name": facts.model.name,
+            "revision": facts.model.revision,
+            "family": facts.model.family,
+            "weights_digest": facts.model.digest,
+            "max_length": facts.model.max_length,
+            "dtype": facts.dtype,
+        },
+        "quality": _quality(facts.first_stage, facts.reranked),
+        "coverage": {
+            "queries": queries,
+            "answered": done.answered,
+            "unanswered": queries - done.answered,
+            "pairs": done.pairs,
+            "failed_pairs": done.failed_pairs,
+            "truncated_pairs": done.truncated_pairs,
+            "set_aside_rows": facts.set_aside_rows,
+        },
+        "scores": {
+            "tied_share": ratio(done.tied_neighbours, done.neighbours),
+            "canaries_passed": facts.canaries_passed,
+        },
+        "throughput": _throughput(facts),
+        **_engine(facts),
+    }
+
+
+def _throughput(facts: RunFacts) -> dict[str, Any]:
+    done = facts.coverage
+    measured = bool(done.scored_pairs) and facts.part_of is None
+    return {
+        "wall_s": facts.wall_s if facts.part_of is None else None,
+        "scored_pairs": done.scored_pairs if facts.part_of is None else None,
+        "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if measured else None,
+        "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if measured else None,
+    }
+
+
+def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> dict[str, Any]:
+    """Null where nothing was judged; with several first stages there is none to compare with."""
+    before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
+    after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}
+    delta = {name: after[name] - before[name] for name in before}
+    return {"first_stage": before or None, "reranked": after or None, "delta": delta or None}
+
+
+def _engine(facts: RunFacts) -> Mapping[str, Any]:
+    """Queue, cache and token counts as the engines report them; null where no engine ran."""
+    telemetry = facts.telemetry if facts.telemetry.latest else None
+    total = telemetry.total() if telemetry else None
+    quantiles = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+    alone = facts.part_of is None
+    hits = facts.coverage.store_hits if facts.store_used and alone else None
+    return {
+        "queue": {
+            "time_ms": {name: total.queue_ms.quantile(share) if total else None for name, share in quantiles.items()},
+            "waiting_max": telemetry.waiting_peak if telemetry else None,
+        },
+        "cache": {
+            "prefix_hit_rate": ratio(total.prefix_hits, total.prefix_queries) if total else None,
+            "kv_usage_peak": telemetry.kv_usage_peak if telemetry and total and total.prefix_queries else None,
+            "score_store_hits": hits,
+            "score_store_hit_rate": None if hits is None else ratio(hits, facts.coverage.pairs),
+        },
+        "tokens": {
+            "prompt": facts.coverage.prompt_tokens if alone else None,
+            "generation": total.generation_tokens if total else None,
+        },
+    }

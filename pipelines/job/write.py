@@ -1,0 +1,187 @@
+"""Hop 7: rankings and judgements -> everything that the folder of a finished run holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.base.config import RunConfig
+from pipelines.base.environment import describe_environment
+from pipelines.base.redaction import write_config
+from pipelines.job.analysis import Findings, write_analysis
+from pipelines.job.prepare import Prepared
+from pipelines.job.stream import StreamResult
+from pipelines.job.summary import Coverage, RunFacts, summarise
+from pipelines.runs.folder import RunFolder
+from serve_app.engine.models import ModelInfo
+from stages.analysis.cost import Work
+from stages.analysis.position import PositionCheck
+from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
+from stages.core.several import split
+from stages.files.failures import write_failures
+from stages.files.rankings import RANKING_SCHEMA, rankings_table, read_rankings, write_trec_run
+from stages.files.tables import CandidatesManifest, read_candidates
+from stages.quality.evaluate import evaluate_stream
+from stages.telemetry.telemetry import Telemetry
+
+NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
+RANKINGS_PER_GROUP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself.
+
+    `canaries_passed` and `position` are None where no engine was asked.
+    """
+
+    config: RunConfig
+    model: ModelInfo
+    dataset: str
+    prepared: Prepared
+    streamed: StreamResult
+    engines: list[dict[str, Any]]
+    canaries_passed: bool | None = None
+    position: PositionCheck | None = None
+
+    @property
+    def dtype(self) -> str | None:
+        """A replica that is starting has not said its dtype yet."""
+        return next((engine["dtype"] for engine in self.engines if "dtype" in engine), None)
+
+
+def write_results(folder: RunFolder, scored: Scored) -> Coverage:
+    """Complete the job's folder, and that of each first stage where there are several. Returns the job's counts."""
+    prepared, telemetry = scored.prepared, scored.streamed.telemetry
+    for name, manifest in prepared.runs.items():
+        child = folder.child(name)
+        config = _config_of(scored.config, name)
+        write_config(child.config, config.to_yaml(), config.model_dump(mode="json"))
+        _split_rankings(folder, child)
+        _complete(child, config, scored, manifest, part_of=folder.run_id)
+    folder.write_timeline(telemetry.points)
+    folder.write_system(telemetry.system)
+    return _complete(folder, scored.config, scored, prepared.manifest)
+
+
+def read_metrics(folder: RunFolder) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    return metrics
+
+
+def write_trec(folder: RunFolder) -> Coverage:
+    """Write run.trec, and count what was answered on the way."""
+    coverage = Coverage()
+    with folder.trec_run.open("w", encoding="utf-8") as lines:
+        for ranking in read_rankings(folder.rankings):
+            coverage.add(ranking)
+            write_trec_run([ranking], lines, tag="rerank-eval")
+    return coverage
+
+
+def failed_pairs(folder: RunFolder) -> Iterator[SetAside]:
+    """The pairs without a score, with their reasons."""
+    where = Location(str(folder.candidates))
+    for ranking in read_rankings(folder.rankings):
+        for doc_id, reason in ranking.failed.items():
+            yield SetAside(where, reason, ranking.query_id, doc_id)
+
+
+def _complete(
+    folder: RunFolder, config: RunConfig, scored: Scored, manifest: CandidatesManifest, part_of: str | None = None
+) -> Coverage:
+    prepared, whole = scored.prepared, part_of is None
+    coverage = write_trec(folder)
+    first_stage, reranked = NOT_JUDGED, _evaluate(_reranked(folder), prepared.judgements, config)
+    if not (whole and prepared.runs):
+        first_stage = _evaluate(_first_stage(folder), prepared.judgements, config)
+    facts = RunFacts(
+        run_id=folder.run_id,
+        config_digest=config.digest,
+        candidates_digest=manifest.digest,
+        lists_digest=manifest.lists_digest,
+        model=scored.model,
+        dtype=scored.dtype,
+        first_stage=first_stage,
+        reranked=reranked,
+        judgements=prepared.judgements,
+        query_ids=frozenset(_query_ids(folder)),
+        coverage=coverage,
+        set_aside_rows=len(prepared.set_aside) if whole else None,
+        wall_s=scored.streamed.wall_s,
+        telemetry=scored.streamed.telemetry if whole else Telemetry({}, 0.0),
+        store_used=config.rerank.store is not None,
+        canaries_passed=scored.canaries_passed,
+        part_of=part_of,
+    )
+    failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
+    write_failures(failures, folder.failures)
+    folder.write_per_query(first_stage, reranked)
+    folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
+    work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
+    write_analysis(folder, config, Findings(prepared.judgements, first_stage, reranked, failures, work, position))
+    folder.write_json(folder.metrics, summarise(facts))
+    return coverage
+
+
+def _work(coverage: Coverage, scored: Scored) -> Work:
+    return Work(
+        queries=coverage.queries,
+        pairs=coverage.pairs,
+        scored_pairs=coverage.scored_pairs,
+        prompt_tokens=coverage.prompt_tokens,
+        engine_s=scored.streamed.wall_s * max(len(scored.engines), 1),
+    )
+
+
+def _config_of(config: RunConfig, name: str) -> RunConfig:
+    """The config that would rerank this first stage alone."""
+    runs = config.data.runs or {}
+    data = config.data.model_copy(update={"run": runs[name], "runs": None})
+    return config.model_copy(update={"data": data})
+
+
+def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
+    """The child's part of the job's rankings. Of its candidates the ids alone are held, as Arrow."""
+    table = pa.concat_tables(
+        pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
+        for file in sorted(child.candidates.glob("part-*.parquet"))
+    )
+    rows = {query_id: row for row, query_id in enumerate(table.column("query_id").to_pylist())}
+    child.rankings.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(child.rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+        some: list[Ranking] = []
+        for ranking in read_rankings(folder.rankings):
+            if (row := rows.get(ranking.query_id)) is not None:
+                (one,) = table.slice(row, 1).to_pylist()
+                listed = Candidates(ranking.query_id, "", tuple(one["doc_ids"]), (), (), tuple(one["tail"]))
+                some.append(split(ranking, listed))
+            if len(some) == RANKINGS_PER_GROUP:
+                writer.write_table(rankings_table(some))
+                some = []
+        writer.write_table(rankings_table(some))
+
+
+def _evaluate(
+    rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
+) -> QueryMetrics:
+    return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
+
+
+def _first_stage(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The first stage's own order."""
+    return ((one.query_id, one.doc_ids + one.tail) for one in read_candidates(folder.candidates))
+
+
+def _reranked(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
+    return ((ranking.query_id, ranking.ordered()) for ranking in read_rankings(folder.rankings))
+
+
+def _query_ids(folder: RunFolder) -> Iterator[str]:
+    for file in sorted(folder.candidates.glob("part-*.parquet")):
+        yield from pq.read_table(file, columns=["query_id"], partitioning=None).column("query_id").to_pylist()

@@ -1,1 +1,0 @@
-"""This machine while a service works: processes, processor, memory, disks, connections, GPUs."""

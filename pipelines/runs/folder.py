@@ -1,0 +1,140 @@
+"""The folder of one run: what lies where, and how `metrics.json` is made. Everything is here before MLflow is
+called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import DataError
+from stages.core.records import QueryMetrics
+from stages.telemetry.telemetry import SystemPoint, TimelinePoint
+
+RUNS = "runs"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RunFolder:
+    """`results/<run_id>/` and the paths in it.
+
+    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.parent: RunFolder | None = RunFolder(path.parent.parent) if path.parent.name == RUNS else None
+        self.run_id: str = f"{self.parent.run_id}.{path.name}" if self.parent else path.name
+        self.config = path / "config.yaml"
+        self.candidates = path / "candidates"
+        self.rankings = path / "rankings"
+        self.trec_run = path / "run.trec"
+        self.failures = path / "failures.parquet"
+        self.per_query = path / "per_query.parquet"
+        self.timeline = path / "timeline.parquet"
+        self.metrics = path / "metrics.json"
+        self.analysis = path / "analysis.json"
+        self.report = path / "report.html"
+        self.figures = path / "figures"
+        self.system = path / "system.parquet"
+        self.gate = path / "gate.json"
+        self.environment = path / "environment.json"
+        self.logs = path / "logs"
+
+    @classmethod
+    def create(cls, parent: Path, label: str) -> Self:
+        """Make a folder named by time and label. Raises DataError where that is not allowed."""
+        slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
+        folder = cls(parent / f"{datetime.now():%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}")
+        try:
+            folder.path.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(
+                f"output.dir {parent}: cannot make a run folder ({error.strerror}). Choose another."
+            ) from error
+        return folder
+
+    @contextlib.contextmanager
+    def told_when_full(self) -> Iterator[None]:
+        """Raises DataError where the folder's disk is full, instead of OSError."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise DataError(
+                f"output.dir: cannot write {self.path}: {os.strerror(error.errno)}. Make room or choose another, and "
+                "run the same command again; what rerank.store holds is not scored anew."
+            ) from error
+
+    def child(self, name: str) -> RunFolder:
+        """The folder of one of several first stages."""
+        return RunFolder(self.path / RUNS / name)
+
+    def children(self) -> list[RunFolder]:
+        """Those of them that are there, by name."""
+        return [RunFolder(path) for path in sorted((self.path / RUNS).glob("*"))]
+
+    def link_as_latest(self) -> None:
+        """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once.
+
+        A `latest` that is no link is somebody's own, and stays.
+        """
+        latest = self.path.parent / "latest"
+        if latest.exists() and not latest.is_symlink():
+            return
+        partial = self.path.parent / f".latest-{self.run_id}"
+        partial.symlink_to(self.run_id, target_is_directory=True)
+        os.replace(partial, latest)
+
+    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+
+    def write_timeline(self, points: list[TimelinePoint]) -> None:
+        rows = [asdict(point) for point in points]
+        pq.write_table(pa.Table.from_pylist(rows, schema=TIMELINE_SCHEMA), self.timeline)
+
+    def write_system(self, points: list[SystemPoint]) -> None:
+        """How busy each node was; nothing where no node told it."""
+        if points:
+            pq.write_table(pa.Table.from_pylist([asdict(point) for point in points]), self.system)
+
+    def write_per_query(self, first_stage: QueryMetrics, reranked: QueryMetrics) -> None:
+        """One row per judged query: `answered`, and each metric before, after and its change.
+
+        `first_stage` without values, as where there is no single one, leaves the reranked columns alone.
+        """
+        columns: dict[str, Any] = {"query_id": reranked.query_ids, "answered": reranked.answered}
+        for metric, after in reranked.values.items():
+            columns[f"reranked/{metric}"] = after
+            if before := first_stage.values.get(metric):
+                columns[f"first_stage/{metric}"] = before
+                columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
+        pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), self.per_query)
+
+
+TIMELINE_SCHEMA = pa.schema(
+    [
+        pa.field(name, pa.int64() if name in ("queries_done", "pairs_done", "running", "waiting") else pa.float64())
+        for name in TimelinePoint.__dataclass_fields__
+    ]
+)
+
+
+def too_many_failed(coverage: Mapping[str, Any], max_failed_share: float) -> bool:
+    """Whether a finished run, by the `coverage` of its metrics.json, ended with exit code 3."""
+    return bool(coverage["failed_pairs"] > max_failed_share * coverage["pairs"])

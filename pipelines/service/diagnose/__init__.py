@@ -1,0 +1,1 @@
+"""`rerank-eval diagnose`: where is the bottleneck? `command` takes the four steps, `machine` looks at this machine."""

@@ -1,0 +1,1 @@
+"""This machine while a service works: processes, processor, memory, disks, connections, GPUs. Open `watch` first."""

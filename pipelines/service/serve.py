@@ -1,0 +1,112 @@
+"""`rerank-eval serve`: the reranker as a service, with a page for people."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ray import serve
+
+from pipelines.base.cluster import connected
+from pipelines.base.config import ServeConfig
+from pipelines.base.console import Console
+from pipelines.base.logs import libraries_log_to
+from serve_app.engine.models import describe
+from serve_app.http.api_input import key_digest
+from serve_app.http.ingress import build_ingress
+from serve_app.replica.app import AppSettings, RunningApp, run_app, wait_until_up
+from serve_app.settings import HttpSettings
+from stages.core.errors import ConfigError
+
+API_START_TIMEOUT_S = 120.0
+
+
+def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
+    """Start the service and keep it up until SIGINT or SIGTERM.
+
+    Raises ConfigError for an address that would be open to others without a key, EngineError when no engine starts.
+    """
+    http = config.serve.http
+    keys = api_keys(http)
+    if not keys and not open_to_all and not is_loopback(http.host):
+        raise ConfigError(
+            f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
+            "127.0.0.1, or say --open-to-all"
+        )
+    settings = AppSettings(describe(config.model), config.model, config.engine, config.serve)
+    logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
+    console = Console()
+    with (
+        libraries_log_to(logs),
+        connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas),
+    ):
+        console.say(f"logs        {logs}/job.log")
+        serve.start(http_options={"host": http.host, "port": http.port}, proxy_location="HeadOnly")
+        engines = RunningApp(settings)
+        name = f"{settings.name}-api"
+        # Before the engines are up: meanwhile /ready says that they are not.
+        run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
+        try:
+            with console.working("the engine starts"):
+                wait_until_up(name, API_START_TIMEOUT_S)
+                engines.wait_until_ready()
+            announce(http, bool(keys), console.say)
+            _serve_until_told_to_stop(http, console)
+            console.say("stopping: calls at work are finished first")
+        finally:
+            serve.delete(name)
+            engines.stop()
+
+
+def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) -> None:
+    """Print the addresses and a command that works."""
+    url = f"http://{http.host}:{http.port}"
+    body = json.dumps(
+        {"query": "how to freeze a layer", "documents": ["requires_grad = False", "water freezes at 0 C"]}
+    )
+    key = f' -H "Authorization: Bearer ${http.api_keys_env}"' if needs_key else ""
+    say(f"service     {url}/v1/rerank   (docs: {url}/docs, metrics: {url}/metrics)")
+    say(f"try         curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{body}'")
+
+
+def api_keys(http: HttpSettings) -> list[str]:
+    """The accepted keys, from the file or the environment. Raises ConfigError for a file that cannot be read."""
+    if http.api_keys_file:
+        try:
+            lines = Path(http.api_keys_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"serve.http.api_keys_file {http.api_keys_file}: cannot be read ({error})") from error
+        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [key.strip() for key in os.environ.get(http.api_keys_env, "").split(",") if key.strip()]
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _serve_until_told_to_stop(http: HttpSettings, console: Console) -> None:
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    if http.page_port is None:
+        stop.wait()
+        return
+    from serve_app.http.ui import launch_page
+
+    # The page calls the service from this machine. It gets a key of ours only where nobody else can open it.
+    keys = api_keys(http)
+    key = keys[0] if keys and is_loopback(http.host) else None
+    api_host = http.host if is_loopback(http.host) else "127.0.0.1"
+    page = launch_page(f"http://{api_host}:{http.port}", http.host, http.page_port, key)
+    console.say(f"page        {page.local_url}")
+    stop.wait()
+    page.close(verbose=False)

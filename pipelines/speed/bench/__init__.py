@@ -1,0 +1,1 @@
+"""`rerank-eval benchmark`: models, pairs, contenders, and how they are timed. Open `command` first."""

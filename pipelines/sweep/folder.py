@@ -1,0 +1,130 @@
+"""The folder of one sweep: sweep.json, its points' run folders, its scores. A sweep of the same name goes on in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipelines.runs.folder import RunFolder
+from stages.core.errors import DataError
+
+
+class PointResult(BaseModel):
+    """What became of one point. `exit_code` is None until it was run; `run_folder` is relative to the sweep's.
+
+    `metrics` are the means of the reranked lists, by their keys in metrics.json; `mlflow_run_id` is None until it is
+    logged.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    values: dict[str, Any]
+    config_digest: str
+    run_folder: str | None = None
+    exit_code: int | None = None
+    message: str | None = None
+    mlflow_run_id: str | None = None
+    metrics: dict[str, float] = {}
+    pairs: int | None = None
+    scored_pairs: int | None = None
+    pairs_per_s: float | None = None
+    wall_s: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """It has results, even if more pairs failed than allowed."""
+        return bool(self.run_folder) and self.exit_code in (0, 3, 4)
+
+
+class SweepState(BaseModel):
+    """The content of sweep.json; points stand in the order of the grid."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sweep_id: str
+    name: str
+    config: str
+    overrides: list[str]
+    grid: dict[str, list[Any]]
+    dataset: str | None = None
+    points: list[PointResult]
+
+    def at(self, digest: str) -> PointResult:
+        return next(point for point in self.points if point.config_digest == digest)
+
+    @property
+    def exit_code(self) -> int:
+        """That of the first point that failed; 0 where none did."""
+        return next((point.exit_code for point in self.points if point.exit_code), 0)
+
+
+class SweepFolder:
+    """`<output.dir>/<time>-sweep-<name>/` and the paths in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sweep_id = path.name
+        self.state = path / "sweep.json"
+        self.points = path / "points"
+        self.scores = path / "scores"
+        self.logs = path / "logs"
+
+    @classmethod
+    def open(cls, parent: Path, name: str) -> SweepFolder:
+        """The last one of this name in `parent`, else a new one. Raises DataError where it cannot be made."""
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "sweep"
+        earlier = [
+            path for path in parent.glob("*-sweep-*") if re.fullmatch(rf"\d{{8}}-\d{{6}}-sweep-{slug}", path.name)
+        ]
+        folder = cls(max(earlier, default=parent / f"{datetime.now():%Y%m%d-%H%M%S}-sweep-{slug}"))
+        try:
+            folder.points.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"output.dir {parent}: cannot make a sweep's folder ({error.strerror}). Choose another."
+            ) from error
+        return folder
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Raises DataError where another process runs this sweep."""
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(f"{self.path} is at work already in another process. Choose another --name.") from error
+            yield
+
+    def write(self, state: SweepState) -> None:
+        RunFolder(self.path).write_json(self.state, state.model_dump(mode="json"))
+
+    def read(self) -> SweepState | None:
+        """None before the first point. Raises DataError for a file that is not ours."""
+        try:
+            return SweepState.model_validate_json(self.state.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{self.state}: cannot be read ({reason}). Remove it, and run the sweep again.") from error
+
+    def run_folder(self, point: PointResult) -> RunFolder:
+        """That of a point which has one."""
+        return RunFolder(self.path / (point.run_folder or ""))
+
+    def finished_runs(self) -> dict[str, RunFolder]:
+        """By config digest: those that are complete, the newest of each."""
+        found = {}
+        for file in sorted(self.points.glob("*/metrics.json")):
+            if not file.parent.is_symlink():
+                found[str(json.loads(file.read_text(encoding="utf-8"))["config_digest"])] = RunFolder(file.parent)
+        return found

@@ -1,0 +1,213 @@
+"""A run folder -> what MLflow is to hold of it: params, tags, a description, artifacts.
+
+Its numbers are made in pipelines/tracking/values.py. Both know MLflow's rules for names, and do not import it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from pipelines.base.flatten import flatten
+from pipelines.base.redaction import redacted, redacted_text, secrets_in
+from pipelines.runs.folder import RunFolder, too_many_failed
+from stages.core.words import is_significant, written_name
+
+LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
+SHORT_INSTRUCTION = 100
+TABLE = "per_query.json"
+# A table of 100,000 queries is 20 MB of JSON, which takes a browser seconds; beyond, there is the Parquet file.
+MOST_TABLE_ROWS = 100_000
+_FORBIDDEN = re.compile(r"[^\w.\- :/]")
+_TEXTS = (".html", ".json", ".yaml", ".md", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class RunContent:
+    """What the JSON and YAML files of a folder say: `config` and `environment` without secrets, which are beside.
+
+    `analysis` is empty where nothing was analysed.
+    """
+
+    metrics: dict[str, Any]
+    environment: dict[str, Any]
+    config: dict[str, Any]
+    analysis: dict[str, Any]
+    secrets: set[str]
+
+
+def read_run(folder: RunFolder) -> RunContent:
+    """Raises OSError or ValueError where the folder is not one of a finished run."""
+    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    return RunContent(
+        metrics=_json(folder.metrics),
+        environment=redacted(_json(folder.environment)),
+        config=redacted(config),
+        analysis=_json(folder.analysis) if folder.analysis.exists() else {},
+        secrets=secrets_in(config),
+    )
+
+
+def run_params(content: RunContent) -> dict[str, str]:
+    """The flattened config, versions and hardware, as MLflow takes them: strings of at most 6,000 characters."""
+    environment = content.environment
+    sections = content.config | {"version": environment["packages"], "hardware": environment["hardware"]}
+    return legal_params(dict(flatten(sections)))
+
+
+def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
+    """What runs are filtered by; those that do not apply are left out. `child` is one of several first stages."""
+    metrics, config, model = content.metrics, content.config, content.metrics["model"]
+    data, prompt = config.get("data", {}), config.get("model", {})
+    instruction = prompt.get("instruction")
+    tags = {
+        "model": model["name"],
+        "family": model["family"],
+        "weights_digest": model["weights_digest"],
+        "revision": model["revision"],
+        "dtype": model["dtype"],
+        "max_length": model["max_length"],
+        "template": prompt.get("template") if model["family"] == "qwen3-reranker" else None,
+        "instruction": instruction[:SHORT_INSTRUCTION] if instruction else "default",
+        "instruction_digest": hashlib.sha256(instruction.encode()).hexdigest()[:8] if instruction else None,
+        "dataset": content.environment["dataset"],
+        "depth": data.get("depth") or "all",
+        "first_stage": child or (Path(data["run"]).stem if data.get("run") else None),
+        "git_commit": content.environment["git_commit"] or "none",
+        "config_digest": metrics["config_digest"],
+        "candidates_digest": metrics["candidates_digest"],
+        "lists_digest": metrics.get("lists_digest"),
+        "outcome": _outcome(metrics["coverage"], config.get("rerank", {}).get("max_failed_share", 0.0)),
+        "verdict": _verdict(content),
+    }
+    return legal_tags({name: str(value) for name, value in tags.items() if value is not None})
+
+
+def run_note(content: RunContent, child: str | None = None) -> str:
+    """The run's description in Markdown: what was compared, the verdict, and the change of each metric."""
+    metrics, tags = content.metrics, run_tags(content, child)
+    depth = "all candidates" if tags["depth"] == "all" else f"the top {tags['depth']}"
+    lines = [
+        f"**{tags['model']}** reranked {depth} of {metrics['coverage']['queries']:,} queries of **{tags['dataset']}**"
+        + (f", retrieved by {tags['first_stage']}." if "first_stage" in tags else ".")
+    ]
+    significance = content.analysis.get("significance") or {}
+    main = next(iter(content.analysis.get("metrics") or significance), None)
+    lines += [significance[main]["words"]] if main in significance else []
+    lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
+    return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]
+
+
+def artifacts(folder: RunFolder) -> list[Path]:
+    """What is copied to MLflow: everything a reader wants, what he looks at first; not the texts of the candidates."""
+    numbers = (folder.metrics, folder.analysis, folder.report, folder.config, folder.environment)
+    rows = (folder.per_query, folder.timeline, folder.system, folder.failures, folder.figures)
+    return [path for path in (*numbers, *rows, folder.trec_run, folder.rankings) if path.exists()]
+
+
+def artifact_files(folder: RunFolder, content: RunContent, scratch: Path) -> Iterator[Path]:
+    """The artifacts as they are to be copied: copies in `scratch` of those that held a secret, and the query table."""
+    for path in artifacts(folder):
+        if path == folder.config:
+            yield _written(scratch / path.name, yaml.safe_dump(content.config, sort_keys=False, allow_unicode=True))
+        elif path == folder.environment:
+            yield _written(scratch / path.name, json.dumps(content.environment, indent=2, ensure_ascii=False) + "\n")
+        elif path.suffix in _TEXTS and content.secrets:
+            yield _written(scratch / path.name, _without(path.read_text(encoding="utf-8"), content.secrets))
+        else:
+            yield path
+    if folder.per_query.exists() and (table := query_table(folder.per_query, MOST_TABLE_ROWS)):
+        yield _written(scratch / TABLE, table)
+
+
+def query_table(per_query: Path, most_rows: int) -> str | None:
+    """per_query.parquet as JSON that `mlflow.load_table` reads (pandas' orient="split"); None where it is too long.
+
+    Columns: `query_id`, `answered`, and the metrics, under names without `@`.
+    """
+    if pq.read_metadata(per_query).num_rows > most_rows:
+        return None
+    table = pq.read_table(per_query)
+    columns = [name.replace("@", "_at_") for name in table.column_names]
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return json.dumps({"columns": columns, "data": rows}, ensure_ascii=False)
+
+
+def legal_name(name: str) -> str:
+    """The name as MLflow takes it: `@` is `_at_`, other forbidden characters `_`; no path that leads elsewhere."""
+    name = _FORBIDDEN.sub("_", name.replace("@", "_at_"))[:LONGEST_NAME]
+    if posixpath.normpath(name) != name or name.startswith((".", "/")):
+        name = "_" + name.replace("/", "_")[: LONGEST_NAME - 1]
+    return name
+
+
+def legal_params(params: Mapping[str, Any]) -> dict[str, str]:
+    """Params as MLflow takes them: strings of at most 6,000 characters, without secrets."""
+    return {legal_name(name): str(value)[:LONGEST_PARAM] for name, value in redacted(params).items()}
+
+
+def legal_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as MLflow takes them, without secrets."""
+    return {legal_name(name): redacted_text(str(value))[:LONGEST_TAG] for name, value in redacted(tags).items()}
+
+
+def _outcome(coverage: dict[str, Any], max_failed_share: float) -> str:
+    """`complete`, or how many pairs failed: `some_failed`, or `too_many_failed`, which is exit code 3."""
+    if not coverage["failed_pairs"]:
+        return "complete"
+    return "too_many_failed" if too_many_failed(coverage, max_failed_share) else "some_failed"
+
+
+def _verdict(content: RunContent) -> str | None:
+    """`better`, `worse` or `no_difference` by the main metric and its corrected p; None where nothing was tested."""
+    significance = content.analysis.get("significance") or {}
+    tested = significance.get(next(iter(content.analysis.get("metrics") or significance), ""), {})
+    if tested.get("corrected_p") is None:
+        return None
+    if not is_significant(tested) or not tested["difference"]:
+        return "no_difference"
+    return "better" if tested["difference"] > 0 else "worse"
+
+
+def _quality_table(quality: dict[str, Any]) -> list[str]:
+    before, after, change = (quality[name] or {} for name in ("first_stage", "reranked", "delta"))
+    if not after:
+        return ["Without judgements: scores and cost, no quality."]
+    cells = (
+        (written_name(name), _number(before.get(name)), _number(value), _number(change.get(name), "+"))
+        for name, value in after.items()
+    )
+    rows = [f"| {' | '.join(row)} |" for row in cells]
+    return ["\n".join(["| | first stage | reranked | change |", "|---|---|---|---|", *rows])]
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.4f}"
+
+
+def _without(text: str, secrets: set[str]) -> str:
+    """The text without the secrets, as they are and as JSON and HTML write them."""
+    forms = {form for one in secrets for form in (one, json.dumps(one)[1:-1], html.escape(one))}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

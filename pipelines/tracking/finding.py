@@ -1,0 +1,37 @@
+"""The folder of what a command found about a service: its page, its figures, its JSON; and its run in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.base.logs import libraries_log_to
+from pipelines.runs.folder import RunFolder
+from pipelines.tracking.find import log_finding
+from stages.core.errors import DataError
+from stages.report.document import Document
+from stages.report.html import write_html
+from stages.report.markdown import to_markdown
+
+EXPERIMENT = "rerank-eval-service"
+
+
+class FindingFolder(RunFolder):
+    """`<out>/<time>-<kind>-xxxx/`, with the link `<out>/latest`."""
+
+    def leave(self, document: Document, content: dict[str, Any], name: str) -> None:
+        """Write report.html, figures/ and `name`.json. Raises DataError where that cannot be written."""
+        try:
+            write_html(document, self.report, self.figures)
+            self.write_json(self.path / f"{name}.json", content)
+        except OSError as error:
+            raise DataError(f"--out {self.path.parent}: cannot write {self.path} ({error.strerror})") from error
+        self.link_as_latest()
+
+    def log(
+        self, uri: str, kind: str, params: Mapping[str, Any], metrics: Mapping[str, float], document: Document
+    ) -> str:
+        """Log all files of the folder as an MLflow run of its name; returns MLflow's id. Raises TrackingError."""
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        with libraries_log_to(self.logs):
+            return log_finding(uri, EXPERIMENT, self.run_id, kind, params, to_markdown(document), metrics, files)

@@ -1,0 +1,166 @@
+"""The numbers of a run folder -> MLflow's metrics: single values, and series with a step.
+
+MLflow's pages sort metrics by name, capitals first (3.17: `getKeys(...).sort()` in its compare page). So the ten that
+matter first are there once more under `Summary/01_...` to `Summary/10_...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from pipelines.base.flatten import flatten
+from pipelines.runs.folder import RunFolder
+from pipelines.tracking.content import legal_name
+from stages.quality.evaluate import metric_key
+
+SERIES = {
+    "pairs_per_s": "throughput/pairs_per_s_over_time",
+    "prompt_tokens_per_s": "throughput/prompt_tokens_per_s_over_time",
+    "running": "queue/running_over_time",
+    "waiting": "queue/waiting_over_time",
+    "queue_p95_ms": "queue/time_ms_p95_over_time",
+    "prefix_hit_rate": "cache/prefix_hit_rate_over_time",
+    "kv_usage": "cache/kv_usage_over_time",
+}
+# Points of a series in MLflow, whose charts draw 320; all are in the Parquet files. Of a longer run every second, third
+# ... moment is logged: ten hours in full took two minutes.
+LONGEST_SERIES = 3600
+SECTIONS = ("coverage", "scores", "throughput", "queue", "cache", "tokens")
+ANALYSED = ("oracle", "fusion", "calibration", "ties", "judged", "position", "cost")
+# What analysis.json calls it -> with its unit.
+UNITS = {
+    "oracle/gained": "oracle/gained_share",
+    "ties/tied_neighbours": "ties/tied_neighbours_share",
+    "ties/all_equal_lists": "ties/all_equal_lists_share",
+    "ties/saturated": "ties/saturated_share",
+    "position/failed": "position/failed_pairs",
+    "position/largest": "position/largest_score_change",
+    "position/largest_logit": "position/largest_logit_change",
+}
+TESTED = {
+    "corrected_p": "p",
+    "effect_size": "effect_size",
+    "minimum_detectable": "minimum_detectable",
+    "wins": "wins_queries",
+    "ties": "ties_queries",
+    "losses": "losses_queries",
+}
+
+
+class Point(NamedTuple):
+    """One value of a series, at a time (Unix ms) and a step."""
+
+    name: str
+    value: float
+    moment_ms: int
+    step: int
+
+
+def run_metrics(metrics: dict[str, Any], analysis: dict[str, Any]) -> dict[str, float]:
+    """metrics.json and analysis.json under MLflow's names: the reranked quality bare (`ndcg_at_10`), all else under its
+    section. Values that do not apply are left out.
+    """
+    quality = metrics["quality"]
+    named = dict(quality["reranked"] or {})
+    named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
+    named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
+    for section in SECTIONS:
+        named |= dict(flatten(metrics[section], f"{section}/", "_"))
+    named |= dict(_analysed(analysis))
+    named |= summary(named, metrics, analysis)
+    return {legal_name(name): float(value) for name, value in named.items() if _is_number(value)}
+
+
+def summary(named: dict[str, Any], metrics: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
+    """The ten values to look at first, in this order, of the main metric and of the cost."""
+    main = next((metric_key(name) for name in analysis.get("metrics", ())), None)
+    main = main or next(iter(metrics["quality"]["reranked"] or {}), None)
+    quality = {main: main, f"{main}_first_stage": f"first_stage/{main}", f"{main}_change": f"delta/{main}"}
+    quality[f"{main}_change_p"] = f"significance/{main}_p"
+    cost = {
+        "unanswered_queries": "coverage/unanswered",
+        "failed_pairs": "coverage/failed_pairs",
+        "pairs_per_s": "throughput/pairs_per_s",
+        "engine_s_per_query": "cost/engine_s_per_query",
+        "queue_p95_ms": "queue/time_ms_p95",
+        "prefix_hit_share": "cache/prefix_hit_rate",
+    }
+    ordered = [*quality.items(), *cost.items()]
+    return {f"Summary/{place:02}_{name}": named.get(key or "") for place, (name, key) in enumerate(ordered, 1)}
+
+
+def run_series(folder: RunFolder, analysis: dict[str, Any], finished_ms: int) -> Iterator[Point]:
+    """All series: the timeline and the nodes by elapsed second, the depth curve by depth."""
+    length_s = 0.0
+    if folder.timeline.exists():
+        yield from timeline_series(folder.timeline, finished_ms)
+        length_s = max(pq.read_table(folder.timeline, columns=["elapsed_s"]).column(0).to_pylist(), default=0.0)
+    if folder.system.exists():
+        yield from system_series(folder.system, finished_ms, length_s)
+    yield from depth_series(analysis, finished_ms)
+
+
+def timeline_series(timeline: Path, finished_ms: int) -> Iterator[Point]:
+    """Each column of the timeline over time; the step is the elapsed second."""
+    rows = pq.read_table(timeline).to_pylist()
+    length_s = rows[-1]["elapsed_s"] if rows else 0.0
+    for row in rows[:: _every(len(rows))]:
+        moment_ms = finished_ms - int((length_s - row["elapsed_s"]) * 1000)
+        for column, name in SERIES.items():
+            if row[column] is not None:
+                yield Point(name, float(row[column]), moment_ms, round(row["elapsed_s"]))
+
+
+def system_series(system: Path, finished_ms: int, length_s: float) -> Iterator[Point]:
+    """How busy each node was, under the names that MLflow shows as system metrics: `system/NODE/cpu_...`."""
+    rows = pq.read_table(system).to_pylist()
+    moments = sorted({row["elapsed_s"] for row in rows})
+    wanted = set(moments[:: _every(len(moments))])
+    for row in rows:
+        if row["elapsed_s"] not in wanted:
+            continue
+        moment_ms = finished_ms - int((length_s - row["elapsed_s"]) * 1000)
+        name = legal_name(f"system/{row['node'].replace('/', '_')}/{row['name']}")
+        yield Point(name, row["value"], moment_ms, round(row["elapsed_s"]))
+
+
+def depth_series(analysis: dict[str, Any], finished_ms: int) -> Iterator[Point]:
+    """Each metric, had only so many documents been reranked; the step is that depth."""
+    for point in (analysis.get("depth") or {}).get("points", ()):
+        for metric, mean in point["means"].items():
+            if mean is not None:
+                yield Point(f"{metric_key(metric)}_by_depth", float(mean), finished_ms, point["depth"])
+
+
+def _every(moments: int) -> int:
+    return max(1, -(-moments // LONGEST_SERIES))
+
+
+def _analysed(analysis: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for metric, tested in (analysis.get("significance") or {}).items():
+        key = f"significance/{metric_key(metric)}"
+        for name, written in TESTED.items():
+            yield f"{key}_{written}", tested.get(name)
+        low, high = tested.get("bca") or tested.get("percentile") or (None, None)
+        yield f"{key}_ci_low", low
+        yield f"{key}_ci_high", high
+    for name in ("best", "enough"):
+        for metric, depth in ((analysis.get("depth") or {}).get(name) or {}).items():
+            yield f"depth/{name}_documents_{metric_key(metric)}", depth
+    for section in ANALYSED:
+        for name, value in flatten(analysis.get(section) or {}, f"{section}/", "_"):
+            yield _with_unit(name), value
+
+
+def _with_unit(name: str) -> str:
+    whole = UNITS.get(name)
+    parts = (unit + name.removeprefix(old) for old, unit in UNITS.items() if name.startswith(f"{old}_"))
+    return whole or next(parts, name)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,1 +1,0 @@
-"""What `rerank-eval tune` measures with: the user's own pairs, and bare engines."""

@@ -1,0 +1,173 @@
+"""Finished runs beside a baseline run: may they be compared, in what do they differ, and is the difference real?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.base.flatten import flatten
+from pipelines.base.redaction import redacted
+from pipelines.runs.read import LoadedRun
+from stages.core.errors import DataError
+from stages.core.records import QueryMetrics
+from stages.quality.comparison import Tested, compare_systems
+from stages.quality.evaluate import metric_key
+
+NOT_COMPARED = ("output", "tracking", "cost")
+"""Sections of a config that decide no result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may differ between compared runs, where the user says so."""
+
+    judgements: bool = False
+    candidates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`runs` by label, the baseline first; `tested` are the others against it, over the `queries` that all share.
+
+    `differing` are the config keys in which the runs differ, each with its value in each run.
+    """
+
+    runs: Mapping[str, LoadedRun]
+    tested: Sequence[Tested]
+    metrics: Sequence[str]
+    queries: int
+    differing: Mapping[str, Sequence[Any]]
+    notes: Sequence[str]
+
+    @property
+    def baseline(self) -> str:
+        return next(iter(self.runs))
+
+
+def compare_runs(
+    runs: Sequence[LoadedRun],
+    *,
+    metrics: Sequence[str] = (),
+    allowed: Allowed | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """The first run is the baseline. `metrics`: those to compare, by default all that every run has.
+
+    Raises DataError where fewer than two runs are given, where one is given twice, where they have no metric or query
+    in common, and where judgements or candidates differ that are not `allowed` to.
+    """
+    _check_several(runs)
+    notes = [*_differences(runs, allowed or Allowed())]
+    shared = _shared_metrics(runs, metrics)
+    queries = _shared_queries(runs)
+    differing = differing_keys([run.config for run in runs])
+    labels = label_runs(runs, differing)
+    values = {label: _restricted(run.reranked, queries) for label, run in zip(labels, runs, strict=True)}
+    baseline = values.pop(labels[0])
+    return Comparison(
+        runs=dict(zip(labels, runs, strict=True)),
+        tested=compare_systems(baseline, values, shared, seed=seed, confidence=confidence),
+        metrics=shared,
+        queries=len(queries),
+        differing=differing,
+        notes=notes,
+    )
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked."""
+    flat = [dict(flatten(redacted(dict(config)))) for config in configs]
+    names = dict.fromkeys(name for one in flat for name in one)
+    values = {name: tuple(one.get(name) for one in flat) for name in names}
+    return {
+        name: of_runs
+        for name, of_runs in values.items()
+        if name.split(".")[0] not in NOT_COMPARED and any(value != of_runs[0] for value in of_runs)
+    }
+
+
+def label_runs(runs: Sequence[LoadedRun], differing: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What tells each run from the others, in a few words; its id where that takes too many, or tells nothing."""
+    labels = [
+        ", ".join(f"{name.rpartition('.')[2]} {_short(values[place])}" for name, values in differing.items())
+        for place in range(len(runs))
+    ]
+    if len(differing) > 2 or len(set(labels)) < len(runs):
+        return [run.run_id for run in runs]
+    return labels
+
+
+def _short(value: Any) -> str:
+    text = str(value).rstrip("/").rpartition("/")[2] if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _check_several(runs: Sequence[LoadedRun]) -> None:
+    if len(runs) < 2:
+        raise DataError("a comparison needs a baseline and at least one other run")
+    ids = [run.run_id for run in runs]
+    if repeated := {run_id for run_id in ids if ids.count(run_id) > 1}:
+        raise DataError(f"given twice: {', '.join(sorted(repeated))}. A run is not compared with itself")
+    if unjudged := [run.run_id for run in runs if not run.reranked.query_ids]:
+        raise DataError(f"{', '.join(unjudged)}: nothing was judged, so there is no quality to compare")
+
+
+def _differences(runs: Sequence[LoadedRun], allowed: Allowed) -> Iterator[str]:
+    """What differs though it is allowed to. Raises DataError where it is not."""
+    baseline = runs[0]
+    for run in runs[1:]:
+        between = f"{baseline.run_id} and {run.run_id}"
+        if not _same(baseline, run, "judgements_digest"):
+            if not allowed.judgements:
+                raise DataError(
+                    f"{between} were evaluated with different judgements: their values mean different things. Evaluate "
+                    "both with the same, or compare them all the same with --different-judgements"
+                )
+            yield f"{between} were evaluated with different judgements"
+        if not same_candidates(baseline, run):
+            if not allowed.candidates:
+                raise DataError(
+                    f"{between} reranked different candidates: what differs may be the first stage, not the reranker. "
+                    "Rerank the same, or compare them all the same with --different-candidates"
+                )
+            yield f"{between} reranked different candidates: the first stage differs, too"
+
+
+def same_candidates(one: LoadedRun, other: LoadedRun) -> bool:
+    """The same texts, scores and order; between runs of different depths the same lists of ids."""
+    if _same(one, other, "candidates_digest"):
+        return True
+    depths = [run.config.get("data", {}).get("depth") for run in (one, other)]
+    return depths[0] != depths[1] and _same(one, other, "lists_digest")
+
+
+def _same(one: LoadedRun, other: LoadedRun, key: str) -> bool:
+    """Also where neither run is recent enough to tell."""
+    return bool(one.metrics.get(key) == other.metrics.get(key))
+
+
+def _shared_metrics(runs: Sequence[LoadedRun], wanted: Sequence[str]) -> list[str]:
+    shared = [name for name in runs[0].reranked.values if all(name in run.reranked.values for run in runs)]
+    for name in wanted:
+        metric_key(name)  # raises where there is no such metric
+        if name not in shared:
+            raise DataError(f"{name} was not computed in every run; they share {', '.join(shared) or 'none'}")
+    if not shared:
+        raise DataError("the runs have no metric in common: see evaluate.metrics of each")
+    return list(wanted) or shared
+
+
+def _shared_queries(runs: Sequence[LoadedRun]) -> tuple[str, ...]:
+    shared = frozenset.intersection(*(frozenset(run.reranked.query_ids) for run in runs))
+    if not shared:
+        raise DataError("the runs have no judged query in common")
+    return tuple(query_id for query_id in runs[0].reranked.query_ids if query_id in shared)
+
+
+def _restricted(values: QueryMetrics, query_ids: Sequence[str]) -> QueryMetrics:
+    places = {query_id: place for place, query_id in enumerate(values.query_ids)}
+    kept = [places[query_id] for query_id in query_ids]
+    by_metric = {metric: tuple(of_query[place] for place in kept) for metric, of_query in values.values.items()}
+    return QueryMetrics(tuple(query_ids), by_metric, tuple(values.answered[place] for place in kept))

@@ -1,0 +1,3 @@
+"""vLLM, and all that is imported beside it: `models` describes a model, `engine` hosts it, `prompts` and
+`outputs` translate.
+"""

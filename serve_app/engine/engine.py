@@ -1,0 +1,200 @@
+"""Prompts -> scores: vLLM's AsyncLLM. `scheduler` is loaded by vLLM, and `bare_engine` measures vLLM alone.
+
+One asyncio task serves one query: it hands all prompts to the engine and collects the results in order. When that
+task is cancelled (a client went away, a replica stops) what is still in the engine is aborted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import vllm
+from vllm import PoolingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs.engine import tokens_input
+from vllm.platforms import current_platform
+from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.metrics.loggers import StatLoggerBase
+
+from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
+from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.models import ModelInfo
+from serve_app.engine.outputs import Output, classified, cosine, not_finite
+from serve_app.engine.prompts import Prompt, load_encoder
+from serve_app.settings import EngineSettings, ModelSettings
+from stages.core.errors import EngineDiedError, EngineError
+from stages.core.records import PairScore, TimedScores
+
+VLLM_VERSION: str = vllm.__version__
+# vLLM serves lower numbers first.
+ONLINE, BATCH = 0, 10
+
+
+class VllmEngine:
+    """A Scorer: one vLLM engine with the prompts of one model."""
+
+    def __init__(self, model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, replica: str) -> None:
+        self.family = model.family
+        self.encoder = load_encoder(model, model_settings)
+        self.stats = EngineStats(replica)
+        arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
+        self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])
+        self._ids = itertools.count()
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        """Score each document for the query, behind all online work.
+
+        Raises QueryTooLongError for the query, EngineError when the engine died.
+        """
+        return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
+
+    async def score_timed(
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None = None,
+        *,
+        priority: int = ONLINE,
+        max_document_tokens: int | None = None,
+    ) -> TimedScores:
+        """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left."""
+        await self.check_health()  # a dead engine is nobody's fault here: its calls must not be suspected
+        started_s = time.perf_counter()
+        prompts = self.encoder.encode(query, instruction, documents, max_document_tokens)
+        tokenized_s = time.perf_counter()
+        calls = Calls(priority)
+        if self.family == "embedding":
+            pairs = await self._cosines(prompts, calls)
+        else:
+            pairs = await self._logits(prompts, calls)
+        ended_s = time.perf_counter()
+        return TimedScores(
+            pairs=pairs,
+            tokenize_ms=(tokenized_s - started_s) * 1000,
+            queue_ms=self.stats.longest_wait_ms(calls.names),
+            engine_ms=(ended_s - tokenized_s) * 1000,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What the engine settled on, for the record of a run."""
+        config = self.llm.vllm_config
+        return {
+            "device": current_platform.get_device_name(),
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "block_size": config.cache_config.block_size,
+            "max_num_seqs": config.scheduler_config.max_num_seqs,
+            "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+        }
+
+    async def check_health(self) -> None:
+        """Raise EngineError when the engine is dead."""
+        try:
+            await self.llm.check_health()
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise EngineError(f"the engine died: {error}") from error
+
+    def shutdown(self) -> None:
+        self.llm.shutdown()
+
+    async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
+        params = [_classification(prompt) for prompt in prompts]
+        outputs = await self._outputs([prompt.token_ids for prompt in prompts], params, calls)
+        return [classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+
+    async def _cosines(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
+        """The first prompt is the query's. A text that occurs more than once is embedded once."""
+        places: dict[tuple[int, ...], int] = {}
+        index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
+        params = [PoolingParams(task="embed") for _ in places]
+        outputs = await self._outputs([list(ids) for ids in places], params, calls)
+        query = outputs[index[0]]
+        return [cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
+
+    async def _outputs(
+        self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls
+    ) -> list[Output]:
+        """As `_run`; prompts whose values are not finite run once more, and read nothing from the prefix cache.
+
+        A prompt that gives NaN may leave it in blocks whose tokens come before those that gave it: attention computes
+        tokens together, with weight 0 for those that come later, and NaN survives that. A prompt that begins with the
+        same tokens and finds these blocks fails through no fault of its own.
+        """
+        outputs = await self._run(token_ids, params, calls)
+        again = [place for place, output in enumerate(outputs) if not_finite(output)]
+        for place in again:
+            params[place].skip_reading_prefix_cache = True
+        retried = await self._run([token_ids[place] for place in again], [params[place] for place in again], calls)
+        for place, output in zip(again, retried, strict=True):
+            outputs[place] = output
+        return outputs
+
+    async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls) -> list[Output]:
+        queues: list[Any] = []
+        try:
+            for ids, param in zip(token_ids, params, strict=True):
+                queues.append(await self._submit(ids, param, calls))
+            return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
+        except BaseException as error:
+            await self.llm.abort(calls.internal_ids, internal=True)
+            self.stats.longest_wait_ms(calls.names)  # forgets them
+            if isinstance(error, EngineDeadError | EngineGenerateError):
+                kind = EngineDiedError if calls.internal_ids else EngineError
+                raise kind(f"the engine died while it scored: {error}") from error
+            raise
+
+    async def _submit(self, ids: list[int], params: PoolingParams, calls: Calls) -> Any:
+        """The queue that the result will come through, or why the engine refuses this prompt."""
+        try:
+            name = self.stats.await_one(str(next(self._ids)))
+            calls.names.append(name)
+            queue = await self.llm.add_request(name, tokens_input(ids), params, priority=calls.priority)
+        except ValueError as error:
+            return f"the engine refused the prompt: {error}"
+        calls.internal_ids.append(queue.request_id)
+        return queue
+
+
+@dataclass(slots=True)
+class Calls:
+    """What one query has in the engine."""
+
+    priority: int
+    names: list[str] = field(default_factory=list)
+    internal_ids: list[str] = field(default_factory=list)
+
+
+def _logger_factory(stats: EngineStats) -> Any:
+    """What vLLM calls to make one stat logger per engine core; all of them feed `stats`."""
+
+    class Logger(StatLoggerBase):  # type: ignore[misc]
+        def __init__(self) -> None: ...
+
+        def record(self, scheduler_stats: Any, iteration_stats: Any, *_: Any, **__: Any) -> None:
+            stats.record(scheduler_stats, iteration_stats)
+
+        def log_engine_initialized(self) -> None: ...
+
+    return lambda _vllm_config, _engine_index=0: Logger()
+
+
+def this_host(tensor_parallel: int) -> Host:
+    """What this process's engine runs on, with the limits that vLLM gives its LLM class there."""
+    tokens, seqs = AsyncEngineArgs.get_batch_defaults(tensor_parallel)
+    return Host(
+        device="cpu" if current_platform.is_cpu() else "gpu",
+        max_num_seqs=seqs[UsageContext.LLM_CLASS],
+        max_num_batched_tokens=tokens[UsageContext.LLM_CLASS],
+        bfloat16=has_bfloat16(),
+    )
+
+
+def _classification(prompt: Prompt) -> PoolingParams:
+    """Ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
+    types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
+    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types)

@@ -1,0 +1,125 @@
+"""Settings -> vLLM's arguments and environment, per device. Pure: tested without an engine or a GPU."""
+
+from __future__ import annotations
+
+import ctypes.util
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from serve_app.engine.models import ModelInfo
+from serve_app.settings import EngineSettings
+
+# vLLM's CPU attention takes blocks of 32 tokens and more; only full blocks are shared, so small ones share most.
+CPU_BLOCK_SIZE = 32
+CPU_KV_CACHE_GIB = 2.0
+GIB = 1 << 30
+# What computes in bfloat16 by itself, as /proc/cpuinfo spells it on x86 and on ARM. Elsewhere it is emulated, slowly.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+# vLLM's executor that has its one worker compute in the engine's process: that saves an import of vLLM (7 s, 500 MiB)
+# and, in every step, a message each way. Called "uni" vLLM refuses it on a CPU, as OpenMP must find its settings when a
+# process starts; here the engine's process starts with them.
+IN_ENGINE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+CPU_SCHEDULER = "serve_app.engine.scheduler.CleanBlockScheduler"
+CPU_ENVIRONMENT = {
+    # A thread that is done waits asleep. Spinning, as OpenMP has it do for milliseconds, it would keep a core from the
+    # processes that tokenize, send and collect, and from the thread that it waits for.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # vLLM cannot load its ahead-of-time artifacts on a CPU ("no attribute 'finalize_loading'") and compiles at every
+    # start; without them torch's own cache is used, and that works.
+    "VLLM_USE_AOT_COMPILE": "0",
+}
+
+# Official weights are causal language models; vLLM turns the yes and no rows of the head into a classifier on loading.
+QWEN3_OVERRIDES: dict[str, Any] = {
+    "architectures": ["Qwen3ForSequenceClassification"],
+    "classifier_from_token": ["no", "yes"],
+    "is_original_qwen3_reranker": True,
+}
+
+
+class Host(NamedTuple):
+    """What the engine runs on; the limits are those that vLLM gives its offline LLM class there."""
+
+    device: str
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    bfloat16: bool
+
+
+def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
+    """Keyword arguments of vLLM's AsyncEngineArgs."""
+    tokens = engine.max_num_batched_tokens or host.max_num_batched_tokens
+    if model.family != "qwen3-reranker":
+        tokens = max(tokens, model.max_length)  # an encoder reads a prompt in one step, or not at all
+    arguments: dict[str, Any] = {
+        "model": model.path,
+        "revision": model.revision,
+        "runner": "pooling",
+        "dtype": engine.dtype,
+        "max_model_len": model.max_length,
+        "max_num_seqs": engine.max_num_seqs or host.max_num_seqs,
+        "max_num_batched_tokens": tokens,
+        "block_size": engine.block_size,
+        "tensor_parallel_size": engine.tensor_parallel,
+        "enforce_eager": not engine.compile,
+        "load_format": engine.load_format,
+        "scheduling_policy": "priority",  # so that an online call overtakes a batch job's pairs that wait
+        "kv_cache_memory_bytes": int(engine.kv_cache_gib * GIB) if engine.kv_cache_gib else None,
+    }
+    if model.family == "qwen3-reranker":
+        arguments["hf_overrides"] = QWEN3_OVERRIDES
+        arguments["enable_prefix_caching"] = engine.prefix_caching
+    arguments.update(
+        _cpu(engine, host) if host.device == "cpu" else {"gpu_memory_utilization": engine.gpu_memory_share}
+    )
+    return arguments | engine.extra
+
+
+def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
+    automatic = "bfloat16" if host.bfloat16 else "float32"
+    return {
+        "distributed_executor_backend": IN_ENGINE_PROCESS if engine.tensor_parallel == 1 else "mp",
+        "scheduler_cls": CPU_SCHEDULER,
+        "dtype": automatic if engine.dtype == "auto" else engine.dtype,
+        "block_size": engine.block_size or CPU_BLOCK_SIZE,
+        "kv_cache_memory_bytes": int((engine.kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),
+    }
+
+
+def cpu_environment(
+    cores: Iterable[int], replica_rank: int, replicas_here: int, tensor_parallel: int
+) -> dict[str, str]:
+    """Environment of an engine on a CPU: which cores each worker computes on, and what makes it faster there.
+
+    Every core is used, where vLLM would keep one per worker idle. Replicas on one machine share its cores out; with
+    more workers than cores binding would only get in the way.
+    """
+    mine = sorted(cores)[replica_rank % replicas_here :: replicas_here]
+    shares = [",".join(map(str, mine[rank::tensor_parallel])) for rank in range(tensor_parallel)]
+    if len(mine) < tensor_parallel:
+        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} | CPU_ENVIRONMENT | _allocator()
+    bound = {"VLLM_CPU_OMP_THREADS_BIND": "|".join(shares)}
+    if tensor_parallel == 1:  # the worker is the engine itself, for which vLLM does not set what the binding means
+        bound |= {"OMP_NUM_THREADS": str(len(mine)), "OMP_PLACES": f"{{{shares[0]}}}", "OMP_PROC_BIND": "true"}
+    return bound | CPU_ENVIRONMENT | _allocator()
+
+
+@cache
+def _allocator() -> dict[str, str]:
+    """Preloads tcmalloc where it is installed. glibc's malloc gives the large blocks of each step back to the system
+    and has them zeroed again; vLLM preloads tcmalloc too, in builds that bring it along.
+    """
+    name = ctypes.util.find_library("tcmalloc_minimal")
+    return {"LD_PRELOAD": name} if name else {}
+
+
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor computes in bfloat16; False where that cannot be read."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return bool(BFLOAT16_FLAGS & set(flags.split()))

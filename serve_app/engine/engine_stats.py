@@ -1,0 +1,70 @@
+"""What an engine counts, step by step: fed by vLLM's stat loggers, read by the replica."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from stages.telemetry.telemetry import HistogramRecorder, Snapshot
+
+
+class EngineStats:
+    """Counts what vLLM reports after each step; `snapshot` is read by the replica."""
+
+    def __init__(self, replica: str) -> None:
+        self.replica = replica
+        self.counts = dict.fromkeys(
+            ("prompt_tokens", "generation_tokens", "prefix_queries", "prefix_hits", "finished", "preemptions"), 0
+        )
+        self.queue_ms = HistogramRecorder()
+        self.running = self.waiting = 0
+        self.kv_usage = 0.0
+        self._now = (0, 0, 0.0)  # the three as the scheduler told them last
+        self._waits_ms: dict[str, float] = {}
+
+    def await_one(self, name: str) -> str:
+        """Note how long this request waits, until `longest_wait_ms` asks."""
+        self._waits_ms[name] = 0.0
+        return name
+
+    def longest_wait_ms(self, names: Sequence[str]) -> float:
+        """The longest time that one of these requests waited in the engine; forgets them."""
+        return max((self._waits_ms.pop(name, 0.0) for name in names), default=0.0)
+
+    def record(self, scheduler: Any, iteration: Any) -> None:
+        if scheduler is not None:
+            self._now = (scheduler.num_running_reqs, scheduler.num_waiting_reqs, scheduler.kv_cache_usage)
+            self.running = max(self.running, self._now[0])
+            self.waiting = max(self.waiting, self._now[1])
+            self.kv_usage = max(self.kv_usage, self._now[2])
+            self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
+            self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
+        if iteration is not None:
+            self.counts["prompt_tokens"] += iteration.num_prompt_tokens
+            self.counts["generation_tokens"] += iteration.num_generation_tokens
+            self.counts["finished"] += len(iteration.finished_requests)
+            self.counts["preemptions"] += iteration.num_preempted_reqs
+            for request in iteration.finished_requests:
+                waited_ms = request.queued_time * 1000
+                self.queue_ms.observe(waited_ms)
+                if request.request_id in self._waits_ms:
+                    self._waits_ms[request.request_id] = waited_ms
+
+    def snapshot(self) -> Snapshot:
+        """Counts since the start; peaks since the last snapshot.
+
+        They start again from what the scheduler told last: during a step that takes longer than the time between two
+        snapshots it tells nothing, and a working engine is not idle.
+        """
+        taken = Snapshot(
+            replica=self.replica,
+            time_s=time.time(),
+            queue_ms=self.queue_ms.freeze(),
+            running=self.running,
+            waiting=self.waiting,
+            kv_usage=self.kv_usage,
+            **self.counts,  # type: ignore[arg-type]  # counts alone
+        )
+        self.running, self.waiting, self.kv_usage = self._now
+        return taken

@@ -1,0 +1,235 @@
+"""What the HTTP routes do: check the limits, ask a replica, and say how it went. No HTTP in here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from serve_app.http.api_models import (
+    Document,
+    RerankRequest,
+    RerankResponse,
+    Result,
+    Score,
+    ScoreRequest,
+    ScoreResponse,
+    Usage,
+)
+from serve_app.http.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
+from serve_app.settings import HttpSettings
+from stages.core.errors import EngineError, QueryTooLongError, ScoringError
+from stages.core.records import PairScore, TimedScores
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_S = 1
+# A replica that dies takes its calls along; they are repeated on another one, or on its successor, until the deadline.
+TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
+
+
+class Backend(Protocol):
+    """Where scores come from: the replicas' handle, or a stand-in."""
+
+    async def score(
+        self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
+    ) -> TimedScores: ...
+
+    async def ready_replicas(self) -> int: ...
+
+    async def expositions(self) -> list[str]: ...
+
+    async def facts(self) -> dict[str, Any]: ...
+
+
+class RefusalError(Exception):
+    """A request that gets an error for an answer: status, code and message of it."""
+
+    def __init__(self, status: int, reason: Reason, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message, self.param = status, reason, message, param
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one request came to; filled in as it goes. Whatever nobody foresaw is a failure."""
+
+    outcome: RequestOutcome = "failed"
+    reason: Reason = "engine_error"
+    documents: int = 0
+    prompt_tokens: int = 0
+
+
+class Service:
+    """One model's reranking for online callers, within limits."""
+
+    def __init__(self, backend: Backend, model: str, limits: HttpSettings, metrics: ServiceMetrics) -> None:
+        self.backend, self.model, self.limits, self.metrics = backend, model, limits, metrics
+        self._at_work = 0
+
+    async def rerank(self, request: RerankRequest) -> RerankResponse:
+        """Raises RefusalError."""
+        async with self._accepted("rerank", request.model, len(request.documents)) as outcome:
+            started_s = time.perf_counter()
+            self.metrics.query_seen(request.query)
+            texts = request.texts
+            scores = await self._scores(request.query, texts, request.instruction, request.max_tokens_per_doc)
+            values = _values(scores.pairs)
+            usage = _usage(scores.pairs)
+            outcome.prompt_tokens = usage.prompt_tokens
+        order = sorted(range(len(texts)), key=lambda index: (-_key(scores.pairs[index]), index))[: request.top_n]
+        return RerankResponse(
+            id=f"rerank-{uuid.uuid4().hex}",
+            model=self.model,
+            results=[
+                Result(
+                    index=index,
+                    relevance_score=values[index],
+                    document=Document(text=texts[index]) if request.return_documents else None,
+                )
+                for index in order
+            ],
+            truncated=[index for index, pair in enumerate(scores.pairs) if pair.truncated],
+            usage=usage,
+            meta=_meta(scores, started_s),
+        )
+
+    async def score(self, request: ScoreRequest) -> ScoreResponse:
+        """Raises RefusalError."""
+        async with self._accepted("score", request.model, len(request.documents)) as outcome:
+            queries, documents = _pairs(request)
+            if len(set(queries)) == 1:
+                pairs = (await self._scores(queries[0], documents, None, None)).pairs
+            else:
+                pairs = await self._each(queries, documents)
+            values, usage = _values(pairs), _usage(pairs)
+            outcome.prompt_tokens = usage.prompt_tokens
+        data = [Score(index=index, score=value) for index, value in enumerate(values)]
+        return ScoreResponse(id=f"score-{uuid.uuid4().hex}", model=self.model, data=data, usage=usage)
+
+    async def _each(self, queries: Sequence[str], documents: Sequence[str]) -> list[PairScore]:
+        """A query of its own for each document. Where one is refused, the others are not scored for nobody."""
+        calls = [
+            asyncio.create_task(self._scores(query, [text], None, None))
+            for query, text in zip(queries, documents, strict=True)
+        ]
+        try:
+            return [scores.pairs[0] for scores in await asyncio.gather(*calls)]
+        finally:
+            for call in calls:
+                call.cancel()
+
+    @contextlib.asynccontextmanager
+    async def _accepted(self, endpoint: Endpoint, model: str | None, documents: int) -> AsyncIterator[Outcome]:
+        """Within the limits and the deadline; whatever happens inside is counted under its reason."""
+        outcome, started_s = Outcome(documents=documents), time.perf_counter()
+        try:
+            self._check(model, documents)
+            self._at_work += 1
+            try:
+                async with asyncio.timeout(self.limits.deadline_s):
+                    yield outcome
+            finally:
+                self._at_work -= 1
+            outcome.outcome, outcome.reason = "ok", "none"
+        except RefusalError as refusal:
+            outcome.outcome = "rejected" if refusal.status < 500 else "failed"
+            outcome.reason = refusal.reason
+            raise
+        except asyncio.CancelledError:
+            outcome.reason = "client_gone"
+            raise
+        except TimeoutError as error:
+            late = await self._too_late()
+            outcome.reason = late.reason
+            raise late from error
+        except Exception as error:
+            logger.exception("a request failed")
+            raise RefusalError(500, "engine_error", "the service failed; its log says why") from error
+        finally:
+            seconds = time.perf_counter() - started_s
+            self.metrics.request_done(
+                endpoint, outcome.outcome, outcome.reason, seconds, outcome.documents, outcome.prompt_tokens
+            )
+
+    async def _too_late(self) -> RefusalError:
+        """Why there is no result at the deadline."""
+        waited = f"no result within {self.limits.deadline_s:g} s"
+        if await self.backend.ready_replicas():
+            return RefusalError(504, "timeout", f"{waited}: send fewer documents, or try again later")
+        return RefusalError(503, "not_ready", f"{waited}: no engine answers, one is starting or died; try again later")
+
+    def _check(self, model: str | None, documents: int) -> None:
+        if model is not None and model != self.model:
+            raise RefusalError(404, "unknown_model", f"model {model!r:.100} is not served here: {self.model}", "model")
+        if documents > self.limits.max_documents:
+            message = f"{documents} documents in one request, {self.limits.max_documents} are allowed: send several"
+            raise RefusalError(422, "bad_request", message, "documents")
+        if self._at_work >= self.limits.max_waiting:
+            raise RefusalError(429, "overload", f"{self._at_work} requests are at work already: try again later")
+
+    async def _scores(
+        self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
+    ) -> TimedScores:
+        """Ask a replica; when it dies under the call, ask again until the deadline."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                scores = await self.backend.score(query, documents, instruction, max_document_tokens)
+            except QueryTooLongError as error:
+                raise RefusalError(422, "too_long", str(error), "query") from error
+            except TRANSIENT:
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            except ScoringError as error:
+                raise RefusalError(422, "bad_request", str(error)) from error
+            else:
+                self.metrics.stages(scores.queue_ms / 1000, scores.tokenize_ms / 1000, scores.engine_ms / 1000)
+                return scores
+
+
+def _pairs(request: ScoreRequest) -> tuple[list[str], list[str]]:
+    first, second = request.queries, request.documents
+    if len(first) == 1:
+        return first * len(second), second
+    if len(first) != len(second):
+        message = f"text_1 has {len(first)} texts and text_2 {len(second)}: give 1 to 1, 1 to N, or N to N"
+        raise RefusalError(422, "bad_request", message, "text_1")
+    return first, second
+
+
+def _key(pair: PairScore) -> float:
+    value = pair.score if pair.logit is None else pair.logit
+    return float("-inf") if value is None else value
+
+
+def _values(pairs: Sequence[PairScore]) -> list[float]:
+    values = []
+    for index, pair in enumerate(pairs):
+        if pair.score is None:
+            raise RefusalError(500, "engine_error", f"document {index}: {pair.error}", "documents")
+        values.append(pair.score)
+    return values
+
+
+def _usage(pairs: Sequence[PairScore]) -> Usage:
+    prompt = sum(pair.prompt_tokens for pair in pairs)
+    return Usage(prompt_tokens=prompt, total_tokens=prompt, cached_tokens=sum(pair.cached_tokens for pair in pairs))
+
+
+def _meta(scores: TimedScores, started_s: float) -> dict[str, Any]:
+    total_ms = (time.perf_counter() - started_s) * 1000
+    timings = {"tokenize": scores.tokenize_ms, "queue": scores.queue_ms, "engine": scores.engine_ms, "total": total_ms}
+    return {
+        "timings_ms": {name: round(value, 3) for name, value in timings.items()},
+        "api_version": {"version": "2"},
+        "billed_units": {"search_units": 1},
+    }

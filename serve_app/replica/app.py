@@ -1,0 +1,180 @@
+"""Settings -> Serve application: its name, its options, and its life on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ApplicationStatus, ServeStatus
+
+from serve_app.engine.models import ModelInfo
+from serve_app.replica.collector import collector_of, stop_collector
+from serve_app.replica.deployment import RerankReplica
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
+from stages.core.errors import EngineError
+
+POLL_S = 0.25
+ROUTER = "serve_app.replica.routing:PrefixRouter"
+# A broken model or setting fails the same way every time; one more try covers a port or memory that was just freed.
+START_ATTEMPTS = 2
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """All that decides what an application is: two jobs with equal settings share one."""
+
+    model: ModelInfo
+    prompt: ModelSettings
+    engine: EngineSettings
+    deployment: DeploymentSettings
+
+    @property
+    def name(self) -> str:
+        """The chosen name, or `rerank-` and a digest of the settings."""
+        if self.deployment.application:
+            return self.deployment.application
+        shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s", "http"})
+        parts = (repr(self.model), self.prompt.model_dump_json(), self.engine.model_dump_json(), shared)
+        return "rerank-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def build_app(settings: AppSettings) -> serve.Application:
+    """The Serve application of these settings, not yet running."""
+    deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(RerankReplica)
+    replicas = max(settings.deployment.replicas, settings.deployment.max_replicas or 0)
+    here = min(replicas, settings.deployment.max_replicas_per_node or replicas)
+    bound: serve.Application = deployment.bind(settings.model, settings.prompt, settings.engine, settings.name, here)
+    return bound
+
+
+def deployment_options(settings: AppSettings, gpus_in_cluster: bool) -> dict[str, Any]:
+    """Arguments of `serve.deployment`. Tensor parallelism puts all GPUs of a replica on one node, in one actor."""
+    ours = settings.deployment
+    gpus = ours.gpus_per_replica
+    if gpus is None:
+        gpus = settings.engine.tensor_parallel if gpus_in_cluster else 0
+    actor: dict[str, Any] = {
+        "num_cpus": ours.cpus_per_replica,
+        "num_gpus": gpus,
+        "runtime_env": {"env_vars": {name: os.environ.get(name, value) for name, value in QUIET.items()}},
+    }
+    if ours.accelerator_type:
+        actor["accelerator_type"] = ours.accelerator_type
+    options: dict[str, Any] = {
+        "name": "reranker",
+        "ray_actor_options": actor,
+        "max_ongoing_requests": ours.max_ongoing_queries,
+        "health_check_period_s": ours.health_check_period_s,
+        "health_check_timeout_s": ours.health_check_timeout_s,
+        "graceful_shutdown_timeout_s": ours.graceful_shutdown_timeout_s,
+        "max_constructor_retry_count": START_ATTEMPTS,
+        "request_router_config": {"request_router_class": ROUTER},
+        "max_surge_percent": 100 if ours.surge else 0,
+    }
+    if ours.max_replicas and ours.max_replicas > ours.replicas:
+        options["autoscaling_config"] = {
+            "min_replicas": ours.replicas,
+            "max_replicas": ours.max_replicas,
+            "target_ongoing_requests": ours.target_calls,
+        }
+    else:
+        options["num_replicas"] = ours.replicas
+    if ours.max_replicas_per_node:
+        options["max_replicas_per_node"] = ours.max_replicas_per_node
+    return options
+
+
+class RunningApp:
+    """An application on the connected Ray cluster: started by us, or found there.
+
+    `stop` takes down only what we started, and only when no other job or service uses it.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._holder = uuid.uuid4().hex
+        self.started_here = not _is_up(self.name)
+        if self.started_here:
+            if not _serve_runs():
+                serve.start(proxy_location="Disabled")
+            run_app(build_app(settings), self.name, route=None)
+        ray.get(collector_of(self.name).hold.remote(self._holder))
+
+    def wait_until_ready(self) -> None:
+        """Block until every replica's engine answers. Raises EngineError with the engine's own reason."""
+        wait_until_up(self.name, self.settings.deployment.start_timeout_s)
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """What each replica that ever started says of itself: `process_id`, once its engine runs `dtype` ..."""
+        facts: list[dict[str, Any]] = ray.get(collector_of(self.name).replicas.remote())
+        return facts
+
+    def stop(self) -> None:
+        others = ray.get(collector_of(self.name).release.remote(self._holder))
+        if self.started_here and not others:
+            serve.delete(self.name)
+            stop_collector(self.name)
+
+
+def run_app(app: serve.Application, name: str, route: str | None) -> None:
+    """Start an application on the running Serve; returns before it is up."""
+    target = serve.RunTarget(app, name=name, route_prefix=route)
+    serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
+
+
+def wait_until_up(name: str, timeout_s: float) -> None:
+    """Block until the application runs. Raises EngineError with the reason that Serve gives."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = serve.status()
+        app = status.applications.get(name)
+        if app is not None and app.status == ApplicationStatus.RUNNING:
+            return
+        if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+            raise EngineError(f"the engine did not start: {_reason(status, name)}")
+        time.sleep(POLL_S)
+    raise EngineError(
+        f"the engine did not start within serve.start_timeout_s {timeout_s:g}: {_reason(serve.status(), name)}"
+    )
+
+
+def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
+    """The handle of the application's replicas."""
+    return serve.get_deployment_handle("reranker", app_name=application)
+
+
+def _is_up(name: str) -> bool:
+    status = serve.status().applications.get(name) if _serve_runs() else None
+    return status is not None and status.status in (ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING)
+
+
+def _serve_runs() -> bool:
+    return any(actor["name"] == "SERVE_CONTROLLER_ACTOR" for actor in ray.util.list_named_actors(all_namespaces=True))
+
+
+def _cluster_has_gpus() -> bool:
+    return bool(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+
+
+def _reason(status: ServeStatus, name: str) -> str:
+    """The last line that names an error in what Serve says about the application: the rest is traceback."""
+    app = status.applications.get(name)
+    if app is None:
+        return "Ray Serve does not know the application"
+    messages = [deployment.message for deployment in app.deployments.values()] + [app.message]
+    lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith("File")]
+    return (telling or lines or ["no reason was given"])[-1]

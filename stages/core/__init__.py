@@ -1,0 +1,3 @@
+"""The field's nouns (`records`), the errors, and what happens to one query: `prepare`, `rerank`. Open `records`
+first.
+"""

@@ -1,0 +1,83 @@
+"""Every error that rerank-eval raises on purpose.
+
+* RerankEvalError            exit code 1
+  x InputError               exit code 2: what the user gave
+    + ConfigError            the run config, or a --set override
+    + DataError              a missing or unreadable file, missing columns, nothing left to rerank
+  x ScoringError             exit code 1: the engine and what stands before it
+    + QueryTooLongError      one query does not fit the model; its documents cannot be scored
+    + EngineError            the engine did not start, is gone or answered nonsense
+      - EngineDiedError      it died while it scored: one of the pairs may be the reason
+    + CanaryError            the engine answers, but its scores cannot be right
+  x TooManyFailuresError     exit code 3: results are kept
+  x TrackingError            exit code 4: results are complete on disk
+  x InterruptedRunError      exit code 130: what was in flight is finished, and the same command continues
+
+Every message says what is wrong, where, and how to mend it, in one line: the command line prints it without a
+traceback.
+"""
+
+from __future__ import annotations
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line: the first of its message, or its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class RerankEvalError(Exception):
+    """Base of all; `exit_code` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class InputError(RerankEvalError):
+    """What the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """The run config or an override is wrong."""
+
+
+class DataError(InputError):
+    """A data file is missing, unreadable or holds nothing to work on."""
+
+
+class ScoringError(RerankEvalError):
+    """Scores could not be had."""
+
+
+class QueryTooLongError(ScoringError):
+    """The query, its instruction and the template alone exceed the model's limit."""
+
+
+class EngineError(ScoringError):
+    """The engine did not start, is gone, or answered nonsense."""
+
+
+class EngineDiedError(EngineError):
+    """The engine died while it scored a call; one of its pairs may be the reason."""
+
+
+class CanaryError(ScoringError):
+    """The engine's scores for the built-in canary pairs cannot be right."""
+
+
+class TooManyFailuresError(RerankEvalError):
+    """More pairs failed than `rerank.max_failed_share` allows; results are on disk."""
+
+    exit_code = 3
+
+
+class TrackingError(RerankEvalError):
+    """MLflow could not be reached or refused; results are complete on disk."""
+
+    exit_code = 4
+
+
+class InterruptedRunError(RerankEvalError):
+    """The user stopped the job; what was in flight was finished and kept."""
+
+    exit_code = 130

@@ -1,0 +1,69 @@
+"""Candidates + Scorer -> Ranking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from stages.core.errors import ScoringError
+from stages.core.order import trec_order
+from stages.core.records import Candidates, PairScore, Ranking
+from stages.core.scoring import Scorer
+
+
+async def rerank(candidates: Candidates, scorer: Scorer) -> Ranking:
+    """Score one query's candidates and rank them. A query that cannot be scored has all its pairs failed, with the
+    reason.
+    """
+    try:
+        scores = await scorer.score(candidates.query, candidates.texts, candidates.instruction)
+    except ScoringError as error:
+        scores = [PairScore(None, error=str(error))] * len(candidates.texts)
+    return rank(candidates, scores)
+
+
+def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
+    """Order the candidates by logit, or by score where there is none; ties by document id, as trec_eval breaks them.
+
+    A pair without a finite score is failed: it is left out of the list, never given a score of its own.
+    """
+    scored, failed = {}, {}
+    for doc_id, pair in zip(candidates.doc_ids, scores, strict=True):
+        if (reason := _fault(pair)) is None:
+            scored[doc_id] = pair
+        else:
+            failed[doc_id] = reason
+    order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
+    return Ranking(
+        query_id=candidates.query_id,
+        doc_ids=tuple(order),
+        scores=tuple(_number(scored[doc_id].score) for doc_id in order),
+        logits=tuple(scored[doc_id].logit for doc_id in order),
+        tail=candidates.tail,
+        failed=failed,
+        prompt_tokens=sum(pair.prompt_tokens for pair in scores if not pair.stored),
+        cached_tokens=sum(pair.cached_tokens for pair in scores if not pair.stored),
+        truncated_pairs=sum(pair.truncated for pair in scores),
+        store_hits=sum(pair.stored for pair in scores),
+    )
+
+
+def rank_key(pair: PairScore) -> float:
+    """What ranks a scored pair."""
+    return _number(pair.score if pair.logit is None else pair.logit)
+
+
+def _number(value: float | None) -> float:
+    if value is None:
+        raise ValueError("a failed pair has no score: its fault is asked for first")
+    return value
+
+
+def _fault(pair: PairScore) -> str | None:
+    if pair.error is not None:
+        return pair.error
+    if pair.score is None or not math.isfinite(pair.score):
+        return f"the score is not a finite number: {pair.score}"
+    if not math.isfinite(rank_key(pair)):
+        return f"the logit is not a finite number: {pair.logit}"
+    return None

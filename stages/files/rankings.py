@@ -1,0 +1,72 @@
+"""Rankings as Arrow tables, Parquet and TREC run files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.records import Ranking
+
+BLANK = re.compile(r"\s")
+
+RANKING_SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("doc_ids", pa.list_(pa.string())),
+        pa.field("scores", pa.list_(pa.float64())),
+        pa.field("logits", pa.list_(pa.float64())),
+        pa.field("tail", pa.list_(pa.string())),
+        pa.field("failed", pa.map_(pa.string(), pa.string())),
+        pa.field("prompt_tokens", pa.int64()),
+        pa.field("cached_tokens", pa.int64()),
+        pa.field("truncated_pairs", pa.int64()),
+        pa.field("store_hits", pa.int64()),
+    ]
+)
+
+
+def rankings_table(rankings: Sequence[Ranking]) -> pa.Table:
+    """One row per query, in the given order; `rankings_from` is its inverse."""
+    columns = {name: [getattr(ranking, name) for ranking in rankings] for name in RANKING_SCHEMA.names}
+    columns["failed"] = [list(failed.items()) for failed in columns["failed"]]
+    return pa.table(columns, schema=RANKING_SCHEMA)
+
+
+def rankings_from(table: pa.Table) -> list[Ranking]:
+    """The rankings of a table that `rankings_table` made."""
+    return [_ranking(row) for row in table.select(RANKING_SCHEMA.names).to_pylist()]
+
+
+def _ranking(row: dict[str, Any]) -> Ranking:
+    lists = {name: tuple(row[name]) for name in ("doc_ids", "scores", "logits", "tail")}
+    return Ranking(**(row | lists | {"failed": dict(row["failed"])}))
+
+
+def read_rankings(folder: Path) -> Iterator[Ranking]:
+    """All rankings of a run folder's `rankings/`, file by file."""
+    for file in sorted(folder.glob("*.parquet")):
+        yield from rankings_from(pq.read_table(file, partitioning=None))
+
+
+def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
+    """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail.
+
+    The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one.
+    """
+    for ranking in rankings:
+        keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
+        last = keys[-1] if keys else 0.0
+        keys += [last - place for place in range(1, len(ranking.tail) + 1)]
+        for place, (doc_id, key) in enumerate(zip(ranking.ordered(), keys, strict=False), start=1):
+            stream.write(f"{_field(ranking.query_id)} Q0 {_field(doc_id)} {place} {key:.9g} {tag}\n")
+
+
+def _field(name: str) -> str:
+    """An id as one field of a line: blanks, which some ids hold, are written as in a URL."""
+    return BLANK.sub(lambda blank: quote(blank[0]), name)

@@ -1,0 +1,214 @@
+"""Candidates as Arrow tables and Parquet: an explicit schema, and the way there and back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import DataError
+from stages.core.records import Candidates
+
+# Of the candidates' texts: whoever reads a file has all of it in memory, several times over.
+CHARACTERS_PER_FILE = 4_000_000
+# Texts are large_string: `string` overflows at 2 GiB a chunk.
+SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("instruction", pa.string()),
+        pa.field("doc_ids", pa.list_(pa.string())),
+        pa.field("texts", pa.list_(pa.large_string())),
+        pa.field("scores", pa.list_(pa.float64())),
+        pa.field("tail", pa.list_(pa.string())),
+        pa.field("attributes", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesManifest:
+    """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails.
+
+    `digest` is a SHA-256 over the content alone: however it is cut into files, and in whatever order the queries come,
+    the same candidates have the same digest. `lists_digest` covers the queries and the whole lists of ids alone: it is
+    the same at every depth.
+    """
+
+    queries: int
+    pairs: int
+    digest: str
+    lists_digest: str
+    mean_documents: float
+    max_documents: int
+
+
+def to_table(candidates: Sequence[Candidates]) -> pa.Table:
+    """One row per query, in the given order, with SCHEMA; `from_table` is its exact inverse."""
+    columns = {
+        "query_id": [item.query_id for item in candidates],
+        "query": [item.query for item in candidates],
+        "instruction": [item.instruction for item in candidates],
+        "doc_ids": [item.doc_ids for item in candidates],
+        "texts": [item.texts for item in candidates],
+        "scores": [item.scores for item in candidates],
+        "tail": [item.tail for item in candidates],
+        "attributes": [list(item.attributes.items()) for item in candidates],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Candidates]:
+    """The queries of a table that `to_table` made, whatever its chunks; further columns are ignored."""
+    rows = zip(*(table.column(name).to_pylist() for name in SCHEMA.names), strict=True)
+    return [
+        Candidates(
+            query_id=query_id,
+            query=query,
+            instruction=instruction,
+            doc_ids=tuple(doc_ids),
+            texts=tuple(texts),
+            scores=tuple(scores),
+            tail=tuple(tail),
+            attributes=dict(attributes),
+        )
+        for query_id, query, instruction, doc_ids, texts, scores, tail, attributes in rows
+    ]
+
+
+class CandidatesWriter:
+    """Writes `folder`/part-00000.parquet, ... query by query; one file's rows are in memory at a time, for readers too.
+
+    The folder appears, or takes the place of an earlier one, when it is finished; without that nothing is left of it.
+    """
+
+    def __init__(self, folder: Path, rows_per_file: int = 256) -> None:
+        self._folder, self._partial = folder, folder.with_name(f".{folder.name}.partial")
+        self._rows_per_file, self._files = rows_per_file, 0
+        self._rows: list[Candidates] = []
+        self._characters = 0
+        self._counter = _Counter()
+
+    def __enter__(self) -> CandidatesWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def add(self, candidates: Candidates) -> None:
+        """Raises DataError where the folder cannot be written."""
+        self._rows.append(candidates)
+        self._characters += sum(map(len, candidates.texts))
+        if len(self._rows) == self._rows_per_file or self._characters >= CHARACTERS_PER_FILE:
+            self._flush()
+
+    def finish(self) -> CandidatesManifest:
+        """What was written. Raises DataError where that is no candidate at all."""
+        self._flush()
+        manifest = self._counter.manifest()
+        with _writing(self._folder):
+            _swap_in(self._partial, self._folder)
+        return manifest
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        with _writing(self._folder):
+            if not self._files:
+                shutil.rmtree(self._partial, ignore_errors=True)
+                self._partial.mkdir(parents=True)
+            pq.write_table(to_table(self._rows), self._partial / f"part-{self._files:05d}.parquet")
+        self._counter.add(self._rows)
+        self._files, self._rows, self._characters = self._files + 1, [], 0
+
+
+def write_candidates(candidates: Iterable[Candidates], folder: Path, rows_per_file: int = 256) -> CandidatesManifest:
+    """All of them through a CandidatesWriter, with its errors."""
+    with CandidatesWriter(folder, rows_per_file) as writer:
+        for one in candidates:
+            writer.add(one)
+        return writer.finish()
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write candidates to {folder}: {error}; free it or choose another output.dir"
+        ) from error
+
+
+def read_candidates(folder: Path) -> Iterator[Candidates]:
+    """The queries of a folder that `write_candidates` made, in the order they were written.
+
+    Raises DataError where the folder is missing or a file in it cannot be read.
+    """
+    files = sorted(folder.glob("part-*.parquet"))
+    if not files:
+        raise DataError(f"{folder} holds no candidates; run the job again to write them")
+    for file in files:
+        try:
+            rows = from_table(pq.read_table(file, partitioning=None))
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
+        yield from rows
+
+
+class _Counter:
+    """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._digests: list[bytes] = []
+        self._lists: list[bytes] = []
+
+    def add(self, rows: Sequence[Candidates]) -> None:
+        self._sizes += [len(row.doc_ids) for row in rows]
+        self._digests += [hashlib.sha256(_canonical(row)).digest() for row in rows]
+        self._lists += [hashlib.sha256(_canonical_list(row)).digest() for row in rows]
+
+    def manifest(self) -> CandidatesManifest:
+        if not self._sizes:
+            raise DataError("nothing left to rerank: every query was set aside, for the reasons in failures.parquet")
+        return CandidatesManifest(
+            queries=len(self._sizes),
+            pairs=sum(self._sizes),
+            digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
+            lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
+            mean_documents=sum(self._sizes) / len(self._sizes),
+            max_documents=max(self._sizes),
+        )
+
+
+def _canonical(row: Candidates) -> bytes:
+    attributes = sorted(row.attributes.items())
+    return _as_json(
+        [row.query_id, row.query, row.instruction, row.doc_ids, row.texts, row.scores, row.tail, attributes]
+    )
+
+
+def _canonical_list(row: Candidates) -> bytes:
+    return _as_json([row.query_id, row.query, row.instruction, row.doc_ids + row.tail])
+
+
+def _as_json(content: list[object]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+def _swap_in(partial: Path, folder: Path) -> None:
+    """A rename cannot replace a folder that holds files, so an earlier one steps aside first."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,197 @@
+"""One run -> its report, in the order a reader asks: what was compared, did it help and how sure is that, where, how
+deep, at what cost, how did the system behave, can the scores be trusted, what was set aside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.core.words import count, interval, is_significant, metric_value, outcomes, p_value, tone_of, written_name
+from stages.report import figures
+from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
+from stages.report.run.depth import depth_section
+from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
+from stages.report.run.where import where_section
+
+
+@dataclass(frozen=True, slots=True)
+class RunNumbers:
+    """The contents of a run folder's files. `analysis` may lack any key, `timeline` and `per_query` may be empty."""
+
+    metrics: Mapping[str, Any]
+    analysis: Mapping[str, Any]
+    timeline: Sequence[Mapping[str, Any]]
+    per_query: Mapping[str, Sequence[Any]]
+    environment: Mapping[str, Any]
+    config: Mapping[str, Any]
+    config_text: str
+
+    @property
+    def main(self) -> str | None:
+        """The metric that decides; None where nothing was compared."""
+        tested = self.analysis.get("significance") or {}
+        return next((metric for metric in self.analysis.get("metrics") or [] if metric in tested), None)
+
+
+def run_document(run: RunNumbers) -> Document:
+    """The whole report. `config` must hold no secret any more."""
+    sections = [
+        _quality_section(run),
+        where_section(run.analysis, run.main),
+        depth_section(run.analysis, run.main),
+        cost_section(run.analysis, run.metrics, run.main),
+        system_section(run.metrics, run.timeline),
+        trust_section(run.analysis, run.metrics),
+        set_aside_section(run.analysis, run.metrics),
+        _settings_section(run),
+    ]
+    return Document(_title(run), [*_lead(run)], [section for section in sections if section is not None])
+
+
+def _title(run: RunNumbers) -> str:
+    model = str(run.metrics["model"]["name"]).rstrip("/").rpartition("/")[2]
+    return f"{run.environment.get('dataset', 'candidates')} reranked by {model}"
+
+
+def _lead(run: RunNumbers) -> Iterator[Text]:
+    """The verdict first."""
+    if run.main is None:
+        yield Text(_no_verdict(run), "unsure")
+    else:
+        told = run.analysis["significance"][run.main]
+        yield Text(_verdict(told), tone_of(told) if is_significant(told) else "unsure")
+    yield Text(_what(run))
+
+
+def _verdict(told: Mapping[str, Any]) -> str:
+    if told["ties"] == told["n"]:
+        head = "Reranking changed nothing"
+    elif not is_significant(told):
+        head = "Not proven either way"
+    else:
+        head = "Reranking helps" if told["difference"] > 0 else "Reranking does harm"
+    return f"{head}: {told['words']}."
+
+
+def _no_verdict(run: RunNumbers) -> str:
+    if run.metrics["quality"]["first_stage"]:
+        return "The run has no analysis, so how sure the change is cannot be said. Run the job again to have it."
+    if run.metrics["quality"]["reranked"]:
+        return (
+            "Several first stages were reranked together. Whether that helped each of them stands in its own report, "
+            "under runs/."
+        )
+    return "No query is judged, so whether reranking helped cannot be said. Give judgements (data.qrels) to find out."
+
+
+def _what(run: RunNumbers) -> str:
+    coverage, data = run.metrics["coverage"], run.config.get("data", {})
+    depth = data.get("depth")
+    top = f"the top {depth}" if depth else "all candidates"
+    told = f"{count(coverage['pairs'])} pairs: {top} of each of {count(coverage['queries'])} queries"
+    if run.main:
+        told += f", of which {count(run.analysis['significance'][run.main]['n'])} are judged"
+    if coverage["unanswered"]:
+        told += f"; {count(coverage['unanswered'])} went unanswered and count as 0"
+    first = data.get("run") or data.get("path")
+    return f"{told}. First stage: {first}. Run {run.metrics['run_id']}."
+
+
+def _quality_section(run: RunNumbers) -> Section:
+    title = "Did it help, and how sure is that?"
+    if run.main is None:
+        return Section(title, [_plain_quality(run.metrics)])
+    tested = run.analysis["significance"]
+    blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
+    deltas = run.per_query.get(f"delta/{run.main}")
+    if deltas is not None and any(deltas):
+        told = tested[run.main]
+        main, values = run.main, list(deltas)
+        blocks.append(
+            Figure(
+                "differences",
+                f"Change of {main} of each query, sorted",
+                lambda: figures.sorted_differences(values, main),
+                f"{told['wins']:,} queries gained, {told['losses']:,} lost, {told['ties']:,} stayed as they were.",
+            )
+        )
+    return Section(title, blocks)
+
+
+def _quality_table(analysis: Mapping[str, Any]) -> Table:
+    tested = analysis["significance"]
+    unproven = not all(map(is_significant, tested.values()))
+    sure = f"{next(iter(tested.values()))['confidence']:.0%} interval"
+    columns = ["metric", "first stage", "reranked", "change", sure, "corrected p", "gained / same / lost"]
+    columns += ["detectable from"] if unproven else []
+    rows = [
+        [metric, *_quality_row(told), *([_detectable(told)] if unproven else [])] for metric, told in tested.items()
+    ]
+    return Table([Column(name, numeric=name != "metric") for name in columns], rows)
+
+
+def _quality_row(told: Mapping[str, Any]) -> list[Cell | str]:
+    return [
+        metric_value(told["mean_baseline"]),
+        metric_value(told["mean_system"]),
+        change(told),
+        interval(told["percentile"]),
+        p_value(told["corrected_p"]),
+        outcomes(told),
+    ]
+
+
+def _detectable(told: Mapping[str, Any]) -> str:
+    if is_significant(told):
+        return ""
+    smallest = told["minimum_detectable"]
+    return "too few queries" if smallest is None else f"± {smallest:.3f}"
+
+
+def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the columns mean, once."""
+    told = next(iter(tested.values()))
+    text = (
+        f"Means are over all {told['n']:,} judged queries. The interval of the change holds the true one with "
+        f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test: how "
+        "often chance alone would change as much."
+    )
+    if len(tested) > 1:
+        text += (
+            f" It is corrected by Holm over the {len(tested)} metrics; the intervals are of each metric alone, so one "
+            "that leaves out 0 may have a p that proves nothing."
+        )
+    if not all(map(is_significant, tested.values())):
+        text += " Where p is too large, the last column says which change these queries would probably have shown."
+    return text
+
+
+def _plain_quality(metrics: Mapping[str, Any]) -> Block:
+    reranked = metrics["quality"]["reranked"] or {}
+    if not reranked:
+        return Text("There are no judgements, so there is no quality to show.")
+    sides = {"first stage": metrics["quality"]["first_stage"], "reranked": reranked}
+    known = {side: means for side, means in sides.items() if means}
+    rows = [[written_name(name), *(metric_value(means.get(name)) for means in known.values())] for name in reranked]
+    return Table([Column("metric", numeric=False), *map(Column, known)], rows)
+
+
+def _settings_section(run: RunNumbers) -> Section:
+    environment, model = run.environment, run.metrics["model"]
+    packages = ", ".join(f"{name} {version}" for name, version in (environment.get("packages") or {}).items())
+    hardware = environment.get("hardware") or {}
+    rows: list[list[Cell | str]] = [
+        ["model", f"{model['name']} ({model['family']}, {model['dtype'] or 'not loaded'})"],
+        ["weights", str(model["weights_digest"] or model["revision"] or "not told")],
+        ["commit", str(environment.get("git_commit") or "not told")],
+        ["hardware", ", ".join(f"{name} {value}" for name, value in hardware.items())],
+        ["packages", packages],
+        ["settings, candidates", f"{run.metrics['config_digest']}, {run.metrics['candidates_digest'][:16]}"],
+    ]
+    table = Table([Column("", numeric=False), Column("", numeric=False)], rows)
+    told = json.dumps(environment, indent=2, ensure_ascii=False, default=str)
+    folded = [Details("The whole config", [Code(run.config_text)]), Details("The whole environment", [Code(told)])]
+    return Section("With what settings?", [table, *folded])

@@ -1,0 +1,175 @@
+"""What the run cost, how the system behaved, whether its scores can be trusted, and what was set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from stages.core.words import NONE, count, number, share, signed
+from stages.report import figures
+from stages.report.document import Block, Column, Figure, Section, Table, Text
+
+# From here on ties and saturation are worth a warning: about one place in ten is then filled by id.
+MANY_TIES = 0.1
+# Of low precision in a batch of another shape; more is a document whose place matters.
+LARGE_POSITION_EFFECT = 0.05
+FEW_JUDGED = 0.5
+# From here on the model has not read what it ranks.
+MANY_CUT = 0.2
+COST = "At what cost?"
+
+
+def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric: str | None) -> Section | None:
+    cost, whole = analysis.get("cost"), metrics.get("part_of")
+    if whole:
+        together = "Its pairs were scored together with those of the job's other first stages."
+        return Section(COST, [Text(f"{together} Cost and speed are in the report of run {whole}.")])
+    if not cost:
+        return None
+    rows = [
+        ["pairs per query", number(cost["pairs_per_query"])],
+        ["prompt tokens per query", number(cost["tokens_per_query"])],
+        ["engine seconds per query", number(cost["engine_s_per_query"])],
+    ]
+    if metric and (gain := cost["gain_per_engine_s"].get(metric)) is not None:
+        rows.append([f"{metric} gained per engine second", signed(gain)])
+    if cost["money"] is not None:
+        rows.append([f"this run, at {cost['per_hour']:g} an hour", number(cost["money"])])
+        rows.append(["1,000 queries", number(cost["money_per_1000_queries"])])
+    blocks: list[Block] = [_table(rows)]
+    if not metrics["throughput"]["scored_pairs"]:
+        blocks.insert(
+            0, Text("Every score came from the store: this run cost the engine nothing, and measured nothing.")
+        )
+    elif cost["money"] is None:
+        blocks.append(Text("Set cost.per_hour, the price of one engine for an hour, to see it in money."))
+    return Section(COST, blocks)
+
+
+def system_section(metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> Section | None:
+    throughput, queue, cache = metrics["throughput"], metrics["queue"], metrics["cache"]
+    if throughput["wall_s"] is None:
+        return None
+    times = queue["time_ms"]
+    rows = [
+        ["scored", f"{count(throughput['scored_pairs'])} pairs in {number(throughput['wall_s'], ' s')}"],
+        ["pairs per second", number(throughput["pairs_per_s"])],
+        ["prompt tokens per second", number(throughput["prompt_tokens_per_s"])],
+        ["time in the engine's queue, p50 / p95 / p99", " / ".join(number(times[name]) for name in times) + " ms"],
+        ["pairs waiting at most", count(queue["waiting_max"])],
+        ["prompt tokens reused from the cache", share(cache["prefix_hit_rate"])],
+        ["engine's cache at its fullest", share(cache["kv_usage_peak"])],
+        ["scores found in the store", _hits(cache)],
+        ["tokens generated (a reranker writes none)", count(metrics["tokens"]["generation"])],
+    ]
+    blocks: list[Block] = [_table([row for row in rows if not row[1].startswith(NONE)])]
+    if len(timeline) > 1 and figures.timeline_panels(timeline):
+        blocks.append(
+            Figure("timeline", "Throughput, queue and cache over the run", lambda: figures.timeline(timeline))
+        )
+    return Section("How did the system behave?", blocks)
+
+
+def trust_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
+    warnings = [Text(told, "bad") for told in _warnings(analysis, metrics)]
+    calm = Text("Nothing here speaks against the scores.", "good")
+    blocks: list[Block] = [*(warnings or [calm]), _table([*_trust_rows(analysis, metrics)])]
+    if calibration := analysis.get("calibration"):
+        bins = calibration["bins"]
+        blocks.append(
+            Figure(
+                "calibration",
+                "Share of relevant pairs by the probability that the model gave",
+                lambda: figures.calibration(bins),
+                f"Over {count(calibration['pairs'])} judged pairs, {count(calibration['relevant'])} of them relevant; "
+                f"a larger dot stands for more pairs. Expected calibration error {number(calibration['ece'])}.",
+            )
+        )
+    return Section("Can the scores be trusted?", blocks)
+
+
+def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
+    failures = analysis.get("failures") or []
+    title = "What was set aside?"
+    if not failures:
+        return Section(title, [Text("Nothing: every row was used, and every pair got a score.")])
+    rows = [[one["reason"], count(one["rows"])] for one in failures]
+    aside, failed = metrics["coverage"]["set_aside_rows"], metrics["coverage"]["failed_pairs"]
+    unused = "" if aside is None else f"{count(aside)} rows of the data could not be used, "
+    told = f"{unused}{count(failed)} pairs failed."
+    where = "Each with its file and line is in failures.parquet."
+    return Section(title, [Text(f"{told} {where}"), Table([Column("reason", numeric=False), Column("rows")], rows)])
+
+
+def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+    ties, coverage, judged = analysis.get("ties") or {}, metrics["coverage"], analysis.get("judged") or {}
+    yield ["built-in pairs scored sensibly", _canaries(metrics)]
+    yield ["neighbours with the same score", share(ties.get("tied_neighbours"))]
+    yield ["lists with one score throughout", share(ties.get("all_equal_lists"))]
+    if ties.get("saturated") is not None:
+        yield ["probabilities at 0 or 1", share(ties["saturated"])]
+    for name, value in (judged.get("reranked") or {}).items():
+        before = (judged.get("first_stage") or {}).get(name)
+        yield [f"judged among the top {name.partition('@')[2]}, before / after", f"{share(before)} / {share(value)}"]
+    if position := analysis.get("position"):
+        yield ["change of a score when candidates are shuffled", _position(position)]
+    yield ["queries unanswered", count(coverage["unanswered"])]
+    yield ["pairs that failed", count(coverage["failed_pairs"])]
+    yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
+
+
+def _canaries(metrics: Mapping[str, Any]) -> str:
+    passed = metrics["scores"].get("canaries_passed")
+    if passed is not None:
+        return "yes" if passed else "no"
+    return "not asked: no engine was needed" if metrics["throughput"]["scored_pairs"] == 0 else "not recorded"
+
+
+def _position(position: Mapping[str, Any]) -> str:
+    failed = f", {count(position['failed'])} failed" if position["failed"] else ""
+    if not position["pairs"]:
+        return f"not known: no pair was scored twice{failed}"
+    largest = f"at most {number(position['largest'])}" if position["largest"] else "none"
+    return f"{largest} over {count(position['pairs'])} pairs{failed}"
+
+
+def _warnings(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
+    ties, position, coverage = analysis.get("ties") or {}, analysis.get("position"), metrics["coverage"]
+    if (ties.get("tied_neighbours") or 0) > MANY_TIES:
+        yield (
+            f"{share(ties['tied_neighbours'])} of neighbours have the same score: their order is by document id and "
+            "says nothing about relevance."
+        )
+    if (ties.get("saturated") or 0) > MANY_TIES:
+        yield f"{share(ties['saturated'])} of the probabilities are 0 or 1 in single precision: rank by the logit."
+    if position and position["largest"] > LARGE_POSITION_EFFECT:
+        yield (
+            f"A score changed by {number(position['largest'])} when the candidates were shuffled: it depends on what "
+            "else is in the batch. Try engine.dtype float32."
+        )
+    reranked = (analysis.get("judged") or {}).get("reranked") or {}
+    first = (analysis.get("judged") or {}).get("first_stage") or {}
+    for name, value in list(reranked.items())[:1]:
+        if value < FEW_JUDGED and first.get(name, 0) - value > 0.05:
+            yield (
+                f"Of the reranked top {name.partition('@')[2]} {share(value)} are judged, of the first stage's "
+                f"{share(first[name])}: what no judge saw counts as not relevant, so the reranker may be better than "
+                "it looks."
+            )
+    if coverage["pairs"] and (cut := coverage["truncated_pairs"] / coverage["pairs"]) > MANY_CUT:
+        yield f"{share(cut)} of the documents were cut to fit model.max_length: the model read their beginnings alone."
+    if coverage["failed_pairs"]:
+        yield f"{count(coverage['failed_pairs'])} pairs have no score; their documents are missing from the lists."
+    if metrics["tokens"]["generation"]:
+        generated = count(metrics["tokens"]["generation"])
+        yield f"The engine generated {generated} tokens: it is used for more than reranking."
+
+
+def _hits(cache: Mapping[str, Any]) -> str:
+    if cache["score_store_hits"] is None:
+        return NONE
+    return f"{count(cache['score_store_hits'])} ({share(cache['score_store_hit_rate'])})"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    return Table([Column("", numeric=False), Column("")], rows)

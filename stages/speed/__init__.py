@@ -1,0 +1,1 @@
+"""How fast an engine is, and could be: `arithmetic` has its limit, `benchmark` and `tuning` judge what was measured."""

@@ -1,0 +1,177 @@
+"""Content-addressed scores: what was scored once is never scored again.
+
+The key of a score is a hash of everything that decides it, so a killed job, a second experiment over overlapping
+candidates and the same text under two ids all find what is already known. A folder holds one SQLite database, which
+several processes may use at once. A query's scores are one row, a *batch*, with a checksum: after a crash they are
+there, or not, and a damaged one is never read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.errors import DataError
+from stages.core.records import PairScore
+from stages.store.file import FILE, FILE_ERRORS, open_database
+from stages.store.records import QueryKeys, pack, scores_in, unpack
+
+# Batches per statement where many are read or deleted: other processes get their turn in between.
+BATCHES_AT_ONCE = 500
+# Pages of free space given back to the file system at once.
+PAGES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScoring:
+    """How many scores belong to one scoring identity, and when (Unix seconds) the first and last were written.
+
+    `model` is the name under which the first of them was scored.
+    """
+
+    identity: str
+    model: str
+    scores: int
+    oldest_s: int
+    newest_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """One batch as it lies in the store. `scores` is None where it is damaged."""
+
+    identity: str
+    model: str
+    written_s: int
+    scores: dict[bytes, PairScore] | None
+
+
+class ScoreStore:
+    """The scores in a folder, for any number of threads and processes.
+
+    Raises DataError where it cannot be opened or is no score store. Methods raise FILE_ERRORS where the file fails.
+    `damaged` counts the batches that were met and not read.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.path, self.read_only = folder / FILE, read_only
+        self.damaged = 0
+        self._scorings: dict[str, int] = {}
+        self._lock = threading.Lock()
+        try:
+            self._database = open_database(folder, read_only=read_only)
+        except (OSError, *FILE_ERRORS) as error:
+            raise DataError(
+                f"rerank.store {folder}: cannot be opened ({error}). Move it away or choose another."
+            ) from error
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
+        """The scores that are known among `keys.pairs`; `stored` is set on each."""
+        wanted, found = frozenset(keys.pairs), dict[bytes, PairScore]()
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT id, scoring, records FROM batches WHERE query = ?", (keys.query,)
+            ).fetchall()
+        for batch_id, scoring_id, batch in rows:
+            if (records := unpack(keys.query, scoring_id, batch)) is None:
+                self._drop_damaged(batch_id)
+            else:
+                found.update(scores_in(records, wanted))
+        return found
+
+    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str = "") -> None:
+        """Keep these scores of one query; a failed pair is not one. All of them or, after a crash, none."""
+        good = {key: pair for key, pair in scores.items() if pair.score is not None}
+        if not good:
+            return
+        with self._lock:
+            scoring_id = self._scorings.get(identity) or self._scoring_id(identity, model)
+            self._database.execute(
+                "INSERT INTO batches (query, scoring, written_s, scores, records) VALUES (?, ?, ?, ?, ?)",
+                (query, scoring_id, int(time.time()), len(good), pack(query, scoring_id, good)),
+            )
+
+    def count(self, model: str | None = None, before_s: float | None = None) -> int:
+        """How many scores: of a model, written before a time (Unix seconds), or all."""
+        where, values = _condition(model, before_s)
+        (count,) = self._database.execute(
+            f"SELECT coalesce(sum(scores), 0) FROM batches WHERE {where}",  # noqa: S608
+            values,
+        ).fetchone()
+        return int(count)
+
+    def scorings(self) -> list[StoredScoring]:
+        """What is stored, by scoring identity, in the order in which each was first met."""
+        rows = self._database.execute(
+            "SELECT identity, model, sum(scores), min(written_s), max(written_s)"
+            " FROM batches JOIN scorings ON scorings.id = scoring GROUP BY scoring ORDER BY scoring"
+        )
+        return [StoredScoring(*row) for row in rows]
+
+    def batches(self) -> Iterator[StoredBatch]:
+        """Every batch, oldest first; no lock is held between two of them."""
+        last = 0
+        while rows := self._database.execute(
+            "SELECT batches.id, query, scoring, identity, model, written_s, records"
+            " FROM batches JOIN scorings ON scorings.id = scoring WHERE batches.id > ? ORDER BY batches.id LIMIT ?",
+            (last, BATCHES_AT_ONCE),
+        ).fetchall():
+            for last, query, scoring_id, identity, model, written_s, batch in rows:  # noqa: B007
+                records = unpack(query, scoring_id, batch)
+                yield StoredBatch(identity, model, written_s, None if records is None else scores_in(records))
+
+    def prune(self, model: str | None = None, before_s: float | None = None) -> int:
+        """Delete what `count` counts, give its space back, and tell how many it was. Others may write meanwhile."""
+        where, values = _condition(model, before_s)
+        deleted = 0
+        (end,) = self._database.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()
+        for start in range(0, end + 1, BATCHES_AT_ONCE):
+            rows = self._database.execute(
+                f"DELETE FROM batches WHERE id >= ? AND id < ? AND {where} RETURNING scores",  # noqa: S608
+                (start, min(start + BATCHES_AT_ONCE, end + 1), *values),
+            )
+            deleted += sum(scores for (scores,) in rows.fetchall())
+        self._give_space_back()
+        return deleted
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _scoring_id(self, identity: str, model: str) -> int:
+        self._database.execute(
+            "INSERT INTO scorings (identity, model) VALUES (?, ?) ON CONFLICT DO NOTHING", (identity, model)
+        )
+        (found,) = self._database.execute("SELECT id FROM scorings WHERE identity = ?", (identity,)).fetchone()
+        self._scorings[identity] = int(found)
+        return int(found)
+
+    def _drop_damaged(self, batch_id: int) -> None:
+        """Its scores will be written anew."""
+        self.damaged += 1
+        if not self.read_only:
+            with self._lock:
+                self._database.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+
+    def _give_space_back(self) -> None:
+        (free,) = self._database.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(0, free, PAGES_AT_ONCE):
+            # A script, because it runs to its end; `execute` would stop after the first page.
+            self._database.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _condition(model: str | None, before_s: float | None) -> tuple[str, list[object]]:
+    conditions, values = ["TRUE"], list[object]()
+    if model is not None:
+        conditions.append("scoring IN (SELECT id FROM scorings WHERE model = ?)")
+        values.append(model)
+    if before_s is not None:
+        conditions.append("written_s < ?")
+        values.append(before_s)
+    return " AND ".join(conditions), values

@@ -1,0 +1,1 @@
+"""What engines, services and machines tell of themselves, as records that add up. Open `telemetry` first."""

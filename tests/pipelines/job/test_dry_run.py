@@ -1,0 +1,125 @@
+"""A dry run tells what a run would do, in counts, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.base.config import RunConfig
+from pipelines.job.dry_run import make_plan, print_plan
+from stages.core.errors import ConfigError, DataError
+
+CORPUS = [{"_id": f"d{n}", "title": "", "text": f"text {n}"} for n in range(1, 5)] + [{"_id": "empty", "text": " "}]
+QUERIES = [{"_id": "q1", "text": "one"}, {"_id": "q2", "text": "two"}, {"_id": "q3", "text": "three"}]
+# q1: 3 documents, one below the depth; q2: one usable, one without text, one unknown; q4 has no text.
+RUN = [
+    "q1 Q0 d1 1 9 x",
+    "q1 Q0 d2 2 8 x",
+    "q1 Q0 d3 3 7 x",
+    "q1 Q0 d4 4 6 x",
+    "q2 Q0 d1 1 9 x",
+    "q2 Q0 empty 2 8 x",
+    "q2 Q0 unknown 3 7 x",
+    "q4 Q0 d1 1 9 x",
+    "a line too short",
+]
+# q3 is judged but was not retrieved.
+QRELS = ["query-id\tcorpus-id\tscore", "q1\td1\t1", "q1\td3\t0", "q3\td2\t2"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    folder = tmp_path / "small"
+    (folder / "qrels").mkdir(parents=True)
+    for name, rows in (("corpus", CORPUS), ("queries", QUERIES)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "qrels" / "test.tsv").write_text("\n".join(QRELS))
+    (folder / "run.trec").write_text("\n".join(RUN))
+    return RunConfig.model_validate(
+        {
+            "data": {"format": "beir", "path": str(folder), "run": str(folder / "run.trec"), "depth": 3},
+            "model": {"name": "overlap"},
+            "serve": {"replicas": 2},
+            "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
+            "output": {"dir": str(tmp_path / "results")},
+        }
+    )
+
+
+def test_queries_pairs_judgements_and_what_is_set_aside_are_counted(config: RunConfig) -> None:
+    plan = make_plan(config)
+    counted = {name: plan[name] for name in ("queries", "pairs", "judged_queries", "judged_queries_with_candidates")}
+    assert counted == {
+        "queries": 2,
+        "pairs": 3 + 1,
+        "judged_queries": 2,
+        "judged_queries_with_candidates": 1,
+    }
+    assert plan["set_aside_rows"] == 4
+    assert plan["set_aside_reasons"] == {
+        "a run has 6 columns, this line 4": 1,
+        "no text": 1,
+        "document unknown is not in the corpus": 1,
+        "unknown query: no text for this id": 1,
+    }
+
+
+def test_rows_with_more_documents_than_the_depth_are_cut_to_it(config: RunConfig, tmp_path: Path) -> None:
+    row = {"query_id": "q1", "query": "one", "documents": ["text 1", "text 2", "text 3"]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    data = {"format": "jsonl", "path": str(tmp_path / "rows.jsonl"), "depth": 2}
+    plan = make_plan(RunConfig.model_validate(config.model_dump() | {"data": data}))
+    assert (plan["queries"], plan["pairs"], plan["judged_queries"]) == (1, 2, 0)
+
+
+def test_the_plan_says_what_with_and_how_it_is_measured(config: RunConfig) -> None:
+    plan = make_plan(config)
+    assert plan["dataset"] == "small"
+    assert plan["model"] == {"name": "overlap", "family": "overlap", "max_length": 8192}
+    assert (plan["replicas"], plan["metrics"]) == (2, ["ndcg@10", "mrr@10"])
+    assert plan["config_digest"] == config.digest
+
+
+def test_the_plan_goes_through_all_eight_hops_with_columns_and_counts(config: RunConfig) -> None:
+    hops = make_plan(config)["hops"]
+    assert [hop["hop"][0] for hop in hops] == list("12345678")
+    assert all(hop["columns"] and hop["counts"] for hop in hops)
+    assert hops[1]["counts"] == "2 queries, 4 pairs"
+    assert "texts" in hops[1]["columns"] and "logits" in hops[5]["columns"]
+
+
+def test_nothing_is_written(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    print_plan(config, as_json=False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_as_json_the_plan_is_all_that_is_printed(config: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(config, as_json=True)
+    assert json.loads(capsys.readouterr().out) == make_plan(config)
+
+
+def test_people_get_a_table_and_what_was_set_aside(config: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(config, as_json=False)
+    shown = capsys.readouterr().out
+    assert "small: nothing was started" in shown
+    assert "2 queries, 4 pairs" in shown
+    assert "set aside   4 rows: " in shown and "1 x no text" in shown
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "told"),
+    [
+        ({"model": {"name": "./none"}}, ConfigError, "model.name ./none: no such folder"),
+        ({"data": {"format": "beir", "path": "/no/where", "run": "x"}}, DataError, "data.path: /no/where"),
+    ],
+)
+def test_the_plan_fails_where_the_run_would(
+    config: RunConfig, changed: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        make_plan(RunConfig.model_validate(config.model_dump() | changed))

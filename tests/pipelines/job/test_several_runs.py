@@ -1,0 +1,102 @@
+"""A job over several first stages: each pair is scored once, and each first stage is measured as if it were alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from pipelines.base.config import load_config
+from pipelines.job.console import JobConsole
+from pipelines.job.run import run
+from pipelines.runs.folder import RunFolder
+from pipelines.tracking.sync import sync_run
+from stages.files.rankings import read_rankings
+from stages.files.tables import read_candidates
+
+WriteConfig = Callable[[dict[str, Any]], Path]
+DEMO = Path(__file__).parents[3] / "configs" / "demo"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> dict[str, str]:
+    """BM25's list, and one that holds some of it in another order and leaves three queries out."""
+    bm25 = DEMO / "runs" / "bm25.trec"
+    lines = [line.split() for line in bm25.read_text().splitlines()]
+    shuffled, left_out = random.Random(7), sorted({line[0] for line in lines})[:3]
+    other = tmp_path / "other.trec"
+    kept = [line for line in lines if line[0] not in left_out and shuffled.random() < 0.7]
+    other.write_text("".join(f"{line[0]} Q0 {line[2]} 1 {shuffled.random():.6f} other\n" for line in kept))
+    return {"bm25": str(bm25), "other": str(other)}
+
+
+def told(folder: RunFolder) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(folder.metrics.read_text())
+    return content
+
+
+def sections(**data: Any) -> dict[str, Any]:
+    return {
+        "data": {"format": "beir", "path": str(DEMO), "depth": 20} | data,
+        "model": {"name": "overlap"},
+        "evaluate": {"metrics": ["ndcg@10", "mrr"]},
+    }
+
+
+def do(config: Path) -> RunFolder:
+    return run(load_config(config), JobConsole(quiet=True))
+
+
+def test_each_first_stage_is_measured_as_if_it_were_alone_and_each_pair_is_scored_once(
+    local_ray: None, write_config: WriteConfig, runs: dict[str, str], tmp_path: Path
+) -> None:
+    alone = {name: do(write_config(sections(run=path))) for name, path in runs.items()}
+    together = do(write_config(sections(runs=runs)))
+    assert [child.path.name for child in together.children()] == ["bm25", "other"]
+    for name, folder in alone.items():
+        child = together.child(name)
+        assert told(child)["quality"] == told(folder)["quality"]
+        for key in ("config_digest", "candidates_digest"):
+            assert told(child)[key] == told(folder)[key]
+        assert child.trec_run.read_text() and sorted(child.trec_run.read_text().splitlines()) == sorted(
+            folder.trec_run.read_text().splitlines()
+        )
+        assert told(child)["part_of"] == together.run_id
+        assert told(child)["throughput"]["scored_pairs"] is None
+    pairs = {
+        (one.query_id, doc)
+        for folder in alone.values()
+        for one in read_candidates(folder.candidates)
+        for doc in one.doc_ids
+    }
+    scored = [(one.query_id, doc) for one in read_rankings(together.rankings) for doc in one.doc_ids]
+    assert len(scored) == len(pairs) == told(together)["throughput"]["scored_pairs"]
+    assert set(scored) == pairs
+    assert told(together)["quality"]["first_stage"] is None
+    assert told(together)["quality"]["reranked"]["ndcg_at_10"] > 0
+
+
+def test_in_mlflow_they_are_children_of_one_run_and_a_second_sync_changes_nothing(
+    local_ray: None, write_config: WriteConfig, runs: dict[str, str], tmp_path: Path
+) -> None:
+    folder = do(write_config(sections(runs=runs)))
+    sync_run(folder.child("other").path)  # one of several stands for all
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("test")
+    assert experiment is not None
+    logged: dict[str, Run] = {one.info.run_name: one for one in client.search_runs([experiment.experiment_id])}
+    assert sorted(logged) == [folder.run_id, f"{folder.run_id}.bm25", f"{folder.run_id}.other"]
+    parent = logged[folder.run_id]
+    for child in folder.children():
+        one = logged[child.run_id]
+        assert one.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert one.data.tags["first_stage"] == child.path.name
+        assert one.data.metrics["first_stage/ndcg_at_10"] == told(child)["quality"]["first_stage"]["ndcg_at_10"]
+        assert "throughput/pairs_per_s" not in one.data.metrics
+    assert parent.data.metrics["throughput/scored_pairs"] == told(folder)["throughput"]["scored_pairs"]

@@ -1,0 +1,184 @@
+"""The job's store: whose scores meet, how other nodes reach it, and how its faults come to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from pipelines.base.config import RunConfig
+from pipelines.job.engine import JobEngine, scoring_identity
+from pipelines.job.store_access import RemoteStore, StoreAccess, describe_faults, with_store
+from serve_app.engine.models import ModelInfo, describe
+from serve_app.settings import ModelSettings
+from stages.core.errors import DataError
+from stages.core.records import Candidates, PairScore
+from stages.core.scoring import OverlapScorer
+from stages.store.file import FILE
+from stages.store.records import query_keys
+from stages.store.scorer import ForgivingStore, StoreFaults
+from stages.store.store import ScoreStore
+
+ROOT = Path(__file__).parents[3]
+HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "main", "qwen3-reranker", 8192, None)
+LOCAL = replace(HUB, name="/models/a", path="/models/a", revision=None, digest="0123")
+
+
+def config_of(**sections: dict[str, Any]) -> RunConfig:
+    given = {"engine": {"dtype": "bfloat16"}, "serve": {"gpus_per_replica": 0}} | sections
+    return RunConfig.model_validate({"data": {"format": "jsonl", "path": "x.jsonl"}} | given)
+
+
+def known_to(folder: Path, model: ModelInfo, config: RunConfig) -> bool:
+    keys = query_keys(scoring_identity(model, config), None, "q", ["text"])
+    return bool(ScoreStore(folder).lookup(keys))
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "changed"),
+    [
+        pytest.param(HUB, replace(HUB, name="Qwen/Qwen3-Reranker-4B"), {}, id="model"),
+        pytest.param(HUB, replace(HUB, revision="22e683669b"), {}, id="revision"),
+        pytest.param(LOCAL, replace(LOCAL, digest="4567"), {}, id="weights"),
+        pytest.param(HUB, replace(HUB, family="cross-encoder"), {}, id="family"),
+        pytest.param(HUB, replace(HUB, max_length=4096), {}, id="limit"),
+        pytest.param(HUB, HUB, {"model": {"template": "blank_line"}}, id="template"),
+        pytest.param(HUB, HUB, {"model": {"instruction": "Find the opposite"}}, id="instruction"),
+        pytest.param(HUB, HUB, {"engine": {"dtype": "float32"}}, id="dtype"),
+        pytest.param(HUB, HUB, {"engine": {"dtype": "bfloat16", "load_format": "dummy"}}, id="random weights"),
+        pytest.param(HUB, HUB, {"engine": {"dtype": "bfloat16", "extra": {"quantization": "fp8"}}}, id="quantization"),
+    ],
+)
+def test_what_differs_in_anything_that_decides_a_score_never_meets_it(
+    tmp_path: Path, written: ModelInfo, asked: ModelInfo, changed: dict[str, Any]
+) -> None:
+    store = ScoreStore(tmp_path)
+    identity = scoring_identity(written, config_of())
+    keys = query_keys(identity, None, "q", ["text"])
+    store.write(keys.query, {keys.pairs[0]: PairScore(0.5)}, identity, written.name)
+    assert known_to(tmp_path, written, config_of())
+    assert not known_to(tmp_path, asked, config_of(**changed))
+
+
+def test_the_same_weights_in_another_folder_share_their_scores() -> None:
+    moved = replace(LOCAL, name="/models/b", path="/models/b")
+    assert scoring_identity(moved, config_of()) == scoring_identity(LOCAL, config_of())
+
+
+def test_how_fast_scores_are_made_does_not_decide_them() -> None:
+    faster = config_of(engine={"dtype": "bfloat16", "max_num_seqs": 64}, rerank={"batch_queries": 2})
+    assert scoring_identity(HUB, faster) == scoring_identity(HUB, config_of())
+
+
+def access_to(folder: Path, node_id: str | None = None, *, read_only: bool = False) -> StoreAccess:
+    return StoreAccess(
+        str(folder), read_only, node_id or ray.get_runtime_context().get_node_id(), "identity", "overlap"
+    )
+
+
+def test_another_nodes_worker_meets_the_same_scores(local_ray: None, tmp_path: Path) -> None:
+    access = access_to(tmp_path)
+    assert isinstance(access.connect(), ForgivingStore)
+    keys, remote = query_keys("identity", None, "q", ["a", "b"]), RemoteStore(access)
+    remote.write(keys.query, {keys.pairs[0]: PairScore(0.5, None, 3)}, "identity", "overlap")
+    expected = {keys.pairs[0]: PairScore(0.5, None, 3, stored=True)}
+    assert remote.lookup(keys) == access.open().lookup(keys) == expected
+
+
+TWO_NODES = """
+import sys, ray
+from ray.cluster_utils import Cluster
+from pipelines.job.store_access import StoreAccess, with_store
+from stages.core.scoring import OverlapScorer
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "resources": {"head": 1}})
+cluster.add_node(num_cpus=1, resources={"other": 1})
+ray.init(address=cluster.address, log_to_driver=False)
+access = StoreAccess(sys.argv[1], False, ray.get_runtime_context().get_node_id(), "identity", "overlap")
+
+@ray.remote
+class Worker:
+    def __init__(self):
+        self.scorer = with_store(OverlapScorer, access)
+    async def score(self, *documents):
+        pairs = await self.scorer.score("a", documents)
+        return type(self.scorer.store).__name__, [(pair.score, pair.stored) for pair in pairs]
+
+for node, documents in (("other", "a"), ("head", "ab"), ("other", "ab")):
+    worker = Worker.options(resources={node: 1}).remote()
+    print(*ray.get(worker.score.remote(*documents)))
+    ray.kill(worker)
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_workers_of_two_nodes_share_one_store(tmp_path: Path) -> None:
+    """In a process of its own: this one belongs to another cluster."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_NODES, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "RemoteStore [(1.0, False)]",
+        "ForgivingStore [(1.0, True), (0.0, False)]",
+        "RemoteStore [(1.0, True), (0.0, True)]",
+    ], done.stderr
+
+
+def test_the_faults_of_all_workers_add_up_and_are_told(local_ray: None, tmp_path: Path) -> None:
+    access = access_to(tmp_path)
+    assert describe_faults(access.folder, access.faults()) is None
+    workers = [with_store(OverlapScorer, access) for _ in range(2)]
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("DROP TABLE batches")
+    for worker in workers:
+        (pair,) = asyncio.run(worker.score("q", ["q"]))
+        assert pair.score == 1.0
+    faults = access.faults()
+    assert faults == StoreFaults(2, 2, 0, "no such table: batches")
+    told = describe_faults(access.folder, faults)
+    assert told is not None and str(tmp_path) in told
+    assert "2 scores were not kept, 2 lookups failed (no such table: batches)" in told
+    access.forget_faults()
+    assert access.faults() == StoreFaults()
+
+
+def engine_with(folder: Path, mode: str = "read_write") -> JobEngine:
+    config = config_of(model={"name": "overlap"}, rerank={"store": str(folder), "store_mode": mode})
+    return JobEngine(describe(ModelSettings(name="overlap")), config)
+
+
+def test_a_damaged_store_is_set_aside_and_the_job_says_so(local_ray: None, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"\xff" * 20_000)
+    engine = engine_with(tmp_path)
+    engine.stop()
+    (note,) = engine.store_notes
+    (aside,) = tmp_path.glob("*.corrupt-*")
+    assert aside.name in note and "set aside" in note
+
+
+def test_a_read_only_job_uses_the_store_and_leaves_it_as_it_was(local_ray: None, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="read-only"):
+        engine_with(tmp_path, "read_only")
+    for mode, documents in (("read_write", ["a"]), ("read_only", ["a", "b"])):
+        engine = engine_with(tmp_path, mode)
+        engine.see(Candidates("1", "a", tuple(documents), tuple(documents), (0.0,) * len(documents)))
+        scores = asyncio.run(engine.make_scorer()().score("a", documents))
+        engine.stop()
+        assert engine.needed and engine.store_notes == []
+    assert [(pair.score, pair.stored) for pair in scores] == [(1.0, True), (0.0, False)]
+    assert len(ScoreStore(tmp_path)) == 1

@@ -1,0 +1,168 @@
+"""The HTTP service in front of a real engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import ray
+import yaml
+from ray import serve
+
+from pipelines.base.config import ServeConfig, load
+from serve_app.engine.models import describe
+from serve_app.http.ingress import build_ingress
+from serve_app.http.ui import launch_page
+from serve_app.replica.app import AppSettings, run_app, wait_until_up
+from serve_app.replica.collector import collector_of
+from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
+from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
+
+PASSAGES = [f"passage number {number} about the sea and the weather" for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def settings(served: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AppSettings:
+    path = tmp_path_factory.mktemp("serve") / "serve.yaml"
+    path.write_text(yaml.safe_dump(served))
+    config = load(ServeConfig, path)
+    return AppSettings(describe(config.model), config.model, config.engine, config.serve)
+
+
+@pytest.fixture(scope="module")
+def url(settings: AppSettings, http_port: int) -> Iterator[str]:
+    """The service in front of the engine that the jobs use too."""
+    run_app(build_ingress(settings, settings.deployment.http, []), "api", route="/")
+    wait_until_up("api", 60)
+    yield f"http://127.0.0.1:{http_port}"
+    serve.delete("api")
+
+
+def ask(url: str, query: str = "weather at sea", documents: list[str] | None = None) -> httpx.Response:
+    return httpx.post(f"{url}/v1/rerank", json={"query": query, "documents": documents or PASSAGES}, timeout=120)
+
+
+def test_documents_come_back_in_order_of_score_with_what_it_cost(url: str) -> None:
+    answer = ask(url).raise_for_status().json()
+    scores = [one["relevance_score"] for one in answer["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert sorted(one["index"] for one in answer["results"]) == list(range(20))
+    assert answer["usage"]["prompt_tokens"] > 20 * 50
+    assert answer["meta"]["timings_ms"]["engine"] > 0
+
+
+def test_a_long_document_is_cut_and_named_and_a_long_query_is_the_clients_error(url: str) -> None:
+    assert ask(url, documents=["short", "long " * 3000]).json()["truncated"] == [1]
+    refused = ask(url, query="long " * 3000, documents=["short"])
+    assert refused.status_code == 422
+    assert refused.json()["error"]["param"] == "query"
+
+
+def test_the_service_is_ready_and_names_its_model(url: str, settings: AppSettings) -> None:
+    assert httpx.get(f"{url}/ready").json() == {"status": "ready", "replicas": 1}
+    (model,) = httpx.get(f"{url}/v1/models").json()["data"]
+    assert model["id"] == settings.model.name
+    assert model["dtype"] in ("bfloat16", "float32")
+
+
+def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) -> None:
+    passages = ["calm sea", "stormy weather at sea", "a recipe for soup"]
+    best = ask(url, documents=passages).json()["results"][0]["index"]
+    page = launch_page(url, port=0)
+    try:
+        with chromium() as browser:
+            tab = browser.new_page()
+            tab.set_default_timeout(PATIENCE_MS)
+            tab.goto(page.local_url)
+            tab.get_by_text("up to 400 tokens").wait_for()
+            fill(tab, "weather at sea", "\n".join(passages))
+            press_rank(tab)
+            first = first_of_ranking(tab)
+    finally:
+        page.close(verbose=False)
+    assert passages[best] in first
+
+
+def test_metrics_carry_the_engines_own_names_and_ours_with_the_replica(url: str) -> None:
+    ask(url)
+    wanted = ("vllm:prompt_tokens_total{", "vllm:kv_cache_usage_perc{", "rerank_requests_total{")
+    deadline = time.monotonic() + 10
+    while not all(name in (text := httpx.get(f"{url}/metrics").text) for name in wanted):
+        assert time.monotonic() < deadline, text[:2000]
+        time.sleep(0.5)
+    assert all("replica=" in line for line in text.splitlines() if line.startswith(("vllm:", "rerank_")))
+    generated = [line for line in text.splitlines() if line.startswith("vllm:generation_tokens_total")]
+    assert generated and all(line.endswith(" 0.0") for line in generated)
+
+
+@requires_prometheus
+def test_a_real_prometheus_scrapes_it_and_every_query_of_the_dashboard_has_data(url: str, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            ask(url, documents=PASSAGES[:5])
+
+    traffic = threading.Thread(target=keep_asking)
+    traffic.start()
+    try:
+        with running_prometheus(tmp_path, url.removeprefix("http://")) as prometheus:
+            assert_dashboard_has_data(prometheus)
+    finally:
+        done.set()
+        traffic.join()
+
+
+def test_a_client_that_goes_away_frees_its_work_in_the_engine(url: str, settings: AppSettings) -> None:
+    collector = collector_of(settings.name)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{url}/v1/rerank",
+            json={"query": "leaving", "documents": [f"{number} " + "word " * 250 for number in range(1000)]},
+            timeout=1.5,
+        )
+    time.sleep(2)  # for what is in the engine's current step, and for the news of it
+    _, before = ray.get(collector.latest.remote())
+    time.sleep(2)
+    _, after = ray.get(collector.latest.remote())
+    (finished_before,) = [one.finished for one in before.values() if time.time() - one.time_s < 5]
+    (finished_after,) = [one.finished for one in after.values() if time.time() - one.time_s < 5]
+    assert finished_after == finished_before, "the engine still works for a client that is gone"
+    assert ask(url, documents=["one"]).status_code == 200
+
+
+def test_a_killed_replica_loses_no_accepted_request_and_ready_tells_the_truth(url: str, settings: AppSettings) -> None:
+    collector = collector_of(settings.name)
+    before = ray.get(collector.replicas.remote())
+    stop, readiness = threading.Event(), []
+
+    def keep_asking(worker: int) -> list[int]:
+        statuses = []
+        while not stop.is_set():
+            statuses.append(ask(url, query=f"weather {worker}", documents=PASSAGES[:3]).status_code)
+        return statuses
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(keep_asking, worker) for worker in range(4)]
+        time.sleep(2)
+        os.kill(before[-1]["process_id"], signal.SIGKILL)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (503 in readiness and readiness[-1] == 200):
+            time.sleep(0.5)
+            readiness.append(httpx.get(f"{url}/ready", timeout=10).status_code)
+        stop.set()
+        statuses = [status for future in asked for status in future.result()]
+    assert set(readiness) <= {200, 503}
+    assert 503 in readiness, "it was ready all the while"
+    assert readiness[-1] == 200, "the replica did not return"
+    # A request waits for the replica's return up to its deadline (60 s); none that was accepted may fail otherwise.
+    assert set(statuses) == {200}
+    assert len(ray.get(collector.replicas.remote())) == len(before) + 1

@@ -1,0 +1,72 @@
+"""A running service, as commands ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pipelines.service.target import KEY_VARIABLE, Target, find_target, require_own
+from stages.core.errors import ConfigError, EngineError
+from tests.api_server import RunningApi, running_api
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[RunningApi]:
+    with running_api(keys=["secret"]) as running:
+        yield running
+
+
+def test_it_reranks_names_its_model_and_shows_its_metrics(api: RunningApi) -> None:
+    target = Target(api.url, "secret")
+    answer = target.rerank("red fox", ["a dog", "the red fox"])
+    assert [one["index"] for one in answer["results"]] == [1, 0]
+    assert target.model()["id"] == "overlap"
+    assert "rerank_requests_total" in target.metrics_text()
+
+
+def test_the_key_comes_from_the_environment(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match="401"):
+        find_target(api.url).model()
+    monkeypatch.setenv(KEY_VARIABLE, "secret")
+    assert find_target(api.url).model()["id"] == "overlap"
+
+
+def test_what_the_service_refuses_is_told_in_its_own_words(api: RunningApi) -> None:
+    with pytest.raises(EngineError, match=r"422: .*documents"):
+        Target(api.url, "secret").rerank("red fox", [])
+
+
+def test_where_nobody_listens_the_error_says_how_to_start_a_service() -> None:
+    with pytest.raises(EngineError, match="rerank-eval serve"):
+        Target("http://127.0.0.1:9").model()
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", "", "http://[::1", "http://a:99999999"]
+)
+def test_what_is_no_address_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"--url .*http://127\.0\.0\.1:8000"):
+        find_target(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "local", "port"),
+    [
+        ("http://localhost:8000/v1/rerank", True, 8000),
+        ("http://127.0.0.2", True, 80),
+        ("http://[::1]:9", True, 9),
+        ("https://example.org", False, 443),
+        ("http://10.0.0.1:8000", False, 8000),
+        ("http://localhost.example.org", False, 80),
+    ],
+)
+def test_only_loopback_is_this_machine(url: str, local: bool, port: int) -> None:
+    target = find_target(url)
+    assert (target.is_local, target.port) == (local, port)
+    if local:
+        require_own(target, allowed=False)
+    else:
+        require_own(target, allowed=True)
+        with pytest.raises(ConfigError, match="--i-own-this-server"):
+            require_own(target, allowed=False)

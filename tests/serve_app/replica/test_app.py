@@ -1,0 +1,177 @@
+"""Settings decide an application's name and its options; what failed is told in one line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ray import serve
+from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, DeploymentStatusOverview, ServeStatus
+
+from serve_app.engine.models import ModelInfo
+from serve_app.replica.app import AppSettings, _reason, deployment_options
+from serve_app.replica.deployment import RerankReplica
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
+
+MODEL = ModelInfo("tiny", "/models/tiny", None, "qwen3-reranker", 512, "0123456789abcdef")
+
+
+def app(
+    model: ModelInfo = MODEL,
+    prompt: dict[str, Any] | None = None,
+    engine: dict[str, Any] | None = None,
+    **deployment: Any,
+) -> AppSettings:
+    return AppSettings(
+        model, ModelSettings(**(prompt or {})), EngineSettings(**(engine or {})), DeploymentSettings(**deployment)
+    )
+
+
+# --- the name ---
+
+
+def test_equal_settings_have_one_name_fit_for_a_url() -> None:
+    assert app().name == app().name
+    assert app().name.removeprefix("rerank-").isalnum()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"path": "/models/other"},
+        {"revision": "v2"},
+        {"family": "cross-encoder"},
+        {"max_length": 256},
+        {"digest": "fedcba9876543210"},
+    ],
+    ids=str,
+)
+def test_another_model_has_another_name(changed: dict[str, Any]) -> None:
+    assert app(model=replace(MODEL, **changed)).name != app().name
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prompt": {"template": "blank_line"}},
+        {"prompt": {"instruction": "find the answer"}},
+        {"prompt": {"max_length": 100}},
+        {"engine": {"dtype": "float32"}},
+        {"engine": {"tensor_parallel": 2}},
+        {"engine": {"prefix_caching": False}},
+        {"engine": {"load_format": "dummy"}},
+        {"engine": {"extra": {"quantization": "fp8"}}},
+        {"replicas": 2},
+        {"gpus_per_replica": 1},
+        {"max_ongoing_queries": 8},
+    ],
+    ids=str,
+)
+def test_another_prompt_engine_or_deployment_has_another_name(changed: dict[str, Any]) -> None:
+    assert app(**changed).name != app().name
+
+
+@pytest.mark.parametrize("changed", [{"start_timeout_s": 5}, {"retry_for_s": 5}, {"ray_address": "ray://a"}], ids=str)
+def test_how_long_a_caller_waits_and_where_it_connects_does_not_change_the_name(changed: dict[str, Any]) -> None:
+    assert app(**changed).name == app().name
+
+
+# --- the options ---
+
+
+def test_every_option_is_one_that_serve_takes() -> None:
+    options = deployment_options(app(accelerator_type="A100", max_replicas_per_node=2, replicas=4), True)
+    deployment = serve.deployment(**options)(RerankReplica)
+    assert (deployment.name, deployment.num_replicas, deployment.max_ongoing_requests) == ("reranker", 4, 256)
+    assert deployment.ray_actor_options["accelerator_type"] == "A100"
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus_in_cluster", "gpus"),
+    [
+        (app(), False, 0),
+        (app(), True, 1),
+        (app(engine={"tensor_parallel": 2}), True, 2),
+        (app(engine={"tensor_parallel": 2}), False, 0),
+        (app(gpus_per_replica=0), True, 0),
+        (app(gpus_per_replica=0.5), True, 0.5),
+        (app(gpus_per_replica=4, engine={"tensor_parallel": 2}), True, 4),
+    ],
+)
+def test_a_replica_takes_the_gpus_of_its_tensor_parallelism_where_there_are_any(
+    settings: AppSettings, gpus_in_cluster: bool, gpus: float
+) -> None:
+    assert deployment_options(settings, gpus_in_cluster)["ray_actor_options"]["num_gpus"] == gpus
+
+
+def test_what_is_set_about_the_deployment_reaches_serve() -> None:
+    options = deployment_options(
+        app(
+            replicas=3,
+            cpus_per_replica=2.5,
+            max_ongoing_queries=7,
+            health_check_period_s=1.5,
+            health_check_timeout_s=9,
+            graceful_shutdown_timeout_s=4,
+            max_replicas_per_node=1,
+        ),
+        gpus_in_cluster=False,
+    )
+    assert options["ray_actor_options"]["num_cpus"] == 2.5
+    assert (options["num_replicas"], options["max_ongoing_requests"], options["max_replicas_per_node"]) == (3, 7, 1)
+    assert (options["health_check_period_s"], options["health_check_timeout_s"]) == (1.5, 9)
+    assert options["graceful_shutdown_timeout_s"] == 4
+
+
+def test_what_is_not_set_is_left_to_serve() -> None:
+    options = deployment_options(app(), gpus_in_cluster=False)
+    assert "max_replicas_per_node" not in options
+    assert "accelerator_type" not in options["ray_actor_options"]
+
+
+def test_replicas_report_nothing_home_unless_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def environment() -> dict[str, str]:
+        options = deployment_options(app(), gpus_in_cluster=False)
+        variables: dict[str, str] = options["ray_actor_options"]["runtime_env"]["env_vars"]
+        return variables
+
+    monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
+    assert environment()["VLLM_NO_USAGE_STATS"] == "1"
+    monkeypatch.setenv("VLLM_NO_USAGE_STATS", "0")
+    assert environment()["VLLM_NO_USAGE_STATS"] == "0"
+
+
+# --- the reason ---
+
+TRACEBACK = """The deployment failed to start 2 times in a row. See logs for details. Error:
+\x1b[36mray::ServeReplica:rerank:reranker.initialize_and_get_metadata()\x1b[39m (pid=11, ip=10.0.0.1)
+  File "/site-packages/vllm/v1/engine/utils.py", line 980, in wait_for_engine_startup
+    raise RuntimeError(f"Engine core initialization failed: {reason}")
+RuntimeError: Engine core initialization failed. See root cause above.
+"""
+
+
+def status(message: str, *of_deployments: str) -> ServeStatus:
+    deployments = {
+        f"d{place}": DeploymentStatusOverview("UNHEALTHY", "CONFIG_UPDATE_COMPLETED", {}, text)
+        for place, text in enumerate(of_deployments)
+    }
+    overview = ApplicationStatusOverview(ApplicationStatus.DEPLOY_FAILED, message, 0.0, deployments)
+    return ServeStatus(applications={"rerank": overview})
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (status("", TRACEBACK), "RuntimeError: Engine core initialization failed. See root cause above."),
+        (status("The deployments ['reranker'] are UNHEALTHY.", TRACEBACK), "RuntimeError: Engine core"),
+        (status("Deploying.", "Not enough GPUs: 1 of 2."), "Deploying."),
+        (status("", "Not enough GPUs: 1 of 2.\n\n"), "Not enough GPUs: 1 of 2."),
+        (status(""), "no reason was given"),
+        (ServeStatus(), "Ray Serve does not know the application"),
+    ],
+)
+def test_the_reason_is_the_last_line_that_names_an_error(told: ServeStatus, reason: str) -> None:
+    assert _reason(told, "rerank").startswith(reason)
+    assert "\n" not in _reason(told, "rerank")

@@ -1,0 +1,134 @@
+"""The served scorer is patient with replicas that die or are full, and with nothing else. Time is a fake one."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+
+from serve_app.replica import client
+from serve_app.replica.client import FIRST_WAIT_S, LONGEST_WAIT_S, ServedScorer
+from stages.core.errors import EngineError, QueryTooLongError
+from stages.core.records import Candidates, PairScore
+from stages.core.rerank import rerank
+
+ANSWER = [PairScore(0.75, logit=1.1, prompt_tokens=9), PairScore(0.25, logit=-1.1, prompt_tokens=8)]
+TRANSIENT = [
+    EngineError("the engine is dead"),
+    ActorUnavailableError("gone for a moment", b"\0" * 16),
+    BackPressureError(num_queued_requests=3, max_queued_requests=2),
+    DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="rerank")),
+]
+
+
+class FakeHandle:
+    """A Serve handle whose calls do, in turn, what the test says: raise, or answer."""
+
+    def __init__(self, *course: Exception | list[PairScore]) -> None:
+        self.course = list(course)
+        self.calls: list[tuple[Any, ...]] = []
+        self.score = SimpleNamespace(remote=self._remote)
+
+    async def _remote(self, *arguments: Any) -> list[PairScore]:
+        self.calls.append(arguments)
+        outcome = self.course.pop(0) if len(self.course) > 1 else self.course[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the scorer slept, in s; its clock goes on by that and by nothing else."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: sum(slept)))
+    random.seed(7)
+    return slept
+
+
+def score(handle: FakeHandle, retry_for_s: float = 600) -> list[PairScore]:
+    return asyncio.run(ServedScorer(handle, retry_for_s).score("query", ("one", "two"), "instruction"))
+
+
+def from_replica(error: Exception) -> Exception:
+    """What a Serve handle raises where the replica raised `error`: its text is a coloured traceback."""
+    traceback = f"Traceback (most recent call last):\n  File replica.py\n{type(error).__name__}: {error}"
+    wrapped: Exception = RayTaskError("score", traceback, error).as_instanceof_cause()
+    assert "\n" in str(wrapped)
+    return wrapped
+
+
+# --- retries ---
+
+
+def test_a_query_and_all_its_documents_are_one_call(waits: list[float]) -> None:
+    handle = FakeHandle(ANSWER)
+    assert score(handle) == ANSWER
+    assert handle.calls == [("query", ["one", "two"], "instruction")]
+    assert waits == []
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
+def test_the_same_call_is_made_again_and_its_answer_is_the_only_one(error: Exception, waits: list[float]) -> None:
+    handle = FakeHandle(error, error, ANSWER)
+    assert score(handle) == ANSWER
+    assert handle.calls == [("query", ["one", "two"], "instruction")] * 3
+    assert len(waits) == 2
+
+
+def test_tokens_of_a_query_that_was_retried_are_counted_once(waits: list[float]) -> None:
+    scorer = ServedScorer(FakeHandle(TRANSIENT[0], ANSWER), 600)
+    ranking = asyncio.run(rerank(Candidates("q", "query", ("a", "b"), ("one", "two"), (2.0, 1.0)), scorer))
+    assert (ranking.prompt_tokens, ranking.doc_ids, ranking.failed) == (17, ("a", "b"), {})
+
+
+def test_waits_double_up_to_the_longest_and_vary_so_that_callers_do_not_come_back_at_once(waits: list[float]) -> None:
+    score(FakeHandle(*[TRANSIENT[0]] * 9, ANSWER))
+    full = [min(FIRST_WAIT_S * 2**place, LONGEST_WAIT_S) for place in range(9)]
+    assert full[-1] == LONGEST_WAIT_S
+    assert all(most / 2 <= wait <= most for wait, most in zip(waits, full, strict=True))
+    assert len({wait / most for wait, most in zip(waits, full, strict=True)}) > 1
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
+def test_after_the_time_limit_the_scorer_gives_up_with_the_reason(error: Exception, waits: list[float]) -> None:
+    handle = FakeHandle(error)
+    with pytest.raises(EngineError, match="no replica could score the query") as raised:
+        score(handle, retry_for_s=60)
+    assert str(error).splitlines()[0] in str(raised.value)
+    assert raised.value.__cause__ is error
+    assert 60 - LONGEST_WAIT_S <= sum(waits) <= 60
+    assert len(handle.calls) == len(waits) + 1
+
+
+def test_a_limit_of_zero_seconds_means_one_try(waits: list[float]) -> None:
+    handle = FakeHandle(TRANSIENT[0], ANSWER)
+    with pytest.raises(EngineError):
+        score(handle, retry_for_s=0)
+    assert len(handle.calls) == 1 and waits == []
+
+
+@pytest.mark.parametrize("wrap", [from_replica, lambda error: error], ids=["through Ray", "as it is"])
+def test_a_query_that_is_too_long_is_not_retried_and_its_reason_is_one_line(wrap: Any, waits: list[float]) -> None:
+    handle = FakeHandle(wrap(QueryTooLongError("the query has 900 tokens")))
+    with pytest.raises(QueryTooLongError) as raised:
+        score(handle)
+    assert str(raised.value) == "the query has 900 tokens"
+    assert len(handle.calls) == 1 and waits == []
+
+
+def test_a_bug_in_the_replica_is_neither_retried_nor_taken_for_a_failure_to_score(waits: list[float]) -> None:
+    handle = FakeHandle(from_replica(TypeError("unexpected")))
+    with pytest.raises(TypeError):
+        score(handle)
+    assert len(handle.calls) == 1

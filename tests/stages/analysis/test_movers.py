@@ -1,0 +1,52 @@
+"""The queries that moved most are shown with what moved."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from stages.analysis.movers import movers
+from stages.quality.evaluate import warm_up
+from tests.analysis_inputs import COMPILED, Collection, collection, collections, one_query
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    warm_up(COMPILED)
+
+
+def test_winners_and_losers_come_with_their_texts_and_documents() -> None:
+    queries = [
+        one_query("won", {"a": 0.0, "b": 1.0, "c": 2.0}, query="who wins?"),
+        one_query("lost", {"a": None, "b": 1.0}, query="who loses?"),
+        one_query("same", {"a": 2.0, "b": 1.0}),
+    ]
+    made = collection(queries, {"won": {"c": 2, "b": 0}, "lost": {"a": 1}, "same": {"a": 1}})
+    found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr")
+    [won], [lost] = found.won, found.lost
+    assert (won.query, won.first_stage, won.reranked) == ("who wins?", pytest.approx(1 / 3), 1.0)
+    assert [(d.doc_id, d.grade, d.old_rank, d.new_rank) for d in won.documents] == [("c", 2, 3, 1), ("a", None, 1, 3)]
+    assert won.documents[0].score == pytest.approx(0.8808, abs=1e-4)
+    assert won.documents[0].excerpt == "text of c"
+    assert (lost.query, lost.difference) == ("who loses?", -1.0)
+    assert next((d.doc_id, d.grade, d.new_rank, d.score) for d in lost.documents) == ("a", 1, None, None)
+
+
+def test_a_document_far_down_is_shown_only_where_it_is_relevant() -> None:
+    down = {f"d{place:02}": -float(place) for place in range(30)}
+    queries = [one_query("q", down | {"d20": -21.5, "d21": -18.5, "d29": 1.0})]
+    made = collection(queries, {"q": {"d29": 1, "d21": 1}})
+    [won] = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr").won
+    assert [document.doc_id for document in won.documents[:3]] == ["d29", "d21", "d00"]
+    assert "d20" not in {document.doc_id for document in won.documents}
+
+
+@settings(max_examples=25, deadline=None)
+@given(collections(most=8))
+def test_the_largest_differences_are_shown_first(made: Collection) -> None:
+    found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr", shown=2)
+    changes = [
+        after - before for before, after in zip(made.first.values["mrr"], made.reranked.values["mrr"], strict=True)
+    ]
+    assert [mover.difference for mover in found.won] == sorted((c for c in changes if c > 0), reverse=True)[:2]
+    assert [mover.difference for mover in found.lost] == sorted(c for c in changes if c < 0)[:2]

@@ -1,0 +1,60 @@
+"""An outcome keeps ids, scores and sizes, and no texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from stages.analysis.outcome import outcomes, text_length
+from stages.core.rerank import rank
+from tests.analysis_inputs import Collection, collections, one_query
+
+
+@settings(max_examples=40, deadline=None)
+@given(collections())
+def test_an_outcome_gives_back_both_orders(made: Collection) -> None:
+    for (candidates, ranking), outcome in zip(made.pairs, made.outcomes, strict=True):
+        assert outcome.first_stage() == candidates.doc_ids + candidates.tail
+        assert outcome.listed(outcome.order) == ranking.ordered()
+        assert tuple(outcome.scores[outcome.order]) == ranking.scores
+        assert np.isnan(outcome.keys).sum() == len(ranking.failed)
+
+
+def test_cosines_are_no_probabilities() -> None:
+    made = [one_query("q", {"a": 0.5, "b": 0.2}, cosine=cosine) for cosine in (True, False)]
+    assert [o.are_probabilities for o in outcomes((c, rank(c, s)) for c, s in made)] == [False, True]
+
+
+def test_a_ranking_of_other_candidates_is_refused() -> None:
+    candidates, scores = one_query("q", {"a": 1.0, "b": 0.0})
+    ranking = rank(candidates, scores)
+    for other in (replace(candidates, query_id="p"), replace(candidates, tail=("t",)), one_query("q", {"a": 1.0})[0]):
+        with pytest.raises(ValueError, match="not one of the candidates"):
+            outcomes([(other, ranking)])
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("two words", 2),
+        ("  a well-known  fact. ", 3),
+        ("Crème brûlée", 2),
+        ("北京在哪里?", 5),
+        ("北京。在 Berlin 吗", 5),
+        ("ひらがな", 4),
+        ("한국어 문장", 2),
+        ("", 0),
+    ],
+)
+def test_a_length_counts_words_and_cjk_characters(text: str, length: int) -> None:
+    assert text_length(text) == length
+
+
+def test_scores_beyond_single_precision_stay_finite_and_in_order() -> None:
+    candidates, scores = one_query("q", {"a": -1e300, "b": 1e300}, first_scores=[1e300, -1e300], cosine=True)
+    [outcome] = outcomes([(candidates, rank(candidates, scores))])
+    assert np.isfinite(outcome.keys).all()
+    assert outcome.listed(outcome.order) == ("b", "a")

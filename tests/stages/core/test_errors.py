@@ -1,0 +1,58 @@
+"""The tree that is drawn in the docstring is the tree of the classes, exit codes included."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from itertools import pairwise
+
+from stages.core import errors
+from stages.core.errors import RerankEvalError
+
+# `  x InputError   exit code 2: ...`: two columns deeper is one class lower.
+DRAWN = re.compile(r"^( *)[*x+-] (\w+)(?: +(?:exit code (\d+))?.*)?$", re.MULTILINE)
+
+
+def drawn() -> list[tuple[int, str, int | None]]:
+    """(depth, class, exit code where one is named) of each line of the drawing."""
+    found = DRAWN.findall(inspect.getdoc(errors) or "")
+    return [(len(indent) // 2, name, int(code) if code else None) for indent, name, code in found]
+
+
+def drawn_parents() -> dict[str, str]:
+    parents, branch = {}, ["Exception"]
+    for depth, name, _ in drawn():
+        del branch[depth + 1 :]
+        parents[name] = branch[-1]
+        branch.append(name)
+    return parents
+
+
+def test_every_class_is_drawn_under_its_parent() -> None:
+    defined = {
+        name: value.__base__.__name__
+        for name, value in inspect.getmembers(errors, inspect.isclass)
+        if value.__module__ == errors.__name__
+    }
+    assert len(defined) == 12
+    assert drawn_parents() == defined
+
+
+def test_the_drawing_goes_down_one_level_at_a_time() -> None:
+    depths = [depth for depth, _, _ in drawn()]
+    assert depths[0] == 0
+    assert all(below - above <= 1 for above, below in pairwise(depths))
+
+
+def test_the_exit_codes_are_the_drawn_ones_and_children_inherit_them() -> None:
+    inherited: dict[str, int | None] = {"Exception": None}
+    parents = drawn_parents()
+    for _, name, code in drawn():
+        inherited[name] = code if code is not None else inherited[parents[name]]
+        assert getattr(errors, name).exit_code == inherited[name], name
+
+
+def test_the_exit_codes_are_those_of_the_command_line() -> None:
+    assert [errors.DataError.exit_code, errors.ConfigError.exit_code] == [2, 2]
+    assert [errors.EngineError.exit_code, errors.CanaryError.exit_code, RerankEvalError.exit_code] == [1, 1, 1]
+    assert [errors.TooManyFailuresError.exit_code, errors.TrackingError.exit_code] == [3, 4]

@@ -1,0 +1,92 @@
+"""A gate passes, fails or cannot tell, and says why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.quality.regression import Check, Outcome, check_drop, check_limit, worst
+from stages.quality.significance import Difference, compare
+
+QUERIES = 200
+
+
+def moved(mean: float, sd: float, queries: int = QUERIES) -> Difference:
+    """Differences with exactly this mean and spread."""
+    noise = np.random.default_rng(1).normal(size=queries)
+    noise = (noise - noise.mean()) / (noise.std() or 1)
+    return compare(np.full(queries, 0.5), 0.5 + mean + sd * noise, permutations=100, resamples=2000)
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "outcome"),
+    [
+        (0.0, 0.0, Outcome.PASSED),
+        (0.05, 0.1, Outcome.PASSED),
+        (-0.005, 0.01, Outcome.PASSED),
+        (-0.05, 0.05, Outcome.REGRESSED),
+        (-0.05, 0.0, Outcome.REGRESSED),
+        (-0.01, 0.3, Outcome.CANNOT_TELL),
+        (0.01, 0.3, Outcome.CANNOT_TELL),
+        (-0.03, 0.3, Outcome.CANNOT_TELL),
+    ],
+)
+def test_a_drop_is_judged_by_its_whole_interval(mean: float, sd: float, outcome: Outcome) -> None:
+    assert check_drop("ndcg@10", moved(mean, sd), 0.01).outcome == outcome
+
+
+def test_the_sentence_names_the_metric_the_drop_the_interval_and_what_is_allowed() -> None:
+    words = check_drop("ndcg@10", moved(-0.05, 0.05), 0.01).words
+    assert words.startswith("ndcg@10 fell by 0.0500 (95 % interval -0.05")
+    assert words.endswith("more than the 0.01 that is allowed")
+
+
+def test_what_cannot_be_told_says_how_many_queries_would_tell() -> None:
+    difference = moved(-0.03, 0.3)
+    words = check_drop("mrr", difference, 0.01).words
+    # The interval reaches 1.96 * 0.3 / sqrt(200) = 0.042 from the mean; the margin is 0.02 away.
+    needed = int(words.split("about ")[1].split(" queries")[0].replace(",", ""))
+    assert needed == pytest.approx(200 * (0.042 / 0.02) ** 2, rel=0.15)
+
+
+def test_a_single_query_cannot_tell() -> None:
+    one = compare([0.5], [0.4])
+    assert check_drop("mrr", one, 0.01).outcome == Outcome.CANNOT_TELL
+
+
+@given(st.floats(0, 0.2), st.floats(0, 0.2), st.floats(-0.2, 0.2), st.floats(0, 0.3))
+def test_a_larger_allowance_never_makes_the_outcome_worse(a: float, b: float, mean: float, sd: float) -> None:
+    order = list(Outcome)
+    difference = moved(mean, sd, queries=30)
+    strict, lax = (check_drop("m", difference, allowed).outcome for allowed in sorted((a, b)))
+    assert order.index(lax) <= order.index(strict)
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "least", "outcome"),
+    [
+        (200.0, 200.0, None, Outcome.PASSED),
+        (200.1, 200.0, None, Outcome.REGRESSED),
+        (99.0, None, 100.0, Outcome.REGRESSED),
+        (100.0, None, 100.0, Outcome.PASSED),
+        (None, 200.0, None, Outcome.CANNOT_TELL),
+    ],
+)
+def test_limits_hold_at_their_very_value(
+    value: float | None, most: float | None, least: float | None, outcome: Outcome
+) -> None:
+    assert check_limit("queue_p95_ms", value, most=most, least=least).outcome == outcome
+
+
+def test_a_limit_says_where_it_comes_from() -> None:
+    check = check_limit("tied_share", 0.5, most=0.05, reason="0.05 above the baseline")
+    assert check.words == "tied_share is 0.5, over the limit of 0.05 (0.05 above the baseline)"
+
+
+def test_a_regression_outweighs_what_cannot_be_told_and_that_what_passed() -> None:
+    checks = [Check("a", outcome, "") for outcome in Outcome]
+    assert worst(checks) == Outcome.REGRESSED
+    assert worst(checks[:2]) == Outcome.CANNOT_TELL
+    assert worst(checks[:1]) == worst([]) == Outcome.PASSED

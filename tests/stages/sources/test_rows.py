@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.core.errors import DataError
+from stages.core.prepare import prepare_all
+from stages.core.records import Candidates, Judgements, RawQuery, SetAside
+from stages.sources import DataSettings, open_source
+
+Row = dict[str, object]
+
+BY_QUERY: list[Row] = [
+    {
+        "query_id": "a",
+        "query": "who",
+        "documents": [
+            {"id": "d1", "text": "one", "score": 1.0, "relevance": 0},
+            {"doc_id": "d2", "title": "Two", "text": "two", "score": 2.0, "relevance": 1},
+        ],
+        "language": "de",
+    },
+    {"query_id": "b", "query": "why", "documents": [{"id": "d1", "text": "one", "score": 1.0, "relevance": None}]},
+]
+BY_PAIR: list[Row] = [
+    {"query_id": "a", "query": "who", "doc_id": "d1", "text": "one", "score": 1.0, "relevance": 0, "language": "de"},
+    {"query_id": "b", "query": "why", "doc_id": "d1", "text": "one", "score": 1.0, "relevance": None, "language": "fr"},
+    {
+        "query_id": "a",
+        "query": "who",
+        "doc_id": "d2",
+        "text": "Two two",
+        "score": 2.0,
+        "relevance": 1,
+        "language": "de",
+    },
+]
+
+
+def written(folder: Path, kind: str, rows: list[Row], name: str = "rows") -> Path:
+    path = folder / f"{name}.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def of_rows(path: Path | str, **more: object) -> DataSettings:
+    form = "parquet" if str(path).endswith("parquet") else "jsonl"
+    return DataSettings.model_validate({"format": form, "path": str(path), **more})
+
+
+def read(settings: DataSettings) -> tuple[list[RawQuery], list[SetAside]]:
+    aside: list[SetAside] = []
+    return list(open_source(settings).queries(aside.append)), aside
+
+
+def prepared(settings: DataSettings) -> tuple[list[Candidates], list[SetAside]]:
+    queries, aside = read(settings)
+    return list(prepare_all(queries, settings.depth, aside.append)), aside
+
+
+def judged(settings: DataSettings) -> tuple[Judgements, list[SetAside]]:
+    aside: list[SetAside] = []
+    return open_source(settings).judgements(aside.append), aside
+
+
+def said(aside: list[SetAside]) -> list[tuple[int, str]]:
+    return [(row.where.line, row.reason) for row in aside]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("rows", [BY_QUERY, BY_PAIR], ids=["by_query", "by_pair"])
+def test_both_layouts_give_the_same_candidates_and_judgements(rows: list[Row], form: str, tmp_path: Path) -> None:
+    settings = of_rows(written(tmp_path, form, rows))
+    candidates, aside = prepared(settings)
+    assert aside == []
+    first = Candidates("a", "who", ("d2", "d1"), ("Two two", "one"), (2.0, 1.0), attributes={"language": "de"})
+    assert candidates[0] == first
+    assert (candidates[1].query_id, candidates[1].doc_ids) == ("b", ("d1",))
+    assert judged(settings) == (Judgements({"a": {"d1": 0, "d2": 1}}), [])
+
+
+def test_parallel_lists_are_read_beside_strings(tmp_path: Path) -> None:
+    row: Row = {"query": "q", "documents": ["x", "y"], "doc_ids": [1, 2], "scores": [0.1, 0.2], "labels": [True, 2.0]}
+    settings = of_rows(written(tmp_path, "parquet", [{**row, "labels": [1.0, 2.0]}]))
+    assert prepared(settings)[0] == [Candidates("q1", "q", ("2", "1"), ("y", "x"), (0.2, 0.1))]
+    assert judged(settings)[0] == Judgements({"q1": {"1": 1, "2": 2}})
+    assert judged(of_rows(written(tmp_path, "jsonl", [row])))[0] == Judgements({"q1": {"1": 1, "2": 2}})
+
+
+def test_missing_ids_are_made_from_positions(tmp_path: Path) -> None:
+    by_query: list[Row] = [{"query": "x", "documents": ["b", "a"]}, {"query": "y", "documents": [{"text": "c"}]}]
+    by_pair: list[Row] = [{"query": "x", "text": "b"}, {"query": "y", "text": "c"}, {"query": "x", "text": "a"}]
+    expected = [
+        Candidates("q1", "x", ("d1", "d2"), ("b", "a"), (-1.0, -2.0)),
+        Candidates("q2", "y", ("d1",), ("c",), (-1.0,)),
+    ]
+    assert prepared(of_rows(written(tmp_path, "jsonl", by_query))) == (expected, [])
+    assert prepared(of_rows(written(tmp_path, "jsonl", by_pair))) == (expected, [])
+
+
+def test_columns_are_found_under_the_names_they_are_mapped_to_also_within_documents(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"question": "x", "passages": {"body": ["b", "a"], "selected": [0, 1]}, "text": "an attribute, then"},
+    ]
+    mapping = {"query": "question", "documents": "passages", "text": "body", "relevance": "selected"}
+    settings = of_rows(written(tmp_path, "parquet", rows), columns=mapping)
+    expected = Candidates("q1", "x", ("d1", "d2"), ("b", "a"), (-1.0, -2.0), attributes={"text": "an attribute, then"})
+    assert prepared(settings) == ([expected], [])
+    assert judged(settings)[0] == Judgements({"q1": {"d1": 0, "d2": 1}})
+
+
+def test_missing_columns_are_an_error_that_says_what_is_there_and_what_to_do(tmp_path: Path) -> None:
+    path = written(tmp_path, "jsonl", [{"question": "x", "answer": "y"}])
+    with pytest.raises(
+        DataError, match=r"rerank needs columns query and documents .*; got question, answer. Map them under"
+    ):
+        open_source(of_rows(path))
+    with pytest.raises(DataError, match=r"data.columns: rows has no column 'quest' for query; got question, answer"):
+        open_source(of_rows(path, columns={"query": "quest", "text": "answer"}))
+
+
+def test_a_column_mapped_to_nothing_is_an_error_even_if_it_is_optional(tmp_path: Path) -> None:
+    path = written(tmp_path, "jsonl", BY_PAIR)
+    with pytest.raises(DataError, match=r"data.columns: rows has no column 'rank' for score"):
+        open_source(of_rows(path, columns={"score": "rank"}))
+
+
+def test_a_folder_and_a_pattern_are_read_in_the_order_of_file_names(tmp_path: Path) -> None:
+    written(tmp_path, "jsonl", BY_QUERY[1:], "part-2")
+    written(tmp_path, "jsonl", BY_QUERY[:1], "part-1")
+    (tmp_path / "notes.md").write_text("not data")
+    for path in (tmp_path, f"{tmp_path}/part-*.jsonl"):
+        assert [query.query_id for query in read(of_rows(path))[0]] == ["a", "b"]
+    assert open_source(of_rows(tmp_path)).name == tmp_path.name
+
+
+def test_no_file_a_wrong_file_and_an_empty_file_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no parquet PAR1")
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(DataError, match=r"data.path: .*nowhere.* matches no file ending in \.jsonl"):
+        open_source(of_rows(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"cannot read .*broken\.parquet as Parquet"):
+        open_source(of_rows(tmp_path / "broken.parquet"))
+    with pytest.raises(DataError, match=r"has no usable line"):
+        open_source(of_rows(tmp_path / "empty.jsonl"))
+    with pytest.raises(DataError, match=r"mixed"):
+        open_source(DataSettings(format="mteb", path=str(tmp_path)))
+
+
+def test_malformed_rows_are_set_aside_and_the_rest_is_read(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"query": "x", "documents": "no list"},
+        {"query": "x", "documents": ["a", "b"], "scores": [1.0]},
+        {"query": "x", "documents": ["a"], "doc_ids": "d"},
+        {"query": None, "documents": ["a"]},
+        {"query": "good", "documents": ["a", None, 7]},
+    ]
+    candidates, aside = prepared(of_rows(written(tmp_path, "jsonl", rows)))
+    assert [(item.query_id, item.texts) for item in candidates] == [("q5", ("a",))]
+    assert said(aside) == [
+        (1, "documents is not a list but str"),
+        (2, "scores has 1 entries, documents 2"),
+        (3, "doc_ids is not a list but str"),
+        (4, "empty query"),
+        (5, "no text"),
+        (5, "text is not a string but int"),
+    ]
+
+
+def test_malformed_pair_rows_are_set_aside(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"query_id": "a", "query": "x", "text": "one", "doc_id": 1},
+        {"query_id": None, "query": "x", "text": "one", "doc_id": 2},
+        {"query_id": "a", "query": "y", "text": "one", "doc_id": 3},
+        {"query_id": "a", "query": None, "text": "one", "doc_id": 4},
+        {"query_id": "a", "query": "x", "text": "two", "doc_id": 1},
+        {"query_id": "a", "query": "x", "text": None, "doc_id": 5},
+        {"query_id": "a", "query": "x", "text": "six", "doc_id": None},
+    ]
+    path = written(tmp_path, "jsonl", rows)
+    candidates, aside = prepared(of_rows(path))
+    assert [(item.query_id, item.doc_ids) for item in candidates] == [("a", ("1",))]
+    assert said(aside) == [
+        (2, "query id missing"),
+        (3, f"another query text than in {path}:1"),
+        (4, "query is not a string"),
+        (5, "duplicate document id within the query"),
+        (6, "no text"),
+        (7, "document id missing"),
+    ]
+
+
+def test_a_parquet_row_that_python_cannot_hold_is_set_aside_alone(tmp_path: Path) -> None:
+    broken = pa.array([b"fine", b"\xff\xfe"]).view(pa.string())
+    table = pa.table({"query": ["x", "y"], "text": broken})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    queries, aside = read(of_rows(tmp_path / "rows.parquet"))
+    assert [query.query for query in queries] == ["x"]
+    assert [(line, reason.split(":")[0]) for line, reason in said(aside)] == [(2, "cannot be decoded")]
+
+
+def test_fractional_relevance_is_an_error_and_other_nonsense_is_set_aside(tmp_path: Path) -> None:
+    rows: list[Row] = [{"query": "x", "text": "a", "label": "bad"}, {"query": "x", "text": "b", "label": 1.0}]
+    judgements, aside = judged(of_rows(written(tmp_path, "jsonl", rows)))
+    assert (judgements, said(aside)) == (Judgements({"q1": {"d2": 1}}), [(1, "relevance is not an integer")])
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: judgement 0\.5 is a fraction"):
+        judged(of_rows(written(tmp_path, "jsonl", [{"query": "x", "text": "a", "label": 0.5}])))
+
+
+def test_a_qrels_file_takes_the_place_of_the_relevance_column(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("a 0 d1 2\nb 0 d1 1\n")
+    path = written(tmp_path, "jsonl", BY_PAIR)
+    assert judged(of_rows(path, qrels=tmp_path / "qrels"))[0] == Judgements({"a": {"d1": 2}, "b": {"d1": 1}})
+    assert judged(of_rows(path, qrels=tmp_path / "qrels", limit=1))[0] == Judgements({"a": {"d1": 2}})
+    with pytest.raises(DataError, match=r"data.qrels: .*nowhere does not exist"):
+        open_source(of_rows(path, qrels=tmp_path / "nowhere"))
+
+
+def test_a_limit_takes_the_first_queries(tmp_path: Path) -> None:
+    assert [query.query_id for query in read(of_rows(written(tmp_path, "jsonl", BY_PAIR), limit=1))[0]] == ["a"]
+
+
+def test_only_attributes_that_all_rows_of_a_query_share_are_the_querys(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"query": "x", "text": "a", "language": "de", "url": "one"},
+        {"query": "x", "text": "b", "language": "de", "url": "two"},
+    ]
+    assert read(of_rows(written(tmp_path, "jsonl", rows)))[0][0].attributes == {"language": "de"}
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "text", "score", "label"]), inner)
+    ),
+    max_leaves=5,
+)
+names = st.sampled_from(
+    ["query_id", "query", "documents", "doc_id", "doc_ids", "text", "score", "scores", "relevances", "x"]
+)
+objects = st.dictionaries(names, values, max_size=7)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(objects, st.lists(objects.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=9), max_size=5))
+def test_garbage_rows_are_set_aside_or_one_of_our_errors(tmp_path: Path, first: Row, lines: list[bytes]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\n".join([json.dumps({"query": "good", "documents": ["text"], **first}).encode(), *lines]))
+    settings = of_rows(path)
+    prepared(settings)
+    try:
+        judged(settings)
+    except DataError as error:
+        assert "is a fraction" in str(error)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
+def test_a_damaged_parquet_file_is_one_of_our_errors_or_is_read(tmp_path: Path, position: int, damage: bytes) -> None:
+    path = written(tmp_path, "parquet", BY_QUERY)
+    content = bytearray(path.read_bytes())
+    position %= len(content)
+    content[position : position + len(damage)] = damage
+    path.write_bytes(content)
+    try:
+        prepared(of_rows(path))
+    except DataError as error:
+        assert "rows" in str(error)

@@ -1,0 +1,173 @@
+"""What follows from a benchmark's figures: medians, the ceiling, the limit, and who may be compared with whom."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stages.speed.benchmark import Agreement, Round
+from stages.speed.benchmark_agreement import agreement
+from stages.speed.content import content, from_content
+from tests.benchmark_inputs import OTHER, PAIRS, SAME, a_round, benchmark, contender
+
+
+def test_rates_are_medians_over_the_rounds_and_the_spread_is_from_the_slowest_to_the_fastest() -> None:
+    one = contender("job-cold", "job", 10.0, 4.0, 5.0)
+    assert one.pairs_per_s == 200.0
+    assert one.spread == (100.0, 250.0)
+    assert one.tokens_per_s == 44_000.0
+    assert one.start_up_s == 30.0
+
+
+def test_a_round_that_failed_counts_for_nothing() -> None:
+    rounds = (Round(1, error="it broke"), a_round(4.0, 2))
+    one = contender("job-cold", "job", rounds=rounds)
+    assert one.pairs_per_s == 250.0
+    assert one.error is None
+
+
+def test_where_all_rounds_failed_there_is_the_reason_and_no_figure() -> None:
+    one = contender("job-cold", "job", rounds=(Round(1, error="it broke"), Round(2, error="again")), agreement=None)
+    assert one.error == "it broke"
+    assert one.pairs_per_s is one.spread is one.tokens_per_s is one.peak_mib is one.outside_engine_s_per_1000 is None
+    assert one.peak_gpu_mib is None
+    assert benchmark(one).to_ceiling(one) is benchmark(one).to_limit(one) is None
+
+
+def test_memory_is_the_highest_of_all_rounds() -> None:
+    one = contender("job-cold", "job", rounds=(a_round(1.0, peak_mib=7.0), a_round(1.0, peak_mib=9.0)))
+    assert one.peak_mib == 9.0
+    assert one.peak_gpu_mib is None
+    on_gpu = (a_round(1.0, peak_gpu_mib=70.0), a_round(1.0, peak_gpu_mib=None), a_round(1.0, peak_gpu_mib=90.0))
+    assert contender("job-cold", "job", rounds=on_gpu).peak_gpu_mib == 90.0
+
+
+def test_processor_time_is_told_by_role_and_what_is_not_the_engines_is_added_up() -> None:
+    first = {"engine worker": 4.0, "engine core": 1.0, "replica": 0.5}
+    second = {"engine worker": 6.0, "engine core": 1.0, "replica": 0.7, "workers": 0.4}
+    one = contender("job-cold", "job", rounds=(a_round(4.0, processor_s=first), a_round(4.0, processor_s=second)))
+    assert one.processor_s_per_1000 == pytest.approx(
+        {"engine worker": 5.0, "engine core": 1.0, "replica": 0.6, "workers": 0.2}
+    )
+    assert one.outside_engine_s_per_1000 == pytest.approx(0.8)
+
+
+def test_the_ceiling_is_the_faster_of_engine_and_server_with_our_settings() -> None:
+    engine, server = contender("engine-ours", "engine", 5.0), contender("server-ours-ids-8", "server", 4.0, clients=8)
+    job = contender("job-cold", "job", 2.0)
+    told = benchmark(engine, server, job)
+    assert told.ceiling == server
+    assert told.to_ceiling(engine) == pytest.approx(0.8)
+    assert told.to_ceiling(job) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    "faster",
+    [
+        contender("engine-defaults", "engine", 1.0, ours=False),
+        contender("server-ours-ids-100", "server", 1.0, clients=100),
+        contender("server-ours-ids-8", "server", 1.0, clients=8, agreement=OTHER),
+        contender("service-8", "service", 1.0, clients=8),
+        contender("server-ours-ids-8", "server", rounds=(Round(1, error="it broke"),), agreement=None),
+    ],
+    ids=["defaults", "a hundred clients", "other scores", "our service", "failed"],
+)
+def test_none_of_these_is_the_ceiling(faster: object) -> None:
+    engine = contender("engine-ours", "engine", 5.0)
+    assert benchmark(faster, engine).ceiling == engine  # type: ignore[arg-type]
+
+
+def test_without_the_bare_engine_there_is_no_ceiling() -> None:
+    job = contender("job-cold", "job", 2.0)
+    assert benchmark(job).ceiling is None
+    assert benchmark(job).to_ceiling(job) is None
+
+
+def test_the_limit_is_the_matrix_rate_over_the_operations_that_remain() -> None:
+    job = contender("job-cold", "job", 4.0)
+    assert benchmark(job, matrix_flops=(0.5e12, 1e12, 9e12)).limit_pairs_per_s == pytest.approx(500.0)
+    assert benchmark(job).to_limit(job) == pytest.approx(0.5)
+    assert benchmark(job, prefix_caching=False).limit_pairs_per_s == pytest.approx(250.0)
+    assert benchmark(job, matrix_flops=()).limit_pairs_per_s is None
+
+
+@pytest.mark.parametrize(
+    "one",
+    [contender("transformers", "library", 1.0, agreement=OTHER), contender("job-stored", "stored", 1.0)],
+    ids=["other scores", "stored scores"],
+)
+def test_nobody_wins_by_computing_something_else_or_nothing(one: object) -> None:
+    told = benchmark(contender("engine-ours", "engine", 5.0), one)  # type: ignore[arg-type]
+    assert told.to_ceiling(told.measurements[1]) is None
+    assert told.to_limit(told.measurements[1]) is None
+
+
+def test_two_contenders_are_compared_by_name() -> None:
+    told = benchmark(contender("job-cold", "job", 2.0), contender("transformers", "library", 8.0, ours=False))
+    assert told.against("job-cold", "transformers") == pytest.approx(4.0)
+    assert told.against("job-cold", "cross-encoder") is None
+
+
+def test_one_that_computes_something_else_is_no_baseline() -> None:
+    slow = contender("transformers", "library", 8.0, ours=False, agreement=OTHER)
+    assert benchmark(contender("job-cold", "job", 2.0), slow).against("job-cold", "transformers") is None
+
+
+def test_what_is_written_is_read_back_and_holds_what_follows_from_it() -> None:
+    failed = contender("transformers", "library", rounds=(Round(1, error="it broke"),), ours=False, agreement=None)
+    engine = contender("engine-ours", "engine", rounds=(a_round(5.0, 1, peak_gpu_mib=900.0), a_round(4.0, 2)))
+    told = benchmark(engine, failed, notes=("a note",), quick=True, interrupted=True)
+    written = json.loads(json.dumps(content(told), allow_nan=False))
+    assert from_content(written) == told
+    results = written["results"]
+    assert results["ceiling"] == "engine-ours"
+    assert results["limit_pairs_per_s"] == pytest.approx(500.0)
+    assert results["contenders"]["engine-ours"]["to_limit"] == pytest.approx(0.45)
+    assert results["contenders"]["engine-ours"]["same_scores"] is True
+    assert results["contenders"]["engine-ours"]["peak_gpu_mib"] == 900.0
+    assert results["contenders"]["transformers"]["pairs_per_s"] is None
+    assert results["contenders"]["transformers"]["error"] == "it broke"
+
+
+def test_what_bfloat16_makes_of_a_score_is_still_the_same() -> None:
+    """As measured between vLLM and Transformers with 75 million parameters."""
+    assert Agreement(largest=0.0304, mean=0.0061, rank_correlation=0.9987, tokens=0).same
+
+
+def test_scores_that_differ_by_rounding_are_the_same() -> None:
+    found = agreement([0.1, 0.5, 0.9], [0.101, 0.498, 0.9], more_tokens=0)
+    assert found.largest == pytest.approx(0.002)
+    assert found.mean == pytest.approx(0.001)
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert found.same
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        agreement([0.1, 0.5, 0.9], [0.9, 0.5, 0.1], 0),
+        agreement([0.50, 0.51, 0.52], [0.52, 0.51, 0.50], 0),
+        agreement([0.1, 0.5, 0.9], [0.1, 0.5, 0.9], 3),
+        agreement([0.1, 0.5, 0.9], [0.2, 0.6, 0.99], 0),
+        agreement([one / 1000 for one in range(1000)], [0.3, *(one / 1000 for one in range(1, 1000))], 0),
+    ],
+    ids=["other values", "another order", "other tokens", "shifted", "one pair of a thousand"],
+)
+def test_other_scores_or_other_tokens_are_not_the_same(found: Agreement) -> None:
+    assert not found.same
+
+
+def test_where_one_side_gives_all_pairs_one_score_there_is_no_rank_correlation() -> None:
+    assert agreement([0.5, 0.5], [0.5, 0.51], 0) == Agreement(pytest.approx(0.01), pytest.approx(0.005), None, 0)
+
+
+def test_scores_of_other_pairs_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="argument 2"):
+        agreement([0.1, 0.2], [0.1], 0)
+
+
+def test_the_made_up_figures_are_of_as_many_pairs_as_they_say() -> None:
+    assert PAIRS.pairs == a_round(1.0).pairs
+    assert SAME.same
+    assert not OTHER.same
