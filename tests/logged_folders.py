@@ -63,8 +63,7 @@ ANALYSIS: dict[str, Any] = {
     "significance": {
         "ndcg@10": {
             "difference": 0.25,
-            "percentile": [0.1, 0.4],
-            "bca": [0.05, 0.45],
+            "interval": [0.1, 0.4],
             "confidence": 0.95,
             "p_t": 0.001,
             "corrected_p": 0.01,
@@ -75,7 +74,7 @@ ANALYSIS: dict[str, Any] = {
             "losses": 0,
             "words": "ndcg@10 rises by 0.25.",
         },
-        "mrr": {"difference": 0.125, "percentile": None, "bca": None, "confidence": 0.95, "corrected_p": None},
+        "mrr": {"difference": 0.125, "interval": None, "confidence": 0.95, "corrected_p": None},
     },
     "depth": {
         "points": [

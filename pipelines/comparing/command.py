@@ -86,7 +86,7 @@ def as_compared(found: Comparison) -> Compared:
     """In the plain form that the report is made from."""
     return Compared(
         content=numbers(found),
-        run_metrics={label: dict(run.metrics) for label, run in found.runs.items()},
+        run_metrics={label: run.metrics for label, run in found.runs.items()},
         costs={label: dict(run.analysis.get("cost") or {}) for label, run in found.runs.items()},
     )
 

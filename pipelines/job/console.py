@@ -6,7 +6,6 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
@@ -16,6 +15,7 @@ from pipelines.base.redaction import redacted_text
 from pipelines.job.stream import Progress as Done
 from pipelines.runs.folder import RunFolder
 from serve_app.replica.app import RunningApp
+from stages.core.metrics import Metrics
 from stages.files.tables import CandidatesManifest
 from stages.report.terminal import cost_table, quality_table
 from stages.telemetry.telemetry import TimelinePoint
@@ -69,7 +69,7 @@ class JobConsole(Console):
 
         return on_progress
 
-    def table(self, metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]]) -> None:
+    def table(self, metrics: Metrics, runs: Mapping[str, Metrics]) -> None:
         self.rich.print(quality_table(metrics, runs), cost_table(metrics))
 
     def verdict(self, folder: RunFolder) -> None:

@@ -19,8 +19,9 @@ from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.stream import Feed, Stream
-from pipelines.job.write import Scored, failed_pairs, read_metrics, write_results, write_trec
+from pipelines.job.write import Scored, failed_pairs, write_results, write_trec
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results

@@ -1,16 +1,11 @@
-"""What a run learned -> the content of metrics.json, the contract that other tools read.
-
-Keys are stable. A value that does not apply is null, never 0. Means are over all judged queries; times are ms where the
-name says so, else seconds.
-"""
+"""What a run learned -> the content of metrics.json, whose keys `stages.core.metrics` tells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from serve_app.engine.models import ModelInfo
+from stages.core.metrics import CachePart, Metrics, QualityPart, QueuePart, ThroughputPart, TokensPart
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
@@ -78,9 +73,10 @@ class RunFacts:
     part_of: str | None = None
 
 
-def summarise(facts: RunFacts) -> dict[str, Any]:
+def summarise(facts: RunFacts) -> Metrics:
     """The content of metrics.json."""
     done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
+    telemetry = facts.telemetry if facts.telemetry.latest else None
     return {
         "run_id": facts.run_id,
         "part_of": facts.part_of,
@@ -111,11 +107,13 @@ def summarise(facts: RunFacts) -> dict[str, Any]:
             "canaries_passed": facts.canaries_passed,
         },
         "throughput": _throughput(facts),
-        **_engine(facts),
+        "queue": _queue(telemetry),
+        "cache": _cache(facts, telemetry),
+        "tokens": _tokens(facts, telemetry),
     }
 
 
-def _throughput(facts: RunFacts) -> dict[str, Any]:
+def _throughput(facts: RunFacts) -> ThroughputPart:
     done = facts.coverage
     measured = bool(done.scored_pairs) and facts.part_of is None
     return {
@@ -126,7 +124,7 @@ def _throughput(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> dict[str, Any]:
+def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
     """Null where nothing was judged; with several first stages there is none to compare with."""
     before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
     after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}
@@ -134,26 +132,29 @@ def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> dict[str, Any
     return {"first_stage": before or None, "reranked": after or None, "delta": delta or None}
 
 
-def _engine(facts: RunFacts) -> Mapping[str, Any]:
-    """Queue, cache and token counts as the engines report them; null where no engine ran."""
-    telemetry = facts.telemetry if facts.telemetry.latest else None
+def _queue(telemetry: Telemetry | None) -> QueuePart:
+    """As the engines report it; null where none ran."""
     total = telemetry.total() if telemetry else None
-    quantiles = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-    alone = facts.part_of is None
-    hits = facts.coverage.store_hits if facts.store_used and alone else None
+    p50, p95, p99 = (total.queue_ms.quantile(share) if total else None for share in (0.50, 0.95, 0.99))
     return {
-        "queue": {
-            "time_ms": {name: total.queue_ms.quantile(share) if total else None for name, share in quantiles.items()},
-            "waiting_max": telemetry.waiting_peak if telemetry else None,
-        },
-        "cache": {
-            "prefix_hit_rate": ratio(total.prefix_hits, total.prefix_queries) if total else None,
-            "kv_usage_peak": telemetry.kv_usage_peak if telemetry and total and total.prefix_queries else None,
-            "score_store_hits": hits,
-            "score_store_hit_rate": None if hits is None else ratio(hits, facts.coverage.pairs),
-        },
-        "tokens": {
-            "prompt": facts.coverage.prompt_tokens if alone else None,
-            "generation": total.generation_tokens if total else None,
-        },
+        "time_ms": {"p50": p50, "p95": p95, "p99": p99},
+        "waiting_max": telemetry.waiting_peak if telemetry else None,
+    }
+
+
+def _cache(facts: RunFacts, telemetry: Telemetry | None) -> CachePart:
+    total = telemetry.total() if telemetry else None
+    hits = facts.coverage.store_hits if facts.store_used and facts.part_of is None else None
+    return {
+        "prefix_hit_rate": ratio(total.prefix_hits, total.prefix_queries) if total else None,
+        "kv_usage_peak": telemetry.kv_usage_peak if telemetry and total and total.prefix_queries else None,
+        "score_store_hits": hits,
+        "score_store_hit_rate": None if hits is None else ratio(hits, facts.coverage.pairs),
+    }
+
+
+def _tokens(facts: RunFacts, telemetry: Telemetry | None) -> TokensPart:
+    return {
+        "prompt": facts.coverage.prompt_tokens if facts.part_of is None else None,
+        "generation": telemetry.total().generation_tokens if telemetry else None,
     }

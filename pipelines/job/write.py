@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -67,11 +66,6 @@ def write_results(folder: RunFolder, scored: Scored) -> Coverage:
     folder.write_timeline(telemetry.points)
     folder.write_system(telemetry.system)
     return _complete(folder, scored.config, scored, prepared.manifest)
-
-
-def read_metrics(folder: RunFolder) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads(folder.metrics.read_text(encoding="utf-8"))
-    return metrics
 
 
 def write_trec(folder: RunFolder) -> Coverage:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.errors import DataError
+from stages.core.metrics import CoveragePart
 from stages.core.records import QueryMetrics
 from stages.telemetry.telemetry import SystemPoint, TimelinePoint
 
@@ -99,7 +100,7 @@ class RunFolder:
         partial.symlink_to(self.run_id, target_is_directory=True)
         os.replace(partial, latest)
 
-    def write_json(self, path: Path, content: dict[str, Any]) -> None:
+    def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, path)
@@ -135,6 +136,6 @@ TIMELINE_SCHEMA = pa.schema(
 )
 
 
-def too_many_failed(coverage: Mapping[str, Any], max_failed_share: float) -> bool:
+def too_many_failed(coverage: CoveragePart, max_failed_share: float) -> bool:
     """Whether a finished run, by the `coverage` of its metrics.json, ended with exit code 3."""
-    return bool(coverage["failed_pairs"] > max_failed_share * coverage["pairs"])
+    return coverage["failed_pairs"] > max_failed_share * coverage["pairs"]

@@ -1,4 +1,4 @@
-"""What a user calls a run -> the run: a folder, its name, or a run in MLflow."""
+"""A finished run's folder -> what its files say. All who read metrics.json read it here."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import yaml
 
+from pipelines.base.redaction import redacted, secrets_in
 from pipelines.runs.folder import RunFolder
-from stages.core.errors import DataError
+from stages.core.errors import DataError, first_line
+from stages.core.metrics import Metrics
 from stages.core.records import QueryMetrics
-
-NEEDED = {"run_id", "model", "quality", "coverage", "throughput", "queue", "cache", "scores", "tokens"}
-"""Keys of metrics.json without which it is not a run's."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedRun:
-    """A finished run, as other commands read it.
+class RunContent:
+    """What the files of a finished run say.
 
-    `metrics`, `config`, `environment` and `analysis` are the contents of those files, the last two empty where they are
-    missing; `first_stage` has no values where there was no single one.
+    `environment` and `analysis` are empty where those files are missing; `first_stage` has no values where there was
+    no single one. `config` is as it was given, secrets too: what is shown or sent on is `redacted_config`.
     """
 
     folder: RunFolder
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     config: Mapping[str, Any]
     first_stage: QueryMetrics
     reranked: QueryMetrics
@@ -37,31 +36,54 @@ class LoadedRun:
 
     @property
     def run_id(self) -> str:
-        return str(self.metrics["run_id"])
+        return self.metrics["run_id"]
+
+    @property
+    def redacted_config(self) -> dict[str, Any]:
+        return redacted(dict(self.config))
+
+    @property
+    def redacted_environment(self) -> dict[str, Any]:
+        return redacted(dict(self.environment))
+
+    @property
+    def secrets(self) -> set[str]:
+        """The values that `redacted_config` masks."""
+        return secrets_in(self.config)
 
 
-def read_run_folder(path: Path) -> LoadedRun:
+def read_run_folder(path: Path) -> RunContent:
     """Raises DataError where the folder is not one of a finished run."""
     folder = RunFolder(path.resolve())
     for needed in (folder.metrics, folder.config):
         if not needed.is_file():
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
+    metrics = read_metrics(folder)
     try:
         first_stage, reranked = read_per_query(folder.per_query)
-        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
-        if not isinstance(metrics, dict) or not metrics.keys() >= NEEDED:
-            raise ValueError(f"metrics.json has not the keys {', '.join(sorted(NEEDED))}")
-        return LoadedRun(
+        return RunContent(
             folder=folder,
             metrics=metrics,
             config=yaml.safe_load(folder.config.read_text(encoding="utf-8")),
             first_stage=first_stage,
             reranked=reranked,
             environment=_json_if_there(folder.environment),
-            analysis=_json_if_there(folder.analysis),
+            analysis=_read_analysis(folder.analysis),
         )
     except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]}). Run the job again.") from error
+        raise DataError(f"{path}: cannot be read ({first_line(error)}). Run the job again.") from error
+
+
+def read_metrics(folder: RunFolder) -> Metrics:
+    """metrics.json. Raises DataError where it is missing or not a run's."""
+    try:
+        content = json.loads(folder.metrics.read_text(encoding="utf-8"))
+        needed = Metrics.__required_keys__
+        if not isinstance(content, dict) or not content.keys() >= needed:
+            raise ValueError(f"metrics.json has not the keys {', '.join(sorted(needed))}")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder.path}: cannot be read ({first_line(error)}). Run the job again.") from error
+    return cast("Metrics", content)
 
 
 def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
@@ -76,6 +98,16 @@ def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
     )
     # The first stage's own answers are not in the table; what compares values does not ask.
     return QueryMetrics(query_ids, first_stage, answered), QueryMetrics(query_ids, reranked, answered)
+
+
+def _read_analysis(path: Path) -> dict[str, Any]:
+    """With the interval under its name of today: rerank-eval 0.1 wrote two, of which `percentile` was the one told."""
+    analysis = _json_if_there(path)
+    for tested in (analysis.get("significance") or {}).values():
+        if "percentile" in tested:
+            tested["interval"] = tested.pop("percentile")
+            tested.pop("bca", None)
+    return analysis
 
 
 def _json_if_there(path: Path) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from pipelines.base.redaction import redacted
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import LoadedRun, read_run_folder
+from pipelines.runs.read import RunContent, read_run_folder
 from stages.core.errors import ConfigError
 from stages.report.document import Document, figures
 from stages.report.figures import save_png
@@ -48,21 +47,21 @@ def run_report(folder: RunFolder) -> Document:
     run = read_run_folder(folder.path)
     timeline = pq.read_table(folder.timeline, partitioning=None).to_pylist() if folder.timeline.is_file() else []
     per_query = pq.read_table(folder.per_query, partitioning=None).to_pydict() if folder.per_query.is_file() else {}
-    config = redacted(run.config)
+    config = run.redacted_config
     return run_document(
         RunNumbers(
             metrics=run.metrics,
             analysis=run.analysis,
             timeline=timeline,
             per_query=per_query,
-            environment=redacted(run.environment),
+            environment=run.redacted_environment,
             config=config,
             config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         )
     )
 
 
-def print_report(run: LoadedRun, form: str, out: Path | None, page: Path) -> None:
+def print_report(run: RunContent, form: str, out: Path | None, page: Path) -> None:
     """A run's report, on the terminal or in a file; as HTML at `page` where `out` names none."""
     if form == "json":
         put(json.dumps({"metrics": run.metrics, "analysis": run.analysis}, indent=2, ensure_ascii=False) + "\n", out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_metrics
 from stages.core.errors import DataError
 
 
@@ -126,5 +126,6 @@ class SweepFolder:
         found = {}
         for file in sorted(self.points.glob("*/metrics.json")):
             if not file.parent.is_symlink():
-                found[str(json.loads(file.read_text(encoding="utf-8"))["config_digest"])] = RunFolder(file.parent)
+                run = RunFolder(file.parent)
+                found[read_metrics(run)["config_digest"]] = run
         return found

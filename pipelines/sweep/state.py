@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
+from pipelines.runs.read import read_metrics
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import GridPoint
 from stages.core.errors import TooManyFailuresError
@@ -52,7 +53,7 @@ def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, confi
     result.run_folder = str(run.path.relative_to(folder.path))
     if not run.metrics.is_file():
         return
-    metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+    metrics = read_metrics(run)
     coverage, throughput = metrics["coverage"], metrics["throughput"]
     result.metrics = metrics["quality"]["reranked"] or {}
     result.pairs, result.scored_pairs = coverage["pairs"], throughput["scored_pairs"]

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.base.config import RunConfig, TrackingSettings
 from pipelines.base.redaction import redacted
@@ -21,6 +20,7 @@ from pipelines.sweep.report import compare_command, sweep_document
 from pipelines.sweep.state import dataset, sweep_state, take_numbers
 from pipelines.sweep.tracking import SweepTracker
 from stages.core.errors import InterruptedRunError, RerankEvalError, TrackingError
+from stages.core.metrics import Metrics
 from stages.core.words import count, metric_value, written_name
 from stages.report.terminal import print_document
 
@@ -52,7 +52,7 @@ class Sweep:
 class PointConsole(JobConsole):
     """A job's course without its tables: the sweep has one of its own."""
 
-    def table(self, metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]]) -> None:
+    def table(self, metrics: Metrics, runs: Mapping[str, Metrics]) -> None:
         """Nothing."""
 
     def verdict(self, folder: RunFolder) -> None:

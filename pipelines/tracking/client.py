@@ -19,13 +19,12 @@ from typing import Any
 from pipelines.base.config import TrackingSettings
 from pipelines.base.redaction import redacted_text, secrets_in
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.content import (
     TABLE,
-    RunContent,
     artifact_files,
     legal_params,
     legal_tags,
-    read_run,
     run_note,
     run_params,
     run_tags,
@@ -167,7 +166,7 @@ def log_points(client: Any, run_id: str, points: Iterable[Point]) -> None:
 def _log_folder(
     client: Any, folder: RunFolder, tracking: TrackingSettings, parent_id: str | None, child: str | None = None
 ) -> str:
-    content = read_run(folder)
+    content = read_run_folder(folder.path)
     finished_ms = int(folder.metrics.stat().st_mtime * 1000)
     started_ms = min(int(folder.config.stat().st_mtime * 1000), finished_ms)
     tags = {KIND_TAG: "run"} | ({PARENT_TAG: parent_id} if parent_id else {})

@@ -11,7 +11,6 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipelines.base.flatten import flatten
-from pipelines.base.redaction import redacted, redacted_text, secrets_in
+from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
+from pipelines.runs.read import RunContent
+from stages.core.metrics import CoveragePart, QualityPart
 from stages.core.words import is_significant, written_name
 
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
@@ -32,42 +33,16 @@ _FORBIDDEN = re.compile(r"[^\w.\- :/]")
 _TEXTS = (".html", ".json", ".yaml", ".md", ".txt")
 
 
-@dataclass(frozen=True, slots=True)
-class RunContent:
-    """What the JSON and YAML files of a folder say: `config` and `environment` without secrets, which are beside.
-
-    `analysis` is empty where nothing was analysed.
-    """
-
-    metrics: dict[str, Any]
-    environment: dict[str, Any]
-    config: dict[str, Any]
-    analysis: dict[str, Any]
-    secrets: set[str]
-
-
-def read_run(folder: RunFolder) -> RunContent:
-    """Raises OSError or ValueError where the folder is not one of a finished run."""
-    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-    return RunContent(
-        metrics=_json(folder.metrics),
-        environment=redacted(_json(folder.environment)),
-        config=redacted(config),
-        analysis=_json(folder.analysis) if folder.analysis.exists() else {},
-        secrets=secrets_in(config),
-    )
-
-
 def run_params(content: RunContent) -> dict[str, str]:
     """The flattened config, versions and hardware, as MLflow takes them: strings of at most 6,000 characters."""
-    environment = content.environment
-    sections = content.config | {"version": environment["packages"], "hardware": environment["hardware"]}
+    environment = content.redacted_environment
+    sections = content.redacted_config | {"version": environment["packages"], "hardware": environment["hardware"]}
     return legal_params(dict(flatten(sections)))
 
 
 def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
     """What runs are filtered by; those that do not apply are left out. `child` is one of several first stages."""
-    metrics, config, model = content.metrics, content.config, content.metrics["model"]
+    metrics, config, model = content.metrics, content.redacted_config, content.metrics["model"]
     data, prompt = config.get("data", {}), config.get("model", {})
     instruction = prompt.get("instruction")
     tags = {
@@ -117,13 +92,18 @@ def artifacts(folder: RunFolder) -> list[Path]:
 
 def artifact_files(folder: RunFolder, content: RunContent, scratch: Path) -> Iterator[Path]:
     """The artifacts as they are to be copied: copies in `scratch` of those that held a secret, and the query table."""
+    secrets = content.secrets
     for path in artifacts(folder):
         if path == folder.config:
-            yield _written(scratch / path.name, yaml.safe_dump(content.config, sort_keys=False, allow_unicode=True))
+            yield _written(
+                scratch / path.name, yaml.safe_dump(content.redacted_config, sort_keys=False, allow_unicode=True)
+            )
         elif path == folder.environment:
-            yield _written(scratch / path.name, json.dumps(content.environment, indent=2, ensure_ascii=False) + "\n")
-        elif path.suffix in _TEXTS and content.secrets:
-            yield _written(scratch / path.name, _without(path.read_text(encoding="utf-8"), content.secrets))
+            yield _written(
+                scratch / path.name, json.dumps(content.redacted_environment, indent=2, ensure_ascii=False) + "\n"
+            )
+        elif path.suffix in _TEXTS and secrets:
+            yield _written(scratch / path.name, _without(path.read_text(encoding="utf-8"), secrets))
         else:
             yield path
     if folder.per_query.exists() and (table := query_table(folder.per_query, MOST_TABLE_ROWS)):
@@ -161,7 +141,7 @@ def legal_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {legal_name(name): redacted_text(str(value))[:LONGEST_TAG] for name, value in redacted(tags).items()}
 
 
-def _outcome(coverage: dict[str, Any], max_failed_share: float) -> str:
+def _outcome(coverage: CoveragePart, max_failed_share: float) -> str:
     """`complete`, or how many pairs failed: `some_failed`, or `too_many_failed`, which is exit code 3."""
     if not coverage["failed_pairs"]:
         return "complete"
@@ -179,8 +159,8 @@ def _verdict(content: RunContent) -> str | None:
     return "better" if tested["difference"] > 0 else "worse"
 
 
-def _quality_table(quality: dict[str, Any]) -> list[str]:
-    before, after, change = (quality[name] or {} for name in ("first_stage", "reranked", "delta"))
+def _quality_table(quality: QualityPart) -> list[str]:
+    before, after, change = quality["first_stage"] or {}, quality["reranked"] or {}, quality["delta"] or {}
     if not after:
         return ["Without judgements: scores and cost, no quality."]
     cells = (
@@ -206,8 +186,3 @@ def _without(text: str, secrets: set[str]) -> str:
 def _written(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

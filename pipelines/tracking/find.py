@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import redacted_text
-from pipelines.runs.read import LoadedRun, read_run_folder
+from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.client import (
     KIND_TAG,
     NOTE_TAG,
@@ -52,7 +52,7 @@ class LoggedRun(NamedTuple):
     tags: dict[str, str]
 
 
-def find_run(reference: str, uri: str | None, to: Path) -> LoadedRun:
+def find_run(reference: str, uri: str | None, to: Path) -> RunContent:
     """`reference` is a run folder, or the id or name of a run in MLflow at `uri`, whose files are fetched into `to`.
 
     Raises DataError where there is no such finished run, TrackingError where MLflow cannot be reached.
@@ -68,7 +68,7 @@ def find_run(reference: str, uri: str | None, to: Path) -> LoadedRun:
 
 
 @contextmanager
-def found_run(reference: str, uri: str | None) -> Iterator[LoadedRun]:
+def found_run(reference: str, uri: str | None) -> Iterator[RunContent]:
     """`find_run`, with a folder for what is fetched, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="rerank-eval-") as fetched:
         with libraries_log_to(Path(fetched, "logs")):

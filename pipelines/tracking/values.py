@@ -6,7 +6,7 @@ matter first are there once more under `Summary/01_...` to `Summary/10_...`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.base.flatten import flatten
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.content import legal_name
+from stages.core.metrics import Metrics
 from stages.quality.evaluate import metric_key
 
 SERIES = {
@@ -60,22 +61,23 @@ class Point(NamedTuple):
     step: int
 
 
-def run_metrics(metrics: dict[str, Any], analysis: dict[str, Any]) -> dict[str, float]:
+def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, float]:
     """metrics.json and analysis.json under MLflow's names: the reranked quality bare (`ndcg_at_10`), all else under its
     section. Values that do not apply are left out.
     """
     quality = metrics["quality"]
-    named = dict(quality["reranked"] or {})
+    named: dict[str, Any] = dict(quality["reranked"] or {})
     named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
     named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
+    sections: Mapping[str, Any] = metrics
     for section in SECTIONS:
-        named |= dict(flatten(metrics[section], f"{section}/", "_"))
+        named |= dict(flatten(sections[section], f"{section}/", "_"))
     named |= dict(_analysed(analysis))
     named |= summary(named, metrics, analysis)
     return {legal_name(name): float(value) for name, value in named.items() if _is_number(value)}
 
 
-def summary(named: dict[str, Any], metrics: dict[str, Any], analysis: dict[str, Any]) -> dict[str, Any]:
+def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, Any]:
     """The ten values to look at first, in this order, of the main metric and of the cost."""
     main = next((metric_key(name) for name in analysis.get("metrics", ())), None)
     main = main or next(iter(metrics["quality"]["reranked"] or {}), None)
@@ -93,7 +95,7 @@ def summary(named: dict[str, Any], metrics: dict[str, Any], analysis: dict[str, 
     return {f"Summary/{place:02}_{name}": named.get(key or "") for place, (name, key) in enumerate(ordered, 1)}
 
 
-def run_series(folder: RunFolder, analysis: dict[str, Any], finished_ms: int) -> Iterator[Point]:
+def run_series(folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int) -> Iterator[Point]:
     """All series: the timeline and the nodes by elapsed second, the depth curve by depth."""
     length_s = 0.0
     if folder.timeline.exists():
@@ -128,7 +130,7 @@ def system_series(system: Path, finished_ms: int, length_s: float) -> Iterator[P
         yield Point(name, row["value"], moment_ms, round(row["elapsed_s"]))
 
 
-def depth_series(analysis: dict[str, Any], finished_ms: int) -> Iterator[Point]:
+def depth_series(analysis: Mapping[str, Any], finished_ms: int) -> Iterator[Point]:
     """Each metric, had only so many documents been reranked; the step is that depth."""
     for point in (analysis.get("depth") or {}).get("points", ()):
         for metric, mean in point["means"].items():
@@ -140,12 +142,12 @@ def _every(moments: int) -> int:
     return max(1, -(-moments // LONGEST_SERIES))
 
 
-def _analysed(analysis: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _analysed(analysis: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for metric, tested in (analysis.get("significance") or {}).items():
         key = f"significance/{metric_key(metric)}"
         for name, written in TESTED.items():
             yield f"{key}_{written}", tested.get(name)
-        low, high = tested.get("bca") or tested.get("percentile") or (None, None)
+        low, high = tested.get("interval") or (None, None)
         yield f"{key}_ci_low", low
         yield f"{key}_ci_high", high
     for name in ("best", "enough"):

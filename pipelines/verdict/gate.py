@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import redacted_text
-from pipelines.runs.read import LoadedRun
+from pipelines.runs.read import RunContent
 from pipelines.tracking.client import PARENT_TAG
 from pipelines.tracking.find import find_run, latest_run, set_tags
 from pipelines.verdict.rules import Limits, Verdict, judge
@@ -49,7 +49,7 @@ def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowe
     return verdict
 
 
-def _leave(run: LoadedRun, verdict: Verdict) -> None:
+def _leave(run: RunContent, verdict: Verdict) -> None:
     try:
         run.folder.write_json(run.folder.gate, asdict(verdict) | {"sentence": verdict.sentence()})
     except OSError as error:
@@ -72,7 +72,7 @@ def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
     console.print(escape(verdict.sentence()), style="bold")
 
 
-def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> LoadedRun | None:
+def _find(baseline: Baseline, run: RunContent, uri: str | None, to: Path) -> RunContent | None:
     if baseline.run:
         return find_run(baseline.run, uri, to)
     if not baseline.latest_of:
@@ -92,7 +92,7 @@ def _find(baseline: Baseline, run: LoadedRun, uri: str | None, to: Path) -> Load
     )
 
 
-def _tag(run: LoadedRun, verdict: Verdict, uri: str | None) -> str | None:
+def _tag(run: RunContent, verdict: Verdict, uri: str | None) -> str | None:
     """The verdict stands on disk. Returns what to tell where MLflow, which --against-latest reads, did not take it."""
     if uri is None or run.config.get("tracking", {}).get("uri") is None:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from pipelines.runs.read import LoadedRun
+from pipelines.runs.read import RunContent
 from pipelines.verdict.runs import Allowed, compare_runs
 from stages.core.errors import ConfigError
 from stages.quality.evaluate import metric_key
@@ -60,7 +60,7 @@ class Verdict:
 
 
 def judge(
-    run: LoadedRun, baseline: LoadedRun | None, limits: Limits, *, allowed: Allowed | None = None, seed: int = 0
+    run: RunContent, baseline: RunContent | None, limits: Limits, *, allowed: Allowed | None = None, seed: int = 0
 ) -> Verdict:
     """Check `run`, by default for canaries, ties and coverage, and for whatever `limits` asks.
 
@@ -142,7 +142,7 @@ def _unknown(name: str, several: Sequence[str], numbers: Mapping[str, float | No
     return f"{name} is no number of metrics.json; did you mean {near[0]}?"
 
 
-def _by_metric(run: LoadedRun, drops: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+def _by_metric(run: RunContent, drops: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     """Drops by the metric's own name (`ndcg@10`), however it was written."""
     names = {metric_key(metric): metric for metric in run.reranked.values}
     for name, drop in drops.items():
@@ -153,14 +153,14 @@ def _by_metric(run: LoadedRun, drops: Mapping[str, float]) -> Iterator[tuple[str
 
 
 def _differences(
-    run: LoadedRun, baseline: LoadedRun, drops: Mapping[str, float], allowed: Allowed | None, seed: int
+    run: RunContent, baseline: RunContent, drops: Mapping[str, float], allowed: Allowed | None, seed: int
 ) -> tuple[dict[str, Difference], list[str]]:
     metrics = [metric for metric, _ in _by_metric(run, drops)]
     compared = compare_runs([baseline, run], metrics=metrics, allowed=allowed, seed=seed)
     return {one.metric: one.difference for one in compared.tested}, list(compared.notes)
 
 
-def _canaries(run: LoadedRun) -> Check:
+def _canaries(run: RunContent) -> Check:
     """The built-in pairs: a job ends where they fail, so here it is only seen whether they were asked."""
     scored = (run.metrics.get("throughput") or {}).get("scored_pairs")
     if (run.metrics.get("scores") or {}).get("canaries_passed"):
@@ -177,7 +177,7 @@ def _does_not_apply(name: str, numbers: Mapping[str, float | None]) -> str | Non
 
 
 def _default_limits(
-    numbers: Mapping[str, float | None], baseline: LoadedRun | None, given: set[str]
+    numbers: Mapping[str, float | None], baseline: RunContent | None, given: set[str]
 ) -> Iterator[Check]:
     """Coverage as good as the baseline's, or whole where there is none; ties not much above it."""
     before = numbers_of(baseline.metrics) if baseline else {}
@@ -194,5 +194,5 @@ def _default_limits(
         yield check_limit(name, numbers[name], most=limit, reason=reason)
 
 
-def _source(baseline: LoadedRun | None) -> str:
+def _source(baseline: RunContent | None) -> str:
     return "as in the baseline" if baseline else "the default"

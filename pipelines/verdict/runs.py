@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted
-from pipelines.runs.read import LoadedRun
+from pipelines.runs.read import RunContent
 from stages.core.errors import DataError
 from stages.core.records import QueryMetrics
 from stages.quality.comparison import Tested, compare_systems
@@ -33,7 +33,7 @@ class Comparison:
     `differing` are the config keys in which the runs differ, each with its value in each run.
     """
 
-    runs: Mapping[str, LoadedRun]
+    runs: Mapping[str, RunContent]
     tested: Sequence[Tested]
     metrics: Sequence[str]
     queries: int
@@ -46,7 +46,7 @@ class Comparison:
 
 
 def compare_runs(
-    runs: Sequence[LoadedRun],
+    runs: Sequence[RunContent],
     *,
     metrics: Sequence[str] = (),
     allowed: Allowed | None = None,
@@ -88,7 +88,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any,
     }
 
 
-def label_runs(runs: Sequence[LoadedRun], differing: Mapping[str, Sequence[Any]]) -> list[str]:
+def label_runs(runs: Sequence[RunContent], differing: Mapping[str, Sequence[Any]]) -> list[str]:
     """What tells each run from the others, in a few words; its id where that takes too many, or tells nothing."""
     labels = [
         ", ".join(f"{name.rpartition('.')[2]} {_short(values[place])}" for name, values in differing.items())
@@ -104,7 +104,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _check_several(runs: Sequence[LoadedRun]) -> None:
+def _check_several(runs: Sequence[RunContent]) -> None:
     if len(runs) < 2:
         raise DataError("a comparison needs a baseline and at least one other run")
     ids = [run.run_id for run in runs]
@@ -114,7 +114,7 @@ def _check_several(runs: Sequence[LoadedRun]) -> None:
         raise DataError(f"{', '.join(unjudged)}: nothing was judged, so there is no quality to compare")
 
 
-def _differences(runs: Sequence[LoadedRun], allowed: Allowed) -> Iterator[str]:
+def _differences(runs: Sequence[RunContent], allowed: Allowed) -> Iterator[str]:
     """What differs though it is allowed to. Raises DataError where it is not."""
     baseline = runs[0]
     for run in runs[1:]:
@@ -135,7 +135,7 @@ def _differences(runs: Sequence[LoadedRun], allowed: Allowed) -> Iterator[str]:
             yield f"{between} reranked different candidates: the first stage differs, too"
 
 
-def same_candidates(one: LoadedRun, other: LoadedRun) -> bool:
+def same_candidates(one: RunContent, other: RunContent) -> bool:
     """The same texts, scores and order; between runs of different depths the same lists of ids."""
     if _same(one, other, "candidates_digest"):
         return True
@@ -143,12 +143,12 @@ def same_candidates(one: LoadedRun, other: LoadedRun) -> bool:
     return depths[0] != depths[1] and _same(one, other, "lists_digest")
 
 
-def _same(one: LoadedRun, other: LoadedRun, key: str) -> bool:
+def _same(one: RunContent, other: RunContent, key: str) -> bool:
     """Also where neither run is recent enough to tell."""
     return bool(one.metrics.get(key) == other.metrics.get(key))
 
 
-def _shared_metrics(runs: Sequence[LoadedRun], wanted: Sequence[str]) -> list[str]:
+def _shared_metrics(runs: Sequence[RunContent], wanted: Sequence[str]) -> list[str]:
     shared = [name for name in runs[0].reranked.values if all(name in run.reranked.values for run in runs)]
     for name in wanted:
         metric_key(name)  # raises where there is no such metric
@@ -159,7 +159,7 @@ def _shared_metrics(runs: Sequence[LoadedRun], wanted: Sequence[str]) -> list[st
     return list(wanted) or shared
 
 
-def _shared_queries(runs: Sequence[LoadedRun]) -> tuple[str, ...]:
+def _shared_queries(runs: Sequence[RunContent]) -> tuple[str, ...]:
     shared = frozenset.intersection(*(frozenset(run.reranked.query_ids) for run in runs))
     if not shared:
         raise DataError("the runs have no judged query in common")

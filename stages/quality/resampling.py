@@ -6,7 +6,6 @@ of the queries nor, but for its sign, on which system is subtracted from which.
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ _ROUNDING = 1e-12
 
 _BLOCK = 8  # differences flipped together: one random byte holds their signs
 _DRAWS_PER_CHUNK = 1_000_000  # 16 MB of indices and values; larger chunks are no faster
-_NORMAL = NormalDist()
 
 
 class Interval(NamedTuple):
@@ -27,13 +25,6 @@ class Interval(NamedTuple):
 
     low: float
     high: float
-
-
-class BootstrapIntervals(NamedTuple):
-    """Two intervals of the mean from the same resamples."""
-
-    percentile: Interval
-    bca: Interval
 
 
 def randomization_p(differences: Differences, permutations: int, rng: np.random.Generator) -> float:
@@ -58,24 +49,20 @@ def randomization_p(differences: Differences, permutations: int, rng: np.random.
     return float((1 + as_far) / (1 + permutations))
 
 
-def bootstrap_intervals(
+def bootstrap_interval(
     differences: Differences, confidence: float, resamples: int, rng: np.random.Generator
-) -> BootstrapIntervals:
-    """Percentile and BCa interval of the mean difference, from `resamples` samples of the queries with replacement.
+) -> Interval:
+    """Percentile interval of the mean difference, from `resamples` samples of the queries with replacement.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), sections 13.3 and 14.3. Needs differences that are
-    not all equal.
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
     """
     if differences.sum() < 0:
-        low_high = bootstrap_intervals(-differences, confidence, resamples, rng)
-        return BootstrapIntervals(*(Interval(-high, -low) for low, high in low_high))
+        low, high = bootstrap_interval(-differences, confidence, resamples, rng)
+        return Interval(-high, -low)
     ordered = np.sort(differences)
     means = _resampled_means(ordered, resamples, rng)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    return BootstrapIntervals(
-        percentile=Interval(*np.quantile(means, tails).tolist()),
-        bca=Interval(*np.quantile(means, _bca_levels(ordered, means, tails)).tolist()),
-    )
+    return Interval(*np.quantile(means, tails).tolist())
 
 
 def _all_signed_sums(sizes: Differences) -> Differences:
@@ -94,20 +81,3 @@ def _resampled_means(values: Differences, resamples: int, rng: np.random.Generat
         chunk = means[start : start + rows]
         chunk[:] = values[rng.integers(n, size=(len(chunk), n))].mean(axis=1)
     return means
-
-
-def _bca_levels(values: Differences, means: Differences, tails: npt.NDArray[np.float64]) -> list[float]:
-    """The levels at which BCa reads the resampled means, in place of `tails` (equation 14.10).
-
-    The bias counts half of the means that equal the sample's, as discrete metrics have many. The acceleration (14.15)
-    of a mean needs no jackknife: leaving out value i moves the mean by (value i - mean) / (n - 1).
-    """
-    deviations = values - values.mean()
-    slack = _ROUNDING * np.abs(values).mean()
-    shift = means - values.mean()
-    below = (np.count_nonzero(shift < -slack) + np.count_nonzero(shift <= slack)) / 2
-    # Not 0 or 1, even where a handful of resamples all fall on one side.
-    bias = _NORMAL.inv_cdf(min(max(below, 0.5), len(means) - 0.5) / len(means))
-    acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
-    steps = [bias + _NORMAL.inv_cdf(tail) for tail in tails]
-    return [_NORMAL.cdf(bias + step / (1 - acceleration * step)) for step in steps]

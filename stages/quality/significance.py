@@ -6,17 +6,16 @@ comparison of statistical significance tests for information retrieval evaluatio
 Hanjalic, Statistical significance testing in information retrieval, SIGIR 2019). The randomization test assumes no
 distribution and is defined for any number of queries: correct and report that one where only one is wanted.
 
-Of the two bootstrap intervals the percentile one is primary. BCa is more accurate in theory (Efron and Tibshirani 1993,
-section 14.3), but estimates a skewness from the queries: in the simulations told under `Difference` that costs up to
-two points of coverage where half the differences are 0, and gains less than one where most are. Both are too narrow
-for few queries, as Hesterberg says of the percentile interval (What teachers should know about the bootstrap, The
-American Statistician 69, 2015).
+The interval is the bootstrap's percentile interval. BCa is more accurate in theory (Efron and Tibshirani 1993, section
+14.3), but estimates a skewness from the queries: in the simulations told under `Difference` that cost up to two points
+of coverage where half the differences are 0, and gained less than one where most are. It is too narrow for few queries
+(Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015).
 
 Nothing is NaN or infinite; what cannot be computed is None:
 
     no query                             DataError
-    every difference 0                   both p = 1, both intervals (0, 0), effect size 0; minimum_detectable None
-    one query, or all differences equal  p_randomization as ever (1 for one query); p_t, intervals, effect size and
+    every difference 0                   both p = 1, interval (0, 0), effect size 0; minimum_detectable None
+    one query, or all differences equal  p_randomization as ever (1 for one query); p_t, interval, effect size and
                                          minimum_detectable None: they need a spread
 """
 
@@ -31,7 +30,7 @@ import numpy as np
 from scipy import special
 
 from stages.core.errors import DataError
-from stages.quality.resampling import BootstrapIntervals, Differences, Interval, bootstrap_intervals, randomization_p
+from stages.quality.resampling import Differences, Interval, bootstrap_interval, randomization_p
 
 TIE = 1e-12
 """A smaller difference, in the metric's unit, is rounding: the query is a tie."""
@@ -47,18 +46,18 @@ _Key = TypeVar("_Key")
 class Difference:
     """How a system differs from a baseline in one metric, over `n` queries; positive where the system is higher.
 
-    Means, `difference`, `sd` (sample standard deviation of the per-query differences), intervals and
+    Means, `difference`, `sd` (sample standard deviation of the per-query differences), `interval` and
     `minimum_detectable` are in the metric's unit. `effect_size` is Cohen's d_z, difference / sd. The p values are
-    two-sided and not corrected; neither are the intervals, so one may exclude 0 where the corrected p is large.
+    two-sided and not corrected; neither is `interval`, so it may exclude 0 where the corrected p is large.
 
-    `percentile` and `bca` are bootstrap intervals at `confidence`. On differences like those of NDCG, half of them 0, a
-    95 % interval held the true mean in this share of 40,000 simulated collections (1,000 resamples; +- 0.3 points):
+    `interval` is at `confidence`. On differences like those of NDCG, half of them 0, one at 95 % held the true mean in
+    this share of 40,000 simulated collections (1,000 resamples; +- 0.3 points):
 
-        queries             30      50     100     200     300
-        percentile        92.4    93.5    94.3    94.6    94.7 %
-        BCa               90.4    92.3    93.6    94.3    94.4 %
+        queries                 30      50     100     200     300
+        percentile (used)     92.4    93.5    94.3    94.6    94.7 %
+        BCa                   90.4    92.3    93.6    94.3    94.4 %
 
-    With 80 % zeros and skewed, 100 queries give 93.5 (percentile) and 93.6 % (BCa), 50 give 91.6 and 92.0 %.
+    With 80 % zeros and skewed, 100 queries give 93.5 (BCa 93.6), 50 give 91.6 (92.0).
 
     `minimum_detectable` is what a t test would find with probability POWER, at 1 - `confidence` shared among
     `comparisons` tests.
@@ -69,8 +68,7 @@ class Difference:
     mean_system: float
     difference: float
     sd: float
-    percentile: Interval | None
-    bca: Interval | None
+    interval: Interval | None
     confidence: float
     p_t: float | None
     p_randomization: float
@@ -80,11 +78,6 @@ class Difference:
     losses: int
     minimum_detectable: float | None
     comparisons: int
-
-    @property
-    def interval(self) -> Interval | None:
-        """The primary one: `percentile`, for the reason at the head of this module."""
-        return self.percentile
 
 
 def compare(
@@ -110,15 +103,13 @@ def compare(
     differences = _differences(baseline, system)
     n, mean, sd = len(differences), math.fsum(differences) / len(differences), _spread(differences)
     for_permutations, for_resamples = np.random.default_rng(seed).spawn(2)
-    intervals = _intervals(differences, confidence, resamples, for_resamples)
     return Difference(
         n=n,
         mean_baseline=math.fsum(baseline) / n,
         mean_system=math.fsum(system) / n,
         difference=mean,
         sd=sd,
-        percentile=intervals and intervals.percentile,
-        bca=intervals and intervals.bca,
+        interval=_interval(differences, confidence, resamples, for_resamples),
         confidence=confidence,
         p_t=_t_test_p(mean, sd, n),
         p_randomization=randomization_p(differences, permutations, for_permutations),
@@ -219,14 +210,12 @@ def _t_test_p(mean: float, sd: float, n: int) -> float | None:
     return float(2 * special.stdtr(n - 1, -abs(mean) / sd * math.sqrt(n)))
 
 
-def _intervals(
-    differences: Differences, confidence: float, resamples: int, rng: np.random.Generator
-) -> BootstrapIntervals | None:
+def _interval(differences: Differences, confidence: float, resamples: int, rng: np.random.Generator) -> Interval | None:
     if not differences.any():
-        return BootstrapIntervals(Interval(0.0, 0.0), Interval(0.0, 0.0))
+        return Interval(0.0, 0.0)
     if np.ptp(differences) < TIE:
         return None
-    return bootstrap_intervals(differences, confidence, resamples, rng)
+    return bootstrap_interval(differences, confidence, resamples, rng)
 
 
 def _p_in_words(p: float) -> str:

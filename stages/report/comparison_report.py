@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.core.metrics import Metrics
 from stages.core.words import count, interval, is_significant, metric_value, number, outcomes, p_value, tone_of
 from stages.report import figures
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
@@ -18,7 +19,7 @@ class Compared:
     """
 
     content: Mapping[str, Any]
-    run_metrics: Mapping[str, Mapping[str, Any]]
+    run_metrics: Mapping[str, Metrics]
     costs: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -79,7 +80,7 @@ def _tested_row(told: Mapping[str, Any]) -> list[Cell | str]:
         told["system"],
         metric_value(told["mean_system"]),
         change(told),
-        interval(told["percentile"]),
+        interval(told["interval"]),
         p_value(told["corrected_p"]),
         outcomes(told),
         "" if is_significant(told) or smallest is None else f"± {smallest:.3f}",
@@ -91,8 +92,8 @@ def _forest(metric: str, several: Sequence[Mapping[str, Any]]) -> Figure:
         {
             "name": told["system"],
             "difference": told["difference"],
-            "low": told["percentile"][0] if told["percentile"] else None,
-            "high": told["percentile"][1] if told["percentile"] else None,
+            "low": told["interval"][0] if told["interval"] else None,
+            "high": told["interval"][1] if told["interval"] else None,
             "significant": is_significant(told),
             "n": f"p {p_value(told['corrected_p'])}",
         }
@@ -134,7 +135,7 @@ def _costs(compared: Compared) -> Iterator[Block]:
         yield Text("A run whose scores all came from the store measured no cost of its own.")
 
 
-def _cost_row(label: str, metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[Cell | str]:
+def _cost_row(label: str, metrics: Metrics, cost: Mapping[str, Any]) -> list[Cell | str]:
     throughput, queue = metrics["throughput"], metrics["queue"]["time_ms"]
     return [
         label,

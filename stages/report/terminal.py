@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -15,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from stages.core.metrics import Metrics, QualityPart, ThroughputPart
 from stages.core.words import written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
@@ -107,7 +107,7 @@ def _text(text: str, style: str = "") -> RichText:
     return RichText(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), style=style)
 
 
-def quality_table(metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]] | None = None) -> RichTable:
+def quality_table(metrics: Metrics, runs: Mapping[str, Metrics] | None = None) -> RichTable:
     """First stage against reranked, one row per metric, from the content of metrics.json.
 
     With several first stages, `runs` holds each one's own metrics, `metrics` those of all candidates together.
@@ -125,18 +125,18 @@ def quality_table(metrics: dict[str, Any], runs: Mapping[str, dict[str, Any]] | 
     return table
 
 
-def _add_quality(table: RichTable, quality: dict[str, Any], run: str) -> None:
+def _add_quality(table: RichTable, quality: QualityPart, run: str) -> None:
     for name, after in (quality["reranked"] or {}).items():
         cells = ["", f"{after:.4f}", ""]
-        if quality["first_stage"]:
-            change = quality["delta"][name]
+        if (before := quality["first_stage"]) and (changes := quality["delta"]):
+            change = changes[name]
             colour = "green" if change > 0 else "red" if change < 0 else "default"
-            cells = [f"{quality['first_stage'][name]:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]"]
+            cells = [f"{before[name]:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]"]
         table.add_row(f"{run} {written_name(name)}".strip(), *cells)
     table.add_section()
 
 
-def cost_table(metrics: dict[str, Any]) -> RichTable:
+def cost_table(metrics: Metrics) -> RichTable:
     """What was reranked, how fast, and how the engine fared."""
     coverage, throughput = metrics["coverage"], metrics["throughput"]
     rows = {
@@ -157,7 +157,7 @@ def cost_table(metrics: dict[str, Any]) -> RichTable:
     return table
 
 
-def _scored(throughput: Mapping[str, Any]) -> str:
+def _scored(throughput: ThroughputPart) -> str:
     """Nothing for one first stage of several, whose pairs were scored with the others'."""
     if throughput["wall_s"] is None:
         return ""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import LoadedRun, read_run_folder
+from pipelines.runs.read import RunContent, read_run_folder
 from stages.quality.comparison import compare_systems
 from stages.telemetry.telemetry import TimelinePoint
 
@@ -64,7 +64,7 @@ def finished_run(
     query_ids: Sequence[str] | None = None,
     config: dict[str, Any] | None = None,
     **changed: Any,
-) -> LoadedRun:
+) -> RunContent:
     """A run folder whose ndcg@10 of each query is given. `changed` replaces parts of METRICS, section by section."""
     folder = RunFolder(path)
     folder.path.mkdir(parents=True)
@@ -97,7 +97,7 @@ POINTS = [
 ]
 
 
-def write_analysis(run: LoadedRun) -> LoadedRun:
+def write_analysis(run: RunContent) -> RunContent:
     """analysis.json and timeline.parquet: the significance of the run's own values, the rest made up."""
     (tested,) = compare_systems(run.first_stage, {"reranked": run.reranked}, ["ndcg@10"])
     told = asdict(tested.difference) | {"corrected_p": tested.corrected_p, "words": tested.words}

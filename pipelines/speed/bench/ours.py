@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_metrics
 from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, module, timed
 from pipelines.speed.bench.engines import client_job
 from pipelines.speed.bench.pairs import PairSet
@@ -101,9 +102,9 @@ def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, s
     A job that looks all scores up has no such part: it is timed as a whole.
     """
     folder = RunFolder((results / "latest").resolve())
-    metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    metrics = read_metrics(folder)
     ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
-    began_s = ended_s - metrics["throughput"]["wall_s"]
+    began_s = ended_s - (metrics["throughput"]["wall_s"] or 0.0)
     coverage = metrics["coverage"]
     if coverage["failed_pairs"] or coverage["pairs"] != len(bench.pairs.prompts):
         raise EngineError(f"{coverage['pairs']} pairs were ranked, {coverage['failed_pairs']} of them failed")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.core.metrics import Metrics
 from stages.core.words import count, interval, is_significant, metric_value, outcomes, p_value, tone_of, written_name
 from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
@@ -21,7 +22,7 @@ from stages.report.run.where import where_section
 class RunNumbers:
     """The contents of a run folder's files. `analysis` may lack any key, `timeline` and `per_query` may be empty."""
 
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     analysis: Mapping[str, Any]
     timeline: Sequence[Mapping[str, Any]]
     per_query: Mapping[str, Sequence[Any]]
@@ -138,7 +139,7 @@ def _quality_row(told: Mapping[str, Any]) -> list[Cell | str]:
         metric_value(told["mean_baseline"]),
         metric_value(told["mean_system"]),
         change(told),
-        interval(told["percentile"]),
+        interval(told["interval"]),
         p_value(told["corrected_p"]),
         outcomes(told),
     ]
@@ -169,7 +170,7 @@ def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
     return text
 
 
-def _plain_quality(metrics: Mapping[str, Any]) -> Block:
+def _plain_quality(metrics: Metrics) -> Block:
     reranked = metrics["quality"]["reranked"] or {}
     if not reranked:
         return Text("There are no judgements, so there is no quality to show.")

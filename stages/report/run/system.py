@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stages.core.metrics import Metrics
 from stages.core.words import NONE, count, number, share, signed
 from stages.report import figures
 from stages.report.document import Block, Column, Figure, Section, Table, Text
@@ -19,7 +20,7 @@ MANY_CUT = 0.2
 COST = "At what cost?"
 
 
-def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric: str | None) -> Section | None:
+def cost_section(analysis: Mapping[str, Any], metrics: Metrics, metric: str | None) -> Section | None:
     cost, whole = analysis.get("cost"), metrics.get("part_of")
     if whole:
         together = "Its pairs were scored together with those of the job's other first stages."
@@ -46,16 +47,16 @@ def cost_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any], metric
     return Section(COST, blocks)
 
 
-def system_section(metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> Section | None:
+def system_section(metrics: Metrics, timeline: Sequence[Mapping[str, Any]]) -> Section | None:
     throughput, queue, cache = metrics["throughput"], metrics["queue"], metrics["cache"]
     if throughput["wall_s"] is None:
         return None
-    times = queue["time_ms"]
+    quantiles = queue["time_ms"]["p50"], queue["time_ms"]["p95"], queue["time_ms"]["p99"]
     rows = [
         ["scored", f"{count(throughput['scored_pairs'])} pairs in {number(throughput['wall_s'], ' s')}"],
         ["pairs per second", number(throughput["pairs_per_s"])],
         ["prompt tokens per second", number(throughput["prompt_tokens_per_s"])],
-        ["time in the engine's queue, p50 / p95 / p99", " / ".join(number(times[name]) for name in times) + " ms"],
+        ["time in the engine's queue, p50 / p95 / p99", " / ".join(map(number, quantiles)) + " ms"],
         ["pairs waiting at most", count(queue["waiting_max"])],
         ["prompt tokens reused from the cache", share(cache["prefix_hit_rate"])],
         ["engine's cache at its fullest", share(cache["kv_usage_peak"])],
@@ -70,7 +71,7 @@ def system_section(metrics: Mapping[str, Any], timeline: Sequence[Mapping[str, A
     return Section("How did the system behave?", blocks)
 
 
-def trust_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
+def trust_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:
     warnings = [Text(told, "bad") for told in _warnings(analysis, metrics)]
     calm = Text("Nothing here speaks against the scores.", "good")
     blocks: list[Block] = [*(warnings or [calm]), _table([*_trust_rows(analysis, metrics)])]
@@ -88,7 +89,7 @@ def trust_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Se
     return Section("Can the scores be trusted?", blocks)
 
 
-def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
+def set_aside_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:
     failures = analysis.get("failures") or []
     title = "What was set aside?"
     if not failures:
@@ -101,7 +102,7 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -
     return Section(title, [Text(f"{told} {where}"), Table([Column("reason", numeric=False), Column("rows")], rows)])
 
 
-def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[str]]:
     ties, coverage, judged = analysis.get("ties") or {}, metrics["coverage"], analysis.get("judged") or {}
     yield ["built-in pairs scored sensibly", _canaries(metrics)]
     yield ["neighbours with the same score", share(ties.get("tied_neighbours"))]
@@ -118,7 +119,7 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iter
     yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
 
 
-def _canaries(metrics: Mapping[str, Any]) -> str:
+def _canaries(metrics: Metrics) -> str:
     passed = metrics["scores"].get("canaries_passed")
     if passed is not None:
         return "yes" if passed else "no"
@@ -133,7 +134,7 @@ def _position(position: Mapping[str, Any]) -> str:
     return f"{largest} over {count(position['pairs'])} pairs{failed}"
 
 
-def _warnings(analysis: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[str]:
+def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
     ties, position, coverage = analysis.get("ties") or {}, analysis.get("position"), metrics["coverage"]
     if (ties.get("tied_neighbours") or 0) > MANY_TIES:
         yield (

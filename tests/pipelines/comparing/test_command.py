@@ -71,7 +71,7 @@ def test_two_runs_leave_a_folder_with_the_numbers_against_the_first(here: Path) 
     (tested,) = content["tested"]
     assert (tested["system"], tested["metric"]) == ("name b", "ndcg@10")
     assert tested["difference"] == pytest.approx(0.07)
-    low, high = tested["percentile"]
+    low, high = tested["interval"]
     assert low < 0.07 < high
     assert (tested["wins"], tested["ties"], tested["losses"]) == (8, 1, 1)
     assert 0 < tested["p_randomization"] == tested["corrected_p"] < 1
@@ -224,8 +224,8 @@ def test_a_comparison_is_a_run_in_mlflow_that_links_to_what_it_compares_and_is_t
     assert found.data.metrics == {
         "ndcg_at_10/difference": tested["difference"],
         "ndcg_at_10/corrected_p": tested["corrected_p"],
-        "ndcg_at_10/ci_low": tested["percentile"][0],
-        "ndcg_at_10/ci_high": tested["percentile"][1],
+        "ndcg_at_10/ci_low": tested["interval"][0],
+        "ndcg_at_10/ci_high": tested["interval"][1],
     }
     assert sorted(file.path for file in MlflowClient(store).list_artifacts(found.info.run_id)) == FILES
     kept = MlflowClient(store).download_artifacts(found.info.run_id, "comparison.json", str(here))

@@ -21,8 +21,9 @@ from mlflow.tracking import MlflowClient
 
 from pipelines.base.config import TrackingSettings
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_run_folder
 from pipelines.tracking.client import IMPATIENT, RUN_TAG, track
-from pipelines.tracking.content import artifacts, read_run, run_note, run_tags
+from pipelines.tracking.content import artifacts, run_note, run_tags
 from pipelines.tracking.find import set_tags
 from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES, run_metrics
@@ -101,7 +102,7 @@ def test_every_series_is_there_point_by_point(logged: Run, store: str) -> None:
 
 
 def test_our_tags_are_there_beside_the_users(logged: Run, logged_twice: tuple[RunFolder, list[Run]]) -> None:
-    content = read_run(logged_twice[0])
+    content = read_run_folder(logged_twice[0].path)
     expected = run_tags(content) | {"owner": "search", RUN_TAG: RUN_ID, "mlflow.note.content": run_note(content)}
     assert expected.items() <= logged.data.tags.items()
 

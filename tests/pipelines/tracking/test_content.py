@@ -18,18 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.base.flatten import flatten
+from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.content import (
     MOST_TABLE_ROWS,
-    RunContent,
     artifact_files,
     artifacts,
     legal_name,
     query_table,
-    read_run,
     run_note,
     run_params,
     run_tags,
 )
+from stages.core.records import QueryMetrics
 from tests.logged_folders import ANALYSIS, DIGEST, ENVIRONMENT, METRICS, make_folder
 
 CONFIG: dict[str, Any] = {
@@ -37,7 +38,16 @@ CONFIG: dict[str, Any] = {
     "model": {"instruction": None, "template": "blank_line"},
     "rerank": {"max_failed_share": 0.1},
 }
-CONTENT = RunContent(METRICS, ENVIRONMENT, CONFIG, ANALYSIS, set())
+NO_VALUES = QueryMetrics((), {}, ())
+CONTENT = RunContent(
+    folder=RunFolder(Path("nowhere")),
+    metrics=METRICS,  # type: ignore[arg-type]
+    config=CONFIG,
+    first_stage=NO_VALUES,
+    reranked=NO_VALUES,
+    environment=ENVIRONMENT,
+    analysis=ANALYSIS,
+)
 
 
 def content(**changes: Any) -> RunContent:
@@ -164,7 +174,9 @@ def test_no_file_that_is_copied_holds_a_secret_and_without_one_none_is_changed(t
     for folder in (plain, secret):
         scratch = tmp_path / f"scratch-{folder.run_id}"
         scratch.mkdir()
-        files = {file.name: file for file in artifact_files(folder, read_run(folder), scratch) if file.is_file()}
+        files = {
+            file.name: file for file in artifact_files(folder, read_run_folder(folder.path), scratch) if file.is_file()
+        }
         copied.append({name: file.read_bytes() for name, file in files.items()})
     assert copied[0].keys() == copied[1].keys()
     assert not any(b"hunter" in content or b"hf_x" in content for content in copied[1].values())

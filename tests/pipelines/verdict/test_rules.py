@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.runs.read import LoadedRun
+from pipelines.runs.read import RunContent
 from pipelines.verdict.rules import Limits, judge, parse_limits
 from stages.core.errors import ConfigError
 from stages.quality.regression import Outcome
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(2)
 BEFORE = RNG.uniform(0.3, 0.7, 100)
 
 
-def run_of(path: Path, values: Any = BEFORE, **changed: Any) -> LoadedRun:
+def run_of(path: Path, values: Any = BEFORE, **changed: Any) -> RunContent:
     return finished_run(path, list(values), **changed)
 
 

@@ -80,7 +80,7 @@ def test_significance_is_that_of_the_comparison_with_its_sentence(made: Collecti
         expected = strict(asdict(one.difference)) | {"corrected_p": one.corrected_p, "words": one.words}
         assert found[one.metric] == expected
         assert (expected["n"], expected["confidence"], expected["comparisons"]) == (3, 0.9, 2)
-        assert "percentile" in expected and "bca" in expected
+        assert "interval" in expected
 
 
 def test_the_depth_curve_has_a_row_for_each_depth_with_its_corrected_p(made: Collection) -> None:
@@ -142,7 +142,7 @@ def test_one_judged_query_cannot_choose_a_weight() -> None:
     one = collection([one_query("q", {"a": 0.0, "b": 1.0})], {"q": {"b": 1}})
     found = analysed(one)
     assert found["fusion"]["interpolation"] is None
-    assert found["significance"][MAIN]["percentile"] is None
+    assert found["significance"][MAIN]["interval"] is None
     assert found["significance"][MAIN]["p_randomization"] == 1.0
 
 

@@ -21,7 +21,7 @@ def outcome(system: str, metric: str, difference: float, corrected_p: float, **m
         "mean_baseline": 0.5,
         "mean_system": 0.5 + difference,
         "difference": difference,
-        "percentile": [0.01, 0.2],
+        "interval": [0.01, 0.2],
         "confidence": 0.95,
         "wins": 3,
         "ties": 0,

@@ -27,7 +27,7 @@ def outcome(difference: float = 0.1, corrected_p: float = 0.001, **more: Any) ->
         "mean_baseline": 0.5,
         "mean_system": 0.5 + difference,
         "difference": difference,
-        "percentile": [difference - 0.05, difference + 0.05],
+        "interval": [difference - 0.05, difference + 0.05],
         "confidence": 0.95,
         "wins": 3,
         "ties": 0,
@@ -254,7 +254,7 @@ def test_where_all_is_proven_there_is_no_smallest_change_to_tell() -> None:
 
 
 def test_what_too_few_queries_cannot_tell_is_a_dash_or_said() -> None:
-    told = outcome(0.1, 1.0, percentile=None, minimum_detectable=None)
+    told = outcome(0.1, 1.0, interval=None, minimum_detectable=None)
     (row,) = rows(report(analysed(significance={"ndcg@10": told})).sections[0].blocks)
     assert (row[4], row[7]) == ("–", "too few queries")
 

@@ -1,0 +1,113 @@
+"""The content of metrics.json, the contract that other tools read. This is the one place that knows its keys.
+
+Keys are stable. A value that does not apply is null, never 0. Times are ms where the name says so, else seconds; shares
+and rates lie between 0 and 1.
+"""
+
+# No `from __future__ import annotations`: with it Python takes a key that is NotRequired for a required one.
+from typing import NotRequired, TypedDict
+
+
+class ModelPart(TypedDict):
+    """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's."""
+
+    name: str
+    revision: str | None
+    family: str
+    weights_digest: str | None
+    max_length: int
+    dtype: str | None
+
+
+class QualityPart(TypedDict):
+    """Metric key (`ndcg_at_10`) -> mean over all judged queries; an unanswered one is 0.
+
+    All null where nothing was judged; with several first stages there is none to compare with.
+    """
+
+    first_stage: dict[str, float] | None
+    reranked: dict[str, float] | None
+    delta: dict[str, float] | None
+
+
+class CoveragePart(TypedDict):
+    """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used."""
+
+    queries: int
+    answered: int
+    unanswered: int
+    pairs: int
+    failed_pairs: int
+    truncated_pairs: int
+    set_aside_rows: int | None
+
+
+class ScoresPart(TypedDict):
+    """`tied_share` of neighbours in a ranking have equal scores; `canaries_passed` is null where none was asked."""
+
+    tied_share: float | None
+    canaries_passed: NotRequired[bool | None]
+
+
+class ThroughputPart(TypedDict):
+    """What the engine scored in this run, and how fast; `wall_s` from its readiness to the last ranking."""
+
+    wall_s: float | None
+    scored_pairs: int | None
+    pairs_per_s: float | None
+    prompt_tokens_per_s: float | None
+
+
+class Quantiles(TypedDict):
+    """In the unit that the key above names."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class QueuePart(TypedDict):
+    """How long a pair waited in the engine, and how many did at most."""
+
+    time_ms: Quantiles
+    waiting_max: int | None
+
+
+class CachePart(TypedDict):
+    """`prefix_hit_rate` of prompt tokens were not computed again, `kv_usage_peak` of the engine's cache was in use at
+    most, `score_store_hits` pairs were known to the store.
+    """
+
+    prefix_hit_rate: float | None
+    kv_usage_peak: float | None
+    score_store_hits: int | None
+    score_store_hit_rate: float | None
+
+
+class TokensPart(TypedDict):
+    """Read and written by the model; a reranker writes none."""
+
+    prompt: int | None
+    generation: int | None
+
+
+class Metrics(TypedDict):
+    """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
+
+    `part_of` is of one of several first stages: the job that reranked them together, where the cost stands.
+    """
+
+    run_id: str
+    part_of: NotRequired[str | None]
+    config_digest: str
+    candidates_digest: str
+    lists_digest: NotRequired[str]
+    judgements_digest: NotRequired[str | None]
+    model: ModelPart
+    quality: QualityPart
+    coverage: CoveragePart
+    scores: ScoresPart
+    throughput: ThroughputPart
+    queue: QueuePart
+    cache: CachePart
+    tokens: TokensPart
