@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,24 @@ def test_the_other_commands_run_as_shown(workplace: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert not output.strip() or done.stdout == output
     assert (workplace / "results" / "latest" / "metrics.json").is_file()
+
+
+def test_the_notebook_example_runs_line_by_line_and_shows_something(workplace: Path) -> None:
+    """After the commands above, whose scores are in the store: no engine has to start."""
+    (example,) = README.blocks("python")
+    lines = ast.parse(example).body
+    shown = [
+        f"print(repr({ast.unparse(line.value)}))" if isinstance(line, ast.Expr) else ast.unparse(line) for line in lines
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(shown)],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "verdict     ndcg@10" in done.stdout
+    assert "<report of" in done.stdout
+    assert "{'ndcg@10': 0.40" in done.stdout.splitlines()[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -147,10 +147,39 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
     content = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     for override in overrides:
         set_key(content, override)
+    return _validated(kind, content, f"config {path}")
+
+
+def config_with(
+    given: RunConfig | Mapping[str, Any] | str | Path, sections: Mapping[str, Mapping[str, Any]]
+) -> RunConfig:
+    """A run config from a file, its content or itself, with the keys that `sections` change, however deep they lie.
+
+    Raises as `load`.
+    """
+    if isinstance(given, str | Path):
+        given, name = load_config(Path(given)), f"config {given}"
+    else:
+        name = "config"
+    content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
+    return _validated(RunConfig, _merged(content, sections), name)
+
+
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy with the changes; mappings are merged key by key, everything else is replaced."""
+    merged = dict(content)
+    for name, value in changes.items():
+        before = merged.get(name)
+        both = isinstance(value, Mapping) and isinstance(before, Mapping)
+        merged[name] = _merged(before or {}, value) if both else value
+    return merged
+
+
+def _validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Config:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"config {path}: " + "; ".join(map(_explain, error.errors()))) from error
+        raise ConfigError(f"{name}: " + "; ".join(map(_explain, error.errors()))) from error
 
 
 def read_yaml(path: Path, what: str) -> Any:

@@ -1,6 +1,9 @@
-"""What this process says to the libraries it starts, and how it ends."""
+"""What this process says to the libraries it starts, how it was called, and how it ends."""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
 
 # No library reports home unless the user says so. Set before any of them is imported; an existing value wins.
 QUIET = {
@@ -13,3 +16,15 @@ QUIET = {
 }
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C stopped."""
+
+_command: list[str] = []
+
+
+def called_with(arguments: Sequence[str]) -> None:
+    """Note the arguments of `rerank-eval`, for `same_again`."""
+    _command[:] = ["rerank-eval", *arguments]
+
+
+def same_again(*more: str) -> str:
+    """What to call to go on from here: this command, with `more` arguments; in Python the same call."""
+    return shlex.join([*_command, *more]) if _command else "the same call"

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.base.process import INTERRUPTED, QUIET
+from pipelines.base.process import INTERRUPTED, QUIET, called_with
 from pipelines.cli import runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import RerankEvalError
@@ -204,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    called_with(sys.argv[1:] if arguments is None else arguments)
     try:
         with _no_interrupt_lost():
             app(args=list(arguments) if arguments is not None else None)

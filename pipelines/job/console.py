@@ -14,6 +14,7 @@ from pipelines.base.console import Console
 from pipelines.base.redaction import redacted_text
 from pipelines.job.stream import Progress as Done
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import main_test
 from serve_app.replica.app import RunningApp
 from stages.core.metrics import Metrics
 from stages.files.tables import CandidatesManifest
@@ -74,9 +75,8 @@ class JobConsole(Console):
 
     def verdict(self, folder: RunFolder) -> None:
         """The main metric's sentence, and the page that tells the rest."""
-        analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
-        if metrics := analysis.get("metrics"):
-            self.say(f"verdict     {analysis['significance'][metrics[0]]['words']}")
+        if tested := main_test(json.loads(folder.analysis.read_text(encoding="utf-8"))):
+            self.say(f"verdict     {tested['words']}")
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 

@@ -1,58 +1,134 @@
-"""`rerank-eval evaluate`: a TREC run file and qrels -> metrics. No engine, no cluster."""
+"""`rerank-eval evaluate`: a run and qrels -> metrics. No engine, no cluster."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stages.core.records import QueryMetrics, SetAside
+from stages.core.errors import DataError
+from stages.core.order import trec_order
+from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
-from stages.sources.trec import read_qrels, read_run
+from stages.sources.trec import parse_grade, read_qrels, read_run
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RunGiven = str | Path | Mapping[str, Mapping[str, float]]
+QrelsGiven = str | Path | Mapping[str, Mapping[str, int]]
 TOP = 10
 """How much of a ranking is looked at for judgements where no metric has a cutoff."""
 
 
-def evaluate_files(
-    run_file: Path, qrels: Path, metrics: tuple[str, ...], set_aside: list[SetAside]
-) -> tuple[QueryMetrics, dict[str, Any]]:
-    """Per-query values, and a summary of means over all judged queries. Bad lines go to `set_aside`.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a run is worth by some judgements: `values` of each judged query, also of those that the run lacks.
 
-    `unjudged.share` of the summary is that part of the first `unjudged.top` documents that has no judgement, averaged
-    over the answered queries; None where there are none. `top` is the largest cutoff of `metrics`, or TOP.
+    `unjudged_share` is that part of the first `unjudged_top` documents that has no judgement, averaged over the
+    answered queries; None where there are none. `unjudged_top` is the largest cutoff of the metrics, or TOP.
+    `set_aside` are the lines that could not be used.
+    """
+
+    values: QueryMetrics
+    unjudged_top: int
+    unjudged_share: float | None
+    set_aside: Sequence[SetAside]
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Metric, as it was named -> mean over all judged queries."""
+        return {name: self.values.mean(name) for name in self.values.values}
+
+    @property
+    def per_query(self) -> DataFrame:
+        """A row for each judged query: `query_id`, `answered`, each metric."""
+        from pandas import DataFrame
+
+        columns = {"query_id": self.values.query_ids, "answered": self.values.answered}
+        return DataFrame(columns | dict(self.values.values))
+
+    def summary(self) -> dict[str, Any]:
+        """The content of `--json`."""
+        queries, answered = len(self.values.query_ids), sum(self.values.answered)
+        return {
+            "means": {metric_key(name): mean for name, mean in self.means.items()},
+            "queries": queries,
+            "answered": answered,
+            "unanswered": queries - answered,
+            "unjudged": {"top": self.unjudged_top, "share": self.unjudged_share},
+            "set_aside_rows": len(self.set_aside),
+        }
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {mean:.4f}" for name, mean in self.means.items())
+        return f"<evaluation: {told} over {len(self.values.query_ids):,} judged queries>"
+
+    def _repr_html_(self) -> str:
+        from pandas import Series
+
+        return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format))
+
+
+def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str]) -> Evaluation:
+    """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside.
+
+    Raises ConfigError for a metric that does not exist, DataError for a file that cannot be read, a grade that is no
+    whole number and a score that is none at all.
     """
     wanted = tuple(name.strip() for name in metrics)
     top = max((parse_metric(name).cutoff for name in wanted), default=0) or TOP
-    judgements = read_qrels(qrels, set_aside.append)
-    rankings = {query_id: one.doc_ids for query_id, one in read_run(run_file, None, set_aside.append).items()}
-    found = evaluate(rankings, judgements, (*wanted, f"judged@{top}"))
+    set_aside: list[SetAside] = []
+    judgements = _judgements(qrels, set_aside)
+    found = evaluate(_rankings(run, set_aside), judgements, (*wanted, f"judged@{top}"))
     values = QueryMetrics(found.query_ids, {name: found.values[name] for name in wanted}, found.answered)
-    answered = sum(values.answered)
-    summary = {
-        "means": {metric_key(name): values.mean(name) for name in wanted},
-        "queries": len(judgements),
-        "answered": answered,
-        "unanswered": len(judgements) - answered,
-        # An unanswered query adds 0 to the sum.
-        "unjudged": {"top": top, "share": 1 - sum(found.values[f"judged@{top}"]) / answered if answered else None},
-        "set_aside_rows": len(set_aside),
-    }
-    return values, summary
+    # An unanswered query adds 0 to the sum.
+    answered, judged = sum(values.answered), sum(found.values[f"judged@{top}"])
+    return Evaluation(values, top, 1 - judged / answered if answered else None, tuple(set_aside))
+
+
+def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
+    if not isinstance(qrels, Mapping):
+        return read_qrels(Path(qrels), set_aside.append)
+    grades: dict[str, dict[str, int]] = {}
+    for query_id, documents in qrels.items():
+        for doc_id, given in documents.items():
+            where = Location(f"qrels[{query_id!r}][{doc_id!r}]")
+            if (grade := parse_grade(given, where)) is None:
+                raise DataError(f"{where}: judgement is not an integer: {given!r:.40}")
+            grades.setdefault(str(query_id), {})[str(doc_id)] = grade
+    if not grades:
+        raise DataError("there is no judgement: give query id -> document id -> grade")
+    return Judgements(grades)
+
+
+def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[str]]:
+    if not isinstance(run, Mapping):
+        return {query_id: one.doc_ids for query_id, one in read_run(Path(run), None, set_aside.append).items()}
+    rankings: dict[str, Sequence[str]] = {}
+    for query_id, documents in run.items():
+        try:
+            scores = [float(score) for score in documents.values()]
+        except (TypeError, ValueError) as error:
+            raise DataError(f"run[{query_id!r}]: a score is not a number ({error})") from error
+        rankings[str(query_id)] = trec_order([str(doc_id) for doc_id in documents], scores)
+    return rankings
 
 
 def print_evaluation(run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool) -> None:
     """Print means, with `per_query` each query's values before them; what was set aside goes to stderr."""
-    set_aside: list[SetAside] = []
-    values, summary = evaluate_files(run_file, qrels, metrics, set_aside)
-    for row in set_aside[:10]:
+    found = evaluate_run(run_file, qrels, metrics)
+    summary = found.summary()
+    for row in found.set_aside[:10]:
         typer.echo(f"set aside {row.where}: {row.reason}", err=True)
-    if len(set_aside) > 10:
-        typer.echo(f"... and {len(set_aside) - 10:,} more", err=True)
-    rows = _per_query(values) if per_query else {}
+    if len(found.set_aside) > 10:
+        typer.echo(f"... and {len(found.set_aside) - 10:,} more", err=True)
+    rows = _per_query(found.values) if per_query else {}
     if as_json:
         typer.echo(json.dumps(summary | ({"per_query": rows} if per_query else {}), indent=2, ensure_ascii=False))
         return

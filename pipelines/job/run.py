@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from pipelines.base.cluster import connected, session_logs
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import copy_process_logs, libraries_log_to
+from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
@@ -120,10 +119,10 @@ def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queri
     """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
     write_trec(folder)
     write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
-    command = shlex.join(["rerank-eval", *sys.argv[1:]])
-    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {command}"
+    again = same_again()
+    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
     if config.rerank.store is None or config.rerank.store_mode == "read_only":
-        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {command}"
+        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
     return InterruptedRunError(
         f"interrupted: {queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
     )

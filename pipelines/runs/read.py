@@ -86,6 +86,13 @@ def read_metrics(folder: RunFolder) -> Metrics:
     return cast("Metrics", content)
 
 
+def main_test(analysis: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How the main metric changed, with its sentence in `words`; None where nothing was tested."""
+    tested: Mapping[str, Mapping[str, Any]] = analysis.get("significance") or {}
+    main = next(iter(analysis.get("metrics") or tested), None)
+    return tested.get(main) if main else None
+
+
 def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
     """The first stage's values and the reranked ones, from a per_query.parquet. Empty where there is no such file."""
     if not path.is_file():

@@ -25,7 +25,7 @@ FORMS = ("terminal", "md", "latex", "html", "json")
 
 def write_report(folder: RunFolder) -> None:
     """report.html and figures/, from what else is in the folder."""
-    write_html(run_report(folder), folder.report, folder.figures)
+    write_html(run_report(read_run_folder(folder.path)), folder.report, folder.figures)
 
 
 def try_report(folder: RunFolder) -> str | None:
@@ -42,9 +42,9 @@ def try_report(folder: RunFolder) -> str | None:
     return None
 
 
-def run_report(folder: RunFolder) -> Document:
-    """Raises DataError where the folder is not one of a finished run."""
-    run = read_run_folder(folder.path)
+def run_report(run: RunContent) -> Document:
+    """The report of a finished run."""
+    folder = run.folder
     timeline = pq.read_table(folder.timeline, partitioning=None).to_pylist() if folder.timeline.is_file() else []
     per_query = pq.read_table(folder.per_query, partitioning=None).to_pydict() if folder.per_query.is_file() else {}
     config = run.redacted_config
@@ -66,7 +66,7 @@ def print_report(run: RunContent, form: str, out: Path | None, page: Path) -> No
     if form == "json":
         put(json.dumps({"metrics": run.metrics, "analysis": run.analysis}, indent=2, ensure_ascii=False) + "\n", out)
         return
-    show(run_report(run.folder), form, out, page)
+    show(run_report(run), form, out, page)
 
 
 def show(document: Document, form: str, out: Path | None, page: Path) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base.config import RunConfig, TrackingSettings
+from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
 from pipelines.job.console import JobConsole
 from pipelines.runs.folder import RunFolder
@@ -185,7 +184,7 @@ def _how_to_go_on(order: SweepOrder, name: str, folder: SweepFolder, state: Swee
     named = [] if order.name else ["--name", name]
     return (
         f"interrupted: {done:,} of {len(state.points):,} points have results, in {folder.path}. To go on from there: "
-        f"{shlex.join(['rerank-eval', *sys.argv[1:], *named])}"
+        f"{same_again(*named)}"
     )
 
 

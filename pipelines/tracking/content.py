@@ -20,7 +20,7 @@ import yaml
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
-from pipelines.runs.read import RunContent
+from pipelines.runs.read import RunContent, main_test
 from stages.core.metrics import CoveragePart, QualityPart
 from stages.core.words import is_significant, written_name
 
@@ -76,9 +76,9 @@ def run_note(content: RunContent, child: str | None = None) -> str:
         f"**{tags['model']}** reranked {depth} of {metrics['coverage']['queries']:,} queries of **{tags['dataset']}**"
         + (f", retrieved by {tags['first_stage']}." if "first_stage" in tags else ".")
     ]
-    significance = content.analysis.get("significance") or {}
-    main = next(iter(content.analysis.get("metrics") or significance), None)
-    lines += [significance[main]["words"]] if main in significance else []
+    if tested := main_test(content.analysis):
+        lines.append(tested["words"])
+    main = next(iter(content.analysis.get("metrics") or ()), None)
     lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
     return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]
 
@@ -150,9 +150,8 @@ def _outcome(coverage: CoveragePart, max_failed_share: float) -> str:
 
 def _verdict(content: RunContent) -> str | None:
     """`better`, `worse` or `no_difference` by the main metric and its corrected p; None where nothing was tested."""
-    significance = content.analysis.get("significance") or {}
-    tested = significance.get(next(iter(content.analysis.get("metrics") or significance), ""), {})
-    if tested.get("corrected_p") is None:
+    tested = main_test(content.analysis)
+    if tested is None or tested.get("corrected_p") is None:
         return None
     if not is_significant(tested) or not tested["difference"]:
         return "no_difference"

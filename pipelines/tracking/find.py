@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import redacted_text
+from pipelines.runs.finished import FinishedRun
 from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.client import (
     KIND_TAG,
@@ -74,6 +75,14 @@ def found_run(reference: str, uri: str | None) -> Iterator[RunContent]:
         with libraries_log_to(Path(fetched, "logs")):
             run = find_run(reference, uri, Path(fetched))
         yield run
+
+
+def fetched_run(reference: str, uri: str) -> FinishedRun:
+    """A run in MLflow, for a caller in Python: its files stay until it is dropped."""
+    folder = tempfile.TemporaryDirectory(prefix="rerank-eval-")
+    with libraries_log_to(Path(folder.name, "logs")):
+        run = find_run(reference, uri, Path(folder.name))
+    return FinishedRun(run, keeps=folder)
 
 
 def ensure_parent(uri: str, experiment: str, name: str, tags: Mapping[str, str]) -> str:

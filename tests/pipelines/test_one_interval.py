@@ -33,4 +33,4 @@ def test_report_compare_gate_and_mlflow_tell_the_same_interval(tmp_path: Path) -
     assert ends == [low, high]
     judged = judge(run, first_stage, parse_limits(["ndcg@10=0.01"], [], []))
     assert f"{low:+.4f} to {high:+.4f}" in next(check.words for check in judged.checks if check.name == "ndcg@10")
-    assert f"{low:+.4f} to {high:+.4f}" in to_markdown(run_report(run.folder))
+    assert f"{low:+.4f} to {high:+.4f}" in to_markdown(run_report(run))

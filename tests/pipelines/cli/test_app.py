@@ -139,7 +139,7 @@ def test_ctrl_c_is_heard_where_python_drops_it_too(tmp_path: Path) -> None:
     """A connection is closed in a finalizer, and Python only writes of what is raised there."""
     code = """
 import signal, sys, time
-from pipelines import cli
+from pipelines.cli import app as cli
 
 class Connection:
     def __del__(self):

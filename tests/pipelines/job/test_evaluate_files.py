@@ -12,9 +12,8 @@ import pytest
 import pytrec_eval
 
 from pipelines.cli.app import main
-from pipelines.job.evaluate_files import evaluate_files, print_evaluation
+from pipelines.job.evaluate_files import evaluate_run, print_evaluation
 from stages.core.errors import ConfigError, DataError
-from stages.core.records import SetAside
 
 IN_TREC_EVAL = {
     "ndcg@10": "ndcg_cut_10",
@@ -79,7 +78,7 @@ def shown(files: tuple[Path, Path], *metrics: str, per_query: bool = False, as_j
 def test_each_query_has_the_value_that_trec_eval_gives_it(
     files: tuple[Path, Path], scored: Numbers, judged: Numbers
 ) -> None:
-    values, _ = evaluate_files(*files, tuple(IN_TREC_EVAL), [])
+    values = evaluate_run(*files, tuple(IN_TREC_EVAL)).values
     evaluator = pytrec_eval.RelevanceEvaluator(judged, set(IN_TREC_EVAL.values()))
     expected = evaluator.evaluate({query_id: documents for query_id, documents in scored.items() if query_id in judged})
     assert len(expected) == 30 and len(values.query_ids) == 40
@@ -92,7 +91,7 @@ def test_each_query_has_the_value_that_trec_eval_gives_it(
 
 
 def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_counted(tmp_path: Path) -> None:
-    _, summary = evaluate_files(*small(tmp_path), ("mrr", "hit_rate@1"), [])
+    summary = evaluate_run(*small(tmp_path), ("mrr", "hit_rate@1")).summary()
     assert summary == {
         "means": {"mrr": pytest.approx((1 + 0.5 + 0) / 3), "hit_rate_at_1": pytest.approx(1 / 3)},
         "queries": 3,
@@ -136,7 +135,7 @@ def test_the_unjudged_share_is_of_the_largest_cutoff_and_of_answered_queries(
     tmp_path: Path, metrics: tuple[str, ...], top: int, share: float
 ) -> None:
     files = write(tmp_path, {"q1": {"a": 4, "x": 3, "y": 2, "z": 1}}, {"q1": {"a": 0}, "unanswered": {"a": 1}})
-    _, summary = evaluate_files(*files, metrics, [])
+    summary = evaluate_run(*files, metrics).summary()
     assert summary["unjudged"] == {"top": top, "share": share}
 
 
@@ -160,9 +159,9 @@ def test_judged_can_be_named_like_any_metric(tmp_path: Path, capsys: pytest.Capt
 
 def test_graded_and_binary_judgements_are_both_taken(tmp_path: Path) -> None:
     scored = {"q": {"a": 3, "b": 2, "c": 1}}
-    graded = evaluate_files(*write(tmp_path, scored, {"q": {"a": 1, "b": 3, "c": 0}}), ("ndcg@3", "mrr-l2"), [])[1]
+    graded = evaluate_run(*write(tmp_path, scored, {"q": {"a": 1, "b": 3, "c": 0}}), ("ndcg@3", "mrr-l2")).summary()
     assert graded["means"] == pytest.approx({"ndcg_at_3": (1 + 3 / log2(3)) / (3 + 1 / log2(3)), "mrr-l2": 0.5})
-    binary = evaluate_files(*write(tmp_path, scored, {"q": {"a": 0, "b": 1, "c": 0}}), ("ndcg@3", "mrr-l2"), [])[1]
+    binary = evaluate_run(*write(tmp_path, scored, {"q": {"a": 0, "b": 1, "c": 0}}), ("ndcg@3", "mrr-l2")).summary()
     assert binary["means"] == pytest.approx({"ndcg_at_3": 1 / log2(3), "mrr-l2": 0.0})
 
 
@@ -210,21 +209,19 @@ def test_of_many_bad_lines_the_first_ten_are_told_and_the_others_counted(
 def test_bad_lines_are_handed_to_the_caller(tmp_path: Path) -> None:
     run, qrels = small(tmp_path)
     run.write_text(run.read_text() + "too short\n")
-    set_aside: list[SetAside] = []
-    evaluate_files(run, qrels, ("mrr",), set_aside)
-    assert [row.where.line for row in set_aside] == [5]
+    assert [row.where.line for row in evaluate_run(run, qrels, ("mrr",)).set_aside] == [5]
 
 
 def test_an_unknown_metric_is_refused_before_the_files_are_read() -> None:
     with pytest.raises(ConfigError, match="the nearest one is 'ndcg@10'"):
-        evaluate_files(Path("no run"), Path("no qrels"), ("ndgc@10",), [])
+        evaluate_run(Path("no run"), Path("no qrels"), ("ndgc@10",))
 
 
 def test_a_document_that_a_query_retrieves_twice_is_refused(tmp_path: Path) -> None:
     run, qrels = small(tmp_path)
     run.write_text(run.read_text() + "q1 Q0 a 3 0 x\n")
     with pytest.raises(DataError, match="query 'q1' holds document 'a' 2 times"):
-        evaluate_files(run, qrels, ("mrr",), [])
+        evaluate_run(run, qrels, ("mrr",))
 
 
 def read_numbers(path: Path, doc: int, number: int, take: type[int] | type[float]) -> Numbers:
@@ -262,10 +259,13 @@ def test_a_real_run_gets_the_values_of_trec_eval_for_every_query(name: str, seed
     scored = perturbed(read_numbers(run, 2, 4, float), seed)
     if seed:
         run, _ = write(tmp_path, scored, {})
-    values, summary = evaluate_files(run, qrels, tuple(IN_TREC_EVAL), set_aside := [])
+    found = evaluate_run(run, qrels, tuple(IN_TREC_EVAL))
+    values = found.values
     expected = pytrec_eval.RelevanceEvaluator(judged, set(IN_TREC_EVAL.values())).evaluate(scored)
-    assert set_aside == []
-    assert summary["queries"] == len(judged)
+    assert found.set_aside == ()
+    assert found.summary()["queries"] == len(judged)
+    # The same from mappings, as a notebook has them.
+    assert evaluate_run(scored, judged, tuple(IN_TREC_EVAL)).means == found.means
     for ours, theirs in IN_TREC_EVAL.items():
         wanted = [expected[query_id][theirs] if query_id in expected else 0.0 for query_id in values.query_ids]
         assert values.values[ours] == pytest.approx(wanted, abs=5e-5), ours

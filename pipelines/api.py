@@ -1,0 +1,92 @@
+"""rerank-eval in Python, for notebooks and scripts: `from pipelines import run, open_run, compare, evaluate`.
+
+Mistakes and failures are the exceptions of `stages.core.errors`, all of them RerankEvalError; nothing ends the process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.base.process import QUIET
+
+if TYPE_CHECKING:
+    from pipelines.base.config import RunConfig
+    from pipelines.comparing.table import ComparedRuns
+    from pipelines.job.evaluate_files import Evaluation
+    from pipelines.runs.finished import FinishedRun
+
+
+def run(
+    config: RunConfig | Mapping[str, Any] | str | Path, *, quiet: bool = False, **sections: Mapping[str, Any]
+) -> FinishedRun:
+    """Run the job as `rerank-eval run` does, and open what it left.
+
+    `config` is a YAML file, a RunConfig, or its sections as a dict; `sections` change some of its keys:
+    `data={"depth": 20}`. Relative paths start at the working directory. `quiet` prints nothing.
+
+    Raises InputError for what the user gave, EngineError or CanaryError where nothing could be scored; and, with the
+    folder in the message and everything in it, TooManyFailuresError and TrackingError: `open_run` opens it.
+    """
+    from pipelines.base.config import config_with
+    from pipelines.job.console import JobConsole
+    from pipelines.job.run import run as run_job
+    from pipelines.runs.finished import open_folder
+
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    folder = run_job(config_with(config, sections), JobConsole.for_python(quiet=quiet))
+    return open_folder(folder.path)
+
+
+def open_run(run: str | Path, *, uri: str | None = None) -> FinishedRun:
+    """A finished run: its folder (`results/latest`), or the id or name of a run in MLflow at `uri`.
+
+    Raises DataError where there is none, TrackingError where MLflow cannot be reached.
+    """
+    from pipelines.runs.finished import open_folder
+    from pipelines.tracking.find import fetched_run
+
+    if uri is None or Path(run).is_dir():
+        return open_folder(Path(run))
+    return fetched_run(str(run), uri)
+
+
+def compare(
+    *runs: FinishedRun | str | Path,
+    metrics: Sequence[str] = (),
+    confidence: float = 0.95,
+    seed: int = 0,
+    different_judgements: bool = False,
+    different_candidates: bool = False,
+) -> ComparedRuns:
+    """Runs against the first one: differences with intervals at `confidence`, and p values corrected by Holm.
+
+    `metrics` are those to compare, such as `ndcg@10`; by default all that every run has. Raises DataError where the
+    runs cannot be compared: different judgements and candidates must be allowed.
+    """
+    from pipelines.comparing.table import ComparedRuns
+    from pipelines.runs.finished import FinishedRun
+    from pipelines.verdict.runs import Allowed, compare_runs
+
+    opened = [one if isinstance(one, FinishedRun) else open_run(one) for one in runs]
+    allowed = Allowed(judgements=different_judgements, candidates=different_candidates)
+    contents = [one.content for one in opened]
+    return ComparedRuns(compare_runs(contents, metrics=metrics, allowed=allowed, confidence=confidence, seed=seed))
+
+
+def evaluate(
+    run: str | Path | Mapping[str, Mapping[str, float]],
+    qrels: str | Path | Mapping[str, Mapping[str, int]],
+    metrics: Sequence[str] = ("ndcg@10", "mrr@10"),
+) -> Evaluation:
+    """Score a run against judgements as trec_eval does; no engine is involved.
+
+    Both are files (a TREC run; TREC or BEIR qrels), or mappings: query id -> document id -> score or grade. Means are
+    over all judged queries. Raises DataError for what cannot be read, ConfigError for a metric that does not exist.
+    """
+    from pipelines.job.evaluate_files import evaluate_run
+
+    return evaluate_run(run, qrels, metrics)
