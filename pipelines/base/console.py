@@ -16,7 +16,9 @@ class Console:
 
     def __init__(self, *, quiet: bool = False, file: IO[str] | None = None) -> None:
         terminal = file or os.fdopen(os.dup(1), "w", encoding="utf-8")
-        self.rich = Rich(file=terminal, quiet=quiet, highlight=False)
+        # Plain lines in a notebook: it shows what comes and goes on a terminal as boxes and codes.
+        lively = None if file is None else False
+        self.rich = Rich(file=terminal, quiet=quiet, highlight=False, force_jupyter=lively, force_terminal=lively)
 
     @classmethod
     def for_python(cls, *, quiet: bool = False) -> Self:

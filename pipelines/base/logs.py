@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 NOISY = ("ray", "ray.data", "ray.serve", "mlflow", "alembic", "datasets", "huggingface_hub", "py.warnings")
 
@@ -17,7 +18,8 @@ NOISY = ("ray", "ray.data", "ray.serve", "mlflow", "alembic", "datasets", "huggi
 def libraries_log_to(folder: Path) -> Iterator[None]:
     """While open, stdout, stderr and the libraries' loggers write to `folder`/job.log; a Console keeps the terminal.
 
-    File descriptors are moved, not Python's streams: Ray's core writes to descriptor 2 from C++.
+    File descriptors are moved: Ray's core writes to descriptor 2 from C++. A stream that somebody put in the place of
+    Python's own, as a notebook does, is moved as well.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "job.log"
@@ -29,7 +31,7 @@ def libraries_log_to(folder: Path) -> Iterator[None]:
     for logger in loggers:
         logger.handlers, logger.propagate = [handler], False
     try:
-        with log.open("a", encoding="utf-8") as sink, _moved(sink.fileno()):
+        with log.open("a", encoding="utf-8") as sink, _moved(sink.fileno()), _streams_moved(sink):
             yield
     finally:
         for logger, handlers, propagate in before:
@@ -52,6 +54,16 @@ def _moved(target: int) -> Iterator[None]:
         for descriptor, copy in kept:
             os.dup2(copy, descriptor)
             os.close(copy)
+
+
+@contextlib.contextmanager
+def _streams_moved(target: TextIO) -> Iterator[None]:
+    with contextlib.ExitStack() as moved:
+        if sys.stdout is not sys.__stdout__:
+            moved.enter_context(contextlib.redirect_stdout(target))
+        if sys.stderr is not sys.__stderr__:
+            moved.enter_context(contextlib.redirect_stderr(target))
+        yield
 
 
 def copy_process_logs(session_logs: Path | None, process_ids: list[int], folder: Path) -> None:

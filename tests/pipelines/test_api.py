@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pkgutil
 import subprocess
 import sys
@@ -26,6 +27,13 @@ DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25
 EXPORTED = ("run", "open_run", "compare", "evaluate")
 
 WriteConfig = Callable[[dict[str, Any]], Path]
+
+
+class Notebook(io.StringIO):
+    """The stream that a kernel puts in the place of stdout: it says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +98,12 @@ def test_a_config_may_be_a_file_a_record_or_a_dict(local_ray: None, write_config
 def test_what_a_run_says_goes_where_the_caller_prints(
     local_ray: None, write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import io
-
-    notebook = io.StringIO()
+    notebook = Notebook()
     monkeypatch.setattr(sys, "stdout", notebook)
     run(write_config({"data": DEMO, "model": {"name": "overlap"}, "tracking": {"uri": None}}), data={"limit": 2})
     assert notebook.getvalue().startswith("candidates  2 queries")
     assert "run folder" in notebook.getvalue().splitlines()[-1]
+    assert "\x1b" not in notebook.getvalue()
 
 
 # --- compare, evaluate ---

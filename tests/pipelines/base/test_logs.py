@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import re
@@ -30,6 +31,20 @@ def test_what_c_code_writes_to_a_descriptor_lands_in_the_log(
         LIBC.write(descriptor, b"from C\n", 7)
     assert job_log(tmp_path) == "from C\n"
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_python_prints_to_a_stream_of_a_notebooks_own_lands_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", notebook)
+    monkeypatch.setattr(sys, "stderr", notebook)
+    with libraries_log_to(tmp_path):
+        print("a library")
+        print("its warning", file=sys.stderr)
+    print("the user")
+    assert job_log(tmp_path) == "a library\nits warning\n"
+    assert notebook.getvalue() == "the user\n"
 
 
 def test_what_a_child_process_prints_lands_in_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
