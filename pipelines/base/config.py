@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from pipelines.base.config_file import ConfigFile
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
@@ -135,16 +136,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read and validate a config. `overrides` are `section.key=value`, the value in YAML.
+    """Read and validate a config: a file, or a bundled one by its name. `overrides` are `section.key=value`, the value
+    in YAML.
 
     Raises ConfigError that names the file, the key and the remedy.
     """
-    content = read_yaml(path, "config")
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
-        )
-    content = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
+    content = read_sections(path)
     for override in overrides:
         set_key(content, override)
     return _validated(kind, content, f"config {path}")
@@ -182,12 +179,27 @@ def _validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Con
         raise ConfigError(f"{name}: " + "; ".join(map(_explain, error.errors()))) from error
 
 
-def read_yaml(path: Path, what: str) -> Any:
+def read_sections(path: Path) -> dict[str, Any]:
+    """A config's sections as they are written; paths of a bundled one lead to what came with it.
+
+    Raises ConfigError where it cannot be read, or has no sections.
+    """
+    file = ConfigFile.find(path)
+    content = read_yaml(file.path, "config", file.remedy)
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
+        )
+    sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
+    return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})
+
+
+def read_yaml(path: Path, what: str, remedy: str = "Give an existing YAML file.") -> Any:
     """The content of a YAML file. Raises ConfigError, which calls it `what`, where there is none."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{what} {path}: cannot be read ({error.strerror}). Give an existing YAML file.") from error
+        raise ConfigError(f"{what} {path}: cannot be read ({error.strerror}). {remedy}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from error
 

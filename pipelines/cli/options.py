@@ -10,7 +10,12 @@ import typer
 DEFAULT_DATABASE = Path("mlflow.db")
 DEFAULT_URI = f"sqlite:///{DEFAULT_DATABASE}"
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The run config, a YAML file.", show_default=False)]
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", help="The run config: a YAML file, or a bundled one by name: demo.", show_default=False
+    ),
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a key: section.key=value. Repeatable.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")]
 FindOption = Annotated[

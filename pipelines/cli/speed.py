@@ -59,7 +59,8 @@ def benchmark(
 
 def tune(
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="The run config, a YAML file; it is not changed.", show_default=False)
+        Path,
+        typer.Option("--config", "-c", help="The run config, as for `run`; it is not changed.", show_default=False),
     ],
     overrides: SetOption = None,
     out: Annotated[

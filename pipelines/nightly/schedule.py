@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.base.config import load_config
+from pipelines.base.config_file import ConfigFile
 from pipelines.nightly.cron import Cron
 from pipelines.nightly.loop import Job, Scheduler
 from pipelines.nightly.state import State, StateFile
@@ -30,12 +31,17 @@ class Schedule:
     retries: int = 3
     backoff_s: float = 60.0
 
+    @property
+    def source(self) -> ConfigFile:
+        """The config's file."""
+        return ConfigFile.find(self.config)
+
     def file(self) -> StateFile:
         """Its state file, named after the config. Raises ConfigError where that belongs to another config."""
         folder = self.state or Path(load_config(self.config, self.overrides).output.dir) / "schedule"
-        file = StateFile(folder, self.name or self.config.stem)
+        file = StateFile(folder, self.name or self.source.name)
         known = file.read()
-        if known is not None and known.config != str(self.config.resolve()):
+        if known is not None and known.config != str(self.source.path.resolve()):
             raise ConfigError(
                 f"--name {file.name}: {file.path} is the schedule of {known.config}. Choose another --name, or remove "
                 "that file"
@@ -60,7 +66,7 @@ def run_schedule(schedule: Schedule, *, once: bool) -> int:
         signal.signal(name, lambda *_: scheduler.stop())
     now = datetime.now(UTC)
     state = State(
-        config=str(schedule.config.resolve()), cron=schedule.cron, timezone=schedule.timezone or "local", since=now
+        config=str(schedule.source.path.resolve()), cron=schedule.cron, timezone=schedule.timezone or "local", since=now
     )
     if once:
         return scheduler.once(state)

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from ray.job_submission import JobDetails, JobStatus
 
 from pipelines.base.config import RunConfig, load_config
+from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import INTERRUPTED, QUIET
 from pipelines.nightly.job_server import JobServer, connect, last_line
 from stages.core.errors import ConfigError, EngineError, InputError
@@ -54,19 +55,21 @@ def describe_job(config: Path, overrides: Sequence[str], working_dir: Path, date
     Raises ConfigError for a config that is wrong, lies outside the folder, or would write where nothing lasts, and for
     an override that shows a password.
     """
-    settings = load_config(config, overrides)
+    file = ConfigFile.find(config)
+    # The file, of a bundled one too: it travels, and its paths start in the job's copy of the folder.
+    settings = load_config(file.path, overrides)
     folder = working_dir.resolve()
-    sent = config.parent.resolve() / config.name
+    sent = file.path.parent.resolve() / file.path.name
     if not sent.is_relative_to(folder):
         raise ConfigError(
             f"config {config} lies outside {working_dir}, and only that folder travels to the cluster. "
-            "Name a folder that holds it: --working-dir DIR"
+            f"Name a folder that holds it: --working-dir {sent.parents[1] if file.bundled else 'DIR'}"
         )
     _refuse_passwords(overrides)
     _refuse_passing_places(settings)
     command = ["python", "-m", "pipelines.run", "--config", sent.relative_to(folder).as_posix()]
     command += [argument for override in overrides for argument in ("--set", override)]
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", config.stem)[:40]
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file.name)[:40]
     return Job(
         name=f"rerank-eval-{stem}-{settings.digest[:8]}-{date.isoformat()}",
         entrypoint=shlex.join(command),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base.config import RunConfig, TrackingSettings
+from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
 from pipelines.job.console import JobConsole
@@ -68,7 +69,7 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
     reached, InterruptedRunError (130) for Ctrl-C: the same command under the same name then goes on.
     """
     points = order.points()
-    name = order.name or f"{order.config.stem}-{secrets.token_hex(2)}"
+    name = order.name or f"{ConfigFile.find(order.config).name}-{secrets.token_hex(2)}"
     folder = SweepFolder.open(Path(points[0].config.output.dir), name)
     points = [GridPoint(point.values, _placed(point, folder)) for point in points]
     with folder.locked():

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.base.config import ServeConfig, load, set_key
+from pipelines.base.config import ServeConfig, load, read_sections, set_key
+from pipelines.base.config_file import ConfigFile
 from pipelines.base.flatten import flatten
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice
@@ -28,7 +29,7 @@ def known_settings(config: ServeConfig | None, facts: Mapping[str, Any]) -> dict
 
 
 def apply_advice(advice: Advice, config: Path) -> Path:
-    """Write a copy of the config with the advised setting beside it, `NAME.diagnosed.yaml`; returns where.
+    """Write a copy of the config with the advised setting, `NAME.diagnosed.yaml`; returns where: `ConfigFile.sibling`.
 
     Comments are not copied; the config itself stays as it is. Raises ConfigError where the advice is no setting, or
     the copy would not be a valid config.
@@ -36,9 +37,10 @@ def apply_advice(advice: Advice, config: Path) -> Path:
     if advice.setting is None or advice.value is None:
         raise ConfigError(f"--apply-to {config}: the advice is no value of a setting: {advice.action}")
     load(ServeConfig, config)  # says what is wrong with it, if anything is
-    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content = read_sections(config)
     set_key(content, f"{advice.setting}={shown(advice.value)}")
-    copy = config.with_name(f"{config.stem}.diagnosed{config.suffix}")
+    file = ConfigFile.find(config)
+    copy = file.sibling(f"diagnosed{file.path.suffix}")
     head = f"# {config.name}, with one change: {advice.setting}. Expect: {advice.effect}.\n"
     try:
         copy.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.config import RunConfig, load_config
+from pipelines.base.config_file import ConfigFile
 from pipelines.base.console import Console
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
@@ -41,7 +42,7 @@ OpenTrials = Callable[[RunConfig, ModelInfo, Sample, Path, float], Trials]
 
 @dataclass(frozen=True, slots=True)
 class TuneOrder:
-    """What the command line says. `out` None: beside the config, as NAME.tuned.yaml."""
+    """What the command line says. `out` None: where `ConfigFile.sibling` says, as NAME.tuned.yaml."""
 
     config: Path
     overrides: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ class TuneOrder:
 
     @property
     def target(self) -> Path:
-        return self.out or self.config.with_name(f"{self.config.stem}.tuned.yaml")
+        return self.out or ConfigFile.find(self.config).sibling("tuned.yaml")
 
     @property
     def command(self) -> str:
@@ -72,7 +73,7 @@ def tune(order: TuneOrder, console: Console, open_trials: OpenTrials = EngineTri
     """
     ends_s = time.monotonic() + 60 * order.minutes
     config = load_config(order.config, order.overrides)
-    check_target(order.target, order.config)
+    check_target(order.target, ConfigFile.find(order.config).path)
     model = describe(config.model)
     folder = Path(tempfile.mkdtemp(prefix="rerank-eval-tune-"))
     try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from pipelines.base.config import load_config, read_yaml, set_key
+from pipelines.base.config import load_config, read_sections, set_key
 from pipelines.base.redaction import write_config
 from stages.core.errors import ConfigError
 from stages.report.tuning_report import value
@@ -38,9 +37,7 @@ def write_tuned(
 
     Raises ConfigError where it cannot be written.
     """
-    content: dict[str, Any] = {
-        name: {} if section is None else section for name, section in read_yaml(config, "config").items()
-    }
+    content = read_sections(config)
     for override in overrides:
         set_key(content, override)
     for change in changes:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pipelines.base.config import load_config
-from pipelines.base.console import Console
 from pipelines.base.interruption import Interruption
+from pipelines.job.console import JobConsole
 from pipelines.job.run import run
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import InterruptedRunError
@@ -54,7 +54,7 @@ def test_what_was_in_flight_is_kept_and_the_same_job_scores_only_the_rest(
     config = load_config(write_config(served | {"data": write_rows(rows), "rerank": rerank}))
     threading.Thread(target=interrupt_when_some_are_ranked, args=(tmp_path / "results", number)).start()
     with pytest.raises(InterruptedRunError, match="the same command goes on from there") as stopped:
-        run(config, Console(quiet=True))
+        run(config, JobConsole(quiet=True))
     assert stopped.value.exit_code == 130
     (folder,) = [RunFolder(path) for path in (tmp_path / "results").iterdir()]
     ranked = [one.query_id for one in read_rankings(folder.rankings)]
@@ -63,7 +63,7 @@ def test_what_was_in_flight_is_kept_and_the_same_job_scores_only_the_rest(
     assert len(folder.trec_run.read_text().splitlines()) == len(ranked) * DOCUMENTS
     assert not folder.metrics.exists(), "a mean over some of the queries"
 
-    rest = json.loads(run(config, Console(quiet=True)).metrics.read_text())
+    rest = json.loads(run(config, JobConsole(quiet=True)).metrics.read_text())
     assert rest["coverage"]["answered"] == QUERIES
     assert rest["throughput"]["scored_pairs"] == (QUERIES - len(ranked)) * DOCUMENTS
     assert rest["cache"]["score_store_hits"] == len(ranked) * DOCUMENTS

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ import yaml
 ROOT = Path(__file__).parents[3]
 HEAVY = ("ray", "torch", "vllm", "mlflow", "numba", "ranx", "transformers", "pyarrow")
 COMMAND = "from pipelines.cli.app import main; main()"
+# Prints, at the end, which heavy libraries were loaded.
+LOADED = (
+    "import atexit, sys\n"
+    f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))\n"
+)
 
 
 def rerank_eval(
@@ -53,12 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["evaluate", "--help"], ["sync", "--help"]])
 def test_help_loads_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
-    code = (
-        "import atexit, sys\n"
-        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))\n"
-        + COMMAND
-    )
-    told = rerank_eval(tmp_path, *arguments, code=code)
+    told = rerank_eval(tmp_path, *arguments, code=LOADED + COMMAND)
     assert told.returncode == 0
     assert "Usage:" in told.stdout
     assert told.stderr.strip() == "[]"
@@ -74,6 +75,14 @@ def test_help_answers_at_once(tmp_path: Path) -> None:
     for command in ("run", "evaluate", "sync"):
         assert command in told.stdout
     assert min(taken) < 1.0
+
+
+@pytest.mark.parametrize("code", [COMMAND, "import runpy; runpy.run_module('pipelines', run_name='__main__')"])
+def test_the_version_is_that_of_the_package_and_loads_no_heavy_library(code: str, tmp_path: Path) -> None:
+    """`rerank-eval --version` and `python -m pipelines --version`."""
+    told = rerank_eval(tmp_path, "--version", code=LOADED + code)
+    assert told.stdout == f"rerank-eval {version('rerank-eval')}\n"
+    assert (told.returncode, told.stderr.strip()) == (0, "[]")
 
 
 def test_no_library_reports_home_unless_the_user_says_so(tmp_path: Path) -> None:

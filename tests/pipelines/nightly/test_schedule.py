@@ -75,6 +75,15 @@ def status(folder: Path) -> dict[str, Any]:
     return content
 
 
+def test_the_schedule_of_a_bundled_config_has_its_name_and_file(tmp_path: Path) -> None:
+    overlap = ("--set", "model.name=overlap", "--set", "data.limit=2", "--set", "tracking.uri=null")
+    done = schedule(tmp_path, *NIGHTLY, "--once", *overlap, "--config", "demo")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    state = json.loads((tmp_path / "results" / "schedule" / "demo.json").read_text())
+    assert state["config"] == str(ROOT / "configs" / "demo.yaml")
+    assert state["occurrences"][0]["outcome"] == "done"
+
+
 def test_a_night_is_run_and_a_second_time_nothing_happens(folder: Path) -> None:
     first = schedule(folder, *NIGHTLY, "--once")
     assert (first.returncode, first.stderr) == (0, ""), first.stdout

@@ -359,6 +359,27 @@ def test_overrides_reach_the_job_as_they_were_written(tmp_path: Path) -> None:
     assert shlex.split(job.entrypoint)[3:] == ["--config", "work/small.yaml", "--set", override]
 
 
+LASTING = ("output.dir=/srv/results", "tracking.uri=null")
+
+
+def test_a_bundled_config_is_sent_where_the_folder_holds_it() -> None:
+    job = describe_job(Path("qwen3-reranker-0.6b"), LASTING, ROOT, DATE)
+    assert shlex.split(job.entrypoint)[3:5] == ["--config", "configs/qwen3-reranker-0.6b.yaml"]
+    assert job.name.startswith("rerank-eval-qwen3-reranker-0-6b-")
+    by_path = describe_job(ROOT / "configs" / "qwen3-reranker-0.6b.yaml", LASTING, ROOT, DATE)
+    assert job.metadata == by_path.metadata, "the paths that it means are those in the folder that is sent"
+
+
+def test_a_bundled_config_elsewhere_is_refused_with_the_folder_that_holds_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        describe_job(Path("demo"), LASTING, tmp_path, DATE)
+    assert str(raised.value) == (
+        f"config demo lies outside {tmp_path}, and only that folder travels to the cluster. "
+        f"Name a folder that holds it: --working-dir {ROOT}"
+    )
+    assert "--config configs/demo.yaml" in describe_job(Path("demo"), LASTING, ROOT, DATE).entrypoint
+
+
 @pytest.mark.parametrize(
     ("key", "place", "lasts"),
     [

@@ -268,6 +268,15 @@ def test_the_plan_names_the_points_in_their_order_and_starts_nothing(
     assert not Path(load_config(config).output.dir).exists()
 
 
+def test_a_sweep_of_a_bundled_config_is_called_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    overlap = ("model.name=overlap", "data.limit=2", "tracking.uri=null")
+    sweep = do(Path("demo"), DEPTHS, name=None, overrides=overlap)
+    assert sweep.exit_code == 0
+    assert told(sweep)["name"].startswith("demo-")
+    assert at(sweep, depth=5).pairs == 10
+
+
 def test_a_sweep_at_work_is_not_run_twice(config: Path, tmp_path: Path) -> None:
     folder = SweepFolder.open(Path(load_config(config).output.dir), "mine")
     with folder.locked(), pytest.raises(DataError, match=r"at work already in another process\. Choose another --name"):

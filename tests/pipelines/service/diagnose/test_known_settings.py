@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.base.config import ServeConfig, load
+from pipelines.base.config import ServeConfig, load, load_config
 from pipelines.service.diagnose.known_settings import apply_advice, known_settings
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice
@@ -36,6 +36,16 @@ def test_the_copy_differs_in_the_advised_setting_alone_and_is_a_valid_config(tmp
     assert yaml.safe_load(copy.read_text())[section] == {name: None if value == "null" else value}
     assert copy.read_text().startswith(f"# mine.yaml, with one change: {key}. Expect: it is faster.")
     assert path.read_text() == "data: {format: jsonl, path: a}\nserve:\n"
+
+
+def test_of_a_bundled_config_the_copy_lies_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy = apply_advice(Advice("do it", "it is faster", "serve.replicas", 1, 2), Path("demo"))
+    assert copy.resolve() == tmp_path / "demo.diagnosed.yaml"
+    assert load_config(copy).serve.replicas == 2
+    assert load_config(copy).data == load_config(Path("demo")).data
 
 
 def test_an_advice_that_is_no_setting_and_a_file_that_is_no_config_are_told(tmp_path: Path) -> None:

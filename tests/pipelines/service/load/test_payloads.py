@@ -16,7 +16,7 @@ from pipelines.service.load.payload_shape import Payload, Shape, ShapePayloads, 
 from pipelines.service.load.payloads import Payloads, config_payloads, file_payloads, open_payloads
 from stages.core.errors import ConfigError, DataError, InputError
 
-DEMO = Path("configs/demo.yaml")
+DEMO = Path("demo")  # the bundled one
 
 
 def bodies(payloads: Payloads, number: int, model: str | None = None) -> list[dict[str, Any]]:

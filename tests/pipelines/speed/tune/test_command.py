@@ -205,6 +205,20 @@ def test_what_is_faster_is_written_beside_the_config(config: Path, capfd: pytest
     assert shown.index("engine.max_num_seqs 256 -> 128") < shown.index("Trials")
 
 
+def test_what_is_made_of_a_bundled_config_lies_in_the_current_folder_and_runs_anywhere(
+    tiny_qwen3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changed = (f"model.name={tiny_qwen3}", "engine.kv_cache_gib=0.25")
+    for _ in range(2):  # the second time it replaces what is its own
+        tune(TuneOrder(Path("demo"), changed, pairs=50), Console(quiet=True), standing_in(faster_with_128))
+    assert [path.name for path in tmp_path.glob("*.yaml")] == ["demo.tuned.yaml"]
+    tuned = load_config(tmp_path / "demo.tuned.yaml")
+    assert tuned.engine.max_num_seqs == 128
+    assert tuned.data == load_config(Path("demo")).data
+    capfd.readouterr()
+
+
 def test_its_head_says_when_where_what_and_how(config: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tune(TuneOrder(config, minutes=2.5), Console(quiet=True), standing_in(faster_with_128))
     head = config.with_name("mine.tuned.yaml").read_text(encoding="utf-8").split("data:")[0]
