@@ -59,6 +59,7 @@ POINTS = [
     TimelinePoint(2.5, 4, 40, 20.0, 400.0, 1, 0, 0.125, None, None),
 ]
 ANALYSIS: dict[str, Any] = {
+    "schema_version": 2,
     "metrics": ["ndcg@10", "mrr"],
     "significance": {
         "ndcg@10": {

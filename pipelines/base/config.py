@@ -7,86 +7,28 @@ import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.base.config_file import ConfigFile
+from pipelines.base.sections import (
+    CostSettings,
+    EvaluateSettings,
+    OutputSettings,
+    RerankSettings,
+    TrackingSettings,
+)
+from pipelines.base.versions import check_version
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
-from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
-from stages.quality.evaluate import check_metric
 from stages.sources import DataSettings
 
-
-class RerankSettings(Settings):
-    """How the job feeds the engine, and what it does about failures."""
-
-    store: str | None = Field(None, description="Folder of the score store. null: scores are not kept between runs.")
-    store_mode: Literal["read_write", "read_only"] = Field(
-        "read_write", description="read_only: use what the store knows, and write nothing to it."
-    )
-    max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
-    workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
-    batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has up to 12 batches in flight.")
-
-
-class EvaluateSettings(Settings):
-    """What is measured."""
-
-    metrics: tuple[str, ...] = Field(
-        ("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`; the first is the one that decides."
-    )
-    depths: tuple[int, ...] = Field(DEPTHS, description="Depths that the report's depth curve looks at.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests.")
-    seed: int = Field(0, ge=0, description="Of permutations, resamples and folds.")
-    position_queries: int = Field(
-        2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."
-    )
-
-    @field_validator("depths")
-    @classmethod
-    def _from_one_on(cls, depths: tuple[int, ...]) -> tuple[int, ...]:
-        if any(depth < 1 for depth in depths):
-            raise ValueError("a depth counts documents from 1 on")
-        return depths
-
-    @field_validator("metrics")
-    @classmethod
-    def _known(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        if repeated := {name for name in metrics if metrics.count(name) > 1}:
-            raise ValueError(f"named twice: {', '.join(sorted(repeated))}")
-        try:
-            return tuple(check_metric(name) for name in metrics)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-
-
-class CostSettings(Settings):
-    """What the engines cost, to tell the price of a gain."""
-
-    per_hour: float | None = Field(
-        None, gt=0, description="Price of one replica for an hour, in your currency. null: no money is told."
-    )
-
-
-class TrackingSettings(Settings):
-    """Where the run is logged."""
-
-    uri: str | None = Field("sqlite:///mlflow.db", description="MLflow tracking URI. null: nothing is logged.")
-    experiment: str = Field("rerank-eval", min_length=1, description="MLflow experiment.")
-    tags: dict[str, str] = Field({}, description="Further tags of the MLflow run.")
-
-
-class OutputSettings(Settings):
-    """Where results go."""
-
-    dir: str = Field("results", min_length=1, description="Run folders are made here, with a link `latest`.")
-    copy_to: str | None = Field(
-        None, min_length=1, description="Where a finished folder is copied to: s3://BUCKET/DIR, gs://..., or a folder."
-    )
+CONFIG_VERSION = 1
+"""Of the keys of a config. A file that does not say, as people write them, has the keys of version 1."""
+VERSION_KEY = "schema_version"
 
 
 class RunConfig(Settings):
@@ -110,7 +52,8 @@ class RunConfig(Settings):
 
     def to_yaml(self) -> str:
         """The resolved config, every default spelled out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        content = {VERSION_KEY: CONFIG_VERSION} | self.model_dump(mode="json")
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 class ServeConfig(Settings):
@@ -159,6 +102,7 @@ def config_with(
     else:
         name = "config"
     content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
+    check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name)
     return _validated(RunConfig, _merged(content, sections), name)
 
 
@@ -190,6 +134,7 @@ def read_sections(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
         )
+    check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}")
     sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})
 

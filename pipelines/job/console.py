@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from pipelines.base.config import TrackingSettings
 from pipelines.base.console import Console
 from pipelines.base.redaction import redacted_text
+from pipelines.base.sections import TrackingSettings
 from pipelines.job.stream import Progress as Done
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test

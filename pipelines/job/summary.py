@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serve_app.engine.models import ModelInfo
-from stages.core.metrics import CachePart, Metrics, QualityPart, QueuePart, ThroughputPart, TokensPart
+from stages.core.metrics import SCHEMA_VERSION, CachePart, Metrics, QualityPart, QueuePart, ThroughputPart, TokensPart
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
@@ -78,6 +78,7 @@ def summarise(facts: RunFacts) -> Metrics:
     done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
     telemetry = facts.telemetry if facts.telemetry.latest else None
     return {
+        "schema_version": SCHEMA_VERSION,
         "run_id": facts.run_id,
         "part_of": facts.part_of,
         "config_digest": facts.config_digest,

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipelines.base.redaction import redacted, secrets_in
+from pipelines.base.versions import check_version
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import DataError, first_line
-from stages.core.metrics import Metrics
+from stages.core.metrics import SCHEMA_VERSION, Metrics
 from stages.core.records import QueryMetrics
 
 
@@ -81,6 +82,7 @@ def read_metrics(folder: RunFolder) -> Metrics:
         needed = Metrics.__required_keys__
         if not isinstance(content, dict) or not content.keys() >= needed:
             raise ValueError(f"metrics.json has not the keys {', '.join(sorted(needed))}")
+        check_version(content.get("schema_version", 1), SCHEMA_VERSION, str(folder.metrics))
     except (OSError, ValueError) as error:
         raise DataError(f"{folder.path}: cannot be read ({first_line(error)}). Run the job again.") from error
     return cast("Metrics", content)
@@ -108,11 +110,11 @@ def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
 
 
 def _read_analysis(path: Path) -> dict[str, Any]:
-    """With the interval under its name of today: rerank-eval 0.1 wrote two, of which `percentile` was the one told."""
+    """In the keys of today: of the two intervals of version 1 `percentile` was the one that was told."""
     analysis = _json_if_there(path)
-    for tested in (analysis.get("significance") or {}).values():
-        if "percentile" in tested:
-            tested["interval"] = tested.pop("percentile")
+    if check_version(analysis.get("schema_version", 1), SCHEMA_VERSION, str(path)) == 1:
+        for tested in (analysis.get("significance") or {}).values():
+            tested["interval"] = tested.pop("percentile", None)
             tested.pop("bca", None)
     return analysis
 

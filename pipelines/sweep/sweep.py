@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.base.config import RunConfig, TrackingSettings
+from pipelines.base.config import RunConfig
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
+from pipelines.base.sections import TrackingSettings
 from pipelines.job.console import JobConsole
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.base.config import TrackingSettings, load_config
+from pipelines.base.config import load_config
 from pipelines.base.logs import libraries_log_to
+from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import SweepFolder, SweepState
 from pipelines.sweep.report import best, sweep_document

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.base.config import TrackingSettings
 from pipelines.base.redaction import redacted_text, secrets_in
+from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.content import (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.base.config import TrackingSettings, load_config
+from pipelines.base.config import load_config
 from pipelines.base.logs import libraries_log_to
+from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results

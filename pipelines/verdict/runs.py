@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.base.config import VERSION_KEY
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted
 from pipelines.runs.read import RunContent
@@ -14,8 +15,8 @@ from stages.core.records import QueryMetrics
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
 
-NOT_COMPARED = ("output", "tracking", "cost")
-"""Sections of a config that decide no result."""
+NOT_COMPARED = ("output", "tracking", "cost", VERSION_KEY)
+"""What of a config decides no result."""
 
 
 @dataclass(frozen=True, slots=True)

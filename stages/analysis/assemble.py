@@ -17,6 +17,7 @@ from stages.analysis.oracle import oracle
 from stages.analysis.outcome import Outcome, outcome_of
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
+from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import compare_systems
 from stages.quality.evaluate import evaluate_stream
@@ -44,7 +45,10 @@ def analyse(
     and only ties are told. Raises what `evaluate_stream` raises.
     """
     judged: list[Outcome] = []
-    told: dict[str, Any] = {"ties": asdict(ties(_outcomes(pairs(), judgements, judged)))}
+    told: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "ties": asdict(ties(_outcomes(pairs(), judgements, judged))),
+    }
     if not first.values:
         return told
     metrics, main = list(settings.metrics), settings.metrics[0]

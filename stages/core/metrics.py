@@ -7,6 +7,11 @@ and rates lie between 0 and 1.
 # No `from __future__ import annotations`: with it Python takes a key that is NotRequired for a required one.
 from typing import NotRequired, TypedDict
 
+SCHEMA_VERSION = 2
+"""Of metrics.json and analysis.json. rerank-eval 0.1 wrote none, which stands for 1: there a tested change had two
+intervals, `percentile` and `bca`, where 2 has `interval`.
+"""
+
 
 class ModelPart(TypedDict):
     """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's."""
@@ -97,6 +102,7 @@ class Metrics(TypedDict):
     `part_of` is of one of several first stages: the job that reranked them together, where the cost stands.
     """
 
+    schema_version: NotRequired[int]
     run_id: str
     part_of: NotRequired[str | None]
     config_digest: str

@@ -112,6 +112,7 @@ def _point(depth: int, mean: float) -> dict[str, Any]:
 
 
 ANALYSIS: dict[str, Any] = {
+    "schema_version": 2,
     "metrics": ["ndcg@10"],
     "depth": {
         "points": [_point(5, 0.6), _point(10, 0.7)],

@@ -243,6 +243,6 @@ def test_the_resolved_config_reads_back_as_it_was(tmp_path: Path) -> None:
 
 def test_the_resolved_config_spells_out_every_default(small: Path) -> None:
     resolved = yaml.safe_load(load_config(small).to_yaml())
-    assert list(resolved) == list(RunConfig.model_fields)
+    assert list(resolved) == ["schema_version", *RunConfig.model_fields]
     assert resolved["engine"]["gpu_memory_share"] == 0.9
     assert resolved["model"]["template"] == "single_newline"

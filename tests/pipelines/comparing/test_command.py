@@ -13,7 +13,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from pipelines.base.config import TrackingSettings
+from pipelines.base.sections import TrackingSettings
 from pipelines.cli.app import main
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import IMPATIENT, KIND_TAG, track

@@ -82,6 +82,7 @@ DOCUMENTED: dict[str, Any] = {
     "tokens": dict.fromkeys(("prompt", "generation")),
 }
 ADDED: dict[str, Any] = {
+    "schema_version": None,
     "part_of": None,
     "lists_digest": None,
     "judgements_digest": None,

@@ -52,16 +52,6 @@ def test_a_run_is_read_whole(tmp_path: Path) -> None:
     assert found.analysis == {"metrics": ["ndcg@10"]}
 
 
-def test_an_analysis_of_rerank_eval_0_1_is_read_with_the_one_of_its_two_intervals_that_it_told(tmp_path: Path) -> None:
-    path = finished_run(tmp_path / "r1", [0.5, 1.0]).folder.path
-    told = {"difference": 0.25, "percentile": [0.1, 0.4], "bca": [0.05, 0.45]}
-    (path / "analysis.json").write_text(json.dumps({"significance": {"ndcg@10": told, "mrr@10": {"percentile": None}}}))
-    assert read_run_folder(path).analysis["significance"] == {
-        "ndcg@10": {"difference": 0.25, "interval": [0.1, 0.4]},
-        "mrr@10": {"interval": None},
-    }
-
-
 def test_files_that_older_runs_lack_are_empty(tmp_path: Path) -> None:
     path = finished_run(tmp_path / "r1", [0.5]).folder.path
     for name in ("environment.json", "per_query.parquet"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.base.config import TrackingSettings
+from pipelines.base.sections import TrackingSettings
 from pipelines.cli.app import main
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.report import FORMS, try_report

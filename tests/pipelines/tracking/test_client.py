@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
-from pipelines.base.config import TrackingSettings
+from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_run_folder
 from pipelines.tracking.client import IMPATIENT, RUN_TAG, track

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipelines.base.config import TrackingSettings
+from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking import client as tracking
 from pipelines.tracking.client import KIND_TAG, NOTE_TAG, RUN_TAG, search, track

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipelines.base.config import TrackingSettings
+from pipelines.base.sections import TrackingSettings
 from pipelines.cli.app import main
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import track
