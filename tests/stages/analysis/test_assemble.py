@@ -65,7 +65,10 @@ def test_all_documented_keys_are_there_and_the_main_metric_is_first(made: Collec
 def test_without_judgements_only_ties_are_told(made: Collection) -> None:
     found = analyse(lambda: iter(made.pairs), Judgements({}), NONE, NONE, AnalysisSettings(METRICS))
     # Of p, q and u, which have two documents and more: 2, 1 and 2 neighbours, of which u's 2 are tied. r has one.
-    assert found == {"schema_version": 2, "ties": {"tied_neighbours": 2 / 5, "all_equal_lists": 1 / 3, "saturated": 0.0}}
+    assert found == {
+        "schema_version": 2,
+        "ties": {"tied_neighbours": 2 / 5, "all_equal_lists": 1 / 3, "saturated": 0.0},
+    }
 
 
 def test_ties_count_every_query_and_the_rest_the_judged_ones(made: Collection) -> None:
