@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +16,7 @@ from pipelines.base.config_file import ConfigFile
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
+from stages.core.words import did_you_mean
 from stages.quality.evaluate import check_metric
 from stages.sources import DataSettings
 
@@ -244,5 +244,4 @@ def _nearest(location: tuple[int | str, ...]) -> str:
         if not isinstance(section, type) or not issubclass(section, BaseModel):
             return ""
         fields = section.model_fields
-    close = get_close_matches(str(location[-1]), fields, n=1, cutoff=0.0)
-    return f"; did you mean {close[0]}? Known: {', '.join(fields)}" if close else ""
+    return did_you_mean(str(location[-1]), fields)

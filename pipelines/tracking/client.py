@@ -30,7 +30,7 @@ from pipelines.tracking.content import (
     run_tags,
 )
 from pipelines.tracking.values import Point, run_metrics, run_series
-from stages.core.errors import DataError, TrackingError
+from stages.core.errors import DataError, TrackingError, first_line
 
 # Without these a dead server blocks every call for minutes, a dead PostgreSQL server a connection.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "PGCONNECT_TIMEOUT": "5"}
@@ -79,7 +79,7 @@ def opened(uri: str, remedy: str = "") -> Iterator[Any]:
         secrets = secrets_in({"uri": uri})
         told = "".join(traceback.format_exception(error))
         logging.getLogger("mlflow").error("tracking failed\n%s", redacted_text(told, secrets))
-        reason = redacted_text((str(error).strip().splitlines() or [type(error).__name__])[0], secrets)[:300]
+        reason = redacted_text(first_line(error), secrets)[:300]
         # No cause: its message may hold the password that was taken out of this one.
         raise TrackingError(f"MLflow at {redacted_text(uri)} failed ({reason}). {remedy}".strip()) from None
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pipelines.runs.read import RunContent
 from pipelines.verdict.runs import Allowed, compare_runs
 from stages.core.errors import ConfigError
+from stages.core.words import nearest
 from stages.quality.evaluate import metric_key
 from stages.quality.regression import Check, Outcome, check_drop, check_limit, worst
 from stages.quality.significance import Difference
@@ -138,8 +138,7 @@ def _unknown(name: str, several: Sequence[str], numbers: Mapping[str, float | No
     if several:
         return f"{name} may be any of {', '.join(several)}: write one of them"
     known = [*numbers, *SHORT_NAMES, *(place.rpartition(".")[2] for place in numbers)]
-    near = get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{name} is no number of metrics.json; did you mean {near[0]}?"
+    return f"{name} is no number of metrics.json; did you mean {nearest(name, known)}?"
 
 
 def _by_metric(run: RunContent, drops: Mapping[str, float]) -> Iterator[tuple[str, float]]:

@@ -21,7 +21,7 @@ from pipelines.service.diagnose.steps import Worked, press, side_by_side, watch_
 from pipelines.service.limits import Limits, load_limits
 from pipelines.service.target import Target, find_target, require_own
 from pipelines.tracking.finding import FindingFolder
-from stages.core.errors import EngineError, InterruptedRunError, RerankEvalError
+from stages.core.errors import EngineError, InterruptedRunError, RerankEvalError, first_line
 from stages.diagnosis.conclusion import FULL, Conclusion, conclude
 from stages.diagnosis.direct import direct_findings
 from stages.diagnosis.finding import Finding, Step, Weight
@@ -170,7 +170,7 @@ def _direct(
     except InterruptedRunError:
         raise
     except (RerankEvalError, OSError, RuntimeError) as error:  # torch's out-of-memory error is a RuntimeError
-        skipped["direct"] = str(error).splitlines()[0]
+        skipped["direct"] = first_line(error)
         return []
 
 

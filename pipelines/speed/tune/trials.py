@@ -18,7 +18,7 @@ from pipelines.speed.tune.sample import Sample
 from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings
-from stages.core.errors import RerankEvalError
+from stages.core.errors import RerankEvalError, first_line
 from stages.speed.tuning import Outcome, Point
 
 # A trial that takes so many times as long as the first one is no candidate.
@@ -80,7 +80,7 @@ class EngineTrials:
             with Group(log, self._limit_s()) as group:
                 told = do_job(group, "serve_app.engine.bare_engine", self._job(name, point), self.environment)
         except FAILURES as error:
-            return Outcome(error=(str(error).splitlines() or [type(error).__name__])[0])
+            return Outcome(error=first_line(error))
         finally:
             self.first_s = self.first_s or time.monotonic() - began_s
         log.unlink()
