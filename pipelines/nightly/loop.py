@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.nightly.cron import Cron
-from pipelines.nightly.state import Occurrence, Outcome, State, StateFile
+from pipelines.nightly.state import NightStatus, Occurrence, State, StateFile
 
 INTERRUPTED = 130
 NOT_LOGGED = 4  # results are complete, MLflow was not reached
@@ -189,7 +189,7 @@ class Scheduler:
             left_s -= POLL_S
         return not self._stopping
 
-    def _end(self, night: Occurrence, state: State, outcome: Outcome, code: int) -> int:
+    def _end(self, night: Occurrence, state: State, outcome: NightStatus, code: int) -> int:
         night.outcome, night.finished = outcome, self._now()
         self._file.write(state)
         self._say(f"[{self._local(night.due)}] {outcome}" + (f": {night.run_folder}" if night.run_folder else ""))

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from stages.core.errors import DataError, RerankEvalError, first_line
 
-Outcome = Literal["running", "done", "failed", "interrupted", "superseded"]
+NightStatus = Literal["running", "done", "failed", "interrupted", "superseded"]
 POLL_S = 0.5
 KEPT = 60  # occurrences in the file: two months of nights
 
@@ -34,7 +34,7 @@ class Occurrence(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     due: AwareDatetime
-    outcome: Outcome = "running"
+    outcome: NightStatus = "running"
     attempts: int = 0
     exit_code: int | None = None
     run_folder: str | None = None

@@ -14,7 +14,7 @@ from stages.analysis.depth import DEPTHS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
-from stages.analysis.outcome import Outcome, outcome_of
+from stages.analysis.outcome import QueryOutcome, outcome_of
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
@@ -43,7 +43,7 @@ def analyse(
     """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
     and only ties are told. Raises what `evaluate_stream` raises.
     """
-    judged: list[Outcome] = []
+    judged: list[QueryOutcome] = []
     told: dict[str, Any] = {"ties": asdict(ties(_outcomes(pairs(), judgements, judged)))}
     if not first.values:
         return told
@@ -66,8 +66,8 @@ def analyse(
 
 
 def _outcomes(
-    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[Outcome]
-) -> Iterator[Outcome]:
+    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[QueryOutcome]
+) -> Iterator[QueryOutcome]:
     """Each query's, in the order read; those of judged queries are also kept in `judged`."""
     for candidates, ranking in pairs:
         outcome = outcome_of(candidates, ranking)
@@ -84,7 +84,7 @@ def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: Analysi
 
 
 def _depth(
-    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
+    judged: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     curve = depth_curve(judged, judgements, first, settings.depths)
     advice = {
@@ -109,7 +109,7 @@ def _depth(
 
 
 def _oracle(
-    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
+    judged: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
 ) -> dict[str, Any]:
     found = oracle(judged, judgements, first, reranked)
     return {
@@ -120,7 +120,7 @@ def _oracle(
     }
 
 
-def _fusion(judged: Sequence[Outcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
+def _fusion(judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
     ranks = fuse_ranks(judged, judgements, settings.metrics)
     weighted = interpolation(judged, judgements, settings.metrics, settings.seed)
     return {

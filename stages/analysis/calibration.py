@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements
 
 BINS = 10
@@ -39,7 +39,7 @@ class Calibration:
     relevant: int
 
 
-def calibration(outcomes: Iterable[Outcome], judgements: Judgements, bins: int = BINS) -> Calibration | None:
+def calibration(outcomes: Iterable[QueryOutcome], judgements: Judgements, bins: int = BINS) -> Calibration | None:
     """Over equal-width bins: ECE = sum of pairs in bin / all pairs * |share of relevant ones - mean probability|.
 
     Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning (AAAI 2015); Guo et
@@ -58,7 +58,7 @@ def calibration(outcomes: Iterable[Outcome], judgements: Judgements, bins: int =
 
 
 def _judged(
-    outcomes: Iterable[Outcome], judgements: Judgements
+    outcomes: Iterable[QueryOutcome], judgements: Judgements
 ) -> Iterable[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
     """Probability and relevance of each query's scored and judged pairs."""
     for outcome in outcomes:

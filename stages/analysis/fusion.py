@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.errors import ConfigError
 from stages.core.order import trec_positions
 from stages.core.records import Judgements, QueryMetrics
@@ -20,12 +20,12 @@ RRF_K = 60
 (SIGIR 2009)."""
 
 
-def fuse_ranks(outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
+def fuse_ranks(outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
     """Per-query metrics of reciprocal rank fusion. Raises what `evaluate_stream` raises."""
     return evaluate_stream(((outcome.query_id, reciprocal_rank(outcome)) for outcome in outcomes), judgements, metrics)
 
 
-def reciprocal_rank(outcome: Outcome, k: int = RRF_K) -> tuple[str, ...]:
+def reciprocal_rank(outcome: QueryOutcome, k: int = RRF_K) -> tuple[str, ...]:
     """Ids by the sum of 1 / (k + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
 
     Equal sums by id, as trec_eval orders them.
@@ -36,7 +36,7 @@ def reciprocal_rank(outcome: Outcome, k: int = RRF_K) -> tuple[str, ...]:
     return outcome.listed(outcome.order[list(trec_positions(ids, sums.tolist()))].tolist())
 
 
-def interpolate(outcome: Outcome, weight: float) -> tuple[str, ...]:
+def interpolate(outcome: QueryOutcome, weight: float) -> tuple[str, ...]:
     """Ids by weight * reranker + (1 - weight) * first stage, both scaled to 0..1 within the query; then the tail.
 
     Interpolation as in Wang, Zhuang and Zuccon, BERT-based dense retrievers require interpolation with BM25 for
@@ -84,7 +84,7 @@ class Interpolation:
 
 
 def interpolation(
-    outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0, folds: int = FOLDS
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0, folds: int = FOLDS
 ) -> Interpolation | None:
     """Cross-validated interpolation; the first of `metrics` chooses the weights. None below two judged queries.
 
@@ -118,7 +118,7 @@ def assign_folds(query_ids: Sequence[str], folds: int, seed: int) -> dict[str, i
 
 
 def _at_weight(
-    outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str], weight: float
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], weight: float
 ) -> QueryMetrics:
     lists = ((outcome.query_id, interpolate(outcome, weight)) for outcome in outcomes)
     return evaluate_stream(lists, judgements, metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
 
@@ -31,7 +31,9 @@ class Oracle:
     recall_ceiling: float
 
 
-def oracle(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics) -> Oracle:
+def oracle(
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
+) -> Oracle:
     """The best reordering of the candidates, for each metric of `first`, against the first stage and the reranker.
 
     Raises what `evaluate_stream` raises.
@@ -50,7 +52,7 @@ def oracle(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetr
     return Oracle(ideal, headroom, gained, ceiling.mean(RECALL))
 
 
-def best_order(outcome: Outcome, grades: Mapping[str, int]) -> tuple[str, ...]:
+def best_order(outcome: QueryOutcome, grades: Mapping[str, int]) -> tuple[str, ...]:
     """All candidates by grade (an unjudged one has 0), equal ones in first-stage order; then the tail.
 
     No reordering of the candidates above the tail scores more in any metric of `stages.quality.evaluate`. A reranked

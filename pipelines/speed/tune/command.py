@@ -32,7 +32,7 @@ from stages.core.errors import EngineError
 from stages.core.words import number
 from stages.report.terminal import print_document
 from stages.report.tuning_report import sentence, tuning_content, tuning_document, written
-from stages.speed.tuning import Outcome, Point, Search, Tuned, changes
+from stages.speed.tuning import Point, Search, TrialResult, Tuned, changes
 
 INTERRUPTED = "Interrupted before anything was confirmed: the config stays as it is."
 SHORT_S = 3.0  # a pass over the pairs that is shorter is more noise than rate
@@ -98,7 +98,7 @@ def _search(search: Search, told: _Told) -> None:
         if search.trials:
             told.show(search.result(), None, interrupted=True)
         raise
-    if (error := tuned.trials[0].outcome.error) is not None:
+    if (error := tuned.trials[0].result.error) is not None:
         raise EngineError(f"the config's own settings cannot be measured: {error}")
     target = None
     try:
@@ -107,17 +107,17 @@ def _search(search: Search, told: _Told) -> None:
         told.show(tuned, target)
 
 
-def _telling(trials: Trials, start: Point, console: Console) -> Callable[[Point], Outcome]:
+def _telling(trials: Trials, start: Point, console: Console) -> Callable[[Point], TrialResult]:
     """Measures, and says so while it does and afterwards."""
     numbers = count(1)
 
-    def measure(point: Point) -> Outcome:
+    def measure(point: Point) -> TrialResult:
         name, what = f"trial {next(numbers)}", written(changes(start, point)) or "the config's own settings"
         with console.working(f"{name}: {what}"):
-            outcome = trials.measure(point)
-        gave = "failed" if outcome.error else f"{number(outcome.pairs_per_s)} pairs/s"
+            result = trials.measure(point)
+        gave = "failed" if result.error else f"{number(result.pairs_per_s)} pairs/s"
         console.say(f"{name:<12}{what}: {gave}")
-        return outcome
+        return result
 
     return measure
 

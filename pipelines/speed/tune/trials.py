@@ -19,7 +19,7 @@ from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings
 from stages.core.errors import RerankEvalError, first_line
-from stages.speed.tuning import Outcome, Point
+from stages.speed.tuning import Point, TrialResult
 
 # A trial that takes so many times as long as the first one is no candidate.
 PATIENCE = 3
@@ -34,7 +34,7 @@ class Trials(Protocol):
     host: Host
     planned: Mapping[str, Any]
 
-    def measure(self, point: Point) -> Outcome: ...
+    def measure(self, point: Point) -> TrialResult: ...
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class EngineTrials:
         device = told["device_name"] if host.device == "gpu" else _processor()
         return cls(config, model, sample, folder, ends_s, device, host, ours["arguments"], ours["environment"])
 
-    def measure(self, point: Point) -> Outcome:
+    def measure(self, point: Point) -> TrialResult:
         """Start an engine, warm it up, pass over the pairs once. Whatever goes wrong is told as the reason; its log is
         kept.
         """
@@ -80,12 +80,12 @@ class EngineTrials:
             with Group(log, self._limit_s()) as group:
                 told = do_job(group, "serve_app.engine.bare_engine", self._job(name, point), self.environment)
         except FAILURES as error:
-            return Outcome(error=first_line(error))
+            return TrialResult(error=first_line(error))
         finally:
             self.first_s = self.first_s or time.monotonic() - began_s
         log.unlink()
         seconds = told["ended_s"] - told["began_s"]
-        return Outcome(self.sample.pairs / seconds, told["first_s"] - started_s)
+        return TrialResult(self.sample.pairs / seconds, told["first_s"] - started_s)
 
     def _job(self, name: str, point: Point) -> Path:
         changed = {key.removeprefix("engine."): value for key, value in point.items()}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.analysis.outcome import outcomes
+from stages.analysis.outcome import outcome_of
 from stages.analysis.strata import (
     DOCUMENT_LENGTH,
     NO_CANDIDATES,
@@ -37,7 +37,7 @@ def groups(lengths: list[int], languages: list[str], first: list[float], after: 
         one_query(f"q{n:03}", {"a": 1.0}, query="word " * length, attributes={"language": language} if language else {})
         for n, (length, language) in enumerate(zip(lengths, languages, strict=True))
     ]
-    known = outcomes((candidates, rank(candidates, scores)) for candidates, scores in made)
+    known = [outcome_of(candidates, rank(candidates, scores)) for candidates, scores in made]
     return strata(known, metrics(first), metrics(after), "mrr")
 
 
@@ -97,7 +97,7 @@ def test_a_single_small_group_keeps_its_name_and_is_marked() -> None:
 def test_the_script_of_the_query_is_a_column() -> None:
     queries = ["red apple", "红苹果", "rote Äpfel", "1 + 1", "أحمر", "赤いりんご"]
     made = [one_query(f"q{n:03}", {"a": 1.0}, query=query) for n, query in enumerate(queries * 5)]
-    known = outcomes((candidates, rank(candidates, scores)) for candidates, scores in made)
+    known = [outcome_of(candidates, rank(candidates, scores)) for candidates, scores in made]
     values = [0.0, 0.5, 1.0, 0.0, 0.0, 0.0] * 5
     found = strata(known, metrics([0.0] * 30), metrics(values), "mrr")
     of_script = {stratum.group: (stratum.queries, stratum.reranked) for stratum in found if stratum.column == SCRIPT}

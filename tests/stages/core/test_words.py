@@ -21,12 +21,12 @@ from stages.core.words import (
     metric_value,
     nearest,
     number,
-    outcomes,
     p_value,
     share,
     shortened,
     signed,
     tone_of,
+    wins_ties_losses,
     written_name,
 )
 from stages.quality.evaluate import metric_key
@@ -140,8 +140,8 @@ def test_a_name_that_is_cut_fills_the_room_it_has(name: str, shown: str) -> None
     assert shortened(name, 10) == shown
 
 
-def test_outcomes_are_wins_ties_and_losses() -> None:
-    assert outcomes(told(0.5)) == "1,234 / 5 / 0"
+def test_how_queries_fared_is_wins_ties_and_losses() -> None:
+    assert wins_ties_losses(told(0.5)) == "1,234 / 5 / 0"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.prompts import Prompt
 from stages.core.errors import ConfigError, DataError, EngineError
-from stages.speed.tuning import Change, Outcome, Point
+from stages.speed.tuning import Change, Point, TrialResult
 
 SEQS, TOKENS, COMPILE = "engine.max_num_seqs", "engine.max_num_batched_tokens", "engine.compile"
 HOST = Host("cpu", 256, 4096, bfloat16=False)
@@ -41,10 +41,10 @@ class StandIn:
     host: Host = HOST
     measured: list[Point] = field(default_factory=list)
 
-    def measure(self, point: Point) -> Outcome:
+    def measure(self, point: Point) -> TrialResult:
         self.measured.append(point)
         rate = self.rate(point)
-        return Outcome(rate, 7.0) if rate > 0 else Outcome(error="CUDA out of memory")
+        return TrialResult(rate, 7.0) if rate > 0 else TrialResult(error="CUDA out of memory")
 
 
 def standing_in(rate: Callable[[Point], float]) -> OpenTrials:
@@ -384,12 +384,12 @@ def test_a_mistake_is_one_line_and_starts_nothing(
 class AndRefused(EngineTrials):
     """After a trial one that vLLM refuses: more prompts in a step than tokens."""
 
-    refused: list[Outcome] = []  # noqa: RUF012
+    refused: list[TrialResult] = []  # noqa: RUF012
 
-    def measure(self, point: Point) -> Outcome:
-        outcome = super().measure(point)
+    def measure(self, point: Point) -> TrialResult:
+        result = super().measure(point)
         self.refused.append(super().measure(dict(point) | {TOKENS: 256, SEQS: 512}))
-        return outcome
+        return result
 
 
 def test_a_real_engine_is_measured_and_one_that_does_not_start_has_its_reason(
