@@ -63,10 +63,6 @@ class DirectScorer:
         """The token ids of each pair: one prompt, or the query's and the document's for embedding models."""
         return [[one.ids for one in prompts] for prompts in self._prompts.make(pairs, recipe or self.published)]
 
-    def token_ids(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[list[int]]:
-        """What the model reads for each pair; for embedding models of the document alone."""
-        return [ids[-1] for ids in self.prompts([Pair(query, document, instruction) for document in documents])]
-
     def _cosines(self, made: Sequence[Sequence[Prompt]], recipe: Recipe) -> list[PairScore]:
         """A text that occurs more than once is embedded once."""
         import numpy as np

@@ -14,7 +14,7 @@ from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import redacted_text
 from pipelines.runs.read import RunContent
 from pipelines.tracking.client import PARENT_TAG
-from pipelines.tracking.find import find_run, latest_run, set_tags
+from pipelines.tracking.find import find_run, latest_runs, set_tags
 from pipelines.verdict.rules import Limits, Verdict, judge
 from pipelines.verdict.runs import Allowed
 from stages.core.errors import ConfigError, DataError, TrackingError
@@ -80,7 +80,7 @@ def _find(baseline: Baseline, run: RunContent, uri: str | None, to: Path) -> Run
     if uri is None:
         raise ConfigError("--against-latest looks in MLflow: say where that is with --uri")
     dataset = run.environment.get("dataset")
-    for earlier in latest_run(uri, baseline.latest_of, dataset=dataset):
+    for earlier in latest_runs(uri, baseline.latest_of, dataset):
         # Names begin with the time. One that failed its own gate is no baseline: the next night would be held against
         # the regression. Nor is a part of a sweep or of a job over several first stages.
         failed, part = earlier.tags.get(GATE_TAG) == Ruling.REGRESSED.value, PARENT_TAG in earlier.tags

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.analysis.outcome import QueryOutcome
-from stages.core.errors import ConfigError
 from stages.core.order import trec_positions
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
@@ -25,13 +24,13 @@ def fuse_ranks(outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics
     return evaluate_stream(((outcome.query_id, reciprocal_rank(outcome)) for outcome in outcomes), judgements, metrics)
 
 
-def reciprocal_rank(outcome: QueryOutcome, k: int = RRF_K) -> tuple[str, ...]:
-    """Ids by the sum of 1 / (k + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
+def reciprocal_rank(outcome: QueryOutcome) -> tuple[str, ...]:
+    """Ids by the sum of 1 / (RRF_K + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
 
     Equal sums by id, as trec_eval orders them.
     """
     ranks = np.arange(1, len(outcome.order) + 1)
-    sums = 1 / (k + ranks) + 1 / (k + outcome.order + 1)
+    sums = 1 / (RRF_K + ranks) + 1 / (RRF_K + outcome.order + 1)
     ids = [outcome.doc_ids[position] for position in outcome.order]
     return outcome.listed(outcome.order[list(trec_positions(ids, sums.tolist()))].tolist())
 
@@ -84,19 +83,17 @@ class Interpolation:
 
 
 def interpolation(
-    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0, folds: int = FOLDS
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0
 ) -> Interpolation | None:
     """Cross-validated interpolation; the first of `metrics` chooses the weights. None below two judged queries.
 
-    Raises ConfigError for fewer than two folds, and what `evaluate_stream` raises.
+    Raises what `evaluate_stream` raises.
     """
-    if folds < 2:
-        raise ConfigError(f"Cross-validation needs at least two folds, not {folds}.")
     by_weight = {weight: _at_weight(outcomes, judgements, metrics, weight) for weight in WEIGHTS}
     any_weight = by_weight[WEIGHTS[0]]
     if len(any_weight.query_ids) < 2:
         return None
-    fold_of = assign_folds(any_weight.query_ids, folds, seed)
+    fold_of = assign_folds(any_weight.query_ids, FOLDS, seed)
     fold = np.array([fold_of[query_id] for query_id in any_weight.query_ids])
     values = {metric: np.array([by_weight[weight].values[metric] for weight in WEIGHTS]) for metric in metrics}
     chosen = _choose(values[metrics[0]], fold)

@@ -43,11 +43,6 @@ class Stratum:
     ties: int
     losses: int
 
-    @property
-    def too_small(self) -> bool:
-        """Fewer than MIN_QUERIES queries: its mean says little."""
-        return self.queries < MIN_QUERIES
-
 
 def strata(outcomes: Sequence[QueryOutcome], first: QueryMetrics, reranked: QueryMetrics, metric: str) -> list[Stratum]:
     """Groups of each column; those of one column hold every judged query once.

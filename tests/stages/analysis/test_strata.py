@@ -88,10 +88,10 @@ def test_small_groups_are_put_together_and_a_missing_value_has_its_own() -> None
     assert list(of_language.items()) == [(NO_VALUE, 5), ("en", 6), (OTHER, 5)]
 
 
-def test_a_single_small_group_keeps_its_name_and_is_marked() -> None:
+def test_a_single_small_group_keeps_its_name_and_has_no_deviation() -> None:
     found = groups([3] * 7, ["en"] * 6 + ["de"], [0.0] * 7, [1.0] * 7)
-    of_language = {stratum.group: (stratum.too_small, stratum.sd) for stratum in found if stratum.column == "language"}
-    assert of_language == {"de": (True, None), "en": (False, 0.0)}
+    of_language = {stratum.group: (stratum.queries, stratum.sd) for stratum in found if stratum.column == "language"}
+    assert of_language == {"de": (1, None), "en": (6, 0.0)}
 
 
 def test_the_script_of_the_query_is_a_column() -> None:
