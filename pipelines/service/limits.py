@@ -21,7 +21,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServiceLimits:
     """Both sections, with the defaults of what the file leaves out."""
 
     health: Zones
@@ -31,16 +31,16 @@ class Limits:
 SECTIONS: Mapping[str, type[Any]] = {"health": Zones, "resources": ResourceLimits}
 
 
-def load_limits(path: Path | None) -> Limits:
+def load_limits(path: Path | None) -> ServiceLimits:
     """The limits of a YAML file; None: the defaults. Raises ConfigError that names the file, the key, the remedy."""
     if path is None:
-        return Limits(Zones(), ResourceLimits())
+        return ServiceLimits(Zones(), ResourceLimits())
     content = _read(path)
     for name in content:
         if name not in SECTIONS:
             raise ConfigError(f"limits {path}: unknown section {name}{did_you_mean(str(name), SECTIONS)}")
     sections = {name: _section(path, name, kind, content.get(name)) for name, kind in SECTIONS.items()}
-    return Limits(**sections)
+    return ServiceLimits(**sections)
 
 
 def _read(path: Path) -> dict[Any, Any]:

@@ -29,7 +29,7 @@ from pipelines.tracking.content import (
     run_params,
     run_tags,
 )
-from pipelines.tracking.values import Point, run_metrics, run_series
+from pipelines.tracking.values import SeriesPoint, run_metrics, run_series
 from stages.core.errors import DataError, TrackingError, first_line
 
 # Without these a dead server blocks every call for minutes, a dead PostgreSQL server a connection.
@@ -155,7 +155,7 @@ def log_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
         client.log_batch(run_id, tags=batch)
 
 
-def log_points(client: Any, run_id: str, points: Iterable[Point]) -> None:
+def log_points(client: Any, run_id: str, points: Iterable[SeriesPoint]) -> None:
     """Values with their times and steps, under names that MLflow takes."""
     from mlflow.entities import Metric
 
@@ -174,7 +174,7 @@ def _log_folder(
         log_params(client, run_id, run_params(content))
         log_tags(client, run_id, {**tracking.tags, **run_tags(content, child), NOTE_TAG: run_note(content, child)})
         numbers = run_metrics(content.metrics, content.analysis)
-        log_points(client, run_id, [Point(name, value, finished_ms, 0) for name, value in numbers.items()])
+        log_points(client, run_id, [SeriesPoint(name, value, finished_ms, 0) for name, value in numbers.items()])
         log_points(client, run_id, run_series(folder, content.analysis, finished_ms))
         _log_candidates(client, run_id, content)
         _log_artifacts(client, run_id, folder, content)

@@ -31,7 +31,7 @@ from pipelines.tracking.client import (
     runs_named,
     search,
 )
-from pipelines.tracking.values import Point
+from pipelines.tracking.values import SeriesPoint
 from stages.core.errors import DataError
 
 FETCHED = (
@@ -196,7 +196,7 @@ def _log(
     with replacing(client, experiment, name, now_ms, {KIND_TAG: tags[KIND_TAG]}) as run_id:
         log_params(client, run_id, params)
         log_tags(client, run_id, tags)
-        log_points(client, run_id, [Point(one, float(value), now_ms, 0) for one, value in metrics.items()])
+        log_points(client, run_id, [SeriesPoint(one, float(value), now_ms, 0) for one, value in metrics.items()])
         for file in files:
             client.log_artifact(run_id, str(file))
         client.set_terminated(run_id)

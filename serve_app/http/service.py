@@ -11,9 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-
 from serve_app.http.api_models import (
     Document,
     RerankRequest,
@@ -25,14 +22,13 @@ from serve_app.http.api_models import (
     Usage,
 )
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
+from serve_app.replica.client import TRANSIENT
 from serve_app.settings import HttpSettings
-from stages.core.errors import EngineError, QueryTooLongError, ScoringError
+from stages.core.errors import QueryTooLongError, ScoringError
 from stages.core.records import PairScore, TimedScores
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
-# A replica that dies takes its calls along; they are repeated on another one, or on its successor, until the deadline.
-TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 
 
@@ -177,7 +173,9 @@ class Service:
     async def _scores(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
     ) -> TimedScores:
-        """Ask a replica; when it dies under the call, ask again until the deadline."""
+        """Ask a replica. One that dies takes its calls along: they are asked again, of another one or of its successor,
+        until the deadline.
+        """
         wait_s = FIRST_WAIT_S
         while True:
             try:

@@ -16,7 +16,7 @@ from typing import Any
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from serve_app.replica.exclusion import Gate
+from serve_app.replica.exclusion import Exclusion
 from stages.core.errors import EngineDiedError, EngineError, ScoringError, first_line
 from stages.core.records import PairScore, TimedScores
 
@@ -41,7 +41,7 @@ class ServedScorer:
     def __init__(self, handle: Any, retry_for_s: float) -> None:
         self.handle = handle
         self.retry_for_s = retry_for_s
-        self._gate = Gate()
+        self._exclusion = Exclusion()
         self._deaths_in_a_row = 0
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
@@ -51,12 +51,12 @@ class ServedScorer:
         kills the engine.
         """
         try:
-            async with self._gate.shared():
+            async with self._exclusion.shared():
                 return await self._patiently(query, documents, instruction)
         except DEATHS as death:
             if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
                 raise _hopeless(death) from death
-        async with self._gate.alone():
+        async with self._exclusion.alone():
             return await self._suspect(query, documents, instruction, deaths=0)
 
     async def _suspect(

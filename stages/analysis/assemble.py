@@ -23,7 +23,7 @@ from stages.quality.evaluate import evaluate_stream
 
 JUDGED_AT = (10, 100)
 
-Pairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
+ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 """Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
 
 
@@ -38,7 +38,7 @@ class AnalysisSettings:
 
 
 def analyse(
-    pairs: Pairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
+    pairs: ReadPairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
     and only ties are told. Raises what `evaluate_stream` raises.

@@ -10,7 +10,7 @@ from stages.core.errors import ConfigError
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
 from stages.quality.measures import parse_metric
-from stages.quality.significance import holm, p_value
+from stages.quality.significance import holm, paired_p
 
 DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -116,7 +116,7 @@ class DepthAdvice:
 def advise(curve: DepthCurve, first: QueryMetrics, metric: str, *, seed: int = 0, alpha: float = 0.05) -> DepthAdvice:
     """What `curve` says of `metric`, whose values in the first stage are those of `first`."""
     raw = {
-        point.depth: p_value(first.values[metric], point.metrics.values[metric], seed=seed) for point in curve.points
+        point.depth: paired_p(first.values[metric], point.metrics.values[metric], seed=seed) for point in curve.points
     }
     corrected = holm(raw)
     least = min(places(metric), max(raw, default=0))

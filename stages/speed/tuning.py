@@ -15,7 +15,7 @@ MARGIN = 0.03
 
 # Settings by their keys, as `engine.max_num_seqs`.
 Point = Mapping[str, int]
-Verdict = Literal["start", "faster", "not faster", "failed", "again"]
+TrialVerdict = Literal["start", "faster", "not faster", "failed", "again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Trial:
     changes: tuple[Change, ...]
     result: TrialResult
     seconds: float
-    verdict: Verdict
+    verdict: TrialVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Search:
         longest_s = max(one.seconds for one in self.trials)
         return self._clock() + 2 * longest_s + self.trials[0].seconds <= self._ends_s
 
-    def _try(self, point: Point, verdict: Verdict | None = None) -> Trial:
+    def _try(self, point: Point, verdict: TrialVerdict | None = None) -> Trial:
         changed = changes(self._best().point, point) if self.trials and verdict != "again" else ()
         began_s = self._clock()
         result = self._measure(point)

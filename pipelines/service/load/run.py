@@ -25,7 +25,7 @@ from stages.telemetry.load import MOST_ERRORS, LoadResult, LoadStep, knee, satur
 OnProgress = Callable[[LoadProgress], None]
 TELL_EVERY_S = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-INTERRUPTED = "it was interrupted"
+WAS_INTERRUPTED = "it was interrupted"
 
 
 def run_load(
@@ -113,7 +113,7 @@ class _Run:
         """Level after level. Returns why it ended."""
         for level in self._plan.levels():
             if self._stop.is_set():
-                return INTERRUPTED
+                return WAS_INTERRUPTED
             if self._steps and not self._has_time:
                 return f"another step would take longer than the {self._plan.max_s:g} s that it may take"
             step = await self._measured(send, level)
@@ -121,7 +121,7 @@ class _Run:
                 self._steps.append(step)
                 self._on_progress(LoadProgress(step.level_words, self._elapsed_s, step=step))
             if self._stop.is_set():
-                return INTERRUPTED
+                return WAS_INTERRUPTED
             if why := saturation(self._steps):
                 return why
         return f"the highest level was reached, {self._steps[-1].level_words}"

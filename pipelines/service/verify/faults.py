@@ -31,7 +31,7 @@ UNRELATED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, in words: `kind` is one of hypotheses.Kind, or `unknown`; `evidence` are whole sentences."""
+    """What is wrong, in words: `kind` is one of hypotheses.FaultKind, or `unknown`; `evidence` are whole sentences."""
 
     name: str
     kind: str
@@ -89,7 +89,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FoundFault:
     """The fault, and all that was tried for it, the best explanation first."""
 
     fault: Fault
@@ -97,7 +97,7 @@ class Verdict:
     words: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_fault(case: Case) -> Verdict:
+def find_fault(case: Case) -> FoundFault:
     """Which hypothesis explains the served scores: one of prompts and reading first, then a dtype, else none."""
     places = worst_places(case)
     published = case.compare(places, [case.direct[place] for place in places])
@@ -112,8 +112,10 @@ def find_fault(case: Case) -> Verdict:
     if best is not None:
         chosen = next(hypothesis for hypothesis in tried if hypothesis.name == best.name)
         evidence = tuple(_evidence(case, chosen, best, published))
-        return Verdict(Fault(chosen.name, chosen.kind, chosen.says, chosen.mend, chosen.setting, evidence), told, words)
-    return Verdict(_dtype(case, places, published) or _unknown(case, published), told, words)
+        return FoundFault(
+            Fault(chosen.name, chosen.kind, chosen.says, chosen.mend, chosen.setting, evidence), told, words
+        )
+    return FoundFault(_dtype(case, places, published) or _unknown(case, published), told, words)
 
 
 def worst_places(case: Case) -> list[int]:

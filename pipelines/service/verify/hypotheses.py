@@ -14,7 +14,7 @@ from serve_app.settings import Family, Template
 from stages.core.scoring import sigmoid
 from stages.quality.agreement import logit
 
-Kind = Literal["template", "override", "dtype", "truncation", "instruction", "activation", "pooling", "tokens"]
+FaultKind = Literal["template", "override", "dtype", "truncation", "instruction", "activation", "pooling", "tokens"]
 Undo = Callable[[float], float | None]
 
 OVERRIDES = (
@@ -32,7 +32,7 @@ class Hypothesis:
     """
 
     name: str
-    kind: Kind
+    kind: FaultKind
     says: str
     mend: str
     setting: str | None = None

@@ -23,7 +23,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.console import Console
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
-from pipelines.speed.tune.sample import Sample, read_sample
+from pipelines.speed.tune.sample import PromptSample, read_sample
 from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials, Trials
 from pipelines.speed.tune.written import check_target, write_tuned
@@ -34,10 +34,10 @@ from stages.report.terminal import print_document
 from stages.report.tuning_report import sentence, tuning_content, tuning_document, written
 from stages.speed.tuning import Point, Search, TrialResult, Tuned, changes
 
-INTERRUPTED = "Interrupted before anything was confirmed: the config stays as it is."
+NOT_CONFIRMED = "Interrupted before anything was confirmed: the config stays as it is."
 SHORT_S = 3.0  # a pass over the pairs that is shorter is more noise than rate
 # The config, its model, the pairs, a folder to work in, and when the time is over -> what measures.
-OpenTrials = Callable[[RunConfig, ModelInfo, Sample, Path, float], Trials]
+OpenTrials = Callable[[RunConfig, ModelInfo, PromptSample, Path, float], Trials]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class _Told:
     order: TuneOrder
     model: ModelInfo
     device: str
-    sample: Sample
+    sample: PromptSample
 
     def show(self, tuned: Tuned, target: Path | None, *, interrupted: bool = False) -> None:
         """All of it; `target` is the config that was written, if one was."""
@@ -171,7 +171,7 @@ class _Told:
 
     def _sentence(self, tuned: Tuned, interrupted: bool) -> str:
         if interrupted:
-            return INTERRUPTED
+            return NOT_CONFIRMED
         told = sentence(tuned, self.order.minutes)
         pass_s = self.sample.pairs / tuned.before if tuned.before else SHORT_S
         return told if pass_s >= SHORT_S else f"{told} A pass took {number(pass_s)} s: with more --pairs it tells more."

@@ -14,7 +14,7 @@ from pipelines.base.environment import describe_environment
 from pipelines.speed.bench.bench import do_job
 from pipelines.speed.bench.engines import ask_plan, prompts_job
 from pipelines.speed.bench.process import Group
-from pipelines.speed.tune.sample import Sample
+from pipelines.speed.tune.sample import PromptSample
 from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings
@@ -45,7 +45,7 @@ class EngineTrials:
 
     config: RunConfig
     model: ModelInfo
-    sample: Sample
+    sample: PromptSample
     folder: Path
     ends_s: float  # on the monotonic clock, when the search's time is over
     device: str
@@ -56,7 +56,9 @@ class EngineTrials:
     first_s: float | None = None
 
     @classmethod
-    def open(cls, config: RunConfig, model: ModelInfo, sample: Sample, folder: Path, ends_s: float) -> EngineTrials:
+    def open(
+        cls, config: RunConfig, model: ModelInfo, sample: PromptSample, folder: Path, ends_s: float
+    ) -> EngineTrials:
         """Ask vLLM what the settings come to here. Raises EngineError."""
         (folder / "logs").mkdir(exist_ok=True)
         log = folder / "logs" / "plan.log"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
-from stages.quality.significance import Difference, compare
+from stages.quality.significance import Difference, compare_values
 
 QUERIES = 200
 
@@ -17,7 +17,7 @@ def moved(mean: float, sd: float, queries: int = QUERIES) -> Difference:
     """Differences with exactly this mean and spread."""
     noise = np.random.default_rng(1).normal(size=queries)
     noise = (noise - noise.mean()) / (noise.std() or 1)
-    return compare(np.full(queries, 0.5), 0.5 + mean + sd * noise, permutations=100, resamples=2000)
+    return compare_values(np.full(queries, 0.5), 0.5 + mean + sd * noise, permutations=100, resamples=2000)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_cannot_be_told_says_how_many_queries_would_tell() -> None:
 
 
 def test_a_single_query_cannot_tell() -> None:
-    one = compare([0.5], [0.4])
+    one = compare_values([0.5], [0.4])
     assert check_drop("mrr", one, 0.01).outcome == Ruling.CANNOT_TELL
 
 

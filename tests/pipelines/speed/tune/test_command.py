@@ -16,7 +16,7 @@ from pipelines.base.config import RunConfig, load_config
 from pipelines.base.console import Console
 from pipelines.cli.app import main
 from pipelines.speed.tune.command import OpenTrials, TuneOrder, tune
-from pipelines.speed.tune.sample import Sample, read_sample
+from pipelines.speed.tune.sample import PromptSample, read_sample
 from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials
 from pipelines.speed.tune.written import MARK, check_target, write_tuned
@@ -48,7 +48,9 @@ class StandIn:
 
 
 def standing_in(rate: Callable[[Point], float]) -> OpenTrials:
-    def open_trials(config: RunConfig, model: ModelInfo, _sample: Sample, _folder: Path, _ends_s: float) -> StandIn:
+    def open_trials(
+        config: RunConfig, model: ModelInfo, _sample: PromptSample, _folder: Path, _ends_s: float
+    ) -> StandIn:
         return StandIn(engine_arguments(model, config.engine, HOST), rate)
 
     return open_trials
@@ -87,7 +89,7 @@ def nothing_is_faster(_point: Point) -> float:
 # The pairs
 
 
-def sample_of(config: Path, pairs: int, *overrides: str) -> Sample:
+def sample_of(config: Path, pairs: int, *overrides: str) -> PromptSample:
     settings = load_config(config, overrides)
     return read_sample(settings, describe(settings.model), pairs)
 
@@ -138,7 +140,7 @@ def space(config: Path, host: Host, *overrides: str) -> tuple[dict[str, tuple[in
     settings = load_config(config, overrides)
     model = describe(settings.model)
     planned = engine_arguments(model, settings.engine, host)
-    pairs = Sample(1, 2000, (Prompt([1] * 200),) * 2000, ())
+    pairs = PromptSample(1, 2000, (Prompt([1] * 200),) * 2000, ())
     axes = axes_of(settings, model, host.device, planned, pairs)
     return {axis.key: axis.values for axis in axes}, start_of(settings, planned, axes)
 
