@@ -1,4 +1,4 @@
-"""A run folder -> an MLflow run. The only place that imports MLflow; `content` makes what it is to hold.
+"""A run folder -> an MLflow run. The only place that imports MLflow; `content` and `values` make what it is to hold.
 
 Local first: when a run is logged everything is on disk. A run is found again by its tag `rerank_eval.run_id`, and
 logging it once more replaces what an earlier try left.

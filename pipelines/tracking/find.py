@@ -1,4 +1,5 @@
-"""Runs that MLflow holds: found, downloaded, tagged, put under a parent, compared. All through `client`.
+"""What a user calls a run -> the run: a folder, or one that MLflow holds. And what else is done to the latter: listed,
+tagged, put under a parent, compared. All through `client`.
 
 Each function raises TrackingError where MLflow cannot be reached or refuses.
 """

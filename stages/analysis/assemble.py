@@ -1,6 +1,8 @@
-"""Everything that one scoring pass tells -> the content of analysis.json: plain dicts, lists and numbers.
+"""What one scoring pass tells of quality -> its part of analysis.json, as JSON takes it.
 
-Keys are documented in the README under "Results". What does not apply is null or absent, never 0.
+The job adds what only it knows: cost, positions, failures (`pipelines/job/analysis.py`). Most keys are fields of the
+records in this room and are explained there; `stages.report.run` reads them. What does not apply is null or absent,
+never 0.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What may be wrong with a service's scores, each as a thing that can be tried: what to compute, and how to mend it.
 
-Each family has its own. None is guessed: `verify_faults` scores the sample once more under each.
+Each family has its own. None is guessed: `faults` looks at the sample once more under each.
 """
 
 from __future__ import annotations

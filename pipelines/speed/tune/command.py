@@ -1,7 +1,7 @@
 """`rerank-eval tune`: a short search for the engine settings that score a config's own pairs fastest on this device.
 
-Trials are bare engines in processes of their own, one after the other (pipelines/tuning); which comes next, and what is
-faster, stages/tuning decides. What is faster twice is written as a copy of the config.
+Trials are bare engines in processes of their own, one after the other (`trials`); which comes next, and what is
+faster, `stages.speed.tuning` decides. What is faster twice is written as a copy of the config (`written`).
 """
 
 from __future__ import annotations
