@@ -1,1 +1,1 @@
-"""The reranker as a Ray Serve application: settings, prompts, engine, replica, client."""
+"""The reranker as a Ray Serve application: an `engine`, the `replica` around it, and `http` in front of both."""

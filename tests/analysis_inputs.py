@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from stages.analysis.outcome import Outcome, outcomes
+from stages.analysis.outcome import QueryOutcome, outcome_of
 from stages.core.records import Candidates, Judgements, PairScore, QueryMetrics, Ranking
 from stages.core.rerank import rank
 from stages.core.scoring import sigmoid
@@ -31,8 +31,8 @@ class Collection:
         return [(candidates, rank(candidates, scores)) for candidates, scores in scored]
 
     @property
-    def outcomes(self) -> list[Outcome]:
-        return outcomes(self.pairs)
+    def outcomes(self) -> list[QueryOutcome]:
+        return [outcome_of(candidates, ranking) for candidates, ranking in self.pairs]
 
     @property
     def first(self) -> QueryMetrics:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from serve_app.http.api import make_api
 from serve_app.http.api_input import key_digest
-from serve_app.http.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
+from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
 from serve_app.http.service import Service
 from serve_app.replica.exposition import labelled_exposition
 from serve_app.settings import HttpSettings
@@ -111,12 +111,12 @@ class RunningApi:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ended(self, outcome: RequestOutcome, reason: Reason, endpoint: Endpoint = "rerank") -> float:
+    def ended(self, outcome: EndKind, reason: Reason, endpoint: Endpoint = "rerank") -> float:
         """How many requests ended that way."""
         return ended(self.backend.registry, outcome, reason, endpoint)
 
 
-def ended(registry: CollectorRegistry, outcome: RequestOutcome, reason: Reason, endpoint: Endpoint = "rerank") -> float:
+def ended(registry: CollectorRegistry, outcome: EndKind, reason: Reason, endpoint: Endpoint = "rerank") -> float:
     """How many requests ended that way. AssertionError where nobody counts such ends."""
     labels: dict[str, str] = {"endpoint": endpoint, "outcome": outcome, "reason": reason}
     count = registry.get_sample_value("rerank_requests_total", labels)

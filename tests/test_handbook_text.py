@@ -114,7 +114,7 @@ def test_every_block_of_settings_is_a_config(tmp_path: Path) -> None:
 
 
 def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
-    from pipelines.service.limits import Limits, load_limits
+    from pipelines.service.limits import ServiceLimits, load_limits
 
     blocks_of_limits = [block for block in HANDBOOK.blocks("yaml") if re.match(r"health:|resources:", block)]
     assert blocks_of_limits
@@ -122,7 +122,7 @@ def test_every_block_of_limits_is_read(tmp_path: Path) -> None:
         path = tmp_path / "limits.yaml"
         path.write_text(block, encoding="utf-8")
         assert load_limits(path) != load_limits(None)
-        assert isinstance(load_limits(path), Limits)
+        assert isinstance(load_limits(path), ServiceLimits)
 
 
 def test_every_health_zone_named_beside_the_block_exists() -> None:

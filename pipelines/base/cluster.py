@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from stages.core.errors import EngineError
+from stages.core.errors import EngineError, first_line
 
 # Ray counts CPUs to schedule, not to compute: readers and workers mostly wait for the engine, and must always fit
 # beside it.
@@ -38,7 +38,7 @@ def connected(address: str | None, replicas: int = 1) -> Iterator[None]:
         ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        raise EngineError(f"cannot reach {where}: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
+        raise EngineError(f"cannot reach {where}: {first_line(error)}") from error
     try:
         yield
     finally:

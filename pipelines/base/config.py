@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from pipelines.base.sections import (
 from pipelines.base.versions import check_version
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 from stages.core.errors import ConfigError
+from stages.core.words import did_you_mean
 from stages.sources import DataSettings
 
 CONFIG_VERSION = 1
@@ -189,5 +189,4 @@ def _nearest(location: tuple[int | str, ...]) -> str:
         if not isinstance(section, type) or not issubclass(section, BaseModel):
             return ""
         fields = section.model_fields
-    close = get_close_matches(str(location[-1]), fields, n=1, cutoff=0.0)
-    return f"; did you mean {close[0]}? Known: {', '.join(fields)}" if close else ""
+    return did_you_mean(str(location[-1]), fields)

@@ -1,4 +1,4 @@
-"""The terminal is ours: what libraries print and log during a job goes to the run folder."""
+"""The terminal is ours: what libraries print and log while a command is at work goes to a folder."""
 
 from __future__ import annotations
 

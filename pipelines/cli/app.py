@@ -122,10 +122,10 @@ def submit(
 
     job = describe_job(config, overrides or (), working_dir, (date or datetime.now()).date())
     log = sys.stderr if json_output else sys.stdout
-    outcome = submit_job(job, address, again=again, wait=not no_wait, log=log)
+    standing = submit_job(job, address, again=again, wait=not no_wait, log=log)
     if json_output:
-        typer.echo(json.dumps(asdict(outcome)))
-    raise typer.Exit(outcome.exit_code or 0)
+        typer.echo(json.dumps(asdict(standing)))
+    raise typer.Exit(standing.exit_code or 0)
 
 
 @app.command()

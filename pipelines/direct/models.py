@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipelines.direct.prompts import Prompt, Recipe
+from pipelines.direct.prompts import DirectPrompt, Recipe
 from serve_app.engine.models import ModelInfo
 from stages.core.errors import ConfigError
 
@@ -26,7 +26,7 @@ class DirectModel(Protocol):
     device: str
     pooling: str | None
 
-    def values(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]: ...
+    def values(self, prompts: Sequence[DirectPrompt], recipe: Recipe) -> list[Any]: ...
 
 
 def load_direct(model: ModelInfo, tokenizer: Any, dtype: str, device: str | None) -> DirectModel:
@@ -64,7 +64,7 @@ class _Loaded:
         needed = 2 * sum(one.numel() * one.element_size() for one in loaded.parameters())
         return "cuda" if self.torch.cuda.mem_get_info()[0] > needed else "cpu"
 
-    def _inputs(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
+    def _inputs(self, prompts: Sequence[DirectPrompt]) -> dict[str, Any]:
         longest = max(len(prompt.ids) for prompt in prompts)
         inputs = {
             "input_ids": [self._padded(prompt.ids, self.pad, longest) for prompt in prompts],
@@ -95,7 +95,7 @@ class _YesNo(_Loaded):
         head = self.model.get_output_embeddings().weight
         self.direction = (head[yes].float() - head[no].float()).detach()
 
-    def values(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]:
+    def values(self, prompts: Sequence[DirectPrompt], recipe: Recipe) -> list[Any]:
         with self.torch.inference_mode():
             last = self.model.model(**self._inputs(prompts), use_cache=False).last_hidden_state[:, -1].float()
             found: list[Any] = (last if recipe.layout == "apart" else last @ self.direction).tolist()
@@ -112,7 +112,7 @@ class _Classifier(_Loaded):
         if (labels := self.model.config.num_labels) != 1:
             raise ConfigError(f"model.name {model.name} gives {labels} values for a pair; a reranker gives one")
 
-    def values(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]:
+    def values(self, prompts: Sequence[DirectPrompt], recipe: Recipe) -> list[Any]:
         del recipe
         with self.torch.inference_mode():
             found: list[Any] = self.model(**self._inputs(prompts)).logits[:, 0].float().tolist()
@@ -126,7 +126,7 @@ class _Embedder(_Loaded):
         super().__init__(model, tokenizer, dtype, device)
         self.pooling = _pooling(model)
 
-    def values(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]:
+    def values(self, prompts: Sequence[DirectPrompt], recipe: Recipe) -> list[Any]:
         inputs = self._inputs(prompts)
         with self.torch.inference_mode():
             states = self.model(**inputs).last_hidden_state.float()

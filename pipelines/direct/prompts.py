@@ -30,7 +30,7 @@ BODY: dict[Template, str] = {
 
 # published: the publisher's form; raw: query and document joined with nothing; vllm_template: vLLM's own Jinja file,
 # whose last line break is lost when it is rendered; apart: query and document each on its own.
-Layout = Literal["published", "raw", "vllm_template", "apart"]
+PromptLayout = Literal["published", "raw", "vllm_template", "apart"]
 Cut = Literal["document", "end", "start"]
 
 
@@ -54,7 +54,7 @@ class Recipe:
     max_length: int
     template: Template = "single_newline"
     instruction: str | None = None
-    layout: Layout = "published"
+    layout: PromptLayout = "published"
     cut: Cut = "document"
     token_types: bool = True
     own_instructions: bool = True
@@ -65,7 +65,7 @@ class Recipe:
         return (pair.instruction if self.own_instructions else None) or self.instruction
 
 
-class Prompt(NamedTuple):
+class DirectPrompt(NamedTuple):
     """`type_ids` where the model takes them; `whole` is how many tokens it had before it was cut, and `room` how many
     the document may take: below 1 the query alone is too long.
     """
@@ -83,13 +83,13 @@ class Prompts:
         self.tokenizer, self.family = tokenizer, family
         self.plain = PlainText(tokenizer)
 
-    def make(self, pairs: Sequence[Pair], recipe: Recipe) -> list[list[Prompt]]:
+    def make(self, pairs: Sequence[Pair], recipe: Recipe) -> list[list[DirectPrompt]]:
         if self.family == "embedding" or recipe.layout == "apart":
             return self._apart(pairs, recipe)
         make = self._qwen3 if self.family == "qwen3-reranker" else self._joined
         return [[prompt] for prompt in make(pairs, recipe)]
 
-    def _qwen3(self, pairs: Sequence[Pair], recipe: Recipe) -> list[Prompt]:
+    def _qwen3(self, pairs: Sequence[Pair], recipe: Recipe) -> list[DirectPrompt]:
         """Prefix, body and suffix tokenized apart; the body is cut, never the suffix."""
         if recipe.layout == "raw":
             texts = [pair.query + pair.document for pair in pairs]
@@ -111,13 +111,15 @@ class Prompts:
         return made
 
     @staticmethod
-    def _cut(prefix: list[int], body: list[int], suffix: list[int], recipe: Recipe) -> Prompt:
+    def _cut(prefix: list[int], body: list[int], suffix: list[int], recipe: Recipe) -> DirectPrompt:
         whole, limit = [*prefix, *body, *suffix], recipe.max_length
         if recipe.cut == "document":
-            return Prompt([*prefix, *body[: max(0, limit - len(prefix) - len(suffix))], *suffix], whole=len(whole))
-        return Prompt(whole[_left(recipe)], whole=len(whole))
+            return DirectPrompt(
+                [*prefix, *body[: max(0, limit - len(prefix) - len(suffix))], *suffix], whole=len(whole)
+            )
+        return DirectPrompt(whole[_left(recipe)], whole=len(whole))
 
-    def _joined(self, pairs: Sequence[Pair], recipe: Recipe) -> list[Prompt]:
+    def _joined(self, pairs: Sequence[Pair], recipe: Recipe) -> list[DirectPrompt]:
         """As the tokenizer joins a pair, `truncation="only_second"`; its special tokens are read off an empty pair."""
         frame, types = self._frame(["x"], ["x"])
         queries, documents = (self._ids(recipe, [getattr(pair, part) for pair in pairs]) for part in Pair._fields[:2])
@@ -132,10 +134,10 @@ class Prompts:
             ids, type_ids = _filled(frame, types, query, kept)
             left = _left(recipe)
             whole = len(ids) + len(document) - len(kept)
-            made.append(Prompt(ids[left], type_ids[left] if read_types else None, whole, room))
+            made.append(DirectPrompt(ids[left], type_ids[left] if read_types else None, whole, room))
         return made
 
-    def _apart(self, pairs: Sequence[Pair], recipe: Recipe) -> list[list[Prompt]]:
+    def _apart(self, pairs: Sequence[Pair], recipe: Recipe) -> list[list[DirectPrompt]]:
         """Each text with the tokenizer's own special tokens; the query after its instruction, where there is one, as
         Qwen3-Embedding and E5-instruct publish it.
         """
@@ -150,7 +152,7 @@ class Prompts:
         for ids in self._ids(recipe, texts):
             room = recipe.max_length - sum(isinstance(part, int) for part in frame)
             filled, _ = _filled(frame, types, ids[:room] if recipe.cut == "document" else ids, [])
-            made.append(Prompt(filled[_left(recipe)], whole=len(ids) + len(frame) - 1))
+            made.append(DirectPrompt(filled[_left(recipe)], whole=len(ids) + len(frame) - 1))
         return [[query, document] for query, document in zip(made[: len(pairs)], made[len(pairs) :], strict=True)]
 
     def _ids(self, recipe: Recipe, texts: Sequence[str]) -> list[list[int]]:

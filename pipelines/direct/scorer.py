@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipelines.direct.models import DirectModel, load_direct
-from pipelines.direct.prompts import Pair, Prompt, Prompts, Recipe
+from pipelines.direct.prompts import DirectPrompt, Pair, Prompts, Recipe
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
@@ -63,11 +63,7 @@ class DirectScorer:
         """The token ids of each pair: one prompt, or the query's and the document's for embedding models."""
         return [[one.ids for one in prompts] for prompts in self._prompts.make(pairs, recipe or self.published)]
 
-    def token_ids(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[list[int]]:
-        """What the model reads for each pair; for embedding models of the document alone."""
-        return [ids[-1] for ids in self.prompts([Pair(query, document, instruction) for document in documents])]
-
-    def _cosines(self, made: Sequence[Sequence[Prompt]], recipe: Recipe) -> list[PairScore]:
+    def _cosines(self, made: Sequence[Sequence[DirectPrompt]], recipe: Recipe) -> list[PairScore]:
         """A text that occurs more than once is embedded once."""
         import numpy as np
 
@@ -84,7 +80,7 @@ class DirectScorer:
             scores.append(PairScore(cosine, prompt_tokens=len(document.ids), truncated=cut))
         return scores
 
-    def _each(self, prompts: Sequence[Prompt], recipe: Recipe) -> list[Any]:
+    def _each(self, prompts: Sequence[DirectPrompt], recipe: Recipe) -> list[Any]:
         """What the model gives for each prompt, a logit or a vector: longest first, so that memory runs out at once or
         never.
         """
@@ -95,7 +91,7 @@ class DirectScorer:
                 values[place] = value
         return values
 
-    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+    def _batches(self, prompts: Sequence[DirectPrompt]) -> Iterator[list[int]]:
         """Places of prompts of similar length: at most `batch_size`, and BATCH_TOKENS with their padding."""
         batch: list[int] = []
         for place in sorted(range(len(prompts)), key=lambda one: -len(prompts[one].ids)):
@@ -108,12 +104,12 @@ class DirectScorer:
             yield batch
 
 
-def _pair(prompt: Prompt, logit: float, recipe: Recipe) -> PairScore:
+def _pair(prompt: DirectPrompt, logit: float, recipe: Recipe) -> PairScore:
     if prompt.room < 1 and recipe.cut == "document":
         return _too_long(prompt)
     cut = prompt.whole > len(prompt.ids)
     return PairScore(sigmoid(logit), logit, prompt_tokens=len(prompt.ids), truncated=cut)
 
 
-def _too_long(prompt: Prompt) -> PairScore:
+def _too_long(prompt: DirectPrompt) -> PairScore:
     return PairScore(None, prompt_tokens=len(prompt.ids), truncated=True, error="the query leaves no room for a text")

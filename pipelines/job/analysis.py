@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
 from stages.analysis.assemble import AnalysisSettings, analyse
-from stages.analysis.cost import Work, cost
+from stages.analysis.cost import RunWork, cost
 from stages.analysis.position import PositionCheck
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
 from stages.files.rankings import RANKING_SCHEMA, rankings_from
@@ -33,7 +33,7 @@ class Findings:
     first_stage: QueryMetrics
     reranked: QueryMetrics
     failures: Iterable[SetAside]
-    work: Work | None
+    work: RunWork | None
     position: PositionCheck | None
 
 
@@ -67,7 +67,7 @@ class _RankingTable:
             yield candidates, ranking
 
 
-def _cost(work: Work, first: QueryMetrics, reranked: QueryMetrics, config: RunConfig) -> Mapping[str, Any]:
+def _cost(work: RunWork, first: QueryMetrics, reranked: QueryMetrics, config: RunConfig) -> Mapping[str, Any]:
     gains = {metric: reranked.mean(metric) - first.mean(metric) for metric in first.values}
     return asdict(cost(work, gains, config.cost.per_hour)) | {"per_hour": config.cost.per_hour}
 

@@ -15,7 +15,7 @@ from stages.core.order import trec_order
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
-from stages.sources.trec import parse_grade, read_qrels, read_run
+from stages.sources.trec import parse_grade, read_qrels, read_trec_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,7 +109,7 @@ def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
 
 def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[str]]:
     if not isinstance(run, Mapping):
-        return {query_id: one.doc_ids for query_id, one in read_run(Path(run), None, set_aside.append).items()}
+        return {query_id: one.doc_ids for query_id, one in read_trec_run(Path(run), None, set_aside.append).items()}
     rankings: dict[str, Sequence[str]] = {}
     for query_id, documents in run.items():
         try:

@@ -18,7 +18,7 @@ from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from serve_app.engine.models import ModelInfo
-from stages.analysis.cost import Work
+from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
@@ -123,8 +123,8 @@ def _complete(
     return coverage
 
 
-def _work(coverage: Coverage, scored: Scored) -> Work:
-    return Work(
+def _work(coverage: Coverage, scored: Scored) -> RunWork:
+    return RunWork(
         queries=coverage.queries,
         pairs=coverage.pairs,
         scored_pairs=coverage.scored_pairs,

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.base.process import INTERRUPTED
 from pipelines.nightly.cron import Cron
-from pipelines.nightly.state import Occurrence, Outcome, State, StateFile
+from pipelines.nightly.state import NightStatus, Occurrence, State, StateFile
 
-INTERRUPTED = 130
 NOT_LOGGED = 4  # results are complete, MLflow was not reached
 HOPELESS = {2: "the config, the data or the model cannot be used", 3: "too many pairs failed; results are kept"}
 POLL_S = 1.0  # a clock that is set, or a machine that slept, is noticed so soon
@@ -29,7 +29,7 @@ RUN_FOLDER = re.compile(r"^run folder {2}(.+)$", re.MULTILINE)  # the last line 
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class NightlyJob:
     """The commands of one occurrence, each a process of its own: a crashed engine takes no scheduler with it."""
 
     command: Sequence[str]
@@ -50,7 +50,7 @@ class Scheduler:
     def __init__(
         self,
         cron: Cron,
-        job: Job,
+        job: NightlyJob,
         file: StateFile,
         say: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -189,7 +189,7 @@ class Scheduler:
             left_s -= POLL_S
         return not self._stopping
 
-    def _end(self, night: Occurrence, state: State, outcome: Outcome, code: int) -> int:
+    def _end(self, night: Occurrence, state: State, outcome: NightStatus, code: int) -> int:
         night.outcome, night.finished = outcome, self._now()
         self._file.write(state)
         self._say(f"[{self._local(night.due)}] {outcome}" + (f": {night.run_folder}" if night.run_folder else ""))

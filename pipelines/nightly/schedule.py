@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines.base.config import load_config
 from pipelines.base.config_file import ConfigFile
 from pipelines.nightly.cron import Cron
-from pipelines.nightly.loop import Job, Scheduler
+from pipelines.nightly.loop import NightlyJob, Scheduler
 from pipelines.nightly.state import State, StateFile
 from stages.core.errors import ConfigError
 
@@ -60,7 +60,7 @@ def run_schedule(schedule: Schedule, *, once: bool) -> int:
     cron = Cron.parse(schedule.cron, schedule.timezone)
     if config.rerank.store is None:
         _say("warning: rerank.store is null, a retried run scores everything again; set it to a folder")
-    job = Job(_command(schedule), retries=schedule.retries, backoff_s=schedule.backoff_s)
+    job = NightlyJob(_command(schedule), retries=schedule.retries, backoff_s=schedule.backoff_s)
     scheduler = Scheduler(cron, job, schedule.file(), _say)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: scheduler.stop())

@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from stages.core.errors import DataError, RerankEvalError
+from stages.core.errors import DataError, RerankEvalError, first_line
 
-Outcome = Literal["running", "done", "failed", "interrupted", "superseded"]
+NightStatus = Literal["running", "done", "failed", "interrupted", "superseded"]
 POLL_S = 0.5
 KEPT = 60  # occurrences in the file: two months of nights
 
@@ -34,7 +34,7 @@ class Occurrence(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     due: AwareDatetime
-    outcome: Outcome = "running"
+    outcome: NightStatus = "running"
     attempts: int = 0
     exit_code: int | None = None
     run_folder: str | None = None
@@ -83,10 +83,9 @@ class StateFile:
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
             raise DataError(
-                f"state of the schedule {self.path}: cannot be read ({reason}). Mend it, or remove it: the schedule "
-                "then starts anew, and what is in the score store stays"
+                f"state of the schedule {self.path}: cannot be read ({first_line(error)}). Mend it, or remove it: the "
+                "schedule then starts anew, and what is in the score store stays"
             ) from error
 
     def write(self, state: State) -> None:

@@ -41,7 +41,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobStanding:
     """How a submitted job stands: Ray's status, and the exit code once it has ended (None before)."""
 
     submission_id: str
@@ -110,7 +110,7 @@ def _lasts(place: str) -> bool:
     return Path(path).is_absolute() or "://" in path or path.startswith("databricks")
 
 
-def submit_job(job: Job, address: str, *, again: bool, wait: bool, log: TextIO) -> Outcome:
+def submit_job(job: Job, address: str, *, again: bool, wait: bool, log: TextIO) -> JobStanding:
     """Submit the job, or find it there; with `wait`, copy its log to `log` until it has ended.
 
     Raises InputError when `again` is asked for while it runs, EngineError when the job server cannot be reached, does
@@ -130,7 +130,7 @@ def submit_job(job: Job, address: str, *, again: bool, wait: bool, log: TextIO) 
         print(commands, file=log, flush=True)
     elif details.driver_exit_code is None:
         print(f"job         {details.status.value.lower()}: {last_line(details.message or '')}", file=log, flush=True)
-    return Outcome(entry.submission_id, details.status.value, exit_code(details))
+    return JobStanding(entry.submission_id, details.status.value, exit_code(details))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,4 @@
-"""The folder of one run: what lies where, and how `metrics.json` is made. Everything is here before MLflow is
-called.
-"""
+"""The folder of one run: what lies where, and how it is written. Everything is here before MLflow is called."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_run_folder
-from stages.core.errors import ConfigError
+from stages.core.errors import ConfigError, first_line
 from stages.report.document import Document, figures
 from stages.report.figures import save_png
 from stages.report.html import write_html
@@ -34,9 +34,8 @@ def try_report(folder: RunFolder) -> str | None:
         write_report(folder)
     except Exception as error:
         logging.getLogger("rerank_eval").exception("the report failed")
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return (
-            f"{folder.report} could not be written ({reason}); the results are complete. "
+            f"{folder.report} could not be written ({first_line(error)}); the results are complete. "
             f"Try again: rerank-eval report {folder.path} --format html"
         )
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from pipelines.base.config import read_yaml
 from stages.core.errors import ConfigError
+from stages.core.words import did_you_mean
 from stages.diagnosis.resources import ResourceLimits
 from stages.telemetry.health import Zones
 
@@ -21,7 +21,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServiceLimits:
     """Both sections, with the defaults of what the file leaves out."""
 
     health: Zones
@@ -31,16 +31,16 @@ class Limits:
 SECTIONS: Mapping[str, type[Any]] = {"health": Zones, "resources": ResourceLimits}
 
 
-def load_limits(path: Path | None) -> Limits:
+def load_limits(path: Path | None) -> ServiceLimits:
     """The limits of a YAML file; None: the defaults. Raises ConfigError that names the file, the key, the remedy."""
     if path is None:
-        return Limits(Zones(), ResourceLimits())
+        return ServiceLimits(Zones(), ResourceLimits())
     content = _read(path)
     for name in content:
         if name not in SECTIONS:
-            raise ConfigError(f"limits {path}: unknown section {name}{_nearest(str(name), SECTIONS)}")
+            raise ConfigError(f"limits {path}: unknown section {name}{did_you_mean(str(name), SECTIONS)}")
     sections = {name: _section(path, name, kind, content.get(name)) for name, kind in SECTIONS.items()}
-    return Limits(**sections)
+    return ServiceLimits(**sections)
 
 
 def _read(path: Path) -> dict[Any, Any]:
@@ -73,13 +73,8 @@ def _explain(section: str, kind: type[Any], error: ErrorDetails) -> str:
     place = ".".join(str(part) for part in (section, *error["loc"]))
     if error["type"] == "extra_forbidden":
         known = [one.name for one in fields(kind)]
-        return f"unknown key {place}{_nearest(str(error['loc'][-1]), known)}"
+        return f"unknown key {place}{did_you_mean(str(error['loc'][-1]), known)}"
     return f"{place}: {error['msg']}, not {error['input']!r:.80}"
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"; did you mean {close[0]}? Known: {', '.join(known)}" if close else ""
 
 
 def _example(kind: type[Any]) -> str:

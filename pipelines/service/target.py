@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from stages.core.errors import ConfigError, EngineError
+from stages.core.errors import ConfigError, EngineError, first_line
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_VARIABLE = "RERANK_EVAL_API_KEY"
@@ -75,9 +75,8 @@ class Target:
             with httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout_s, trust_env=False) as client:
                 answer: httpx.Response = ask(client)
         except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
             raise EngineError(
-                f"{self.url} does not answer ({reason}). Start it: rerank-eval serve --config FILE"
+                f"{self.url} does not answer ({first_line(error)}). Start it: rerank-eval serve --config FILE"
             ) from error
         if answer.is_error:
             raise EngineError(f"{answer.request.url} answers {answer.status_code}: {_reason(answer)}")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
-from stages.core.errors import DataError
+from stages.core.errors import DataError, first_line
 
 
 class PointResult(BaseModel):
@@ -114,8 +114,9 @@ class SweepFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.state}: cannot be read ({reason}). Remove it, and run the sweep again.") from error
+            raise DataError(
+                f"{self.state}: cannot be read ({first_line(error)}). Remove it, and run the sweep again."
+            ) from error
 
     def run_folder(self, point: PointResult) -> RunFolder:
         """That of a point which has one."""

@@ -16,7 +16,7 @@ from pipelines.sweep.report import best, sweep_document
 from pipelines.tracking.client import NOTE_TAG, log_points, opened, track
 from pipelines.tracking.copying import copy_results
 from pipelines.tracking.find import ensure_parent
-from pipelines.tracking.values import Point
+from pipelines.tracking.values import SeriesPoint
 from stages.core.errors import DataError, TrackingError
 from stages.report.markdown import to_markdown
 
@@ -94,7 +94,9 @@ def _log_parent(tracking: TrackingSettings, state: SweepState) -> None:
     parent_id = _parent(tracking, state.sweep_id, _parent_tags(state))
     now_ms = int(time.time() * 1000)
     with opened(str(tracking.uri)) as client:
-        log_points(client, parent_id, [Point(f"best/{key}", value, now_ms, 0) for key, value in best(state).items()])
+        log_points(
+            client, parent_id, [SeriesPoint(f"best/{key}", value, now_ms, 0) for key, value in best(state).items()]
+        )
 
 
 def _parent(tracking: TrackingSettings, name: str, tags: dict[str, Any]) -> str:

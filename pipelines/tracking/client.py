@@ -1,4 +1,4 @@
-"""A run folder -> an MLflow run. The only place that imports MLflow; `content` makes what it is to hold.
+"""A run folder -> an MLflow run. The only place that imports MLflow; `content` and `values` make what it is to hold.
 
 Local first: when a run is logged everything is on disk. A run is found again by its tag `rerank_eval.run_id`, and
 logging it once more replaces what an earlier try left.
@@ -29,8 +29,8 @@ from pipelines.tracking.content import (
     run_params,
     run_tags,
 )
-from pipelines.tracking.values import Point, run_metrics, run_series
-from stages.core.errors import DataError, TrackingError
+from pipelines.tracking.values import SeriesPoint, run_metrics, run_series
+from stages.core.errors import DataError, TrackingError, first_line
 
 # Without these a dead server blocks every call for minutes, a dead PostgreSQL server a connection.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "PGCONNECT_TIMEOUT": "5"}
@@ -79,7 +79,7 @@ def opened(uri: str, remedy: str = "") -> Iterator[Any]:
         secrets = secrets_in({"uri": uri})
         told = "".join(traceback.format_exception(error))
         logging.getLogger("mlflow").error("tracking failed\n%s", redacted_text(told, secrets))
-        reason = redacted_text((str(error).strip().splitlines() or [type(error).__name__])[0], secrets)[:300]
+        reason = redacted_text(first_line(error), secrets)[:300]
         # No cause: its message may hold the password that was taken out of this one.
         raise TrackingError(f"MLflow at {redacted_text(uri)} failed ({reason}). {remedy}".strip()) from None
 
@@ -155,7 +155,7 @@ def log_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
         client.log_batch(run_id, tags=batch)
 
 
-def log_points(client: Any, run_id: str, points: Iterable[Point]) -> None:
+def log_points(client: Any, run_id: str, points: Iterable[SeriesPoint]) -> None:
     """Values with their times and steps, under names that MLflow takes."""
     from mlflow.entities import Metric
 
@@ -174,7 +174,7 @@ def _log_folder(
         log_params(client, run_id, run_params(content))
         log_tags(client, run_id, {**tracking.tags, **run_tags(content, child), NOTE_TAG: run_note(content, child)})
         numbers = run_metrics(content.metrics, content.analysis)
-        log_points(client, run_id, [Point(name, value, finished_ms, 0) for name, value in numbers.items()])
+        log_points(client, run_id, [SeriesPoint(name, value, finished_ms, 0) for name, value in numbers.items()])
         log_points(client, run_id, run_series(folder, content.analysis, finished_ms))
         _log_candidates(client, run_id, content)
         _log_artifacts(client, run_id, folder, content)

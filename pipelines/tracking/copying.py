@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from pipelines.runs.folder import RunFolder
-from stages.core.errors import TrackingError
+from stages.core.errors import TrackingError, first_line
 
 
 def copy_results(folder: RunFolder, to: str | None) -> None:
@@ -26,6 +26,6 @@ def copy_results(folder: RunFolder, to: str | None) -> None:
         pafs.copy_files(str(folder.path.resolve()), path, destination_filesystem=filesystem)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise TrackingError(
-            f"output.copy_to {to}: the results could not be copied ({str(error).splitlines()[0]}). They are complete "
+            f"output.copy_to {to}: the results could not be copied ({first_line(error)}). They are complete "
             f"in {folder.path}. Copy them later: rerank-eval sync {folder.path}"
         ) from error

@@ -1,4 +1,5 @@
-"""Runs that MLflow holds: found, downloaded, tagged, put under a parent, compared. All through `client`.
+"""What a user calls a run -> the run: a folder, or one that MLflow holds. And what else is done to the latter: listed,
+tagged, put under a parent, compared. All through `client`.
 
 Each function raises TrackingError where MLflow cannot be reached or refuses.
 """
@@ -31,7 +32,7 @@ from pipelines.tracking.client import (
     runs_named,
     search,
 )
-from pipelines.tracking.values import Point
+from pipelines.tracking.values import SeriesPoint
 from stages.core.errors import DataError
 
 FETCHED = (
@@ -140,13 +141,13 @@ def log_finding(
         return _log(client, experiment, name, params, {NOTE_TAG: note, KIND_TAG: kind}, metrics, files)
 
 
-def fetch_run(uri: str, id_or_name: str, to: Path, experiment: str | None = None) -> Path:
+def fetch_run(uri: str, id_or_name: str, to: Path) -> Path:
     """Download a run, named by MLflow's id or ours, to `to`/<run_id>/, which then reads like a run folder.
 
-    Without `experiment` all are searched for the name. Raises DataError where there is none or several.
+    Raises DataError where there is none, or several of the name.
     """
     with opened(uri) as client:
-        run = _one_run(client, uri, id_or_name, experiment)
+        run = _one_run(client, uri, id_or_name, experiment=None)
         there = {file.path for file in client.list_artifacts(run.info.run_id)}
         if "metrics.json" not in there:
             raise DataError(
@@ -160,18 +161,12 @@ def fetch_run(uri: str, id_or_name: str, to: Path, experiment: str | None = None
     return folder
 
 
-def latest_run(uri: str, experiment: str, before: str | None = None, dataset: str | None = None) -> list[LoggedRun]:
-    """The finished runs of an experiment, newest first; of `before` (a run_id) on, those that started earlier.
-
-    Sweeps and comparisons are left out. Raises DataError where `before` is not there.
-    """
+def latest_runs(uri: str, experiment: str, dataset: str | None) -> list[LoggedRun]:
+    """The finished runs of an experiment over `dataset` (None: over any), newest first; no sweeps, no comparisons."""
     with opened(uri) as client:
         if (found := client.get_experiment_by_name(experiment)) is None:
             return []
-        wanted = "attributes.status = 'FINISHED'"
-        if before:
-            wanted += f" AND attributes.start_time < {_one_run(client, uri, before, experiment).info.start_time}"
-        runs = search(client, [found.experiment_id], wanted)
+        runs = search(client, [found.experiment_id], "attributes.status = 'FINISHED'")
     logged = [LoggedRun(run.data.tags[RUN_TAG], run.info.run_id, dict(run.data.tags)) for run in runs if _is_ours(run)]
     return [run for run in logged if dataset is None or run.tags.get("dataset") == dataset]
 
@@ -202,7 +197,7 @@ def _log(
     with replacing(client, experiment, name, now_ms, {KIND_TAG: tags[KIND_TAG]}) as run_id:
         log_params(client, run_id, params)
         log_tags(client, run_id, tags)
-        log_points(client, run_id, [Point(one, float(value), now_ms, 0) for one, value in metrics.items()])
+        log_points(client, run_id, [SeriesPoint(one, float(value), now_ms, 0) for one, value in metrics.items()])
         for file in files:
             client.log_artifact(run_id, str(file))
         client.set_terminated(run_id)

@@ -1,4 +1,4 @@
-"""The folder of what a command found about a service: its page, its figures, its JSON; and its run in MLflow."""
+"""The folder of what was found about a service or an engine: its page, its figures, its JSON; and its run in MLflow."""
 
 from __future__ import annotations
 

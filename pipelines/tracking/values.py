@@ -52,7 +52,7 @@ TESTED = {
 }
 
 
-class Point(NamedTuple):
+class SeriesPoint(NamedTuple):
     """One value of a series, at a time (Unix ms) and a step."""
 
     name: str
@@ -95,7 +95,7 @@ def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any]
     return {f"Summary/{place:02}_{name}": named.get(key or "") for place, (name, key) in enumerate(ordered, 1)}
 
 
-def run_series(folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int) -> Iterator[Point]:
+def run_series(folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int) -> Iterator[SeriesPoint]:
     """All series: the timeline and the nodes by elapsed second, the depth curve by depth."""
     length_s = 0.0
     if folder.timeline.exists():
@@ -106,7 +106,7 @@ def run_series(folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int)
     yield from depth_series(analysis, finished_ms)
 
 
-def timeline_series(timeline: Path, finished_ms: int) -> Iterator[Point]:
+def timeline_series(timeline: Path, finished_ms: int) -> Iterator[SeriesPoint]:
     """Each column of the timeline over time; the step is the elapsed second."""
     rows = pq.read_table(timeline).to_pylist()
     length_s = rows[-1]["elapsed_s"] if rows else 0.0
@@ -114,10 +114,10 @@ def timeline_series(timeline: Path, finished_ms: int) -> Iterator[Point]:
         moment_ms = finished_ms - int((length_s - row["elapsed_s"]) * 1000)
         for column, name in SERIES.items():
             if row[column] is not None:
-                yield Point(name, float(row[column]), moment_ms, round(row["elapsed_s"]))
+                yield SeriesPoint(name, float(row[column]), moment_ms, round(row["elapsed_s"]))
 
 
-def system_series(system: Path, finished_ms: int, length_s: float) -> Iterator[Point]:
+def system_series(system: Path, finished_ms: int, length_s: float) -> Iterator[SeriesPoint]:
     """How busy each node was, under the names that MLflow shows as system metrics: `system/NODE/cpu_...`."""
     rows = pq.read_table(system).to_pylist()
     moments = sorted({row["elapsed_s"] for row in rows})
@@ -127,15 +127,15 @@ def system_series(system: Path, finished_ms: int, length_s: float) -> Iterator[P
             continue
         moment_ms = finished_ms - int((length_s - row["elapsed_s"]) * 1000)
         name = legal_name(f"system/{row['node'].replace('/', '_')}/{row['name']}")
-        yield Point(name, row["value"], moment_ms, round(row["elapsed_s"]))
+        yield SeriesPoint(name, row["value"], moment_ms, round(row["elapsed_s"]))
 
 
-def depth_series(analysis: Mapping[str, Any], finished_ms: int) -> Iterator[Point]:
+def depth_series(analysis: Mapping[str, Any], finished_ms: int) -> Iterator[SeriesPoint]:
     """Each metric, had only so many documents been reranked; the step is that depth."""
     for point in (analysis.get("depth") or {}).get("points", ()):
         for metric, mean in point["means"].items():
             if mean is not None:
-                yield Point(f"{metric_key(metric)}_by_depth", float(mean), finished_ms, point["depth"])
+                yield SeriesPoint(f"{metric_key(metric)}_by_depth", float(mean), finished_ms, point["depth"])
 
 
 def _every(moments: int) -> int:

@@ -14,14 +14,14 @@ from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import redacted_text
 from pipelines.runs.read import RunContent
 from pipelines.tracking.client import PARENT_TAG
-from pipelines.tracking.find import find_run, latest_run, set_tags
+from pipelines.tracking.find import find_run, latest_runs, set_tags
 from pipelines.verdict.rules import Limits, Verdict, judge
 from pipelines.verdict.runs import Allowed
 from stages.core.errors import ConfigError, DataError, TrackingError
-from stages.quality.regression import Outcome
+from stages.quality.regression import Ruling
 
 GATE_TAG = "gate"
-MARKS = {Outcome.PASSED: ("ok", "green"), Outcome.CANNOT_TELL: ("?", "yellow"), Outcome.REGRESSED: ("FAILED", "red")}
+MARKS = {Ruling.PASSED: ("ok", "green"), Ruling.CANNOT_TELL: ("?", "yellow"), Ruling.REGRESSED: ("FAILED", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Baseline:
 
 
 def run_gate(reference: str, baseline: Baseline, limits: Limits, allowed: Allowed, uri: str | None) -> Verdict:
-    """Judge the run, and leave gate.json in its folder and the outcome as a tag of its MLflow run, if there are any.
+    """Judge the run, and leave gate.json in its folder and the ruling as a tag of its MLflow run, if there are any.
 
     Raises ConfigError, DataError (exit 2) where something cannot be found or compared, TrackingError (4) where MLflow
     cannot be reached for a run that is there.
@@ -80,10 +80,10 @@ def _find(baseline: Baseline, run: RunContent, uri: str | None, to: Path) -> Run
     if uri is None:
         raise ConfigError("--against-latest looks in MLflow: say where that is with --uri")
     dataset = run.environment.get("dataset")
-    for earlier in latest_run(uri, baseline.latest_of, dataset=dataset):
+    for earlier in latest_runs(uri, baseline.latest_of, dataset):
         # Names begin with the time. One that failed its own gate is no baseline: the next night would be held against
         # the regression. Nor is a part of a sweep or of a job over several first stages.
-        failed, part = earlier.tags.get(GATE_TAG) == Outcome.REGRESSED.value, PARENT_TAG in earlier.tags
+        failed, part = earlier.tags.get(GATE_TAG) == Ruling.REGRESSED.value, PARENT_TAG in earlier.tags
         if earlier.name < run.run_id and not failed and not part:
             return find_run(earlier.mlflow_id, uri, to)
     raise DataError(

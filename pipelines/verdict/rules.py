@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pipelines.runs.read import RunContent
 from pipelines.verdict.runs import Allowed, compare_runs
 from stages.core.errors import ConfigError
+from stages.core.words import nearest
 from stages.quality.evaluate import metric_key
-from stages.quality.regression import Check, Outcome, check_drop, check_limit, worst
+from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
 from stages.quality.significance import Difference
 
-EXIT_CODES = {Outcome.PASSED: 0, Outcome.REGRESSED: 1, Outcome.CANNOT_TELL: 5}
+EXIT_CODES = {Ruling.PASSED: 0, Ruling.REGRESSED: 1, Ruling.CANNOT_TELL: 5}
 
 # Ties are ordered by id, so a run with more of them ranks more by chance.
 TIES_ABOVE_BASELINE = 0.05
@@ -43,7 +43,7 @@ class Verdict:
 
     run: str
     against: str | None
-    outcome: Outcome
+    outcome: Ruling
     checks: Sequence[Check]
     notes: Sequence[str]
 
@@ -54,7 +54,7 @@ class Verdict:
     def sentence(self) -> str:
         """What the user reads last: what decided."""
         telling = [check.words for check in self.checks if check.outcome == self.outcome]
-        if self.outcome == Outcome.PASSED:
+        if self.outcome == Ruling.PASSED:
             return f"passed: {len(self.checks)} checks" + (f" against {self.against}" if self.against else "")
         return f"{self.outcome}: {'; '.join(telling)}"
 
@@ -138,8 +138,7 @@ def _unknown(name: str, several: Sequence[str], numbers: Mapping[str, float | No
     if several:
         return f"{name} may be any of {', '.join(several)}: write one of them"
     known = [*numbers, *SHORT_NAMES, *(place.rpartition(".")[2] for place in numbers)]
-    near = get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{name} is no number of metrics.json; did you mean {near[0]}?"
+    return f"{name} is no number of metrics.json; did you mean {nearest(name, known)}?"
 
 
 def _by_metric(run: RunContent, drops: Mapping[str, float]) -> Iterator[tuple[str, float]]:
@@ -164,10 +163,10 @@ def _canaries(run: RunContent) -> Check:
     """The built-in pairs: a job ends where they fail, so here it is only seen whether they were asked."""
     scored = (run.metrics.get("throughput") or {}).get("scored_pairs")
     if (run.metrics.get("scores") or {}).get("canaries_passed"):
-        return Check("canaries", Outcome.PASSED, "the engine scored the built-in pairs sensibly")
+        return Check("canaries", Ruling.PASSED, "the engine scored the built-in pairs sensibly")
     if not scored or run.metrics["model"]["family"] == "overlap":
-        return Check("canaries", Outcome.PASSED, "no engine was asked, so none could fail on the built-in pairs")
-    return Check("canaries", Outcome.CANNOT_TELL, "whether the engine was tried on the built-in pairs is not recorded")
+        return Check("canaries", Ruling.PASSED, "no engine was asked, so none could fail on the built-in pairs")
+    return Check("canaries", Ruling.CANNOT_TELL, "whether the engine was tried on the built-in pairs is not recorded")
 
 
 def _does_not_apply(name: str, numbers: Mapping[str, float | None]) -> str | None:

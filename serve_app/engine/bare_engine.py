@@ -1,7 +1,8 @@
-"""vLLM by itself, offline, as a measure for what is built around it: `python -m serve_app.engine.bare_engine JOB`.
+"""vLLM's own LLM class with nothing built around it: `python -m serve_app.engine.bare_engine JOB`.
 
-A job either asks what our settings come to on this machine (`plan`), or has token ids scored by `vllm.LLM` with given
-arguments. Each job is a process of its own, whose environment its caller sets.
+A job either asks what engine settings come to on this machine (`plan`), or has token ids scored with the arguments that
+it gives (`score`), ours or vLLM's own. `benchmark` measures everything else against that, `tune` tries settings with
+it. Each job is a process of its own, whose environment its caller sets.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ KEPT = ("model", "revision", "runner", "hf_overrides", "load_format", "tensor_pa
 
 def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict[str, Any]:
     """`ours` and `defaults`: `arguments` of vLLM's LLM class and `environment` to start it in; and what it runs on:
-    `device_name`, and `host`, the fields of engine_args.Host.
+    `device` (cpu or gpu), `device_name`, and `host`, the fields of engine_args.Host.
 
-    The defaults keep what cannot be left to them: which model it is, how long its prompts are, and on a CPU the size of
-    the cache, for which vLLM would take the machine's memory.
+    The defaults keep what cannot be left to them: which model it is and how it is read, over how many GPUs, how long
+    its prompts are, and on a CPU the size of the cache, for which vLLM would take the machine's memory.
     """
     from vllm.platforms import current_platform
 
@@ -52,8 +53,8 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
     """Score the prompts of a job; they come tokenized, so that nothing but the engine is timed.
 
     `task` is what they are read for: `classify`, which gives each its score, or `embed`, where `scores` are only the
-    first components of the vectors. `first_s`, `began_s`, `ended_s` are Unix times: the first of the pairs to warm up
-    with, then those that count.
+    first components of the vectors. `first_s`, `began_s`, `ended_s` are Unix times: when the first prompt to warm up
+    with was answered, when those that count began and ended. `error` is None where the engine answered each of those.
     """
     from vllm import LLM
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Family, ModelSettings
-from stages.core.errors import ConfigError
+from stages.core.errors import ConfigError, first_line
 
 # Qwen's own limit for the published reranker scores (model card); the checkpoints could read more.
 QWEN3_MAX_LENGTH = 8192
@@ -79,8 +79,7 @@ def _read_json(path: str, file: str, revision: str | None, *, optional: bool = F
         if optional:
             return {}
         offline = " HF_HUB_OFFLINE=1 is set: only what was downloaded before is found." if _offline() else ""
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"model.name {path}: cannot read {file} ({reason}).{offline}") from error
+        raise ConfigError(f"model.name {path}: cannot read {file} ({first_line(error)}).{offline}") from error
 
 
 def _download(repository: str, file: str, revision: str | None) -> Path:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 Endpoint: TypeAlias = Literal["rerank", "score"]
-RequestOutcome: TypeAlias = Literal["ok", "rejected", "failed"]
+EndKind: TypeAlias = Literal["ok", "rejected", "failed"]
 Reason: TypeAlias = Literal[
     "none",
     "bad_request",
@@ -27,7 +27,7 @@ Reason: TypeAlias = Literal[
     "engine_error",
 ]
 
-REASONS: dict[RequestOutcome, tuple[Reason, ...]] = {
+REASONS: dict[EndKind, tuple[Reason, ...]] = {
     "ok": ("none",),
     "rejected": ("bad_request", "unauthorized", "unknown_model", "too_large", "too_long", "overload"),
     "failed": ("not_ready", "client_gone", "timeout", "engine_error"),
@@ -74,7 +74,7 @@ class ServiceMetrics:
     def request_done(
         self,
         endpoint: Endpoint,
-        outcome: RequestOutcome,
+        outcome: EndKind,
         reason: Reason,
         seconds: float,
         documents: int,

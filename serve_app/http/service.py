@@ -11,9 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-
 from serve_app.http.api_models import (
     Document,
     RerankRequest,
@@ -24,15 +21,14 @@ from serve_app.http.api_models import (
     ScoreResponse,
     Usage,
 )
-from serve_app.http.metrics import Endpoint, Reason, RequestOutcome, ServiceMetrics
+from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
+from serve_app.replica.client import TRANSIENT
 from serve_app.settings import HttpSettings
-from stages.core.errors import EngineError, QueryTooLongError, ScoringError
+from stages.core.errors import QueryTooLongError, ScoringError
 from stages.core.records import PairScore, TimedScores
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
-# A replica that dies takes its calls along; they are repeated on another one, or on its successor, until the deadline.
-TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 
 
@@ -59,10 +55,10 @@ class RefusalError(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What one request came to; filled in as it goes. Whatever nobody foresaw is a failure."""
+class RequestEnd:
+    """How one request ends; filled in as it goes. Whatever nobody foresaw is a failure."""
 
-    outcome: RequestOutcome = "failed"
+    kind: EndKind = "failed"
     reason: Reason = "engine_error"
     documents: int = 0
     prompt_tokens: int = 0
@@ -77,14 +73,14 @@ class Service:
 
     async def rerank(self, request: RerankRequest) -> RerankResponse:
         """Raises RefusalError."""
-        async with self._accepted("rerank", request.model, len(request.documents)) as outcome:
+        async with self._accepted("rerank", request.model, len(request.documents)) as end:
             started_s = time.perf_counter()
             self.metrics.query_seen(request.query)
             texts = request.texts
             scores = await self._scores(request.query, texts, request.instruction, request.max_tokens_per_doc)
             values = _values(scores.pairs)
             usage = _usage(scores.pairs)
-            outcome.prompt_tokens = usage.prompt_tokens
+            end.prompt_tokens = usage.prompt_tokens
         order = sorted(range(len(texts)), key=lambda index: (-_key(scores.pairs[index]), index))[: request.top_n]
         return RerankResponse(
             id=f"rerank-{uuid.uuid4().hex}",
@@ -104,14 +100,14 @@ class Service:
 
     async def score(self, request: ScoreRequest) -> ScoreResponse:
         """Raises RefusalError."""
-        async with self._accepted("score", request.model, len(request.documents)) as outcome:
+        async with self._accepted("score", request.model, len(request.documents)) as end:
             queries, documents = _pairs(request)
             if len(set(queries)) == 1:
                 pairs = (await self._scores(queries[0], documents, None, None)).pairs
             else:
                 pairs = await self._each(queries, documents)
             values, usage = _values(pairs), _usage(pairs)
-            outcome.prompt_tokens = usage.prompt_tokens
+            end.prompt_tokens = usage.prompt_tokens
         data = [Score(index=index, score=value) for index, value in enumerate(values)]
         return ScoreResponse(id=f"score-{uuid.uuid4().hex}", model=self.model, data=data, usage=usage)
 
@@ -128,37 +124,35 @@ class Service:
                 call.cancel()
 
     @contextlib.asynccontextmanager
-    async def _accepted(self, endpoint: Endpoint, model: str | None, documents: int) -> AsyncIterator[Outcome]:
+    async def _accepted(self, endpoint: Endpoint, model: str | None, documents: int) -> AsyncIterator[RequestEnd]:
         """Within the limits and the deadline; whatever happens inside is counted under its reason."""
-        outcome, started_s = Outcome(documents=documents), time.perf_counter()
+        end, started_s = RequestEnd(documents=documents), time.perf_counter()
         try:
             self._check(model, documents)
             self._at_work += 1
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
-                    yield outcome
+                    yield end
             finally:
                 self._at_work -= 1
-            outcome.outcome, outcome.reason = "ok", "none"
+            end.kind, end.reason = "ok", "none"
         except RefusalError as refusal:
-            outcome.outcome = "rejected" if refusal.status < 500 else "failed"
-            outcome.reason = refusal.reason
+            end.kind = "rejected" if refusal.status < 500 else "failed"
+            end.reason = refusal.reason
             raise
         except asyncio.CancelledError:
-            outcome.reason = "client_gone"
+            end.reason = "client_gone"
             raise
         except TimeoutError as error:
             late = await self._too_late()
-            outcome.reason = late.reason
+            end.reason = late.reason
             raise late from error
         except Exception as error:
             logger.exception("a request failed")
             raise RefusalError(500, "engine_error", "the service failed; its log says why") from error
         finally:
             seconds = time.perf_counter() - started_s
-            self.metrics.request_done(
-                endpoint, outcome.outcome, outcome.reason, seconds, outcome.documents, outcome.prompt_tokens
-            )
+            self.metrics.request_done(endpoint, end.kind, end.reason, seconds, end.documents, end.prompt_tokens)
 
     async def _too_late(self) -> RefusalError:
         """Why there is no result at the deadline."""
@@ -179,7 +173,9 @@ class Service:
     async def _scores(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
     ) -> TimedScores:
-        """Ask a replica; when it dies under the call, ask again until the deadline."""
+        """Ask a replica. One that dies takes its calls along: they are asked again, of another one or of its successor,
+        until the deadline.
+        """
         wait_s = FIRST_WAIT_S
         while True:
             try:

@@ -14,7 +14,7 @@ import httpx
 
 from serve_app.http.api_models import ErrorResponse, RerankResponse
 from serve_app.http.ui_html import STYLE, notice_html, ranking_html
-from stages.core.errors import ConfigError, ScoringError
+from stages.core.errors import ConfigError, ScoringError, first_line
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -90,7 +90,7 @@ def ask(url: str, key: str | None, body: dict[str, Any] | None = None) -> httpx.
     except httpx.HTTPError as error:
         raise ServiceError(
             "The service does not answer",
-            f"{url}: {str(error) or type(error).__name__}. Is it running? rerank-eval serve starts it.",
+            f"{url}: {first_line(error)}. Is it running? rerank-eval serve starts it.",
         ) from error
     if response.is_success:
         return response

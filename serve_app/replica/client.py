@@ -16,8 +16,8 @@ from typing import Any
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
-from serve_app.replica.exclusion import Gate
-from stages.core.errors import EngineDiedError, EngineError, ScoringError
+from serve_app.replica.exclusion import Exclusion
+from stages.core.errors import EngineDiedError, EngineError, ScoringError, first_line
 from stages.core.records import PairScore, TimedScores
 
 # What another replica, or the same one after its restart, may well answer.
@@ -41,7 +41,7 @@ class ServedScorer:
     def __init__(self, handle: Any, retry_for_s: float) -> None:
         self.handle = handle
         self.retry_for_s = retry_for_s
-        self._gate = Gate()
+        self._exclusion = Exclusion()
         self._deaths_in_a_row = 0
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
@@ -51,12 +51,12 @@ class ServedScorer:
         kills the engine.
         """
         try:
-            async with self._gate.shared():
+            async with self._exclusion.shared():
                 return await self._patiently(query, documents, instruction)
         except DEATHS as death:
             if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
                 raise _hopeless(death) from death
-        async with self._gate.alone():
+        async with self._exclusion.alone():
             return await self._suspect(query, documents, instruction, deaths=0)
 
     async def _suspect(
@@ -70,7 +70,7 @@ class ServedScorer:
             if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
                 raise _hopeless(death) from death
             if len(documents) == 1 and deaths >= DEATHS_TO_CONVICT:
-                return [PairScore(None, error=f"scoring this pair kills the engine: {_first_line(death)}")]
+                return [PairScore(None, error=f"scoring this pair kills the engine: {first_line(death)}")]
         scores: list[PairScore] = []
         for part in _parts(documents):
             scores += await self._suspect(query, part, instruction, deaths)
@@ -86,7 +86,7 @@ class ServedScorer:
                 raise
             except TRANSIENT as error:
                 if time.monotonic() + wait_s > deadline:
-                    raise EngineError(f"no replica could score the query: {_first_line(error)}") from error
+                    raise EngineError(f"no replica could score the query: {first_line(error)}") from error
             else:
                 self._deaths_in_a_row = 0
                 return scores
@@ -121,8 +121,4 @@ def _parts(documents: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _hopeless(death: Exception) -> EngineError:
-    return EngineError(f"the engine dies of every call: {_first_line(death)}. Its log is in the run folder's logs/")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return EngineError(f"the engine dies of every call: {first_line(death)}. Its log is in the run folder's logs/")

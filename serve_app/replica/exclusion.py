@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 
-class Gate:
+class Exclusion:
     """Many pass at once, or one alone, who goes before any more of the many."""
 
     def __init__(self) -> None:

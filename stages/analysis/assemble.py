@@ -1,6 +1,8 @@
-"""Everything that one scoring pass tells -> the content of analysis.json: plain dicts, lists and numbers.
+"""What one scoring pass tells of quality -> its part of analysis.json, as JSON takes it.
 
-Keys are documented in the README under "Results". What does not apply is null or absent, never 0.
+The job adds what only it knows: cost, positions, failures (`pipelines/job/analysis.py`). Most keys are fields of the
+records in this room and are explained there; `stages.report.run` reads them. What does not apply is null or absent,
+never 0.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from stages.analysis.depth import DEPTHS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
-from stages.analysis.outcome import Outcome, outcome_of
+from stages.analysis.outcome import QueryOutcome, outcome_of
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.metrics import SCHEMA_VERSION
@@ -24,7 +26,7 @@ from stages.quality.evaluate import evaluate_stream
 
 JUDGED_AT = (10, 100)
 
-Pairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
+ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 """Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
 
 
@@ -39,12 +41,12 @@ class AnalysisSettings:
 
 
 def analyse(
-    pairs: Pairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
+    pairs: ReadPairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
     and only ties are told. Raises what `evaluate_stream` raises.
     """
-    judged: list[Outcome] = []
+    judged: list[QueryOutcome] = []
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "ties": asdict(ties(_outcomes(pairs(), judgements, judged))),
@@ -70,8 +72,8 @@ def analyse(
 
 
 def _outcomes(
-    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[Outcome]
-) -> Iterator[Outcome]:
+    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[QueryOutcome]
+) -> Iterator[QueryOutcome]:
     """Each query's, in the order read; those of judged queries are also kept in `judged`."""
     for candidates, ranking in pairs:
         outcome = outcome_of(candidates, ranking)
@@ -88,7 +90,7 @@ def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: Analysi
 
 
 def _depth(
-    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
+    judged: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     curve = depth_curve(judged, judgements, first, settings.depths)
     advice = {
@@ -113,7 +115,7 @@ def _depth(
 
 
 def _oracle(
-    judged: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
+    judged: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
 ) -> dict[str, Any]:
     found = oracle(judged, judgements, first, reranked)
     return {
@@ -124,7 +126,7 @@ def _oracle(
     }
 
 
-def _fusion(judged: Sequence[Outcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
+def _fusion(judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
     ranks = fuse_ranks(judged, judgements, settings.metrics)
     weighted = interpolation(judged, judgements, settings.metrics, settings.seed)
     return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements
 
 BINS = 10
@@ -39,8 +39,8 @@ class Calibration:
     relevant: int
 
 
-def calibration(outcomes: Iterable[Outcome], judgements: Judgements, bins: int = BINS) -> Calibration | None:
-    """Over equal-width bins: ECE = sum of pairs in bin / all pairs * |share of relevant ones - mean probability|.
+def calibration(outcomes: Iterable[QueryOutcome], judgements: Judgements) -> Calibration | None:
+    """Over BINS equal-width bins: ECE = sum of pairs in bin / all pairs * |share of relevant ones - mean probability|.
 
     Naeini, Cooper and Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning (AAAI 2015); Guo et
     al., On calibration of modern neural networks (ICML 2017). A pair is relevant when its grade is above 0. None where
@@ -51,14 +51,14 @@ def calibration(outcomes: Iterable[Outcome], judgements: Judgements, bins: int =
         return None
     probabilities = np.concatenate([of_query for of_query, _ in judged])
     relevant = np.concatenate([of_query for _, of_query in judged])
-    bin_of = np.minimum((probabilities * bins).astype(np.intp), bins - 1)
-    curve = tuple(_bin(place, bins, probabilities[bin_of == place], relevant[bin_of == place]) for place in range(bins))
+    bin_of = np.minimum((probabilities * BINS).astype(np.intp), BINS - 1)
+    curve = tuple(_bin(place, probabilities[bin_of == place], relevant[bin_of == place]) for place in range(BINS))
     ece = sum(_gap(of_bin) * of_bin.pairs for of_bin in curve) / len(relevant)
     return Calibration(curve, ece, len(relevant), int(relevant.sum()))
 
 
 def _judged(
-    outcomes: Iterable[Outcome], judgements: Judgements
+    outcomes: Iterable[QueryOutcome], judgements: Judgements
 ) -> Iterable[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
     """Probability and relevance of each query's scored and judged pairs."""
     for outcome in outcomes:
@@ -68,12 +68,10 @@ def _judged(
             yield outcome.scores[places], np.array([grades[outcome.doc_ids[place]] > 0 for place in places])
 
 
-def _bin(
-    place: int, bins: int, probabilities: npt.NDArray[np.float64], relevant: npt.NDArray[np.bool_]
-) -> ReliabilityBin:
+def _bin(place: int, probabilities: npt.NDArray[np.float64], relevant: npt.NDArray[np.bool_]) -> ReliabilityBin:
     return ReliabilityBin(
-        low=place / bins,
-        high=(place + 1) / bins,
+        low=place / BINS,
+        high=(place + 1) / BINS,
         pairs=len(relevant),
         mean_probability=float(probabilities.mean()) if len(relevant) else None,
         relevant_share=float(relevant.mean()) if len(relevant) else None,

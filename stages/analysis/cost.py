@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunWork:
     """What a run did, as its telemetry counts it.
 
     `pairs` are all that were asked for; the engine scored `scored_pairs` of them, reading `prompt_tokens`, and the
@@ -37,7 +37,7 @@ class Cost:
     money_per_1000_queries: float | None
 
 
-def cost(work: Work, gains: Mapping[str, float], per_hour: float | None = None) -> Cost:
+def cost(work: RunWork, gains: Mapping[str, float], per_hour: float | None = None) -> Cost:
     """`gains` are the mean differences to the first stage; `per_hour` is the price of one engine for an hour.
 
     A pair that came from the score store counts as much as one that was scored: the gain comes from all pairs, and a

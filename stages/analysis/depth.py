@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.errors import ConfigError
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
 from stages.quality.measures import parse_metric
-from stages.quality.significance import holm, p_value
+from stages.quality.significance import holm, paired_p
 
 DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -56,7 +56,7 @@ class DepthCurve:
 
 
 def depth_curve(
-    outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, depths: Sequence[int] = DEPTHS
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, depths: Sequence[int] = DEPTHS
 ) -> DepthCurve:
     """Each metric of `first`, the first stage's own values, at each of `depths` and at the run's own depth.
 
@@ -70,7 +70,7 @@ def depth_curve(
     return DepthCurve(tuple(_point(outcomes, judgements, first, depth) for depth in reached))
 
 
-def at_depth(outcome: Outcome, depth: int) -> tuple[str, ...]:
+def at_depth(outcome: QueryOutcome, depth: int) -> tuple[str, ...]:
     """The ids, best first, had only the top `depth` been reranked: those by their scores, the rest as it was.
 
     As `rerank.rank` orders candidates cut to `depth`. A document that failed is left out where it is in the top
@@ -81,7 +81,7 @@ def at_depth(outcome: Outcome, depth: int) -> tuple[str, ...]:
     return outcome.listed(top.tolist() + list(range(depth, len(outcome.doc_ids))))
 
 
-def _point(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, depth: int) -> DepthPoint:
+def _point(outcomes: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, depth: int) -> DepthPoint:
     lists = ((outcome.query_id, at_depth(outcome, depth)) for outcome in outcomes)
     here = evaluate_stream(lists, judgements, list(first.values))
     means = {metric: here.mean(metric) for metric in first.values}
@@ -116,7 +116,7 @@ class DepthAdvice:
 def advise(curve: DepthCurve, first: QueryMetrics, metric: str, *, seed: int = 0, alpha: float = 0.05) -> DepthAdvice:
     """What `curve` says of `metric`, whose values in the first stage are those of `first`."""
     raw = {
-        point.depth: p_value(first.values[metric], point.metrics.values[metric], seed=seed) for point in curve.points
+        point.depth: paired_p(first.values[metric], point.metrics.values[metric], seed=seed) for point in curve.points
     }
     corrected = holm(raw)
     least = min(places(metric), max(raw, default=0))

@@ -9,8 +9,7 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from stages.analysis.outcome import Outcome
-from stages.core.errors import ConfigError
+from stages.analysis.outcome import QueryOutcome
 from stages.core.order import trec_positions
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
@@ -20,23 +19,23 @@ RRF_K = 60
 (SIGIR 2009)."""
 
 
-def fuse_ranks(outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
+def fuse_ranks(outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
     """Per-query metrics of reciprocal rank fusion. Raises what `evaluate_stream` raises."""
     return evaluate_stream(((outcome.query_id, reciprocal_rank(outcome)) for outcome in outcomes), judgements, metrics)
 
 
-def reciprocal_rank(outcome: Outcome, k: int = RRF_K) -> tuple[str, ...]:
-    """Ids by the sum of 1 / (k + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
+def reciprocal_rank(outcome: QueryOutcome) -> tuple[str, ...]:
+    """Ids by the sum of 1 / (RRF_K + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
 
     Equal sums by id, as trec_eval orders them.
     """
     ranks = np.arange(1, len(outcome.order) + 1)
-    sums = 1 / (k + ranks) + 1 / (k + outcome.order + 1)
+    sums = 1 / (RRF_K + ranks) + 1 / (RRF_K + outcome.order + 1)
     ids = [outcome.doc_ids[position] for position in outcome.order]
     return outcome.listed(outcome.order[list(trec_positions(ids, sums.tolist()))].tolist())
 
 
-def interpolate(outcome: Outcome, weight: float) -> tuple[str, ...]:
+def interpolate(outcome: QueryOutcome, weight: float) -> tuple[str, ...]:
     """Ids by weight * reranker + (1 - weight) * first stage, both scaled to 0..1 within the query; then the tail.
 
     Interpolation as in Wang, Zhuang and Zuccon, BERT-based dense retrievers require interpolation with BM25 for
@@ -84,19 +83,17 @@ class Interpolation:
 
 
 def interpolation(
-    outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0, folds: int = FOLDS
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], seed: int = 0
 ) -> Interpolation | None:
     """Cross-validated interpolation; the first of `metrics` chooses the weights. None below two judged queries.
 
-    Raises ConfigError for fewer than two folds, and what `evaluate_stream` raises.
+    Raises what `evaluate_stream` raises.
     """
-    if folds < 2:
-        raise ConfigError(f"Cross-validation needs at least two folds, not {folds}.")
     by_weight = {weight: _at_weight(outcomes, judgements, metrics, weight) for weight in WEIGHTS}
     any_weight = by_weight[WEIGHTS[0]]
     if len(any_weight.query_ids) < 2:
         return None
-    fold_of = assign_folds(any_weight.query_ids, folds, seed)
+    fold_of = assign_folds(any_weight.query_ids, FOLDS, seed)
     fold = np.array([fold_of[query_id] for query_id in any_weight.query_ids])
     values = {metric: np.array([by_weight[weight].values[metric] for weight in WEIGHTS]) for metric in metrics}
     chosen = _choose(values[metrics[0]], fold)
@@ -118,7 +115,7 @@ def assign_folds(query_ids: Sequence[str], folds: int, seed: int) -> dict[str, i
 
 
 def _at_weight(
-    outcomes: Sequence[Outcome], judgements: Judgements, metrics: Sequence[str], weight: float
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics: Sequence[str], weight: float
 ) -> QueryMetrics:
     lists = ((outcome.query_id, interpolate(outcome, weight)) for outcome in outcomes)
     return evaluate_stream(lists, judgements, metrics)

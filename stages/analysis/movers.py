@@ -38,10 +38,6 @@ class Mover:
     reranked: float
     documents: tuple[MovedDocument, ...]
 
-    @property
-    def difference(self) -> float:
-        return self.reranked - self.first_stage
-
 
 @dataclass(frozen=True, slots=True)
 class Movers:
@@ -57,13 +53,12 @@ def movers(
     first: QueryMetrics,
     after: QueryMetrics,
     metric: str,
-    shown: int = QUERIES_SHOWN,
 ) -> Movers:
-    """The `shown` queries that gained most of `metric` from `first` to `after`, and as many that lost most.
+    """The QUERIES_SHOWN queries that gained most of `metric` from `first` to `after`, and as many that lost most.
 
-    `reranked` is read once; texts are kept of the shown queries only. A query without candidates is not shown.
+    `reranked` is read once; texts are kept of these queries only. A query without candidates is not shown.
     """
-    won, lost = _extremes(first, after, metric, shown)
+    won, lost = _extremes(first, after, metric)
     before = dict(zip(first.query_ids, first.values[metric], strict=True))
     now = dict(zip(after.query_ids, after.values[metric], strict=True))
     found = {
@@ -83,12 +78,14 @@ def movers(
     )
 
 
-def _extremes(first: QueryMetrics, after: QueryMetrics, metric: str, shown: int) -> tuple[list[str], list[str]]:
+def _extremes(first: QueryMetrics, after: QueryMetrics, metric: str) -> tuple[list[str], list[str]]:
     """Ids of the queries that won and lost most; equal ones by id."""
     pairs = zip(first.query_ids, first.values[metric], after.values[metric], strict=True)
     changes = sorted((now - before, query_id) for query_id, before, now in pairs)
-    lost = [query_id for change, query_id in changes if change < 0][:shown]
-    won = [query_id for change, query_id in sorted(changes, key=lambda item: (-item[0], item[1])) if change > 0][:shown]
+    lost = [query_id for change, query_id in changes if change < 0][:QUERIES_SHOWN]
+    won = [query_id for change, query_id in sorted(changes, key=lambda item: (-item[0], item[1])) if change > 0][
+        :QUERIES_SHOWN
+    ]
     return won, lost
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate_stream
 
@@ -22,7 +22,7 @@ class Oracle:
 
     `gained` is the share of the headroom that the reranker took, below 0 where it lost; None where there is none to
     take. `recall_ceiling` is the mean share of a query's relevant documents that are among its candidates (0 for a
-    query without any): no reranker can bring back the others.
+    query without any), the tail left out: no reranker can move the others.
     """
 
     metrics: QueryMetrics
@@ -31,7 +31,9 @@ class Oracle:
     recall_ceiling: float
 
 
-def oracle(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics) -> Oracle:
+def oracle(
+    outcomes: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics
+) -> Oracle:
     """The best reordering of the candidates, for each metric of `first`, against the first stage and the reranker.
 
     Raises what `evaluate_stream` raises.
@@ -50,11 +52,11 @@ def oracle(outcomes: Sequence[Outcome], judgements: Judgements, first: QueryMetr
     return Oracle(ideal, headroom, gained, ceiling.mean(RECALL))
 
 
-def best_order(outcome: Outcome, grades: Mapping[str, int]) -> tuple[str, ...]:
+def best_order(outcome: QueryOutcome, grades: Mapping[str, int]) -> tuple[str, ...]:
     """All candidates by grade (an unjudged one has 0), equal ones in first-stage order; then the tail.
 
-    No reordering of the candidates above the tail scores more in any metric of `stages.quality.evaluate`. A reranked
-    list that lacks a failed document can: its tail moves up.
+    No reordering of the candidates above the tail scores more in any metric of `stages.quality.evaluate` but judged@k,
+    which measures the data. A reranked list that lacks a failed document can: its tail moves up.
     """
     by_grade = sorted(outcome.doc_ids, key=lambda doc_id: grades.get(doc_id, 0), reverse=True)
     return (*by_grade, *outcome.tail)

@@ -1,4 +1,4 @@
-"""(Candidates, Ranking) -> Outcome: ids, scores and sizes of one query, without its texts."""
+"""(Candidates, Ranking) -> QueryOutcome: ids, scores and sizes of one query, without its texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LETTER = re.compile(r"\w")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class QueryOutcome:
     """What became of one query's candidates.
 
     `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
@@ -53,12 +53,7 @@ class Outcome:
         return ids + self.tail if ids else ()
 
 
-def outcomes(reranked: Iterable[tuple[Candidates, Ranking]]) -> list[Outcome]:
-    """One Outcome per pair, in the given order. Raises as `outcome_of`."""
-    return [outcome_of(candidates, ranking) for candidates, ranking in reranked]
-
-
-def outcome_of(candidates: Candidates, ranking: Ranking) -> Outcome:
+def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
     """What became of one query. Raises ValueError where the ranking is not one of the candidates beside it."""
     places = {doc_id: place for place, doc_id in enumerate(candidates.doc_ids)}
     ranked = {*ranking.doc_ids, *ranking.failed}
@@ -71,7 +66,7 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> Outcome:
         score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)
     ]
     scores[order] = ranking.scores
-    return Outcome(
+    return QueryOutcome(
         query_id=candidates.query_id,
         doc_ids=candidates.doc_ids,
         tail=candidates.tail,

@@ -36,9 +36,9 @@ class _Change:
     where: tuple[str, str]
 
 
-async def position_check(scorer: Scorer, queries: Iterable[Candidates], seed: int = 0) -> PositionCheck:
+async def position_check(scorer: Scorer, queries: Iterable[Candidates]) -> PositionCheck:
     """Score each query's candidates as given and shuffled. The scorer must not have a score store in front of it."""
-    rng = random.Random(seed)
+    rng = random.Random(0)
     changes: list[_Change] = []
     asked = pairs = 0
     for candidates in queries:

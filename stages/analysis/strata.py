@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 from stages.core.records import QueryMetrics
 
 QUERY_LENGTH = "query length (words)"
@@ -43,13 +43,8 @@ class Stratum:
     ties: int
     losses: int
 
-    @property
-    def too_small(self) -> bool:
-        """Fewer than MIN_QUERIES queries: its mean says little."""
-        return self.queries < MIN_QUERIES
 
-
-def strata(outcomes: Sequence[Outcome], first: QueryMetrics, reranked: QueryMetrics, metric: str) -> list[Stratum]:
+def strata(outcomes: Sequence[QueryOutcome], first: QueryMetrics, reranked: QueryMetrics, metric: str) -> list[Stratum]:
     """Groups of each column; those of one column hold every judged query once.
 
     Columns are the lengths (in quartiles), whether any document was cut, the query's script, and every attribute.
@@ -65,7 +60,7 @@ def strata(outcomes: Sequence[Outcome], first: QueryMetrics, reranked: QueryMetr
     ]
 
 
-def _columns(outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
+def _columns(outcomes: Sequence[QueryOutcome]) -> dict[str, dict[str, str]]:
     """Column -> query id -> group, queries in the order in which their groups are to be shown."""
     query_lengths = {outcome.query_id: outcome.query_length for outcome in outcomes}
     document_lengths = {outcome.query_id: round(outcome.mean_document_length) for outcome in outcomes}

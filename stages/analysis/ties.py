@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.analysis.outcome import Outcome
+from stages.analysis.outcome import QueryOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Ties:
     saturated: float | None
 
 
-def ties(outcomes: Iterable[Outcome]) -> Ties:
+def ties(outcomes: Iterable[QueryOutcome]) -> Ties:
     """Over all scored pairs, judged or not. Scores are compared in single precision, as trec_eval and `rank` do."""
     neighbours = tied = lists = all_equal = probabilities = saturated = 0
     for outcome in outcomes:

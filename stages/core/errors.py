@@ -1,4 +1,4 @@
-"""Every error that rerank-eval raises on purpose.
+"""The errors that rerank-eval raises on purpose, but for the few that one module alone knows.
 
 * RerankEvalError            exit code 1
   x InputError               exit code 2: what the user gave

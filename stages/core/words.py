@@ -75,7 +75,7 @@ def is_significant(told: Mapping[str, Any]) -> bool:
     return bool(told["corrected_p"] < 1 - told["confidence"])
 
 
-def outcomes(told: Mapping[str, Any]) -> str:
+def wins_ties_losses(told: Mapping[str, Any]) -> str:
     """Wins, ties and losses, in this order."""
     return f"{told['wins']:,} / {told['ties']:,} / {told['losses']:,}"
 

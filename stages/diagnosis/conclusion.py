@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stages.diagnosis.finding import Finding, Weight
-from stages.diagnosis.requests import shown
+from stages.diagnosis.requests import as_yaml
 
 # Of findings that weigh the same, causes stand before what they bring about: a queue is long because something is slow.
 CAUSES_FIRST = (
@@ -78,6 +78,6 @@ def _next(finding: Finding) -> str:
         return ""
     change = ""
     if advice.setting is not None and advice.value is not None:
-        now = "" if advice.now is None else f"{shown(advice.now)} → "
-        change = f" ({advice.setting}: {now}{shown(advice.value)})"
+        now = "" if advice.now is None else f"{as_yaml(advice.now)} → "
+        change = f" ({advice.setting}: {now}{as_yaml(advice.value)})"
     return f". Next: {advice.action}{change}; expect: {advice.effect}"

@@ -84,13 +84,13 @@ def request_findings(seen: Requests) -> list[Finding]:
         return [Finding("requests", "pattern", Weight.FINE, f"{_told(seen)}; {suits}.", evidence)]
     first = wrong[0]
     advice = Advice(
-        action=f"set {first.setting} to {shown(first.wanted)}",
+        action=f"set {first.setting} to {as_yaml(first.wanted)}",
         effect=first.why,
         setting=first.setting,
         now=first.now,
-        value=shown(first.wanted),
+        value=as_yaml(first.wanted),
     )
-    words = f"{_told(seen)}, and {first.setting} is {shown(first.now)}: {first.why}."
+    words = f"{_told(seen)}, and {first.setting} is {as_yaml(first.now)}: {first.why}."
     return [Finding("requests", "settings_of_pattern", Weight.COST, words, evidence, advice)]
 
 
@@ -107,7 +107,7 @@ def share_up_to(observed: Distribution, value: float) -> float | None:
     return 1.0
 
 
-def shown(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """A setting's value as YAML writes it."""
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -46,8 +46,6 @@ class CandidatesManifest:
     pairs: int
     digest: str
     lists_digest: str
-    mean_documents: float
-    max_documents: int
 
 
 def to_table(candidates: Sequence[Candidates]) -> pa.Table:
@@ -184,8 +182,6 @@ class _Counter:
             pairs=sum(self._sizes),
             digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
             lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
-            mean_documents=sum(self._sizes) / len(self._sizes),
-            max_documents=max(self._sizes),
         )
 
 

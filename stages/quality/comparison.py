@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stages.core.errors import DataError
 from stages.core.records import QueryMetrics
-from stages.quality.significance import Difference, compare, holm, in_words
+from stages.quality.significance import Difference, compare_values, holm, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def compare_systems(
         places = _places(name, baseline, system)
         for metric in metrics:
             values = [system.values[metric][place] for place in places]
-            found[name, metric] = compare(
+            found[name, metric] = compare_values(
                 baseline.values[metric], values, seed=seed, confidence=confidence, comparisons=comparisons
             )
     corrected = holm({key: difference.p_randomization for key, difference in found.items()})

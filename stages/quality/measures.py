@@ -38,9 +38,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from stages.core.errors import ConfigError
+from stages.core.words import nearest
 
 EXAMPLES = "ndcg@10, map-l2, ndcg@10-l2, rbp.95"
 
@@ -150,7 +150,7 @@ def nearest_metric(name: str) -> str:
     text, level = _part(r"(-l|\(rel=)0*(?P<digits>[0-9]+)\)?", name.strip().lower())
     without_cutoff, cutoff = _part(r"(@|_at_|_cut_|[._])0*(?P<digits>[0-9]+)$", text)
     base = re.split(r"[@.(]", without_cutoff)[0]
-    measure = _OTHER_NAMES.get(base) or get_close_matches(base, SUPPORTED, n=1, cutoff=0.0)[0]
+    measure = _OTHER_NAMES.get(base) or nearest(base, SUPPORTED)
     takes = SUPPORTED[measure]
     if takes.persistence:
         _, decimals = _part(r"[@._](?P<digits>[0-9]{1,9})", text)

@@ -1,4 +1,4 @@
-"""Is a run worse than it may be? One check a rule, each with one of three outcomes and the sentence that says why.
+"""Is a run worse than it may be? One check a rule, each with one of three rulings and the sentence that says why.
 
 A drop in quality is judged by the confidence interval of the per-query differences, as a test of non-inferiority with
 the allowed drop as its margin (Piaggio et al., Reporting of noninferiority and equivalence randomized trials, JAMA 308,
@@ -17,7 +17,7 @@ from stages.quality.resampling import Interval
 from stages.quality.significance import TIE, Difference
 
 
-class Outcome(StrEnum):
+class Ruling(StrEnum):
     """From best to worst: the worst of its checks is a gate's own."""
 
     PASSED = "passed"
@@ -30,14 +30,14 @@ class Check:
     """One rule of a gate and what came of it."""
 
     name: str
-    outcome: Outcome
+    outcome: Ruling
     words: str
 
 
-def worst(checks: Iterable[Check]) -> Outcome:
+def worst(checks: Iterable[Check]) -> Ruling:
     """A regression outweighs what cannot be told, and that what passed. PASSED where there is no check."""
-    order = list(Outcome)
-    return max((check.outcome for check in checks), key=order.index, default=Outcome.PASSED)
+    order = list(Ruling)
+    return max((check.outcome for check in checks), key=order.index, default=Ruling.PASSED)
 
 
 def check_drop(metric: str, difference: Difference, allowed: float) -> Check:
@@ -45,13 +45,13 @@ def check_drop(metric: str, difference: Difference, allowed: float) -> Check:
     interval = _interval(difference)
     told = f"{metric} {_moved(difference)}"
     if interval is None:
-        return Check(metric, Outcome.CANNOT_TELL, f"{told} over {difference.n} query: too few to say how sure that is")
+        return Check(metric, Ruling.CANNOT_TELL, f"{told} over {difference.n} query: too few to say how sure that is")
     told += f" ({100 * difference.confidence:g} % interval {interval.low:+.4f} to {interval.high:+.4f})"
     if interval.low >= -allowed - TIE:
-        return Check(metric, Outcome.PASSED, f"{told}; a drop of {allowed:g} is allowed")
+        return Check(metric, Ruling.PASSED, f"{told}; a drop of {allowed:g} is allowed")
     if interval.high < -allowed - TIE:
-        return Check(metric, Outcome.REGRESSED, f"{told}, more than the {allowed:g} that is allowed")
-    return Check(metric, Outcome.CANNOT_TELL, f"{told}: {_too_wide(difference, interval, allowed)}")
+        return Check(metric, Ruling.REGRESSED, f"{told}, more than the {allowed:g} that is allowed")
+    return Check(metric, Ruling.CANNOT_TELL, f"{told}: {_too_wide(difference, interval, allowed)}")
 
 
 def check_limit(
@@ -62,15 +62,15 @@ def check_limit(
     `reason` says where the limits come from.
     """
     if value is None:
-        return Check(name, Outcome.CANNOT_TELL, f"{name} was not measured in this run")
+        return Check(name, Ruling.CANNOT_TELL, f"{name} was not measured in this run")
     because = f" ({reason})" if reason else ""
     if most is not None and value > most + TIE:
-        return Check(name, Outcome.REGRESSED, f"{name} is {value:g}, over the limit of {most:g}{because}")
+        return Check(name, Ruling.REGRESSED, f"{name} is {value:g}, over the limit of {most:g}{because}")
     if least is not None and value < least - TIE:
-        return Check(name, Outcome.REGRESSED, f"{name} is {value:g}, under the limit of {least:g}{because}")
+        return Check(name, Ruling.REGRESSED, f"{name} is {value:g}, under the limit of {least:g}{because}")
     limits = [f"at most {most:g}" for _ in [0] if most is not None]
     limits += [f"at least {least:g}" for _ in [0] if least is not None]
-    return Check(name, Outcome.PASSED, f"{name} is {value:g}; {' and '.join(limits)} is allowed{because}")
+    return Check(name, Ruling.PASSED, f"{name} is {value:g}; {' and '.join(limits)} is allowed{because}")
 
 
 def _interval(difference: Difference) -> Interval | None:

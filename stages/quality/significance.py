@@ -80,7 +80,7 @@ class Difference:
     comparisons: int
 
 
-def compare(
+def compare_values(
     baseline: Sequence[float],
     system: Sequence[float],
     *,
@@ -120,8 +120,10 @@ def compare(
     )
 
 
-def p_value(baseline: Sequence[float], system: Sequence[float], *, seed: int = 0, permutations: int = 100_000) -> float:
-    """`p_randomization` of `compare` alone, for one of many points of a curve. Raises as `compare` does."""
+def paired_p(
+    baseline: Sequence[float], system: Sequence[float], *, seed: int = 0, permutations: int = 100_000
+) -> float:
+    """`p_randomization` of `compare_values` alone, for one of many points of a curve. Raises as that does."""
     for_permutations, _ = np.random.default_rng(seed).spawn(2)
     return randomization_p(_differences(baseline, system), permutations, for_permutations)
 
@@ -175,7 +177,7 @@ def holm(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
 def in_words(difference: Difference, metric: str, corrected_p: float, alpha: float = 0.05) -> str:
     """One sentence for people; where the difference is not significant it says how small a one could have been shown.
 
-    The decision compares `corrected_p` with `alpha`; the interval is at the confidence that `compare` was given.
+    The decision compares `corrected_p` with `alpha`; the interval is at the confidence that `compare_values` was given.
     """
     if difference.ties == difference.n:
         return f"{metric} is the same for every query (n = {difference.n}, p = 1): the systems do not differ"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.core.metrics import Metrics
-from stages.core.words import count, interval, is_significant, metric_value, number, outcomes, p_value, tone_of
+from stages.core.words import count, interval, is_significant, metric_value, number, p_value, tone_of, wins_ties_losses
 from stages.report import figures
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 
@@ -82,7 +82,7 @@ def _tested_row(told: Mapping[str, Any]) -> list[Cell | str]:
         change(told),
         interval(told["interval"]),
         p_value(told["corrected_p"]),
-        outcomes(told),
+        wins_ties_losses(told),
         "" if is_significant(told) or smallest is None else f"± {smallest:.3f}",
     ]
 

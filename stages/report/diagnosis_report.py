@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from stages.core.words import NONE, Tone, number, share
 from stages.diagnosis.conclusion import Conclusion
 from stages.diagnosis.finding import Finding, Step, Weight
-from stages.diagnosis.requests import Requests, shown
+from stages.diagnosis.requests import Requests, as_yaml
 from stages.report.document import Block, Cell, Column, Details, Document, Items, Section, Table, Text
 from stages.telemetry.machine import Machine
 from stages.telemetry.readings import Reading
@@ -135,8 +135,8 @@ def _wishes(requests: Requests) -> list[Block]:
     rows: list[list[Cell | str]] = [
         [
             wish.setting,
-            Cell("not known" if wish.fits is None else shown(wish.now), "unsure" if wish.fits is False else "plain"),
-            shown(wish.wanted),
+            Cell("not known" if wish.fits is None else as_yaml(wish.now), "unsure" if wish.fits is False else "plain"),
+            as_yaml(wish.wanted),
         ]
         for wish in requests.wishes
     ]

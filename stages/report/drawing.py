@@ -28,7 +28,7 @@ MOST_STEPS = 600
 INK = "#123456"  # no data colour: it stands for the text colour of whoever looks
 PAPER_INK = "#1f2328"  # what it is in a PNG, on white
 # Of Okabe and Ito's palette for the colour-blind (Color Universal Design, 2008), those with contrast on both grounds.
-BEFORE, AFTER, GOOD, BAD, THIRD = "#8a8f98", "#0f7fc4", "#009e73", "#d55e00", "#cc79a7"
+BEFORE, AFTER, GOOD, BAD = "#8a8f98", "#0f7fc4", "#009e73", "#d55e00"
 # Fonts for scripts that matplotlib's own has no letters of; a page has its reader's fonts, a PNG what is installed.
 MORE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari")
 STYLE: dict[Any, Any] = {

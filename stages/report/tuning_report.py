@@ -24,7 +24,7 @@ SWITCHES = ("engine.compile", "engine.prefix_caching")
 def tuning_document(tuned: Tuned, title: str, measured: str, sentence: str) -> Document:
     """`title` says what was tuned, `measured` with which pairs; `sentence` is the outcome."""
     rows = [_row(place, one, tuned) for place, one in enumerate(tuned.trials, 1)]
-    failed = [f"{place}: {one.outcome.error}" for place, one in enumerate(tuned.trials, 1) if one.outcome.error]
+    failed = [f"{place}: {one.result.error}" for place, one in enumerate(tuned.trials, 1) if one.result.error]
     told = [Text(one) for one in (sentence, compiling_told(tuned.compiling)) if one]
     blocks: list[Block] = [Table(COLUMNS, rows), *([Items(failed)] if failed else []), *told]
     return Document(title, [Text(measured)], [Section("Trials", blocks)])
@@ -108,8 +108,8 @@ def _row(place: int, one: Trial, tuned: Tuned) -> list[Cell | str]:
     return [
         count(place),
         written(one.changes) or again,
-        number(one.outcome.pairs_per_s),
-        NONE if one.outcome.start_up_s is None else f"{one.outcome.start_up_s:.0f}",
+        number(one.result.pairs_per_s),
+        NONE if one.result.start_up_s is None else f"{one.result.start_up_s:.0f}",
         Cell(one.verdict, TONES.get(one.verdict, "plain")),
     ]
 
@@ -118,11 +118,11 @@ def _trial(one: Trial) -> dict[str, Any]:
     return {
         "settings": dict(one.point),
         "changes": _changed(one.changes),
-        "pairs_per_s": one.outcome.pairs_per_s,
-        "start_up_s": one.outcome.start_up_s,
+        "pairs_per_s": one.result.pairs_per_s,
+        "start_up_s": one.result.start_up_s,
         "seconds": one.seconds,
         "verdict": one.verdict,
-        "error": one.outcome.error,
+        "error": one.result.error,
     }
 
 

@@ -1,4 +1,6 @@
-"""Hop 1: the user's data -> RawQuery and Judgements. `open_source` is the way in; each format is a module beside it."""
+"""Hop 1: the user's data -> RawQuery and Judgements. `open_source` is the way in: `collection` joins runs with a
+corpus, `rows` takes what carries its own texts.
+"""
 
 from __future__ import annotations
 

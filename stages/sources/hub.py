@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.sources.lines import JSON_ENDINGS, Record, ending
 from stages.sources.row_files import PARQUET_ENDINGS, ROWS_PER_BATCH, RowTable, batch_records
@@ -63,7 +63,7 @@ def _saved(path: str, split: str) -> Dataset:
         loaded = load_from_disk(path)
     except Exception as error:  # whatever a broken folder makes of `datasets`, Arrow or JSON
         raise DataError(
-            f"data.path: cannot load {path}: {_first_line(error)}; save it again with save_to_disk"
+            f"data.path: cannot load {path}: {first_line(error)}; save it again with save_to_disk"
         ) from error
     if not isinstance(loaded, DatasetDict):
         return loaded
@@ -78,7 +78,7 @@ def _loaded(name: str, settings: DataSettings) -> Dataset:
     try:
         return load_dataset(name, settings.subset, split=settings.split, revision=settings.revision)
     except Exception as error:  # dozens of kinds: no such name, split or subset, no network, a script, broken files
-        raise DataError(f"data.path: cannot load {name}: {_first_line(error)}; {_remedy(error)}") from error
+        raise DataError(f"data.path: cannot load {name}: {first_line(error)}; {_remedy(error)}") from error
 
 
 def _remedy(error: Exception) -> str:
@@ -91,7 +91,3 @@ def _remedy(error: Exception) -> str:
             "HF_HUB_OFFLINE is set and it is not in the cache: unset it once to download, or give a save_to_disk folder"
         )
     return "check the name, data.subset, data.split, data.revision and the network, or give a save_to_disk folder"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -55,7 +55,7 @@ def ending(path: Path) -> str:
 
 def read_lines(path: Path, set_aside: Report) -> Iterator[Line]:
     """Every line that is not blank, without its line ending. Raises DataError where the file cannot be read."""
-    with reading(path), opened(path) as file:
+    with reading(path), unpacked(path) as file:
         for number, content in enumerate(file, 1):
             line = decoded(content, Location(str(path), number), set_aside)
             if line is not None:
@@ -85,7 +85,7 @@ def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
             set_aside(SetAside(line.where, f"not a JSON object but {type(value).__name__}"))
 
 
-def opened(path: Path) -> BinaryIO:
+def unpacked(path: Path) -> BinaryIO:
     """The file's bytes, unpacked where it ends in .gz."""
     return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 

@@ -18,7 +18,7 @@ from stages.core.errors import DataError
 from stages.core.order import trec_positions
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
-from stages.sources.lines import Line, decoded, opened, reading
+from stages.sources.lines import Line, decoded, reading, unpacked
 from stages.sources.temporary import temporary_folder, writing_temporary_files
 
 RUN_COLUMNS = 6
@@ -146,7 +146,7 @@ def open_run(path: Path, admitted: QueryIds, set_aside: Report) -> Iterator[RunI
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    with reading(path), opened(path) as file:
+    with reading(path), unpacked(path) as file:
         while chunk := file.read(BYTES_PER_READ):
             yield chunk
 

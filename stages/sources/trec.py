@@ -14,7 +14,7 @@ from stages.sources.run_index import QueryIds, RunList, open_run
 LARGEST_GRADE = 2**31 - 1
 
 
-def read_run(path: Path, limit: int | None, set_aside: Report) -> dict[str, RunList]:
+def read_trec_run(path: Path, limit: int | None, set_aside: Report) -> dict[str, RunList]:
     """Query id -> its sorted list, in the run's order of queries; with `limit`, of its first so many queries.
 
     The whole run is in memory, about 100 bytes a line; `open_run` reads it query by query. Raises as `open_run` does.

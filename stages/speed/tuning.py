@@ -15,7 +15,7 @@ MARGIN = 0.03
 
 # Settings by their keys, as `engine.max_num_seqs`.
 Point = Mapping[str, int]
-Verdict = Literal["start", "faster", "not faster", "failed", "again"]
+TrialVerdict = Literal["start", "faster", "not faster", "failed", "again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def doubling(key: str, value: int, least: int, most: int) -> Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """What measuring a point gave: pairs/s after the warm-up and seconds to the first pair, or why there are none."""
 
     pairs_per_s: float | None = None
@@ -62,9 +62,9 @@ class Trial:
 
     point: Point
     changes: tuple[Change, ...]
-    outcome: Outcome
+    result: TrialResult
     seconds: float
-    verdict: Verdict
+    verdict: TrialVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Search:
         self,
         start: Point,
         axes: Sequence[Axis],
-        measure: Callable[[Point], Outcome],
+        measure: Callable[[Point], TrialResult],
         clock: Callable[[], float],
         ends_s: float,
         allowed: Callable[[Point], bool] = lambda _point: True,
@@ -127,7 +127,7 @@ class Search:
     def run(self) -> Tuned:
         """Climb until no neighbour is faster or the time is over, then confirm. Not beyond a start that fails."""
         first = self._try(self._start, "start")
-        if first.outcome.pairs_per_s is not None:
+        if first.result.pairs_per_s is not None:
             while self._round() and not self._out_of_time:
                 pass
             if self._best() is not first:
@@ -180,16 +180,16 @@ class Search:
         longest_s = max(one.seconds for one in self.trials)
         return self._clock() + 2 * longest_s + self.trials[0].seconds <= self._ends_s
 
-    def _try(self, point: Point, verdict: Verdict | None = None) -> Trial:
+    def _try(self, point: Point, verdict: TrialVerdict | None = None) -> Trial:
         changed = changes(self._best().point, point) if self.trials and verdict != "again" else ()
         began_s = self._clock()
-        outcome = self._measure(point)
+        result = self._measure(point)
         seconds = self._clock() - began_s
-        if outcome.pairs_per_s is None:
+        if result.pairs_per_s is None:
             verdict = "failed"
         elif verdict is None:
-            verdict = "faster" if outcome.pairs_per_s > (self._rate() or 0) * (1 + MARGIN) else "not faster"
-        trial = Trial(point, changed, outcome, seconds, verdict)
+            verdict = "faster" if result.pairs_per_s > (self._rate() or 0) * (1 + MARGIN) else "not faster"
+        trial = Trial(point, changed, result, seconds, verdict)
         self.trials.append(trial)
         return trial
 
@@ -198,7 +198,7 @@ class Search:
         return next((one for one in reversed(self.trials) if one.verdict == "faster"), self.trials[0])
 
     def _rate(self) -> float | None:
-        return self._best().outcome.pairs_per_s
+        return self._best().result.pairs_per_s
 
     def _confirm(self, best: Point) -> None:
         for point in (self._start, best):
@@ -206,7 +206,7 @@ class Search:
 
     def _last(self, point: Point) -> float | None:
         """Its pairs/s as measured last."""
-        rates = [one.outcome.pairs_per_s for one in self.trials if one.point == point]
+        rates = [one.result.pairs_per_s for one in self.trials if one.point == point]
         return rates[-1] if rates else None
 
     def _not_tried(self) -> tuple[str, ...]:
@@ -226,7 +226,7 @@ def compiling(trials: Sequence[Trial]) -> Compiling | None:
     for one, other in _pairs(trials):
         differing = changes(one.point, other.point)
         if [(change.key, change.before) for change in differing] == [("engine.compile", True)]:
-            fast, eager = one.outcome, other.outcome
+            fast, eager = one.result, other.result
             if fast.pairs_per_s and eager.pairs_per_s and fast.start_up_s and eager.start_up_s:
                 return Compiling(fast.start_up_s, eager.start_up_s, fast.pairs_per_s, eager.pairs_per_s)
     return None

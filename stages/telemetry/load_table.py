@@ -61,7 +61,7 @@ def step_row(result: LoadResult, index: int) -> dict[str, Any]:
     return {name: row[name] for name in COLUMNS}
 
 
-def as_json(result: LoadResult) -> dict[str, Any]:
+def load_content(result: LoadResult) -> dict[str, Any]:
     """The content of load.json: the records as they are, and each step's rates."""
     content = asdict(result)
     content["tokens_per_pair"] = _rounded(result.tokens_per_pair)

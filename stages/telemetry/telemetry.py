@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 # 1 ms to 10 minutes, each bound 2**(1/4) = 1.19 times the one before: a percentile is at most 19 % off.
 TIME_BOUNDS_MS = tuple(2 ** (step / 4) for step in range(78))
@@ -218,6 +218,3 @@ def _peaks(snapshots: Sequence[Snapshot]) -> Snapshot:
         peaks = {name: max(getattr(seen, name), getattr(one, name)) for name in ("running", "waiting", "kv_usage")}
         highest[one.replica] = replace(one, **peaks)
     return add_up(highest.values())
-
-
-POINT_FIELDS = tuple(f.name for f in fields(TimelinePoint))

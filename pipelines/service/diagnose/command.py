@@ -18,10 +18,10 @@ from pipelines.base.logs import libraries_log_to
 from pipelines.runs.report import check_form, show
 from pipelines.service.diagnose.known_settings import apply_advice, known_settings
 from pipelines.service.diagnose.steps import Worked, press, side_by_side, watch_work
-from pipelines.service.limits import Limits, load_limits
+from pipelines.service.limits import ServiceLimits, load_limits
 from pipelines.service.target import Target, find_target, require_own
 from pipelines.tracking.finding import FindingFolder
-from stages.core.errors import EngineError, InterruptedRunError, RerankEvalError
+from stages.core.errors import EngineError, InterruptedRunError, RerankEvalError, first_line
 from stages.diagnosis.conclusion import FULL, Conclusion, conclude
 from stages.diagnosis.direct import direct_findings
 from stages.diagnosis.finding import Finding, Step, Weight
@@ -74,9 +74,9 @@ def run_diagnosis(order: DiagnoseOrder, console: Console) -> Conclusion:
     seen = _look(order, target, config, model, limits, console)
     folder = FindingFolder.create(order.out, "diagnosis")
     document = diagnosis_document(seen)
-    folder.leave(document, as_json(seen), "diagnosis")
+    folder.leave(document, diagnosis_content(seen), "diagnosis")
     if order.form == "json":
-        print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
+        print(json.dumps(diagnosis_content(seen), indent=2, ensure_ascii=False))
     else:
         show(document, order.form, None, folder.report)
     _apply(order, seen.conclusion, console)
@@ -99,7 +99,7 @@ def _look(
     target: Target,
     config: ServeConfig | None,
     model: dict[str, Any],
-    limits: Limits,
+    limits: ServiceLimits,
     console: Console,
 ) -> Diagnosed:
     """All four steps, each with what it found or why it was not made."""
@@ -131,7 +131,7 @@ def _look(
     )
 
 
-def _metrics_of(worked: Worked, limits: Limits) -> list[Finding]:
+def _metrics_of(worked: Worked, limits: ServiceLimits) -> list[Finding]:
     return _judged(worked, metric_findings(worked.traffic, limits.health))
 
 
@@ -146,7 +146,7 @@ def _of_probe(found: Finding) -> Finding:
     )
 
 
-def _resources(worked: Worked, limits: Limits, skipped: dict[Step, str]) -> list[Finding]:
+def _resources(worked: Worked, limits: ServiceLimits, skipped: dict[Step, str]) -> list[Finding]:
     if worked.machine is None:
         skipped["resources"] = "the service runs on another machine; run the command there"
         return []
@@ -170,7 +170,7 @@ def _direct(
     except InterruptedRunError:
         raise
     except (RerankEvalError, OSError, RuntimeError) as error:  # torch's out-of-memory error is a RuntimeError
-        skipped["direct"] = str(error).splitlines()[0]
+        skipped["direct"] = first_line(error)
         return []
 
 
@@ -184,7 +184,7 @@ def _apply(order: DiagnoseOrder, told: Conclusion, console: Console) -> None:
     console.say(f"apply-to    {apply_advice(advice, order.apply_to)}")
 
 
-def as_json(seen: Diagnosed) -> dict[str, Any]:
+def diagnosis_content(seen: Diagnosed) -> dict[str, Any]:
     """The content of diagnosis.json."""
     bottleneck = seen.conclusion.bottleneck
     return {

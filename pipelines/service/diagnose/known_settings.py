@@ -13,7 +13,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.flatten import flatten
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice
-from stages.diagnosis.requests import shown
+from stages.diagnosis.requests import as_yaml
 
 # What GET /v1/models tells -> the config's key for it.
 TOLD = {"replicas": "serve.replicas", "max_model_len": "model.max_length", "dtype": "engine.dtype"}
@@ -38,7 +38,7 @@ def apply_advice(advice: Advice, config: Path) -> Path:
         raise ConfigError(f"--apply-to {config}: the advice is no value of a setting: {advice.action}")
     load(ServeConfig, config)  # says what is wrong with it, if anything is
     content = read_sections(config)
-    set_key(content, f"{advice.setting}={shown(advice.value)}")
+    set_key(content, f"{advice.setting}={as_yaml(advice.value)}")
     file = ConfigFile.find(config)
     copy = file.sibling(f"diagnosed{file.path.suffix}")
     head = f"# {config.name}, with one change: {advice.setting}. Expect: {advice.effect}.\n"

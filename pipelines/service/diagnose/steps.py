@@ -16,7 +16,7 @@ from pipelines.direct.scorer import DirectScorer
 from pipelines.service.diagnose.machine.watch import MachineWatch
 from pipelines.service.load.payload_shape import ShapePayloads, parse_shape
 from pipelines.service.load.plan import LoadPlan
-from pipelines.service.load.run import INTERRUPTED, run_load
+from pipelines.service.load.run import WAS_INTERRUPTED, run_load
 from pipelines.service.scrape import between, look_at, since_start
 from pipelines.service.target import Target
 from serve_app.engine.models import describe
@@ -104,7 +104,7 @@ def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
 def _under_load(target: Target, payloads: ShapePayloads, plan: LoadPlan) -> LoadResult:
     """Raises InterruptedRunError where a load test alone would end with what it has: a diagnosis of a part is none."""
     result = run_load(target, payloads, plan)
-    if result.ended == INTERRUPTED:
+    if result.ended == WAS_INTERRUPTED:
         raise InterruptedRunError("interrupted: nothing is left of the diagnosis")
     return result
 

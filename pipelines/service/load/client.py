@@ -21,8 +21,8 @@ KEEP_ALIVE_S = 4.0
 _TOKENS = re.compile(rb'"prompt_tokens"\s*:\s*(\d+)')
 
 
-class Outcome(NamedTuple):
-    """What became of a request: `error` is the kind of failure, None for HTTP 200; `content` is the answer's body."""
+class Reply(NamedTuple):
+    """To a request: `error` is the kind of failure, None for HTTP 200; `content` is its body, if it has one."""
 
     error: str | None
     content: bytes = b""
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
         return int(found[1]) if found else None
 
 
-Send = Callable[[Payload], Coroutine[Any, Any, Outcome]]
+Send = Callable[[Payload], Coroutine[Any, Any, Reply]]
 
 
 @asynccontextmanager
@@ -49,13 +49,13 @@ async def sender(target: Target, timeout_s: float) -> AsyncIterator[Send]:
         trust_env=False,  # straight to it: a proxy of the environment is not what is measured
     ) as session:
 
-        async def send(payload: Payload) -> Outcome:
+        async def send(payload: Payload) -> Reply:
             try:
                 async with session.post(url, data=payload.body, allow_redirects=False) as answer:
                     content = await answer.read()
             except (aiohttp.ClientError, OSError) as error:
-                return Outcome(error_kind(error))
-            return Outcome(None if answer.status == 200 else f"HTTP {answer.status}", content)
+                return Reply(error_kind(error))
+            return Reply(None if answer.status == 200 else f"HTTP {answer.status}", content)
 
         yield send
 

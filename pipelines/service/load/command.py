@@ -19,7 +19,7 @@ from pipelines.tracking.finding import FindingFolder
 from stages.report.load_report import load_document
 from stages.report.terminal import print_document
 from stages.telemetry.load import LoadResult, LoadStep, Mode
-from stages.telemetry.load_table import COLUMNS, as_json, step_row
+from stages.telemetry.load_table import COLUMNS, load_content, step_row
 
 __all__ = ["LoadOrder", "LoadPlan", "run_load", "run_loadtest"]
 
@@ -54,11 +54,11 @@ def run_loadtest(order: LoadOrder, console: Console) -> Path:
     require_own(target, allowed=order.own)
     plan = order.plan
     payloads = open_payloads(order.config, order.file, order.shape, order.repeat, order.plan.seed)
-    with shown(console, plan) as on_progress:
+    with showing(console, plan) as on_progress:
         result = run_load(target, payloads, plan, on_progress)
     folder = leave(result, FindingFolder.create(order.out, "loadtest"))
     if order.as_json:
-        print(json.dumps(as_json(result), indent=2, ensure_ascii=False))
+        print(json.dumps(load_content(result), indent=2, ensure_ascii=False))
     else:
         print_document(load_document(result), console.rich)
     console.say(f"report      {folder.report}")
@@ -74,12 +74,12 @@ def leave(result: LoadResult, folder: FindingFolder) -> FindingFolder:
         rows = csv.DictWriter(file, list(COLUMNS))
         rows.writeheader()
         rows.writerows(step_row(result, index) for index in range(len(result.steps)))
-    folder.leave(load_document(result), as_json(result), "load")
+    folder.leave(load_document(result), load_content(result), "load")
     return folder
 
 
 @contextmanager
-def shown(console: Console, plan: LoadPlan) -> Iterator[OnProgress]:
+def showing(console: Console, plan: LoadPlan) -> Iterator[OnProgress]:
     """A line for each step that ended, and on a terminal a live one of the step at work."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pipelines.service.load.client import Outcome, Send, sender
+from pipelines.service.load.client import Reply, Send, sender
 from pipelines.service.load.notes import notes
 from pipelines.service.load.payloads import Payloads
 from pipelines.service.load.plan import LoadPlan, LoadProgress
@@ -25,7 +25,7 @@ from stages.telemetry.load import MOST_ERRORS, LoadResult, LoadStep, knee, satur
 OnProgress = Callable[[LoadProgress], None]
 TELL_EVERY_S = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-INTERRUPTED = "it was interrupted"
+WAS_INTERRUPTED = "it was interrupted"
 
 
 def run_load(
@@ -89,18 +89,18 @@ class _Run:
         self._on_progress(LoadProgress("first requests", self._elapsed_s))
         tokens = []
         for payload in self._payloads.probes(self._model):
-            outcome = await self._unless_stopped(send(payload))
-            check_answer(self._target.url, outcome, self._plan.timeout_s)
-            if outcome.prompt_tokens is not None:
-                tokens.append(outcome.prompt_tokens / payload.documents)
+            reply = await self._unless_stopped(send(payload))
+            check_answer(self._target.url, reply, self._plan.timeout_s)
+            if reply.prompt_tokens is not None:
+                tokens.append(reply.prompt_tokens / payload.documents)
         note = self._payloads.calibrate(tokens)
         self._notes += [note] if note else []
         left_s = self._plan.warm_up_s - self._elapsed_s
         if left_s > 0:
             await self._step(send, self._plan.start, left_s, "warm-up, ")
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """Its outcome. Raises InterruptedRunError when the user stops it first."""
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Reply]) -> Reply:
+        """The reply. Raises InterruptedRunError when the user stops it first."""
         task, stopped = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         for one in (task, stopped):
@@ -113,7 +113,7 @@ class _Run:
         """Level after level. Returns why it ended."""
         for level in self._plan.levels():
             if self._stop.is_set():
-                return INTERRUPTED
+                return WAS_INTERRUPTED
             if self._steps and not self._has_time:
                 return f"another step would take longer than the {self._plan.max_s:g} s that it may take"
             step = await self._measured(send, level)
@@ -121,7 +121,7 @@ class _Run:
                 self._steps.append(step)
                 self._on_progress(LoadProgress(step.level_words, self._elapsed_s, step=step))
             if self._stop.is_set():
-                return INTERRUPTED
+                return WAS_INTERRUPTED
             if why := saturation(self._steps):
                 return why
         return f"the highest level was reached, {self._steps[-1].level_words}"
@@ -162,17 +162,17 @@ class _Run:
             await asyncio.sleep(TELL_EVERY_S)
 
 
-def check_answer(url: str, outcome: Outcome, timeout_s: float) -> None:
+def check_answer(url: str, reply: Reply, timeout_s: float) -> None:
     """Raises EngineError where the first requests are not answered with scores: there is nothing to measure then."""
-    if outcome.error == "timeout":
+    if reply.error == "timeout":
         raise EngineError(f"{url} does not answer a first request within {timeout_s:g} s: try fewer documents, --shape")
-    if outcome.error is not None and not outcome.content:
-        raise EngineError(f"{url} does not answer ({outcome.error}). Start it: rerank-eval serve --config FILE")
-    if outcome.error is not None:
-        said = " ".join(outcome.content.decode("utf-8", "replace").split())[:200]
-        raise EngineError(f"{url}/v1/rerank answers {outcome.error} to the first request: {said}")
+    if reply.error is not None and not reply.content:
+        raise EngineError(f"{url} does not answer ({reply.error}). Start it: rerank-eval serve --config FILE")
+    if reply.error is not None:
+        said = " ".join(reply.content.decode("utf-8", "replace").split())[:200]
+        raise EngineError(f"{url}/v1/rerank answers {reply.error} to the first request: {said}")
     try:
-        results = json.loads(outcome.content)["results"]
+        results = json.loads(reply.content)["results"]
     except (ValueError, KeyError, TypeError):
         results = None
     if not isinstance(results, list) or not results:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from pipelines.service.load.client import MOST_OUTSTANDING, Outcome, Send
+from pipelines.service.load.client import MOST_OUTSTANDING, Reply, Send
 from pipelines.service.load.payload_shape import Payload
 from stages.telemetry.load import Latency, LoadStep
 
@@ -36,9 +36,9 @@ class Recorder:
         self._histogram = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
         self._sum_s = self._longest_s = 0.0
 
-    def record(self, payload: Payload, outcome: Outcome, due_s: float, ended_s: float) -> None:
-        if outcome.error is not None:
-            self.errors[outcome.error] += 1
+    def record(self, payload: Payload, reply: Reply, due_s: float, ended_s: float) -> None:
+        if reply.error is not None:
+            self.errors[reply.error] += 1
             return
         latency_s = ended_s - due_s
         self._histogram.record_value(min(max(round(latency_s * 1e6), LOWEST_US), HIGHEST_US))
@@ -47,7 +47,7 @@ class Recorder:
         self.first_s, self.last_s = self.first_s or ended_s, ended_s
         self.answered += 1
         self.documents += payload.documents
-        if (tokens := outcome.prompt_tokens) is not None:
+        if (tokens := reply.prompt_tokens) is not None:
             self.prompt_tokens = (self.prompt_tokens or 0) + tokens
 
     @property
@@ -206,12 +206,12 @@ class _Arrivals:
 async def _one(send: Send, payload: Payload, due_s: float, recorder: Recorder) -> bool:
     """Send it and count what became of it. Returns whether it was answered."""
     try:
-        outcome = await send(payload)
+        reply = await send(payload)
     except asyncio.CancelledError:
         recorder.errors[UNFINISHED] += 1
         raise
-    recorder.record(payload, outcome, due_s, time.perf_counter())
-    return outcome.error is None
+    recorder.record(payload, reply, due_s, time.perf_counter())
+    return reply.error is None
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]], timeout_s: float) -> None:
@@ -224,6 +224,6 @@ async def _ended(tasks: Iterable[asyncio.Task[None]], timeout_s: float) -> None:
         for task in every:
             task.cancel()
         ended = await asyncio.gather(*every, return_exceptions=True)
-    for outcome in ended:
-        if isinstance(outcome, Exception):
-            raise outcome
+    for one in ended:
+        if isinstance(one, Exception):
+            raise one

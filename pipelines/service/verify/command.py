@@ -22,7 +22,7 @@ from pipelines.base.logs import libraries_log_to
 from pipelines.direct.scorer import DirectScorer
 from pipelines.runs.report import check_form, show
 from pipelines.service.verify.case import Measured, measure, notes
-from pipelines.service.verify.faults import Case, Verdict, find_fault
+from pipelines.service.verify.faults import Case, FoundFault, find_fault
 from pipelines.service.verify.sample_pairs import Sample, make_sample
 from pipelines.service.verify.setup import Setup, VerifyOrder, make_setup
 from pipelines.tracking.finding import FindingFolder
@@ -88,15 +88,15 @@ def verify(setup: Setup, console: Console) -> tuple[dict[str, Any], list[dict[st
         case, measured = measure(setup, sample, scorer, load_dtype)
     found = case.compare(range(sample.size), case.direct)
     agrees = found is not None and not found.beyond
-    verdict = None
+    explained = None
     if not agrees and found is not None:
         with console.working("the scores differ: what explains them is looked for"):
-            verdict = find_fault(case)
-    content = _content(setup, case, measured, verdict)
+            explained = find_fault(case)
+    content = _content(setup, case, measured, explained)
     return content | {"agrees": agrees, "agreement": asdict(found) if found else None}, _rows(case, measured)
 
 
-def _content(setup: Setup, case: Case, measured: Measured, verdict: Verdict | None) -> dict[str, Any]:
+def _content(setup: Setup, case: Case, measured: Measured, explained: FoundFault | None) -> dict[str, Any]:
     model, settings = setup.model, setup.config.model
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -118,22 +118,22 @@ def _content(setup: Setup, case: Case, measured: Measured, verdict: Verdict | No
         "direct": {"seconds": measured.seconds, "pairs_per_s": case.sample.size / measured.seconds}
         | {"device": case.scorer.device, "dtype": case.scorer.dtype},
         "notes": list(notes(setup.model, setup.told, setup.expected, case, measured)),
-        "fault": asdict(verdict.fault) if verdict else None,
-        "tried": _tried(verdict) if verdict else [],
+        "fault": asdict(explained.fault) if explained else None,
+        "tried": _tried(explained) if explained else [],
     }
 
 
-def _tried(verdict: Verdict) -> list[dict[str, Any]]:
+def _tried(explained: FoundFault) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name,
-            "says": verdict.words[one.name],
+            "says": explained.words[one.name],
             "mean": one.remains.mean,
             "largest": one.remains.largest,
             "pairs": one.remains.pairs,
             "explains": one.explains,
         }
-        for one in verdict.tried
+        for one in explained.tried
     ]
 
 

@@ -31,7 +31,7 @@ UNRELATED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, in words: `kind` is one of hypotheses.Kind, or `unknown`; `evidence` are whole sentences."""
+    """What is wrong, in words: `kind` is one of hypotheses.FaultKind, or `unknown`; `evidence` are whole sentences."""
 
     name: str
     kind: str
@@ -89,7 +89,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FoundFault:
     """The fault, and all that was tried for it, the best explanation first."""
 
     fault: Fault
@@ -97,7 +97,7 @@ class Verdict:
     words: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_fault(case: Case, on_try: Callable[[str], None] = lambda _: None) -> Verdict:
+def find_fault(case: Case) -> FoundFault:
     """Which hypothesis explains the served scores: one of prompts and reading first, then a dtype, else none."""
     places = worst_places(case)
     published = case.compare(places, [case.direct[place] for place in places])
@@ -105,18 +105,17 @@ def find_fault(case: Case, on_try: Callable[[str], None] = lambda _: None) -> Ve
         raise EngineError("no pair of the sample has both scores: there is nothing to explain")
     own = any(pair.instruction for pair in case.pairs)
     tried = hypotheses(case.scorer.family, case.scorer.published, case.limits, own)
-    remains: dict[str, Agreement | None] = {}
-    for hypothesis in tried:
-        on_try(hypothesis.name)
-        remains[hypothesis.name] = _under(case, hypothesis, places)
+    remains = {hypothesis.name: _under(case, hypothesis, places) for hypothesis in tried}
     told = explanations(published, remains, case.tolerance)
     words = {hypothesis.name: hypothesis.says for hypothesis in tried}
     best = next((one for one in told if one.explains), None)
     if best is not None:
         chosen = next(hypothesis for hypothesis in tried if hypothesis.name == best.name)
         evidence = tuple(_evidence(case, chosen, best, published))
-        return Verdict(Fault(chosen.name, chosen.kind, chosen.says, chosen.mend, chosen.setting, evidence), told, words)
-    return Verdict(_dtype(case, places, published, on_try) or _unknown(case, published), told, words)
+        return FoundFault(
+            Fault(chosen.name, chosen.kind, chosen.says, chosen.mend, chosen.setting, evidence), told, words
+        )
+    return FoundFault(_dtype(case, places, published) or _unknown(case, published), told, words)
 
 
 def worst_places(case: Case) -> list[int]:
@@ -188,13 +187,12 @@ def _evidence(case: Case, chosen: Hypothesis, best: Explanation, published: Agre
         yield f"It reads as many tokens as the service reports, in all {counts.requests} requests, unlike the published"
 
 
-def _dtype(case: Case, places: Sequence[int], published: Agreement, on_try: Callable[[str], None]) -> Fault | None:
+def _dtype(case: Case, places: Sequence[int], published: Agreement) -> Fault | None:
     """Noise of another dtype: in all pairs, without effect on tokens, as large as that dtype's own."""
     if case.tokens.differing:
         return None
     noises: dict[str, Agreement] = {}
     for dtype in HALF:
-        on_try(dtype)
         scores = case.load(dtype).score_all([case.pairs[place] for place in places])
         noise = case.compare(places, [case.direct[place] for place in places], [pair.score for pair in scores])
         if noise is not None:

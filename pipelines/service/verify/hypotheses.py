@@ -1,6 +1,6 @@
 """What may be wrong with a service's scores, each as a thing that can be tried: what to compute, and how to mend it.
 
-Each family has its own. None is guessed: `verify_faults` scores the sample once more under each.
+Each family has its own. None is guessed: `faults` looks at the sample once more under each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from serve_app.settings import Family, Template
 from stages.core.scoring import sigmoid
 from stages.quality.agreement import logit
 
-Kind = Literal["template", "override", "dtype", "truncation", "instruction", "activation", "pooling", "tokens"]
+FaultKind = Literal["template", "override", "dtype", "truncation", "instruction", "activation", "pooling", "tokens"]
 Undo = Callable[[float], float | None]
 
 OVERRIDES = (
@@ -32,7 +32,7 @@ class Hypothesis:
     """
 
     name: str
-    kind: Kind
+    kind: FaultKind
     says: str
     mend: str
     setting: str | None = None

@@ -21,7 +21,7 @@ from serve_app.engine.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPA
 from stages.core.records import Candidates
 
 PLAN_LIMIT_S = 300.0
-Settings = Literal["ours", "defaults"]
+WhoseSettings = Literal["ours", "defaults"]
 Sent = Literal["ids", "text"]
 Body = dict[str, Any]
 # Makes the body of a request: some documents of a query, of which the first is at a place among all pairs.
@@ -42,7 +42,7 @@ def prompts_job(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in prompts]
 
 
-def offline(settings: Settings, bench: Bench, group: Group, name: str) -> Timed:
+def offline(settings: WhoseSettings, bench: Bench, group: Group, name: str) -> Timed:
     """`vllm.LLM`: all prompts at once, as token ids."""
     planned = bench.plan[settings]
     told = {"prompts": prompts_job(bench.pairs.prompts), "warm_up": prompts_job(bench.warm_up.prompts)}
@@ -59,7 +59,7 @@ def offline(settings: Settings, bench: Bench, group: Group, name: str) -> Timed:
     )
 
 
-def server(settings: Settings, send: Sent, clients: int, bench: Bench, group: Group, name: str) -> Timed:
+def server(settings: WhoseSettings, send: Sent, clients: int, bench: Bench, group: Group, name: str) -> Timed:
     """`vllm.entrypoints.openai.api_server`, asked by so many clients at once.
 
     With `ids` the prompts come tokenized to /classify; with `text` to /v1/score, which joins and tokenizes them itself,

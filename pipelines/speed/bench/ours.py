@@ -22,11 +22,11 @@ from stages.core.errors import EngineError
 from stages.core.records import Candidates
 from stages.files.rankings import read_rankings
 
-Store = Literal["none", "fresh", "filled"]
+StoreState = Literal["none", "fresh", "filled"]
 POLL_S = 0.1
 
 
-def job(store: Store, warm: bool, bench: Bench, group: Group, name: str) -> Timed:
+def job(store: StoreState, warm: bool, bench: Bench, group: Group, name: str) -> Timed:
     """`rerank-eval run`: cold, it starts Ray and the engine; `warm`, both are up.
 
     With the store `fresh` every score is written to a new one; `filled` is what that job left, and needs no engine.
@@ -71,7 +71,7 @@ def _host(bench: Bench, group: Group, name: str) -> dict[str, Any]:
     return reached
 
 
-def _store(bench: Bench, store: Store) -> Path | None:
+def _store(bench: Bench, store: StoreState) -> Path | None:
     folder = bench.folder / "store"
     if store == "fresh":
         shutil.rmtree(folder, ignore_errors=True)

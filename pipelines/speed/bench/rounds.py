@@ -19,7 +19,7 @@ from pipelines.speed.bench.order import QUICK_LAST_START_S, BenchmarkOrder
 from pipelines.speed.bench.pairs import PairSet, describe_pairs, shape_of_model
 from pipelines.speed.bench.process import Group
 from serve_app.engine.models import ModelInfo
-from stages.core.errors import EngineError, RerankEvalError
+from stages.core.errors import EngineError, RerankEvalError, first_line
 from stages.speed.benchmark import Benchmark, Measurement, Round
 from stages.speed.benchmark_agreement import agreement
 
@@ -96,7 +96,7 @@ class Rounds:
             with self._group(f"matrix-{number}") as group:
                 self._matrix.append(matrix_flops(self._bench, group, f"matrix-{number}"))
         except FAILURES as error:
-            self._notes.append(f"matrix rate, round {number}: {_first_line(error)}")
+            self._notes.append(f"matrix rate, round {number}: {first_line(error)}")
 
     def _once(self, one: Contender, number: int) -> Round:
         """A failure is a result: whatever goes wrong inside is told as its reason."""
@@ -107,7 +107,7 @@ class Rounds:
                 timed = one.run(self._bench, group, name)
             done = _round(number, timed, group, self._bench.pairs)
         except FAILURES as error:
-            return Round(number, error=_first_line(error))
+            return Round(number, error=first_line(error))
         self._scores.setdefault(one.name, timed)
         return done
 
@@ -145,10 +145,6 @@ def _round(number: int, timed: Timed, group: Group, pairs: PairSet) -> Round:
         peak_gpu_mib=group.watch.gpus.peak_mib,
         processor_s=group.watch.between(timed.began_s, timed.ended_s),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _told(done: Round) -> str:

@@ -1,7 +1,7 @@
 """`rerank-eval tune`: a short search for the engine settings that score a config's own pairs fastest on this device.
 
-Trials are bare engines in processes of their own, one after the other (pipelines/tuning); which comes next, and what is
-faster, stages/tuning decides. What is faster twice is written as a copy of the config.
+Trials are bare engines in processes of their own, one after the other (`trials`); which comes next, and what is
+faster, `stages.speed.tuning` decides. What is faster twice is written as a copy of the config (`written`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.console import Console
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
-from pipelines.speed.tune.sample import Sample, read_sample
+from pipelines.speed.tune.sample import PromptSample, read_sample
 from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials, Trials
 from pipelines.speed.tune.written import check_target, write_tuned
@@ -32,12 +32,12 @@ from stages.core.errors import EngineError
 from stages.core.words import number
 from stages.report.terminal import print_document
 from stages.report.tuning_report import sentence, tuning_content, tuning_document, written
-from stages.speed.tuning import Outcome, Point, Search, Tuned, changes
+from stages.speed.tuning import Point, Search, TrialResult, Tuned, changes
 
-INTERRUPTED = "Interrupted before anything was confirmed: the config stays as it is."
+NOT_CONFIRMED = "Interrupted before anything was confirmed: the config stays as it is."
 SHORT_S = 3.0  # a pass over the pairs that is shorter is more noise than rate
 # The config, its model, the pairs, a folder to work in, and when the time is over -> what measures.
-OpenTrials = Callable[[RunConfig, ModelInfo, Sample, Path, float], Trials]
+OpenTrials = Callable[[RunConfig, ModelInfo, PromptSample, Path, float], Trials]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _search(search: Search, told: _Told) -> None:
         if search.trials:
             told.show(search.result(), None, interrupted=True)
         raise
-    if (error := tuned.trials[0].outcome.error) is not None:
+    if (error := tuned.trials[0].result.error) is not None:
         raise EngineError(f"the config's own settings cannot be measured: {error}")
     target = None
     try:
@@ -107,17 +107,17 @@ def _search(search: Search, told: _Told) -> None:
         told.show(tuned, target)
 
 
-def _telling(trials: Trials, start: Point, console: Console) -> Callable[[Point], Outcome]:
+def _telling(trials: Trials, start: Point, console: Console) -> Callable[[Point], TrialResult]:
     """Measures, and says so while it does and afterwards."""
     numbers = count(1)
 
-    def measure(point: Point) -> Outcome:
+    def measure(point: Point) -> TrialResult:
         name, what = f"trial {next(numbers)}", written(changes(start, point)) or "the config's own settings"
         with console.working(f"{name}: {what}"):
-            outcome = trials.measure(point)
-        gave = "failed" if outcome.error else f"{number(outcome.pairs_per_s)} pairs/s"
+            result = trials.measure(point)
+        gave = "failed" if result.error else f"{number(result.pairs_per_s)} pairs/s"
         console.say(f"{name:<12}{what}: {gave}")
-        return outcome
+        return result
 
     return measure
 
@@ -129,7 +129,7 @@ class _Told:
     order: TuneOrder
     model: ModelInfo
     device: str
-    sample: Sample
+    sample: PromptSample
 
     def show(self, tuned: Tuned, target: Path | None, *, interrupted: bool = False) -> None:
         """All of it; `target` is the config that was written, if one was."""
@@ -171,7 +171,7 @@ class _Told:
 
     def _sentence(self, tuned: Tuned, interrupted: bool) -> str:
         if interrupted:
-            return INTERRUPTED
+            return NOT_CONFIRMED
         told = sentence(tuned, self.order.minutes)
         pass_s = self.sample.pairs / tuned.before if tuned.before else SHORT_S
         return told if pass_s >= SHORT_S else f"{told} A pass took {number(pass_s)} s: with more --pairs it tells more."

@@ -19,7 +19,7 @@ WARM_UP_QUERY = "warm up"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PromptSample:
     """`prompts` are in the order of the data: one for each pair; of an embedding model, one for each text."""
 
     queries: int
@@ -32,7 +32,7 @@ class Sample:
         return sum(len(one.token_ids) for one in self.prompts)
 
 
-def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
+def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> PromptSample:
     """The first queries that have, together, at most so many pairs; the first one in any case, and each one whole.
 
     A query that does not fit the model is left out. Raises ConfigError for a model without an engine, DataError where
@@ -54,7 +54,7 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> Sample:
     if not queries:
         raise DataError(f"data: nothing to measure with: {reason}")
     warm_up = encoder.encode(WARM_UP_QUERY, None, queries[0].texts[:WARM_UP_DOCUMENTS])
-    return Sample(len(queries), sum(len(one.texts) for one in queries), tuple(prompts), tuple(warm_up))
+    return PromptSample(len(queries), sum(len(one.texts) for one in queries), tuple(prompts), tuple(warm_up))
 
 
 def _distinct(prompts: Sequence[Prompt], model: ModelInfo) -> Iterator[Prompt]:

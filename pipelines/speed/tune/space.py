@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.base.config import RunConfig
-from pipelines.speed.tune.sample import Sample
+from pipelines.speed.tune.sample import PromptSample
 from serve_app.engine.models import ModelInfo
 from stages.speed.tuning import Axis, Point, doubling
 
@@ -25,7 +25,9 @@ ARGUMENTS = {
 }
 
 
-def axes_of(config: RunConfig, model: ModelInfo, device: str, planned: Mapping[str, Any], sample: Sample) -> list[Axis]:
+def axes_of(
+    config: RunConfig, model: ModelInfo, device: str, planned: Mapping[str, Any], sample: PromptSample
+) -> list[Axis]:
     """In the order in which they are tried: what usually matters most comes first, as the time may be short.
 
     `device` is cpu or gpu, `planned` are vLLM's arguments for the config as it is. What `engine.extra` sets is the

@@ -14,12 +14,12 @@ from pipelines.base.environment import describe_environment
 from pipelines.speed.bench.bench import do_job
 from pipelines.speed.bench.engines import ask_plan, prompts_job
 from pipelines.speed.bench.process import Group
-from pipelines.speed.tune.sample import Sample
+from pipelines.speed.tune.sample import PromptSample
 from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings
-from stages.core.errors import RerankEvalError
-from stages.speed.tuning import Outcome, Point
+from stages.core.errors import RerankEvalError, first_line
+from stages.speed.tuning import Point, TrialResult
 
 # A trial that takes so many times as long as the first one is no candidate.
 PATIENCE = 3
@@ -34,7 +34,7 @@ class Trials(Protocol):
     host: Host
     planned: Mapping[str, Any]
 
-    def measure(self, point: Point) -> Outcome: ...
+    def measure(self, point: Point) -> TrialResult: ...
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class EngineTrials:
 
     config: RunConfig
     model: ModelInfo
-    sample: Sample
+    sample: PromptSample
     folder: Path
     ends_s: float  # on the monotonic clock, when the search's time is over
     device: str
@@ -56,7 +56,9 @@ class EngineTrials:
     first_s: float | None = None
 
     @classmethod
-    def open(cls, config: RunConfig, model: ModelInfo, sample: Sample, folder: Path, ends_s: float) -> EngineTrials:
+    def open(
+        cls, config: RunConfig, model: ModelInfo, sample: PromptSample, folder: Path, ends_s: float
+    ) -> EngineTrials:
         """Ask vLLM what the settings come to here. Raises EngineError."""
         (folder / "logs").mkdir(exist_ok=True)
         log = folder / "logs" / "plan.log"
@@ -68,7 +70,7 @@ class EngineTrials:
         device = told["device_name"] if host.device == "gpu" else _processor()
         return cls(config, model, sample, folder, ends_s, device, host, ours["arguments"], ours["environment"])
 
-    def measure(self, point: Point) -> Outcome:
+    def measure(self, point: Point) -> TrialResult:
         """Start an engine, warm it up, pass over the pairs once. Whatever goes wrong is told as the reason; its log is
         kept.
         """
@@ -80,12 +82,12 @@ class EngineTrials:
             with Group(log, self._limit_s()) as group:
                 told = do_job(group, "serve_app.engine.bare_engine", self._job(name, point), self.environment)
         except FAILURES as error:
-            return Outcome(error=(str(error).splitlines() or [type(error).__name__])[0])
+            return TrialResult(error=first_line(error))
         finally:
             self.first_s = self.first_s or time.monotonic() - began_s
         log.unlink()
         seconds = told["ended_s"] - told["began_s"]
-        return Outcome(self.sample.pairs / seconds, told["first_s"] - started_s)
+        return TrialResult(self.sample.pairs / seconds, told["first_s"] - started_s)
 
     def _job(self, name: str, point: Point) -> Path:
         changed = {key.removeprefix("engine."): value for key, value in point.items()}

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.core.metrics import Metrics
-from stages.core.words import count, interval, is_significant, metric_value, outcomes, p_value, tone_of, written_name
+from stages.core.words import (
+    count,
+    interval,
+    is_significant,
+    metric_value,
+    p_value,
+    tone_of,
+    wins_ties_losses,
+    written_name,
+)
 from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
@@ -141,7 +150,7 @@ def _quality_row(told: Mapping[str, Any]) -> list[Cell | str]:
         change(told),
         interval(told["interval"]),
         p_value(told["corrected_p"]),
-        outcomes(told),
+        wins_ties_losses(told),
     ]
 
 

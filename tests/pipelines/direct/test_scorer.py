@@ -171,7 +171,7 @@ def test_the_text_of_a_special_token_is_spelled_out(kind: str, request: pytest.F
 
 def test_a_long_document_is_cut_before_the_suffix_and_a_long_query_is_an_error(tiny_qwen3: Path) -> None:
     made = scorer(tiny_qwen3, max_length=150)
-    ids = made.token_ids(QUERY, ["word " * 500, "short"])
+    ids = [prompt for (prompt,) in made.prompts([Pair(QUERY, "word " * 500), Pair(QUERY, "short")])]
     assert [len(one) for one in ids] == [150, len(ids[1])]
     suffix = made.tokenizer.encode("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
     assert ids[0][-len(suffix) :] == ids[1][-len(suffix) :] == suffix

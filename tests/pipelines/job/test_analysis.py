@@ -14,7 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.runs.folder import RunFolder
 from stages.analysis.assemble import AnalysisSettings, analyse
-from stages.analysis.cost import Work
+from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.records import Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.files.rankings import rankings_table
@@ -27,7 +27,7 @@ SECTIONS: dict[str, Any] = {
     "evaluate": {"metrics": METRICS, "depths": [1, 2]},
     "cost": {"per_hour": 3.6},
 }
-WORK = Work(queries=4, pairs=9, scored_pairs=9, prompt_tokens=90, engine_s=2.0)
+WORK = RunWork(queries=4, pairs=9, scored_pairs=9, prompt_tokens=90, engine_s=2.0)
 POSITION = PositionCheck(queries=2, pairs=6, failed=0, largest=0.25, largest_logit=0.5, where=("p", "c"))
 
 Write = Callable[..., dict[str, Any]]
@@ -121,7 +121,7 @@ def test_a_part_of_a_job_has_neither_cost_nor_position(made: Collection, tmp_pat
 
 def test_a_run_that_knew_every_score_has_no_cost_per_query(made: Collection, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", made, [[ranking for _, ranking in made.pairs]])
-    work = Work(queries=4, pairs=9, scored_pairs=0, prompt_tokens=0, engine_s=0.1)
+    work = RunWork(queries=4, pairs=9, scored_pairs=0, prompt_tokens=0, engine_s=0.1)
     cost = analysis_of(folder, findings(made, work=work), SECTIONS | {"cost": {}})["cost"]
     assert cost["engine_s_per_query"] is cost["money"] is cost["per_hour"] is None
     assert cost["gain_per_engine_s"] == dict.fromkeys(METRICS)

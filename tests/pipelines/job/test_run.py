@@ -29,7 +29,7 @@ from stages.core.errors import DataError, TooManyFailuresError, TrackingError
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 from stages.quality.evaluate import evaluate
-from stages.sources.trec import read_qrels, read_run
+from stages.sources.trec import read_qrels, read_trec_run
 from tests.tiny_models import POISON
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 10}
@@ -86,7 +86,7 @@ def test_the_query_part_of_a_prompt_is_computed_once_and_queue_times_are_numbers
 def test_metrics_equal_those_of_the_written_trec_run(demo_run: RunFolder) -> None:
     dropped: list[Any] = []
     judgements = read_qrels(Path("configs/demo/qrels/test.tsv"), dropped.append)
-    written = {key: one.doc_ids for key, one in read_run(demo_run.trec_run, None, dropped.append).items()}
+    written = {key: one.doc_ids for key, one in read_trec_run(demo_run.trec_run, None, dropped.append).items()}
     values = evaluate(written, judgements, ("ndcg@10", "mrr"))
     assert not dropped
     assert told(demo_run)["quality"]["reranked"]["ndcg_at_10"] == pytest.approx(values.mean("ndcg@10"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.nightly.cron import Cron
-from pipelines.nightly.loop import Job, Scheduler
+from pipelines.nightly.loop import NightlyJob, Scheduler
 from pipelines.nightly.state import Occurrence, ScheduleBusyError, State, StateFile
 from stages.core.errors import DataError
 
@@ -46,7 +46,7 @@ class Workplace:
         )
         call = [sys.executable, "-c", script, str(self.folder / "ran")]
         told = " ".join(map(str, codes))
-        job = Job([*call, "job", told], [*call, "sync", told], retries, backoff_s=60)
+        job = NightlyJob([*call, "job", told], [*call, "sync", told], retries, backoff_s=60)
         self.scheduler = Scheduler(NIGHTLY, job, self.file, self.told.append, self.clock, self.sleep)
         return self.scheduler
 
@@ -199,7 +199,7 @@ def test_results_that_were_not_logged_are_logged_again_and_not_computed_again(pl
 def test_a_job_killed_by_a_signal_is_retried(place: Workplace) -> None:
     killed = "import os; os.kill(os.getpid(), 9)"
     place.until = MIDNIGHT + DAY
-    job = Job([sys.executable, "-c", killed], retries=1)
+    job = NightlyJob([sys.executable, "-c", killed], retries=1)
     scheduler = Scheduler(NIGHTLY, job, place.file, place.told.append, lambda: place.now, place.sleep)
     place.scheduler = scheduler
     assert scheduler.once(place.new_state()) == 137
@@ -232,10 +232,10 @@ from datetime import UTC, datetime
 from apscheduler.triggers.cron import CronTrigger
 from pipelines.nightly.cron import Cron
 from pipelines.nightly.state import State, StateFile
-from pipelines.nightly.loop import Job, Scheduler
+from pipelines.nightly.loop import NightlyJob, Scheduler
 cron = Cron(CronTrigger(year="*", month=1, day=1))
 file = StateFile(pathlib.Path(sys.argv[1]), "nightly")
-job = Job([sys.executable, "-c", sys.argv[2]], backoff_s=0)
+job = NightlyJob([sys.executable, "-c", sys.argv[2]], backoff_s=0)
 scheduler = Scheduler(cron, job, file, lambda text: print(text, flush=True))
 signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
 sys.exit(scheduler.once(State(config="c", cron="yearly", timezone="UTC", since=datetime.now(UTC))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,9 @@ import pytest
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import DataError
 from stages.core.records import QueryMetrics
-from stages.telemetry.telemetry import POINT_FIELDS, Snapshot, Telemetry
+from stages.telemetry.telemetry import Snapshot, Telemetry, TimelinePoint
+
+COLUMNS = [one.name for one in fields(TimelinePoint)]
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_the_timeline_has_a_row_for_each_point_and_a_column_for_each_field(folde
     telemetry.take([Snapshot("r1", 1.0, prompt_tokens=30, waiting=4, kv_usage=0.5)], 12.0, 2, 20)
     folder.write_timeline(telemetry.points)
     first, second = pq.read_table(folder.timeline).to_pylist()
-    assert list(first) == list(POINT_FIELDS)
+    assert list(first) == COLUMNS
     assert first["prefix_hit_rate"] is None and first["pairs_per_s"] == 0.0
     assert (second["elapsed_s"], second["queries_done"], second["pairs_per_s"], second["waiting"]) == (2.0, 2, 20.0, 4)
 
@@ -103,7 +106,7 @@ def test_the_timeline_has_a_row_for_each_point_and_a_column_for_each_field(folde
 def test_a_run_without_points_has_a_timeline_with_its_columns(folder: RunFolder) -> None:
     folder.write_timeline([])
     table = pq.read_table(folder.timeline)
-    assert (table.num_rows, table.column_names) == (0, list(POINT_FIELDS))
+    assert (table.num_rows, table.column_names) == (0, COLUMNS)
 
 
 def test_per_query_values_stand_before_after_and_as_their_change(folder: RunFolder) -> None:

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.service.limits import Limits, load_limits
+from pipelines.service.limits import ServiceLimits, load_limits
 from stages.core.errors import ConfigError
 from stages.diagnosis.resources import ResourceLimits
 from stages.telemetry.health import Zones
 
 
-def load(folder: Path, text: str) -> Limits:
+def load(folder: Path, text: str) -> ServiceLimits:
     path = folder / "limits.yaml"
     path.write_text(text, encoding="utf-8")
     return load_limits(path)
 
 
 def test_without_a_file_all_is_as_by_default() -> None:
-    assert load_limits(None) == Limits(Zones(), ResourceLimits())
+    assert load_limits(None) == ServiceLimits(Zones(), ResourceLimits())
 
 
 def test_what_a_file_names_is_changed_and_the_rest_stays(tmp_path: Path) -> None:

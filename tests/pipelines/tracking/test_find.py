@@ -14,7 +14,7 @@ from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking import client as tracking
 from pipelines.tracking.client import KIND_TAG, NOTE_TAG, RUN_TAG, search, track
-from pipelines.tracking.find import ensure_parent, fetch_run, latest_run, log_comparison, logged_id, set_tags
+from pipelines.tracking.find import ensure_parent, fetch_run, latest_runs, log_comparison, logged_id, set_tags
 from pipelines.tracking.sync import sync_run
 from stages.core.errors import DataError, TrackingError
 from tests.logged_folders import ENVIRONMENT, make_folder
@@ -61,12 +61,11 @@ def test_a_run_is_fetched_by_either_name_and_reads_like_its_folder(store: str, t
         }
 
 
-def test_a_run_in_two_experiments_is_fetched_where_the_experiment_is_named(store: str, tmp_path: Path) -> None:
+def test_a_run_in_two_experiments_is_fetched_by_its_mlflow_id(store: str, tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "results" / "twice", store)
     first, _ = (logged(folder, store, experiment, 1000) for experiment in ("one", "other"))
     with pytest.raises(DataError, match=r"2 runs twice \(.*\)\. Give one by its MLflow id"):
         fetch_run(store, "twice", tmp_path)
-    assert fetch_run(store, "twice", tmp_path / "to", experiment="one").name == "twice"
     assert fetch_run(store, first, tmp_path / "to").name == "twice"
 
 
@@ -74,8 +73,6 @@ def test_a_run_in_two_experiments_is_fetched_where_the_experiment_is_named(store
 def test_a_run_that_is_not_there_is_refused_with_a_remedy(store: str, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"has no run .* rerank-eval sync FOLDER"):
         fetch_run(store, name, tmp_path)
-    with pytest.raises(DataError, match="has no experiment nowhere"):
-        fetch_run(store, name, tmp_path, experiment="nowhere")
 
 
 def test_a_run_of_another_program_is_no_run_folder(store: str, tmp_path: Path) -> None:
@@ -97,7 +94,7 @@ def test_a_dead_server_is_a_tracking_error_without_its_password(tmp_path: Path) 
 # --- latest ---
 
 
-def test_the_latest_runs_come_first_and_can_be_told_apart_by_time_and_data_set(store: str, tmp_path: Path) -> None:
+def test_the_latest_runs_come_first_and_can_be_told_apart_by_data_set(store: str, tmp_path: Path) -> None:
     ids = {}
     for started_s, name in ((3000, "c"), (1000, "a"), (2000, "b")):
         folder = make_folder(tmp_path / name, store)
@@ -106,22 +103,21 @@ def test_the_latest_runs_come_first_and_can_be_told_apart_by_time_and_data_set(s
         ids[name] = logged(folder, store, "nightly", started_s)
     ensure_parent(store, "nightly", "a-sweep", {})
     log_comparison(store, "nightly", "a-comparison", {}, {}, {}, [], {})
-    found = latest_run(store, "nightly")
+    found = latest_runs(store, "nightly", dataset=None)
     assert [(run.name, run.mlflow_id) for run in found] == [(name, ids[name]) for name in "cba"]
     assert found[0].tags["model"] == "tiny"
-    assert [run.name for run in latest_run(store, "nightly", before="c")] == ["b", "a"]
-    assert [run.name for run in latest_run(store, "nightly", dataset="small")] == ["c", "a"]
-    assert [run.name for run in latest_run(store, "nightly", before="c", dataset="large")] == ["b"]
+    assert [run.name for run in latest_runs(store, "nightly", dataset="small")] == ["c", "a"]
+    assert [run.name for run in latest_runs(store, "nightly", dataset="large")] == ["b"]
 
 
 def test_an_experiment_that_is_not_there_has_no_runs(store: str) -> None:
-    assert latest_run(store, "not yet") == []
+    assert latest_runs(store, "not yet", dataset=None) == []
 
 
-def test_what_was_broken_off_is_no_latest_run(store: str) -> None:
+def test_what_was_broken_off_is_not_among_the_latest_runs(store: str) -> None:
     client = MlflowClient(store)
     client.create_run(client.create_experiment("broken"), tags={RUN_TAG: "half"})
-    assert latest_run(store, "broken") == []
+    assert latest_runs(store, "broken", dataset=None) == []
 
 
 def test_more_runs_than_a_page_holds_are_all_found(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +157,12 @@ def test_a_parent_is_made_once_and_runs_stand_under_it_however_often_they_are_lo
 def test_tags_are_added_to_a_logged_run(store: str, tmp_path: Path) -> None:
     sync_run(make_folder(tmp_path / "tagged", store).path)
     set_tags(store, "tagged", "test", {"gate": "passed"})
-    [run] = [run for run in latest_run(store, "test") if run.name == "tagged"]
+    [run] = [run for run in latest_runs(store, "test", dataset=None) if run.name == "tagged"]
     assert (run.tags["gate"], run.tags["owner"]) == ("passed", "search")
     with pytest.raises(DataError, match="has no run nobody"):
         set_tags(store, "nobody", "test", {"gate": "passed"})
+    with pytest.raises(DataError, match="has no experiment nowhere"):
+        set_tags(store, "tagged", "nowhere", {"gate": "passed"})
 
 
 def test_a_comparison_links_to_its_runs_and_replaces_the_one_before(store: str, tmp_path: Path) -> None:

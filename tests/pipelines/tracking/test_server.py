@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import IMPATIENT, RUN_TAG
-from pipelines.tracking.find import latest_run
+from pipelines.tracking.find import latest_runs
 from pipelines.tracking.sync import sync_run
 from stages.core.errors import TrackingError
 from stages.telemetry.telemetry import TimelinePoint
@@ -129,7 +129,7 @@ def test_a_server_killed_while_numbers_and_while_files_are_logged_leaves_no_trac
     client = MlflowClient(server.uri)
     active = client.search_runs(["1"], run_view_type=ViewType.ACTIVE_ONLY)
     assert sorted(run.info.run_name for run in active) == [RUN_ID, f"{RUN_ID}.dense"]
-    assert {run.name for run in latest_run(server.uri, "test")} == {RUN_ID, f"{RUN_ID}.dense"}
+    assert {run.name for run in latest_runs(server.uri, "test", dataset=None)} == {RUN_ID, f"{RUN_ID}.dense"}
     undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
     expected_id = sync_run(folder.path, undisturbed)
     [part] = [run.info.run_id for run in active if run.info.run_id != run_id]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipelines.tracking.values import (
     SERIES,
-    Point,
+    SeriesPoint,
     depth_series,
     run_metrics,
     run_series,
@@ -109,9 +109,9 @@ def test_no_name_of_a_metric_holds_what_mlflow_forbids() -> None:
 
 def test_the_depth_curve_is_a_series_whose_step_is_the_depth() -> None:
     assert list(depth_series(ANALYSIS, 7)) == [
-        Point("ndcg_at_10_by_depth", 0.6, 7, 5),
-        Point("mrr_by_depth", 0.3, 7, 5),
-        Point("ndcg_at_10_by_depth", 0.75, 7, 10),
+        SeriesPoint("ndcg_at_10_by_depth", 0.6, 7, 5),
+        SeriesPoint("mrr_by_depth", 0.3, 7, 5),
+        SeriesPoint("ndcg_at_10_by_depth", 0.75, 7, 10),
     ]
     assert list(depth_series({}, 7)) == list(depth_series({"depth": None}, 7)) == []
 
@@ -130,9 +130,9 @@ def test_the_series_ends_when_the_run_did_and_skips_what_does_not_apply(tmp_path
 def test_nodes_are_system_metrics_at_the_seconds_of_the_timeline(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "run", None)
     assert list(system_series(folder.path / "system.parquet", 100_000, 2.5)) == [
-        Point("system/host-a/cpu_utilization_percentage", 50.0, 98_500, 1),
-        Point("system/host-b/gpu_0_utilization_percentage", 90.0, 98_500, 1),
-        Point("system/host-a/cpu_utilization_percentage", 75.0, 100_000, 2),
+        SeriesPoint("system/host-a/cpu_utilization_percentage", 50.0, 98_500, 1),
+        SeriesPoint("system/host-b/gpu_0_utilization_percentage", 90.0, 98_500, 1),
+        SeriesPoint("system/host-a/cpu_utilization_percentage", 75.0, 100_000, 2),
     ]
 
 

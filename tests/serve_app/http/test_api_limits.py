@@ -10,7 +10,7 @@ import socket
 import pytest
 from ray.exceptions import RayActorError
 
-from serve_app.http.metrics import Reason, RequestOutcome
+from serve_app.http.metrics import EndKind, Reason
 from stages.core.errors import EngineError
 from tests.api_server import (
     BODY,
@@ -200,7 +200,7 @@ def test_every_end_is_counted_once() -> None:
     with running_api(StandInBackend()) as api:
         for body in (BODY, {}, {**BODY, "model": "other"}):
             api.client.post("/v1/rerank", json=body)
-        ends: list[tuple[RequestOutcome, Reason]] = [("ok", "none"), ("rejected", "bad_request")]
+        ends: list[tuple[EndKind, Reason]] = [("ok", "none"), ("rejected", "bad_request")]
         assert [api.ended(*end) for end in [*ends, ("rejected", "unknown_model")]] == [1, 1, 1]
         labelled = api.backend.registry.collect()
         counts = [

@@ -74,7 +74,7 @@ def test_an_answered_request_counts_with_its_time_and_size(registry: CollectorRe
 
 @pytest.mark.parametrize(("outcome", "reason"), [("rejected", "overload"), ("failed", "timeout")])
 def test_a_request_without_an_answer_counts_but_does_not_change_times_and_sizes(
-    registry: CollectorRegistry, outcome: metrics.RequestOutcome, reason: metrics.Reason
+    registry: CollectorRegistry, outcome: metrics.EndKind, reason: metrics.Reason
 ) -> None:
     ServiceMetrics(registry).request_done("score", outcome, reason, 0.001, documents=5, prompt_tokens=0)
     assert value(registry, "rerank_requests_total", endpoint="score", outcome=outcome, reason=reason) == 1

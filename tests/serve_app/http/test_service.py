@@ -13,7 +13,7 @@ from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.http.api_models import RerankRequest, RerankResponse, ScoreRequest, ScoreResponse
-from serve_app.http.metrics import Reason, RequestOutcome
+from serve_app.http.metrics import EndKind, Reason
 from serve_app.http.service import RefusalError, Service
 from stages.core.errors import EngineError, QueryTooLongError, ScoringError
 from stages.core.records import PairScore, TimedScores
@@ -122,7 +122,7 @@ def test_an_engine_that_is_too_slow_meets_the_deadline_and_its_call_is_cancelled
     ],
 )
 def test_what_would_fail_again_is_not_asked_again(
-    error: Exception, status: int, outcome: RequestOutcome, reason: Reason, param: str | None
+    error: Exception, status: int, outcome: EndKind, reason: Reason, param: str | None
 ) -> None:
     backend = StandInBackend(failures=[error])
     refusal = refused(make_service(backend))

@@ -8,7 +8,7 @@ import pytest
 
 from stages.analysis.depth import DepthAdvice, DepthCurve, DepthPoint, advise, places
 from stages.core.records import QueryMetrics
-from stages.quality.significance import holm, p_value
+from stages.quality.significance import holm, paired_p
 
 QUERIES = 12
 FIRST = 0.2
@@ -105,7 +105,7 @@ def test_p_values_are_those_of_the_seed_and_the_level_decides() -> None:
     first = QueryMetrics(tuple("abcdefghijklmnopqrstu"), {"mrr": (0.5,) * 21}, (True,) * 21)
     after = QueryMetrics(first.query_ids, {"mrr": (0.9,) * 14 + (0.2,) * 7}, first.answered)
     curve = DepthCurve((DepthPoint(4, 84, {"mrr": after.mean("mrr")}, {"mrr": after.mean("mrr") - 0.5}, after),))
-    p = p_value(first.values["mrr"], after.values["mrr"], seed=7)
+    p = paired_p(first.values["mrr"], after.values["mrr"], seed=7)
     assert advise(curve, first, "mrr", seed=7).corrected_p == holm({4: p})
     assert "not significant" in advise(curve, first, "mrr", seed=7, alpha=p).words
     assert "not significant" not in advise(curve, first, "mrr", seed=7, alpha=p * 1.001).words

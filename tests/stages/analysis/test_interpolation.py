@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.analysis.fusion import WEIGHTS, assign_folds, interpolate, interpolation
-from stages.core.errors import ConfigError
 from stages.core.records import Judgements
 from stages.quality.evaluate import evaluate, warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
@@ -91,9 +90,3 @@ def test_two_queries_can() -> None:
     found = interpolation(made.outcomes, made.judgements, ["mrr"])
     assert found is not None
     assert found.metrics.values["mrr"] == (0.5, 0.5)  # each at the weight that the other one needs
-
-
-def test_fewer_than_two_folds_are_refused() -> None:
-    made = opposed()
-    with pytest.raises(ConfigError, match="two folds"):
-        interpolation(made.outcomes, made.judgements, METRICS, folds=1)

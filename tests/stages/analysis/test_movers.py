@@ -28,7 +28,7 @@ def test_winners_and_losers_come_with_their_texts_and_documents() -> None:
     assert [(d.doc_id, d.grade, d.old_rank, d.new_rank) for d in won.documents] == [("c", 2, 3, 1), ("a", None, 1, 3)]
     assert won.documents[0].score == pytest.approx(0.8808, abs=1e-4)
     assert won.documents[0].excerpt == "text of c"
-    assert (lost.query, lost.difference) == ("who loses?", -1.0)
+    assert (lost.query, lost.first_stage, lost.reranked) == ("who loses?", 1.0, 0.0)
     assert next((d.doc_id, d.grade, d.new_rank, d.score) for d in lost.documents) == ("a", 1, None, None)
 
 
@@ -44,9 +44,25 @@ def test_a_document_far_down_is_shown_only_where_it_is_relevant() -> None:
 @settings(max_examples=25, deadline=None)
 @given(collections(most=8))
 def test_the_largest_differences_are_shown_first(made: Collection) -> None:
-    found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr", shown=2)
+    found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr")
     changes = [
         after - before for before, after in zip(made.first.values["mrr"], made.reranked.values["mrr"], strict=True)
     ]
-    assert [mover.difference for mover in found.won] == sorted((c for c in changes if c > 0), reverse=True)[:2]
-    assert [mover.difference for mover in found.lost] == sorted(c for c in changes if c < 0)[:2]
+    assert [one.reranked - one.first_stage for one in found.won] == sorted((c for c in changes if c > 0), reverse=True)
+    assert [one.reranked - one.first_stage for one in found.lost] == sorted(c for c in changes if c < 0)
+
+
+@pytest.mark.parametrize("side", ["won", "lost"])
+def test_of_many_that_moved_only_the_ten_that_moved_most_are_shown(side: str) -> None:
+    """The relevant document of `qN` moves between rank 1 and rank N."""
+    queries = []
+    for last in range(2, 14):
+        falling = {f"d{place}": -float(place) for place in range(last)}
+        to_the_end, to_the_top = {"d0": -50.0}, {f"d{last - 1}": 50.0}
+        queries.append(one_query(f"q{last}", falling | (to_the_top if side == "won" else to_the_end)))
+    relevant = {f"q{last}": {f"d{last - 1}" if side == "won" else "d0": 1} for last in range(2, 14)}
+    made = collection(queries, relevant)
+    found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr")
+    shown, others = (found.won, found.lost) if side == "won" else (found.lost, found.won)
+    assert [one.query_id for one in shown] == [f"q{last}" for last in range(13, 3, -1)]
+    assert others == ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from stages.analysis.outcome import outcomes, text_length
+from stages.analysis.outcome import outcome_of, text_length
 from stages.core.rerank import rank
 from tests.analysis_inputs import Collection, collections, one_query
 
@@ -24,8 +24,9 @@ def test_an_outcome_gives_back_both_orders(made: Collection) -> None:
 
 
 def test_cosines_are_no_probabilities() -> None:
-    made = [one_query("q", {"a": 0.5, "b": 0.2}, cosine=cosine) for cosine in (True, False)]
-    assert [o.are_probabilities for o in outcomes((c, rank(c, s)) for c, s in made)] == [False, True]
+    for cosine in (True, False):
+        candidates, scores = one_query("q", {"a": 0.5, "b": 0.2}, cosine=cosine)
+        assert outcome_of(candidates, rank(candidates, scores)).are_probabilities == (not cosine)
 
 
 def test_a_ranking_of_other_candidates_is_refused() -> None:
@@ -33,7 +34,7 @@ def test_a_ranking_of_other_candidates_is_refused() -> None:
     ranking = rank(candidates, scores)
     for other in (replace(candidates, query_id="p"), replace(candidates, tail=("t",)), one_query("q", {"a": 1.0})[0]):
         with pytest.raises(ValueError, match="not one of the candidates"):
-            outcomes([(other, ranking)])
+            outcome_of(other, ranking)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,6 @@ def test_a_length_counts_words_and_cjk_characters(text: str, length: int) -> Non
 
 def test_scores_beyond_single_precision_stay_finite_and_in_order() -> None:
     candidates, scores = one_query("q", {"a": -1e300, "b": 1e300}, first_scores=[1e300, -1e300], cosine=True)
-    [outcome] = outcomes([(candidates, rank(candidates, scores))])
+    outcome = outcome_of(candidates, rank(candidates, scores))
     assert np.isfinite(outcome.keys).all()
     assert outcome.listed(outcome.order) == ("b", "a")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.analysis.outcome import outcomes
+from stages.analysis.outcome import outcome_of
 from stages.analysis.strata import (
     DOCUMENT_LENGTH,
     NO_CANDIDATES,
@@ -37,7 +37,7 @@ def groups(lengths: list[int], languages: list[str], first: list[float], after: 
         one_query(f"q{n:03}", {"a": 1.0}, query="word " * length, attributes={"language": language} if language else {})
         for n, (length, language) in enumerate(zip(lengths, languages, strict=True))
     ]
-    known = outcomes((candidates, rank(candidates, scores)) for candidates, scores in made)
+    known = [outcome_of(candidates, rank(candidates, scores)) for candidates, scores in made]
     return strata(known, metrics(first), metrics(after), "mrr")
 
 
@@ -88,16 +88,16 @@ def test_small_groups_are_put_together_and_a_missing_value_has_its_own() -> None
     assert list(of_language.items()) == [(NO_VALUE, 5), ("en", 6), (OTHER, 5)]
 
 
-def test_a_single_small_group_keeps_its_name_and_is_marked() -> None:
+def test_a_single_small_group_keeps_its_name_and_has_no_deviation() -> None:
     found = groups([3] * 7, ["en"] * 6 + ["de"], [0.0] * 7, [1.0] * 7)
-    of_language = {stratum.group: (stratum.too_small, stratum.sd) for stratum in found if stratum.column == "language"}
-    assert of_language == {"de": (True, None), "en": (False, 0.0)}
+    of_language = {stratum.group: (stratum.queries, stratum.sd) for stratum in found if stratum.column == "language"}
+    assert of_language == {"de": (1, None), "en": (6, 0.0)}
 
 
 def test_the_script_of_the_query_is_a_column() -> None:
     queries = ["red apple", "红苹果", "rote Äpfel", "1 + 1", "أحمر", "赤いりんご"]
     made = [one_query(f"q{n:03}", {"a": 1.0}, query=query) for n, query in enumerate(queries * 5)]
-    known = outcomes((candidates, rank(candidates, scores)) for candidates, scores in made)
+    known = [outcome_of(candidates, rank(candidates, scores)) for candidates, scores in made]
     values = [0.0, 0.5, 1.0, 0.0, 0.0, 0.0] * 5
     found = strata(known, metrics([0.0] * 30), metrics(values), "mrr")
     of_script = {stratum.group: (stratum.queries, stratum.reranked) for stratum in found if stratum.column == SCRIPT}

@@ -1,4 +1,4 @@
-"""The tree that is drawn in the docstring is the tree of the classes, exit codes included."""
+"""The tree that is drawn in the docstring is the tree of the classes, exit codes included; an error in one line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import inspect
 import re
 from itertools import pairwise
 
+import pytest
+
 from stages.core import errors
-from stages.core.errors import RerankEvalError
+from stages.core.errors import RerankEvalError, first_line
 
 # `  x InputError   exit code 2: ...`: two columns deeper is one class lower.
 DRAWN = re.compile(r"^( *)[*x+-] (\w+)(?: +(?:exit code (\d+))?.*)?$", re.MULTILINE)
@@ -56,3 +58,20 @@ def test_the_exit_codes_are_those_of_the_command_line() -> None:
     assert [errors.DataError.exit_code, errors.ConfigError.exit_code] == [2, 2]
     assert [errors.EngineError.exit_code, errors.CanaryError.exit_code, RerankEvalError.exit_code] == [1, 1, 1]
     assert [errors.TooManyFailuresError.exit_code, errors.TrackingError.exit_code] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("cut off\nat byte 7"), "cut off"),
+        (OSError(2, "No such file", "a.json"), "[Errno 2] No such file: 'a.json'"),
+        (RuntimeError("\n\n  CUDA out of memory\nTried to allocate"), "CUDA out of memory"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (errors.EngineError(" \n"), "EngineError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
+)
+def test_an_error_is_told_by_the_first_line_of_its_message_or_else_by_its_class(
+    error: BaseException, told: str
+) -> None:
+    assert first_line(error) == told

@@ -14,17 +14,19 @@ from rich.cells import cell_len
 from stages.core.words import (
     NONE,
     count,
+    did_you_mean,
     first_up,
     interval,
     is_significant,
     metric_value,
+    nearest,
     number,
-    outcomes,
     p_value,
     share,
     shortened,
     signed,
     tone_of,
+    wins_ties_losses,
     written_name,
 )
 from stages.quality.evaluate import metric_key
@@ -138,8 +140,8 @@ def test_a_name_that_is_cut_fills_the_room_it_has(name: str, shown: str) -> None
     assert shortened(name, 10) == shown
 
 
-def test_outcomes_are_wins_ties_and_losses() -> None:
-    assert outcomes(told(0.5)) == "1,234 / 5 / 0"
+def test_how_queries_fared_is_wins_ties_and_losses() -> None:
+    assert wins_ties_losses(told(0.5)) == "1,234 / 5 / 0"
 
 
 @pytest.mark.parametrize(
@@ -147,3 +149,24 @@ def test_outcomes_are_wins_ties_and_losses() -> None:
 )
 def test_a_sentence_begins_with_a_capital_but_for_a_metric(sentence: str, shown: str) -> None:
     assert first_up(sentence) == shown
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("dpth", "depth"), ("ndgc", "ndcg"), ("depth", "depth"), ("top_k", "k")]
+)
+def test_the_nearest_name_is_the_one_that_is_most_like_what_was_written(written: str, meant: str) -> None:
+    assert nearest(written, ["ndcg", "depth", "k"]) == meant
+
+
+@given(st.text(max_size=12), st.lists(st.text(max_size=12), min_size=1, max_size=5))
+def test_the_nearest_name_is_a_known_one_and_a_known_one_is_nearest_to_itself(name: str, known: list[str]) -> None:
+    assert nearest(name, known) in known
+    assert nearest(known[-1], known) == known[-1]
+
+
+def test_a_message_about_an_unknown_name_tells_the_nearest_and_then_all_in_their_own_order() -> None:
+    assert did_you_mean("formt", {"path": 1, "format": 2}) == "; did you mean format? Known: path, format"
+
+
+def test_where_no_name_is_known_none_is_meant() -> None:
+    assert did_you_mean("format", []) == ""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stages.core.records import Candidates, PairScore, Ranking
 from stages.core.rerank import rank
 from stages.files.rankings import RANKING_SCHEMA, rankings_from, rankings_table, read_rankings, write_trec_run
-from stages.sources.trec import read_run
+from stages.sources.trec import read_trec_run
 
 FULL = Ranking(
     query_id="q1",
@@ -122,5 +122,5 @@ def test_a_reader_of_the_run_file_finds_the_ranking_and_then_the_tail(
     ranking = rank(candidates, [PairScore(0.5, logit=logit) for logit in logits])
     path = Path(tmp_path_factory.mktemp("run")) / "run.trec"  # type: ignore[attr-defined]
     path.write_text("\n".join(written(ranking)))
-    read = read_run(path, None, lambda fault: (_ for _ in ()).throw(AssertionError(fault.reason)))
+    read = read_trec_run(path, None, lambda fault: (_ for _ in ()).throw(AssertionError(fault.reason)))
     assert tuple(read["q"].doc_ids) == ranking.ordered()

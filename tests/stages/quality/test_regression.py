@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.quality.regression import Check, Outcome, check_drop, check_limit, worst
-from stages.quality.significance import Difference, compare
+from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
+from stages.quality.significance import Difference, compare_values
 
 QUERIES = 200
 
@@ -17,23 +17,23 @@ def moved(mean: float, sd: float, queries: int = QUERIES) -> Difference:
     """Differences with exactly this mean and spread."""
     noise = np.random.default_rng(1).normal(size=queries)
     noise = (noise - noise.mean()) / (noise.std() or 1)
-    return compare(np.full(queries, 0.5), 0.5 + mean + sd * noise, permutations=100, resamples=2000)
+    return compare_values(np.full(queries, 0.5), 0.5 + mean + sd * noise, permutations=100, resamples=2000)
 
 
 @pytest.mark.parametrize(
     ("mean", "sd", "outcome"),
     [
-        (0.0, 0.0, Outcome.PASSED),
-        (0.05, 0.1, Outcome.PASSED),
-        (-0.005, 0.01, Outcome.PASSED),
-        (-0.05, 0.05, Outcome.REGRESSED),
-        (-0.05, 0.0, Outcome.REGRESSED),
-        (-0.01, 0.3, Outcome.CANNOT_TELL),
-        (0.01, 0.3, Outcome.CANNOT_TELL),
-        (-0.03, 0.3, Outcome.CANNOT_TELL),
+        (0.0, 0.0, Ruling.PASSED),
+        (0.05, 0.1, Ruling.PASSED),
+        (-0.005, 0.01, Ruling.PASSED),
+        (-0.05, 0.05, Ruling.REGRESSED),
+        (-0.05, 0.0, Ruling.REGRESSED),
+        (-0.01, 0.3, Ruling.CANNOT_TELL),
+        (0.01, 0.3, Ruling.CANNOT_TELL),
+        (-0.03, 0.3, Ruling.CANNOT_TELL),
     ],
 )
-def test_a_drop_is_judged_by_its_whole_interval(mean: float, sd: float, outcome: Outcome) -> None:
+def test_a_drop_is_judged_by_its_whole_interval(mean: float, sd: float, outcome: Ruling) -> None:
     assert check_drop("ndcg@10", moved(mean, sd), 0.01).outcome == outcome
 
 
@@ -52,13 +52,13 @@ def test_what_cannot_be_told_says_how_many_queries_would_tell() -> None:
 
 
 def test_a_single_query_cannot_tell() -> None:
-    one = compare([0.5], [0.4])
-    assert check_drop("mrr", one, 0.01).outcome == Outcome.CANNOT_TELL
+    one = compare_values([0.5], [0.4])
+    assert check_drop("mrr", one, 0.01).outcome == Ruling.CANNOT_TELL
 
 
 @given(st.floats(0, 0.2), st.floats(0, 0.2), st.floats(-0.2, 0.2), st.floats(0, 0.3))
 def test_a_larger_allowance_never_makes_the_outcome_worse(a: float, b: float, mean: float, sd: float) -> None:
-    order = list(Outcome)
+    order = list(Ruling)
     difference = moved(mean, sd, queries=30)
     strict, lax = (check_drop("m", difference, allowed).outcome for allowed in sorted((a, b)))
     assert order.index(lax) <= order.index(strict)
@@ -67,15 +67,15 @@ def test_a_larger_allowance_never_makes_the_outcome_worse(a: float, b: float, me
 @pytest.mark.parametrize(
     ("value", "most", "least", "outcome"),
     [
-        (200.0, 200.0, None, Outcome.PASSED),
-        (200.1, 200.0, None, Outcome.REGRESSED),
-        (99.0, None, 100.0, Outcome.REGRESSED),
-        (100.0, None, 100.0, Outcome.PASSED),
-        (None, 200.0, None, Outcome.CANNOT_TELL),
+        (200.0, 200.0, None, Ruling.PASSED),
+        (200.1, 200.0, None, Ruling.REGRESSED),
+        (99.0, None, 100.0, Ruling.REGRESSED),
+        (100.0, None, 100.0, Ruling.PASSED),
+        (None, 200.0, None, Ruling.CANNOT_TELL),
     ],
 )
 def test_limits_hold_at_their_very_value(
-    value: float | None, most: float | None, least: float | None, outcome: Outcome
+    value: float | None, most: float | None, least: float | None, outcome: Ruling
 ) -> None:
     assert check_limit("queue_p95_ms", value, most=most, least=least).outcome == outcome
 
@@ -86,7 +86,7 @@ def test_a_limit_says_where_it_comes_from() -> None:
 
 
 def test_a_regression_outweighs_what_cannot_be_told_and_that_what_passed() -> None:
-    checks = [Check("a", outcome, "") for outcome in Outcome]
-    assert worst(checks) == Outcome.REGRESSED
-    assert worst(checks[:2]) == Outcome.CANNOT_TELL
-    assert worst(checks[:1]) == worst([]) == Outcome.PASSED
+    checks = [Check("a", outcome, "") for outcome in Ruling]
+    assert worst(checks) == Ruling.REGRESSED
+    assert worst(checks[:2]) == Ruling.CANNOT_TELL
+    assert worst(checks[:1]) == worst([]) == Ruling.PASSED

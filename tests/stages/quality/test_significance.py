@@ -18,7 +18,7 @@ from scipy import stats
 
 from stages.core.errors import DataError
 from stages.quality.resampling import Interval
-from stages.quality.significance import POWER, Difference, compare, holm, in_words, minimum_detectable, p_value
+from stages.quality.significance import POWER, Difference, compare_values, holm, in_words, minimum_detectable, paired_p
 
 ROOT = Path(__file__).parents[3]
 FEW = {"permutations": 500, "resamples": 200}
@@ -39,7 +39,7 @@ NDCG_LIKE_MEAN = 0.3 * 1.2 / 5.2 - 0.2 * 1.2 / 6.2
 
 
 def against_zero(differences: Values, **settings: float) -> Difference:
-    return compare(np.zeros(len(differences)), differences, **settings)  # type: ignore[arg-type]
+    return compare_values(np.zeros(len(differences)), differences, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_t_test_is_scipys() -> None:
     rng = np.random.default_rng(1)
     baseline, system = rng.random(40), rng.random(40)
     expected = stats.ttest_rel(system, baseline)
-    found = compare(baseline, system, **FEW)
+    found = compare_values(baseline, system, **FEW)
     assert found.p_t == pytest.approx(expected.pvalue, rel=1e-9)
     assert found.effect_size == pytest.approx(expected.statistic / math.sqrt(40))
     assert found.sd == pytest.approx(np.std(system - baseline, ddof=1))
@@ -117,7 +117,7 @@ def test_the_minimum_detectable_difference_shares_the_level_among_the_comparison
 
 
 def test_means_and_counts_are_those_of_the_queries() -> None:
-    found = compare([0.5, 0.5, 0.5, 0.5], [0.6, 0.8, 0.5, 0.2], **FEW)
+    found = compare_values([0.5, 0.5, 0.5, 0.5], [0.6, 0.8, 0.5, 0.2], **FEW)
     assert (found.n, found.wins, found.ties, found.losses) == (4, 2, 1, 1)
     assert (found.mean_baseline, found.mean_system) == (0.5, pytest.approx(0.525))
     assert found.difference == pytest.approx(0.025)
@@ -140,25 +140,25 @@ def test_tied_queries_do_not_change_the_randomization_test() -> None:
 
 
 def test_identical_runs_give_p_1() -> None:
-    found = compare([0.3, 0.7, 1.0], [0.3, 0.7, 1.0])
+    found = compare_values([0.3, 0.7, 1.0], [0.3, 0.7, 1.0])
     assert (found.p_t, found.p_randomization, found.effect_size) == (1.0, 1.0, 0.0)
     assert found.interval == (0.0, 0.0)
     assert found.minimum_detectable is None
 
 
 def test_rounding_is_a_tie() -> None:
-    found = compare([0.3, 0.7], [0.1 + 0.2, 0.7 - 1e-13])
+    found = compare_values([0.3, 0.7], [0.1 + 0.2, 0.7 - 1e-13])
     assert (found.ties, found.difference, found.p_t) == (2, 0.0, 1.0)
 
 
 def test_one_query_is_no_evidence() -> None:
-    found = compare([0.2], [0.9])
+    found = compare_values([0.2], [0.9])
     assert found.p_randomization == 1.0
     assert (found.p_t, found.interval, found.effect_size, found.minimum_detectable) == (None,) * 4
 
 
 def test_equal_differences_leave_only_the_randomization_test() -> None:
-    found = compare([0.1, 0.3, 0.4, 0.5, 0.6], [0.2, 0.4, 0.5, 0.6, 0.7])
+    found = compare_values([0.1, 0.3, 0.4, 0.5, 0.6], [0.2, 0.4, 0.5, 0.6, 0.7])
     assert found.sd == 0.0
     assert found.p_randomization == 2 / 2**5
     assert (found.p_t, found.interval, found.effect_size, found.minimum_detectable) == (None,) * 4
@@ -166,18 +166,18 @@ def test_equal_differences_leave_only_the_randomization_test() -> None:
 
 def test_no_query_is_an_error() -> None:
     with pytest.raises(DataError, match="no query to compare"):
-        compare([], [])
+        compare_values([], [])
 
 
 def test_systems_over_other_queries_are_an_error() -> None:
     with pytest.raises(DataError, match="2 values and the system 1"):
-        compare([0.1, 0.2], [0.1])
+        compare_values([0.1, 0.2], [0.1])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_value_that_is_no_number_is_an_error_that_names_the_query(value: float) -> None:
     with pytest.raises(DataError, match="Query number 2"):
-        compare([0.1, value], [0.1, 0.2])
+        compare_values([0.1, value], [0.1, 0.2])
 
 
 @pytest.mark.parametrize("wrong", [{"permutations": 0}, {"resamples": 0}, {"comparisons": 0}, {"confidence": 1.0}])
@@ -193,7 +193,7 @@ def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None
 @settings(max_examples=100, deadline=None)
 def test_swapping_the_systems_mirrors_everything(pairs: list[tuple[float, float]]) -> None:
     left, right = zip(*pairs, strict=True)
-    forth, back = compare(left, right, **FEW), compare(right, left, **FEW)
+    forth, back = compare_values(left, right, **FEW), compare_values(right, left, **FEW)
     assert (forth.p_t, forth.p_randomization, forth.sd) == (back.p_t, back.p_randomization, back.sd)
     assert (forth.difference, forth.wins, forth.losses) == (-back.difference, back.losses, back.wins)
     if forth.difference != 0:  # else neither direction is the first
@@ -205,14 +205,14 @@ def test_swapping_the_systems_mirrors_everything(pairs: list[tuple[float, float]
 def test_the_order_of_the_queries_does_not_matter(pairs: list[tuple[float, float]], random: object) -> None:
     shuffled = list(pairs)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert compare(*zip(*pairs, strict=True), **FEW) == compare(*zip(*shuffled, strict=True), **FEW)  # type: ignore[misc]
+    assert compare_values(*zip(*pairs, strict=True), **FEW) == compare_values(*zip(*shuffled, strict=True), **FEW)  # type: ignore[misc]
 
 
 @given(paired_values.filter(lambda pairs: len({round(y - x, 6) for x, y in pairs}) > 1), st.integers(-2, 2))
 @settings(max_examples=100, deadline=None)
 def test_a_constant_for_the_system_shifts_the_intervals(pairs: list[tuple[float, float]], constant: int) -> None:
     left, right = map(np.array, zip(*pairs, strict=True))
-    before, after = compare(left, right, **FEW), compare(left, right + constant, **FEW)
+    before, after = compare_values(left, right, **FEW), compare_values(left, right + constant, **FEW)
     assert after.difference == pytest.approx(before.difference + constant, abs=1e-9)
     assert after.sd == pytest.approx(before.sd, abs=1e-9)
     if (before.difference > 0) == (after.difference > 0):  # else the same resamples are read mirrored
@@ -222,7 +222,7 @@ def test_a_constant_for_the_system_shifts_the_intervals(pairs: list[tuple[float,
 @given(paired_values)
 @settings(max_examples=100, deadline=None)
 def test_no_value_is_nan_or_infinite_or_a_p_of_0(pairs: list[tuple[float, float]]) -> None:
-    found = compare(*zip(*pairs, strict=True), **FEW)  # type: ignore[misc]
+    found = compare_values(*zip(*pairs, strict=True), **FEW)  # type: ignore[misc]
     numbers = [found.sd, found.p_t, found.p_randomization, found.effect_size, found.minimum_detectable]
     numbers += [*(found.interval or ())]
     assert all(math.isfinite(number) for number in numbers if number is not None)
@@ -240,16 +240,16 @@ def test_the_seed_decides_the_result(differences: Values) -> None:
 def test_p_value_alone_is_that_of_the_whole_comparison(n: int, seed: int) -> None:
     rng = np.random.default_rng(n)
     baseline, system = rng.random(n), rng.random(n) + 0.1
-    assert p_value(baseline, system, seed=seed) == compare(baseline, system, seed=seed).p_randomization
-    few = compare(baseline, system, seed=seed, **FEW).p_randomization
-    assert p_value(baseline, system, seed=seed, permutations=FEW["permutations"]) == few
+    assert paired_p(baseline, system, seed=seed) == compare_values(baseline, system, seed=seed).p_randomization
+    few = compare_values(baseline, system, seed=seed, **FEW).p_randomization
+    assert paired_p(baseline, system, seed=seed, permutations=FEW["permutations"]) == few
 
 
 def test_p_value_refuses_what_the_comparison_refuses() -> None:
     with pytest.raises(DataError, match="no query"):
-        p_value([], [])
+        paired_p([], [])
     with pytest.raises(DataError, match="same queries"):
-        p_value([0.5], [0.5, 0.6])
+        paired_p([0.5], [0.5, 0.6])
 
 
 # Holm's correction
@@ -310,15 +310,15 @@ def test_a_loss_falls_and_a_small_p_is_bounded(rise: Difference) -> None:
 
 
 def test_identical_runs_and_a_single_query_have_sentences_of_their_own() -> None:
-    same = compare([0.1, 0.2], [0.1, 0.2])
+    same = compare_values([0.1, 0.2], [0.1, 0.2])
     assert in_words(same, "mrr", 1.0) == "mrr is the same for every query (n = 2, p = 1): the systems do not differ"
-    assert in_words(compare([0.1], [0.2]), "mrr", 1.0) == (
+    assert in_words(compare_values([0.1], [0.2]), "mrr", 1.0) == (
         "mrr rises by 0.1000 (p = 1): it cannot be told from chance; too few queries (n = 1) to say what could be"
     )
 
 
 def test_differences_that_cancel_do_not_change_on_average() -> None:
-    assert "mrr does not change on average" in in_words(compare([0.0, 1.0], [1.0, 0.0], **FEW), "mrr", 1.0)
+    assert "mrr does not change on average" in in_words(compare_values([0.0, 1.0], [1.0, 0.0], **FEW), "mrr", 1.0)
 
 
 # By simulation. Every trial has a seed of its own: with one for all, they would share its Monte Carlo error, which then
@@ -362,9 +362,9 @@ def test_the_minimum_detectable_difference_is_detected_in_80_percent_of_trials()
 
 def test_ten_thousand_queries_take_bounded_memory() -> None:
     code = (
-        "import resource, numpy as np; from stages.quality.significance import compare; "
+        "import resource, numpy as np; from stages.quality.significance import compare_values; "
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak(); "
-        "rng = np.random.default_rng(0); compare(rng.random(10_000), rng.random(10_000)); print(peak() - before)"
+        "rng = np.random.default_rng(0); compare_values(rng.random(10_000), rng.random(10_000)); print(peak() - before)"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(told.stdout) < 100_000, f"{told.stdout.strip()} KiB more than before; signs alone would be 1 GB"

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from stages.report.document import Table, Text
 from stages.report.tuning_report import compiling_told, sentence, tuning_content, tuning_document
-from stages.speed.tuning import MARGIN, Axis, Change, Compiling, Outcome, Point, Search, Tuned, doubling
+from stages.speed.tuning import MARGIN, Axis, Change, Compiling, Point, Search, TrialResult, Tuned, doubling
 
 SEQS, COMPILE, BLOCK = "engine.max_num_seqs", "engine.compile", "engine.block_size"
 AXES = (doubling(SEQS, 64, 8, 512), Axis(COMPILE, (False, True)), Axis(BLOCK, (32, 64, 128)))
 START = {SEQS: 64, COMPILE: True, BLOCK: 32}
-FAILED = Outcome(error="out of memory")
+FAILED = TrialResult(error="out of memory")
 LONG = 1e9
 
 
@@ -29,11 +29,11 @@ class Machine:
     time_s: float = 0.0
     measured: list[Point] = field(default_factory=list)
 
-    def measure(self, point: Point) -> Outcome:
+    def measure(self, point: Point) -> TrialResult:
         self.measured.append(point)
         self.time_s += self.trial_s
         rate = self.rate_of(point)
-        return FAILED if rate is None else Outcome(rate, self.trial_s / 2)
+        return FAILED if rate is None else TrialResult(rate, self.trial_s / 2)
 
     def search(self, ends_s: float = LONG, allowed: Callable[[Point], bool] = lambda _point: True) -> Search:
         return Search(START, AXES, self.measure, lambda: self.time_s, ends_s, allowed)
@@ -71,7 +71,7 @@ def test_what_is_written_is_ahead_of_the_start_by_the_margin_and_anything_else_i
     start, best = rate_of(START), rate_of(after)
     if found.changes:
         assert start is not None and best is not None and best > start * (1 + MARGIN)
-        rates = [one.outcome.pairs_per_s for one in found.trials if one.outcome.pairs_per_s is not None]
+        rates = [one.result.pairs_per_s for one in found.trials if one.result.pairs_per_s is not None]
         assert best * (1 + MARGIN) >= max(rates)
     else:
         assert after == START
@@ -116,7 +116,7 @@ def test_noise_within_the_margin_changes_nothing(noise: list[float]) -> None:
 def test_however_noisy_both_measurements_must_be_ahead(noise: list[float]) -> None:
     source = iter(noise)
     found = Machine(lambda _point: 200 * next(source)).search().run()
-    rates = [one.outcome.pairs_per_s or 0 for one in found.trials]
+    rates = [one.result.pairs_per_s or 0 for one in found.trials]
     if found.changes:
         assert (found.before, found.after) == (rates[-2], rates[-1])
         assert rates[-1] > rates[-2] * (1 + MARGIN)
@@ -139,7 +139,7 @@ def test_it_turns_round_where_the_first_direction_does_not_improve() -> None:
 def test_a_step_that_fails_is_a_result_and_the_search_goes_on() -> None:
     found = tuned(lambda point: None if point[SEQS] == 128 else 150.0 if not point[COMPILE] else 100.0)
     assert [one.verdict for one in found.trials][:3] == ["start", "failed", "not faster"]
-    assert found.trials[1].outcome.error == "out of memory"
+    assert found.trials[1].result.error == "out of memory"
     assert found.changes == (Change(COMPILE, True, False),)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.telemetry.load import Latency, LoadResult, LoadStep, Mode, knee, saturation
-from stages.telemetry.load_table import COLUMNS, as_json, step_row
+from stages.telemetry.load_table import COLUMNS, load_content, step_row
 
 
 def step(
@@ -124,7 +124,7 @@ def test_a_row_has_every_column_and_what_does_not_apply_is_empty() -> None:
 
 
 def test_the_json_holds_the_records_and_their_rates() -> None:
-    content = as_json(result(step(1, 5, 100), step(2, 0, None, errors={"timeout": 3}, prompt_tokens=None)))
+    content = load_content(result(step(1, 5, 100), step(2, 0, None, errors={"timeout": 3}, prompt_tokens=None)))
     assert json.loads(json.dumps(content, allow_nan=False)) == content | {"steps": list(content["steps"]), "notes": []}
     assert content["tokens_per_pair"] == 10.0
     assert content["steps"][0]["pairs_per_s"] == 10.0

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.service.load import steps as load_steps
-from pipelines.service.load.client import Outcome, Send, sender
+from pipelines.service.load.client import Reply, Send, sender
 from pipelines.service.load.payload_shape import Payload
 from pipelines.service.load.steps import UNFINISHED, Recorder, Window, arrivals, closed_step, open_step
 from pipelines.service.target import Target
@@ -58,22 +58,22 @@ def opened(url: str, rate: float, seconds: float, drain_s: float = 5.0) -> LoadS
     return step
 
 
-def one(url: str, timeout_s: float = 20.0) -> Outcome:
-    outcome: Outcome = with_sender(url, lambda send: send(PAYLOAD), timeout_s)
-    return outcome
+def one(url: str, timeout_s: float = 20.0) -> Reply:
+    reply: Reply = with_sender(url, lambda send: send(PAYLOAD), timeout_s)
+    return reply
 
 
 def test_our_own_service_answers_it_and_tells_the_tokens() -> None:
     with running_api() as api:
-        outcome = one(api.url)
-        assert outcome.error is None and outcome.prompt_tokens is not None and outcome.prompt_tokens > 0
+        reply = one(api.url)
+        assert reply.error is None and reply.prompt_tokens is not None and reply.prompt_tokens > 0
 
 
 def test_a_key_is_sent() -> None:
     with running_api(keys=["secret"]) as api:
         assert one(api.url).error == "HTTP 401"
 
-        async def with_key() -> Outcome:
+        async def with_key() -> Reply:
             async with sender(Target(api.url, "secret"), 20) as send:
                 return await send(PAYLOAD)
 
@@ -82,18 +82,18 @@ def test_a_key_is_sent() -> None:
 
 def test_tokens_are_those_of_the_usage_and_not_of_a_text() -> None:
     content = rb'{"results": [{"document": {"text": "\"prompt_tokens\": 7"}}], "usage": {"prompt_tokens" : 42}}'
-    assert Outcome(None, content).prompt_tokens == 42
-    assert Outcome(None, b'{"results": []}').prompt_tokens is None
+    assert Reply(None, content).prompt_tokens == 42
+    assert Reply(None, b'{"results": []}').prompt_tokens is None
 
 
 def test_a_refusal_is_told_by_its_status_and_not_sent_again() -> None:
     with LoadServer(statuses=[503, 429]) as server:
-        outcomes = with_sender(server.url, lambda send: _several(send, 3))
-        assert [outcome.error for outcome in outcomes] == ["HTTP 503", "HTTP 429", None]
+        replies = with_sender(server.url, lambda send: _several(send, 3))
+        assert [reply.error for reply in replies] == ["HTTP 503", "HTTP 429", None]
         assert len(server.bodies) == 3
 
 
-async def _several(send: Send, number: int) -> list[Outcome]:
+async def _several(send: Send, number: int) -> list[Reply]:
     return [await send(PAYLOAD) for _ in range(number)]
 
 
@@ -172,7 +172,7 @@ def test_a_client_that_is_refused_does_not_come_back_at_once() -> None:
 def test_latencies_are_kept_to_a_thousandth_and_the_mean_and_maximum_exactly() -> None:
     recorder = Recorder()
     for milliseconds in range(1, 1001):
-        recorder.record(PAYLOAD, Outcome(None), 10.0, 10.0 + milliseconds / 1000)
+        recorder.record(PAYLOAD, Reply(None), 10.0, 10.0 + milliseconds / 1000)
     told = recorder.latency
     assert told is not None
     assert told.mean_ms == pytest.approx(500.5) and told.max_ms == pytest.approx(1000)
@@ -184,7 +184,7 @@ def test_latencies_are_kept_to_a_thousandth_and_the_mean_and_maximum_exactly() -
 def test_percentiles_ascend_up_to_the_longest(seconds: list[float]) -> None:
     recorder = Recorder()
     for latency_s in seconds:
-        recorder.record(PAYLOAD, Outcome(None), 0.0, latency_s)
+        recorder.record(PAYLOAD, Reply(None), 0.0, latency_s)
     told = recorder.latency
     assert told is not None
     ascending = [told.p50_ms, told.p90_ms, told.p95_ms, told.p99_ms, told.max_ms]

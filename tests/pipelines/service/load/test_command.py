@@ -19,7 +19,7 @@ from pipelines.service.load.command import LoadOrder, logged_metrics, logged_par
 from pipelines.service.load.notes import notes
 from pipelines.service.load.payload_shape import ShapePayloads, parse_shape
 from pipelines.service.load.plan import LoadPlan, LoadProgress
-from pipelines.service.load.run import INTERRUPTED
+from pipelines.service.load.run import WAS_INTERRUPTED
 from pipelines.service.target import Target
 from pipelines.tracking.finding import FindingFolder
 from stages.core.errors import ConfigError, EngineError, InterruptedRunError
@@ -152,7 +152,7 @@ def test_ctrl_c_ends_it_with_what_is_measured() -> None:
         started_s = time.monotonic()
         result = load(server.url, replace(QUICK, step_s=1), on_progress=press)
         assert time.monotonic() - started_s < 20
-    assert (result.ended, result.saturated) == (INTERRUPTED, False) and 1 <= len(result.steps) <= 2
+    assert (result.ended, result.saturated) == (WAS_INTERRUPTED, False) and 1 <= len(result.steps) <= 2
     assert all(step.answered for step in result.steps)
     assert signal.getsignal(signal.SIGINT) is before
 

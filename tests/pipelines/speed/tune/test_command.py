@@ -16,7 +16,7 @@ from pipelines.base.config import RunConfig, load_config
 from pipelines.base.console import Console
 from pipelines.cli.app import main
 from pipelines.speed.tune.command import OpenTrials, TuneOrder, tune
-from pipelines.speed.tune.sample import Sample, read_sample
+from pipelines.speed.tune.sample import PromptSample, read_sample
 from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials
 from pipelines.speed.tune.written import MARK, check_target, write_tuned
@@ -24,7 +24,7 @@ from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.prompts import Prompt
 from stages.core.errors import ConfigError, DataError, EngineError
-from stages.speed.tuning import Change, Outcome, Point
+from stages.speed.tuning import Change, Point, TrialResult
 
 SEQS, TOKENS, COMPILE = "engine.max_num_seqs", "engine.max_num_batched_tokens", "engine.compile"
 HOST = Host("cpu", 256, 4096, bfloat16=False)
@@ -41,14 +41,16 @@ class StandIn:
     host: Host = HOST
     measured: list[Point] = field(default_factory=list)
 
-    def measure(self, point: Point) -> Outcome:
+    def measure(self, point: Point) -> TrialResult:
         self.measured.append(point)
         rate = self.rate(point)
-        return Outcome(rate, 7.0) if rate > 0 else Outcome(error="CUDA out of memory")
+        return TrialResult(rate, 7.0) if rate > 0 else TrialResult(error="CUDA out of memory")
 
 
 def standing_in(rate: Callable[[Point], float]) -> OpenTrials:
-    def open_trials(config: RunConfig, model: ModelInfo, _sample: Sample, _folder: Path, _ends_s: float) -> StandIn:
+    def open_trials(
+        config: RunConfig, model: ModelInfo, _sample: PromptSample, _folder: Path, _ends_s: float
+    ) -> StandIn:
         return StandIn(engine_arguments(model, config.engine, HOST), rate)
 
     return open_trials
@@ -87,7 +89,7 @@ def nothing_is_faster(_point: Point) -> float:
 # The pairs
 
 
-def sample_of(config: Path, pairs: int, *overrides: str) -> Sample:
+def sample_of(config: Path, pairs: int, *overrides: str) -> PromptSample:
     settings = load_config(config, overrides)
     return read_sample(settings, describe(settings.model), pairs)
 
@@ -138,7 +140,7 @@ def space(config: Path, host: Host, *overrides: str) -> tuple[dict[str, tuple[in
     settings = load_config(config, overrides)
     model = describe(settings.model)
     planned = engine_arguments(model, settings.engine, host)
-    pairs = Sample(1, 2000, (Prompt([1] * 200),) * 2000, ())
+    pairs = PromptSample(1, 2000, (Prompt([1] * 200),) * 2000, ())
     axes = axes_of(settings, model, host.device, planned, pairs)
     return {axis.key: axis.values for axis in axes}, start_of(settings, planned, axes)
 
@@ -384,12 +386,12 @@ def test_a_mistake_is_one_line_and_starts_nothing(
 class AndRefused(EngineTrials):
     """After a trial one that vLLM refuses: more prompts in a step than tokens."""
 
-    refused: list[Outcome] = []  # noqa: RUF012
+    refused: list[TrialResult] = []  # noqa: RUF012
 
-    def measure(self, point: Point) -> Outcome:
-        outcome = super().measure(point)
+    def measure(self, point: Point) -> TrialResult:
+        result = super().measure(point)
         self.refused.append(super().measure(dict(point) | {TOKENS: 256, SEQS: 512}))
-        return outcome
+        return result
 
 
 def test_a_real_engine_is_measured_and_one_that_does_not_start_has_its_reason(
