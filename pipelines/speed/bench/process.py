@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from pipelines.speed.bench.gpu_memory import GpuMemory
-from serve_app.replica.node_metrics import open_nvml
+from serve_app.replica.gpus import open_gpus
 from stages.core.errors import EngineError
 
 SAMPLE_S, MEMORY_EVERY = 0.5, 8  # memory is read every 4 s: it makes the kernel walk all pages
@@ -121,7 +121,7 @@ class Group:
     def __init__(self, log: Path, limit_s: float) -> None:
         """`log` takes what they print; whoever is not done after `limit_s` seconds counts as failed."""
         self.log = log
-        self.watch = Watch(gpus=GpuMemory(open_nvml()))
+        self.watch = Watch(gpus=GpuMemory(open_gpus()))
         self._deadline = time.monotonic() + limit_s
         self._limit_s = limit_s
         self._started: list[subprocess.Popen[bytes]] = []
