@@ -14,39 +14,13 @@ import psutil
 import pytest
 
 from pipelines.speed.bench.gpu_memory import MIB, GpuMemory
-from pipelines.speed.bench.process import Group, Watch, role_of
+from pipelines.speed.bench.process import Group, Watch
 from serve_app.replica.gpus import GpuProcess, Gpus
 from stages.core.errors import EngineError
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-@pytest.mark.parametrize(
-    ("title", "role"),
-    [
-        ("VLLM::Worker", "engine worker"),
-        ("VLLM::EngineCore_DP0", "engine core"),
-        ("python -m vllm.entrypoints.openai.api_server --port 1", "vLLM server"),
-        ("ray::ServeReplica:rerank-0a1b:reranker", "replica"),
-        ("ray::ServeReplica:rerank-0a1b-api:api", "HTTP api"),
-        ("ray::ServeReplica:rerank-0a1b:reranker.score", "replica"),
-        ("ray::ProxyActor", "Serve proxy"),
-        ("ray::MapWorker(MapBatches(RerankBatches)).submit()", "workers"),
-        ("ray::Collector", "collector"),
-        ("ray::ServeController", "Serve controller"),
-        ("/x/ray/core/src/ray/gcs/gcs_server --log_dir", "GCS"),
-        ("/x/ray/core/src/ray/raylet/raylet --store", "raylet and agents"),
-        ("python -m pipelines.run --config f", "driver"),
-        ("python -m pipelines.speed.bench.client job.json", "client"),
-        ("python -m pipelines.speed.bench.library job.json", "library"),
-        ("python -m serve_app.engine.bare_engine job.json", "caller"),
-        ("sleep 3", "other"),
-    ],
-)
-def test_a_processs_title_tells_its_role(title: str, role: str) -> None:
-    assert role_of(title) == role
 
 
 def test_processor_time_between_two_moments_is_interpolated() -> None:
