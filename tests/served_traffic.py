@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 
 
-def spread(value: float, count: int = 100) -> Distribution:
+def spread(value: float, count: int = 100) -> Histogram:
     bounds = (0.1, 0.2, 0.5, 1.0, 10.0, math.inf)
-    return Distribution(bounds, tuple(float(count * (value <= bound)) for bound in bounds), value * count)
+    return Histogram(bounds, tuple(float(count * (value <= bound)) for bound in bounds), value * count)
 
 
-def sizes(documents: float) -> Distribution:
-    return Distribution((math.inf,), (100.0,), 100 * documents)
+def sizes(documents: float) -> Histogram:
+    return Histogram((math.inf,), (100.0,), 100 * documents)
 
 
 WELL = Traffic(

@@ -42,20 +42,22 @@ XLM_ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 POISON = "ꙮ"
 
 
-def make_tiny_qwen3(folder: Path) -> Path:
-    """A Qwen3ForCausalLM of 5 million parameters, with the tokenizer class, pre-tokenizer and added tokens of Qwen3."""
+def make_tiny_qwen3(folder: Path, layers: int = 4, spread: float = 0.05) -> Path:
+    """A Qwen3ForCausalLM of 5 million parameters, with the tokenizer class, pre-tokenizer and added tokens of Qwen3.
+    `spread` is the standard deviation of its weights: with a larger one, and with more layers, rounding costs more.
+    """
     tokenizer = _qwen3_tokenizer()
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=256,
         intermediate_size=768,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=64,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        initializer_range=0.05,
+        initializer_range=spread,
         eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(SEED)

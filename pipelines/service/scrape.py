@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.service.target import Target
 from stages.core.errors import EngineError
-from stages.telemetry.traffic import NO_FAILURE, Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import NO_FAILURE, Traffic
 
 # Name, and labels in order of their names.
 Series: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
@@ -51,7 +52,7 @@ LABELS = {
     "vllm:request_success_total": ("finished_reason",),
     "vllm:admission_rejections_total": ("reason",),
 }
-DISTRIBUTIONS = frozenset(
+HISTOGRAMS = frozenset(
     {
         "rerank_request_seconds",
         "rerank_queue_seconds",
@@ -72,11 +73,11 @@ class Look:
 
     at_s: float
     numbers: Mapping[Series, float]
-    distributions: Mapping[Series, Distribution]
+    histograms: Mapping[Series, Histogram]
 
     def knows(self, start: str) -> bool:
         """Whether any metric's name starts so."""
-        return any(name.startswith(start) for name, _ in (*self.numbers, *self.distributions))
+        return any(name.startswith(start) for name, _ in (*self.numbers, *self.histograms))
 
     def values(self, name: str) -> list[float]:
         return [value for (known, _), value in self.numbers.items() if known == name]
@@ -100,13 +101,13 @@ def read_look(text: str, at_s: float) -> Look:
             base, _, part = name.rpartition("_")
             if name in NUMBERS:
                 numbers[_series(name, labels)] = value
-            elif base in DISTRIBUTIONS and part in ("bucket", "sum", "count"):
+            elif base in HISTOGRAMS and part in ("bucket", "sum", "count"):
                 bound = labels.pop("le") if part == "bucket" else part
                 parts[_series(base, labels)][bound] = value
-        distributions = {series: _distribution(given) for series, given in parts.items() if "sum" in given}
+        histograms = {series: _histogram(given) for series, given in parts.items() if "sum" in given}
     except (ValueError, KeyError, IndexError) as error:
         raise EngineError(f"no Prometheus text that can be read ({error!r:.100}); give a service's address") from error
-    look = Look(at_s, numbers, distributions)
+    look = Look(at_s, numbers, histograms)
     if not (look.knows(OURS) or look.knows(ENGINE)):
         raise EngineError("no metric of a reranker (rerank_...) or of vLLM (vllm:...): give the address of one")
     return look
@@ -132,7 +133,7 @@ class _Change:
         self._after = after
         self._known = {start for start in (OURS, ENGINE) if before is None or before.knows(start)}
         self._numbers = before.numbers if before else {}
-        self._distributions = before.distributions if before else {}
+        self._histograms = before.histograms if before else {}
 
     def traffic(self, seconds: float | None) -> Traffic:
         after = self._after
@@ -186,7 +187,7 @@ class _Change:
             reasons[labels["reason"]] = reasons.get(labels["reason"], 0.0) + count
         return ends
 
-    def _queue(self) -> Distribution | None:
+    def _queue(self) -> Histogram | None:
         """A query's wait by our own count; vLLM's of single prompts where only jobs, which pass the API by, work."""
         ours = self.spread("rerank_queue_seconds")
         return ours if ours is not None and ours.count else self.spread("vllm:request_queue_time_seconds") or ours
@@ -204,11 +205,11 @@ class _Change:
             return None
         return sum(count for _, count in self.grown(name))
 
-    def spread(self, name: str) -> Distribution | None:
+    def spread(self, name: str) -> Histogram | None:
         """A histogram's new observations, of all series."""
         grown = [
-            now - was if (was := self._distributions.get(series)) and now.count >= was.count else now
-            for series, now in self._after.distributions.items()
+            now - was if (was := self._histograms.get(series)) and now.count >= was.count else now
+            for series, now in self._after.histograms.items()
             if series[0] == name and name.startswith(tuple(self._known))
         ]
         return reduce(add, grown) if grown else None
@@ -231,13 +232,13 @@ def _series(name: str, labels: dict[str, str]) -> Series:
     return name, tuple(sorted(labels.items()))
 
 
-def _distribution(parts: dict[str, float]) -> Distribution:
+def _histogram(parts: dict[str, float]) -> Histogram:
     """`le` -> cumulative count, with `sum`. Raises KeyError where there is no total."""
     bounds = {float(bound): count for bound, count in parts.items() if bound not in ("sum", "count")}
     if math.inf not in bounds:
         bounds[math.inf] = parts["count"]
     ordered = sorted(bounds)
-    return Distribution(tuple(ordered), tuple(bounds[bound] for bound in ordered), parts["sum"])
+    return Histogram(tuple(ordered), tuple(bounds[bound] for bound in ordered), parts["sum"])
 
 
 def _added(values: list[float]) -> float | None:

@@ -19,8 +19,8 @@ from pipelines.service.target import Target
 from pipelines.service.watch_screen import Course, View, screen, unanswered
 from stages.core.errors import ConfigError, EngineError
 from stages.telemetry.health import Zones
+from stages.telemetry.histogram import Histogram
 from stages.telemetry.readings import readings
-from stages.telemetry.traffic import Distribution
 
 # Engines publish their counts every 2 s: over a shorter time their rates would jump.
 WINDOW_S = 10.0
@@ -110,7 +110,7 @@ def as_numbers(view: View) -> dict[str, Any]:
     }
 
 
-def _percentiles(times: Distribution | None) -> dict[str, float | None] | None:
+def _percentiles(times: Histogram | None) -> dict[str, float | None] | None:
     if times is None or not times.count:
         return None
     return {"mean": times.mean} | {f"p{part}": times.quantile(part / 100) for part in (50, 95, 99)}

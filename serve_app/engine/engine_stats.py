@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from stages.telemetry.telemetry import HistogramRecorder, Snapshot
+from stages.telemetry.histogram import HistogramRecorder
+from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot
 
 
 class EngineStats:
@@ -17,7 +18,7 @@ class EngineStats:
         self.counts = dict.fromkeys(
             ("prompt_tokens", "generation_tokens", "prefix_queries", "prefix_hits", "finished", "preemptions"), 0
         )
-        self.queue_ms = HistogramRecorder()
+        self.queue_ms = HistogramRecorder(TIME_BOUNDS_MS)
         self.running = self.waiting = 0
         self.kv_usage = 0.0
         self._now = (0, 0, 0.0)  # the three as the scheduler told them last

@@ -6,30 +6,25 @@ The names and units are those of MLflow's own system metrics (mlflow.system_metr
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from serve_app.replica.gpus import Gpu, Gpus, open_gpus
 from stages.telemetry.telemetry import NodeSample
 
 SAMPLE_EVERY_S = 1.0
-# Ray brings a copy, so that a GPU node needs nothing further.
-NVML_MODULES = ("pynvml", "ray._private.thirdparty.pynvml")
 
 
 class NodeMetrics:
     """Samples of this node. Processor use is over the time since the sample before, for the first since this was made.
-
-    `nvml` is the module pynvml, or None where the node has no GPU that it can ask.
+    What a GPU does not tell is left out.
     """
 
-    def __init__(self, node: str, nvml: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._node, self._nvml, self._clock = node, nvml, clock
+    def __init__(self, node: str, gpus: Gpus | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._node, self._gpus, self._clock = node, gpus or Gpus(), clock
         self._sampled_s = clock()
         self._busy, self._total = _processor_seconds()
 
@@ -39,8 +34,8 @@ class NodeMetrics:
             return None
         self._sampled_s = self._clock()
         values = dict(self._processors_and_memory())
-        if self._nvml is not None:
-            values |= _gpus(self._nvml)
+        for gpu in self._gpus.look():
+            values |= dict(_use_and_memory(gpu))
         return NodeSample(self._node, values)
 
     def _processors_and_memory(self) -> Iterator[tuple[str, float]]:
@@ -57,17 +52,7 @@ class NodeMetrics:
 def this_node(address: str) -> NodeMetrics:
     """The metrics of this node, named after its host, or by its `address` where its host has no name of its own."""
     name = socket.gethostname()
-    return NodeMetrics(address if not name or name.startswith("localhost") else name, open_nvml())
-
-
-def open_nvml(modules: tuple[str, ...] = NVML_MODULES) -> Any:
-    """The first of these modules that finds NVIDIA's driver; None where there is none."""
-    for name in modules:
-        with contextlib.suppress(Exception):  # not installed, no driver, no GPU: each has an error of its own
-            nvml = importlib.import_module(name)
-            nvml.nvmlInit()
-            return nvml
-    return None
+    return NodeMetrics(address if not name or name.startswith("localhost") else name, open_gpus())
 
 
 def _processor_seconds() -> tuple[float, float]:
@@ -77,16 +62,10 @@ def _processor_seconds() -> tuple[float, float]:
     return total - times["idle"] - times.get("iowait", 0.0), total
 
 
-def _gpus(nvml: Any) -> dict[str, float]:
-    """Use and memory of every GPU of the node; one that does not answer is left out."""
-    values: dict[str, float] = {}
-    try:
-        for index in range(nvml.nvmlDeviceGetCount()):
-            gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-            values[f"gpu_{index}_memory_usage_megabytes"] = memory.used / 1e6
-            values[f"gpu_{index}_memory_usage_percentage"] = 100 * memory.used / memory.total
-            values[f"gpu_{index}_utilization_percentage"] = float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)
-    except nvml.NVMLError:  # such as a part of a GPU (MIG), which tells no use
-        return values
-    return values
+def _use_and_memory(gpu: Gpu) -> Iterator[tuple[str, float]]:
+    if gpu.used_bytes is not None:
+        yield f"gpu_{gpu.index}_memory_usage_megabytes", gpu.used_bytes / 1e6
+    if gpu.memory_share is not None:
+        yield f"gpu_{gpu.index}_memory_usage_percentage", 100 * gpu.memory_share
+    if gpu.use_percent is not None:
+        yield f"gpu_{gpu.index}_utilization_percentage", float(gpu.use_percent)

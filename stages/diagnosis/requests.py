@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.diagnosis.finding import Advice, Finding, Weight
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 
 # Documents in a request: somebody waits for few, many are a batch's.
 FEW, MANY = 10, 50
@@ -94,7 +95,7 @@ def request_findings(seen: Requests) -> list[Finding]:
     return [Finding("requests", "settings_of_pattern", Weight.COST, words, evidence, advice)]
 
 
-def share_up_to(observed: Distribution, value: float) -> float | None:
+def share_up_to(observed: Histogram, value: float) -> float | None:
     """Share of the observations up to `value`, linear within a bucket; None where there is none."""
     if not observed.count:
         return None
@@ -112,7 +113,7 @@ def as_yaml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _pattern(documents: Distribution | None, few: float | None, many: float | None) -> str | None:
+def _pattern(documents: Histogram | None, few: float | None, many: float | None) -> str | None:
     if documents is None or few is None or many is None:
         return None
     if few >= MIXED_SHARE and many >= MIXED_SHARE:

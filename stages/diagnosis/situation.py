@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stages.diagnosis.resource_limits import ResourceLimits
+from stages.telemetry.histogram import Histogram
 from stages.telemetry.machine import GpuUse, Machine, ProcessUse, Role
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.traffic import Traffic
 
 # A GPU with less of its memory in use holds no model.
 LEAST_GPU_MEMORY = 0.05
@@ -111,7 +112,7 @@ class Situation:
         return shares["tokenize"] if shares else None
 
 
-def p95(times: Distribution | None) -> float | None:
+def p95(times: Histogram | None) -> float | None:
     """No more than is certain: within a wide first bucket interpolation tells of waiting that nobody did."""
     if times is None or (value := times.quantile(0.95)) is None:
         return None

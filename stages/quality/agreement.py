@@ -24,12 +24,13 @@ TAU_SLACK = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far served scores are from direct ones: over `pairs` that both gave.
+    """How far scores are from those they should be, as served ones from direct ones: over `pairs` that both gave.
 
     `largest`, `mean`, `typical` (the median) and `rms` are of absolute differences, `bias` is served less direct; all
     in the unit of the scores. `logit_*` are the same in logits, over the `logit_pairs` that are not saturated (None
     where scores are no probabilities). `tau_*` is Kendall's tau-b (Kendall 1945, ties counted) of one query's
-    documents, over the `tau_queries` where it is defined.
+    documents, over the `tau_queries` where it is defined; `rank_correlation` is Spearman's over all pairs, None where
+    one side gives them all the same score.
     """
 
     pairs: int
@@ -46,6 +47,7 @@ class Agreement:
     tau_lowest: float | None = None
     tau_lowest_query: str | None = None
     tau_queries: int = 0
+    rank_correlation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def agreement(
     probabilities: bool,
 ) -> Agreement | None:
     """Compare pair by pair; `queries` names the query of each. Pairs that one side did not score are left out; None
-    where nothing is left.
+    where nothing is left. Raises ValueError where the three are not as long as each other.
     """
     both = [
         (query, one, other)
@@ -79,7 +81,7 @@ def agreement(
     signed = [one - other for _, one, other in both]
     sizes = [abs(difference) for difference in signed]
     logits = [*_logit_differences(both)] if probabilities else []
-    taus = rank_correlations(both)
+    taus = taus_by_query(both)
     lowest = min(taus, key=lambda query: taus[query], default=None)
     return Agreement(
         pairs=len(both),
@@ -96,11 +98,12 @@ def agreement(
         tau_lowest=None if lowest is None else taus[lowest],
         tau_lowest_query=lowest,
         tau_queries=len(taus),
+        rank_correlation=_spearman([one for _, one, _ in both], [other for _, _, other in both]),
     )
 
 
-def rank_correlations(both: Sequence[tuple[str, float, float]]) -> dict[str, float]:
-    """Kendall's tau-b by query, of (query, score, other score); a query with one document, or one score, has none."""
+def taus_by_query(both: Sequence[tuple[str, float, float]]) -> dict[str, float]:
+    """Kendall's tau-b, of (query, score, other score); a query with one document, or one score, has none."""
     from scipy.stats import kendalltau
 
     grouped: dict[str, list[tuple[float, float]]] = {}
@@ -173,6 +176,14 @@ def first_difference(ours: Sequence[int], theirs: Sequence[int]) -> int | None:
 def logit(probability: float) -> float:
     """log(p / (1 - p)), for 0 < p < 1."""
     return math.log(probability / (1 - probability))
+
+
+def _spearman(scores: Sequence[float], others: Sequence[float]) -> float | None:
+    from scipy.stats import spearmanr
+
+    if len(set(scores)) < 2 or len(set(others)) < 2:
+        return None
+    return float(spearmanr(scores, others).statistic)
 
 
 def _logit_differences(both: Sequence[tuple[str, float, float]]) -> list[float]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from stages.core.words import NONE, count, number, share, shortened
+from stages.quality.agreement import Agreement
 from stages.report.document import Block, Cell, Column, Details, Document, Figure, Items, Section, Table, Text
 from stages.report.drawing import AFTER, BAD, BEFORE, INK, in_style, panel
-from stages.speed.benchmark import Agreement, Benchmark, Measurement, middle
+from stages.speed.benchmark import Benchmark, Measurement, middle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -139,8 +140,8 @@ def _agreements(benchmark: Benchmark) -> Block:
                 number(found.largest),
                 number(found.mean),
                 NONE if found.rank_correlation is None else f"{found.rank_correlation:.4f}",
-                f"{found.tokens:+,}" if found.tokens else "equal",
-                _same(found),
+                f"{one.more_tokens:+,}" if one.more_tokens else "equal",
+                _same(one, found),
             ]
         )
     reference = benchmark.of(benchmark.reference)
@@ -150,9 +151,9 @@ def _agreements(benchmark: Benchmark) -> Block:
     return Table(columns, rows, f"Probabilities of the first round, pair by pair, against those of: {title}.")
 
 
-def _same(found: Agreement) -> Cell:
+def _same(one: Measurement, found: Agreement) -> Cell:
     """Where all pairs score alike, as with made-up weights, equal scores prove nothing."""
-    if not found.same:
+    if one.differs:
         return Cell("no", "bad")
     return Cell("cannot be told", "unsure") if found.rank_correlation is None else Cell("yes", "good")
 

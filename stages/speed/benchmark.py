@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
+from stages.quality.agreement import Agreement
 from stages.speed.arithmetic import Work
 
 Kind = Literal["engine", "server", "job", "stored", "service", "library"]
@@ -25,27 +26,6 @@ LEAST_CORRELATION = 0.95
 FEW_CLIENTS = 8
 # What vLLM's own processes do; the rest of a contender's processor time is spent in front of the engine.
 ENGINE_ROLES = ("engine worker", "engine core")
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Of a contender's scores with the reference's, pair by pair: probabilities, and ranks over all pairs.
-
-    `rank_correlation` is Spearman's; None where one side gives all pairs the same score. `tokens` is how many tokens
-    more the contender read than the reference.
-    """
-
-    largest: float
-    mean: float
-    rank_correlation: float | None
-    tokens: int
-
-    @property
-    def same(self) -> bool:
-        """Whether both computed the same thing."""
-        ordered = self.rank_correlation is None or self.rank_correlation >= LEAST_CORRELATION
-        near = self.mean <= MOST_MEAN_DIFFERENCE and self.largest <= MOST_DIFFERENCE
-        return near and ordered and self.tokens == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +56,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One contender over all rounds. `clients` is how many ask at once, where that applies."""
+    """One contender over all rounds. `clients` is how many ask at once, where that applies. `agreement` is that of its
+    probabilities with the reference's, `more_tokens` how many tokens more it read.
+    """
 
     name: str
     title: str
@@ -85,6 +67,7 @@ class Measurement:
     rounds: tuple[Round, ...] = ()
     clients: int | None = None
     agreement: Agreement | None = None
+    more_tokens: int = 0
 
     @property
     def valid(self) -> tuple[Round, ...]:
@@ -98,9 +81,18 @@ class Measurement:
         return next((one.error for one in self.rounds if one.error), "it was not run")
 
     @property
+    def same(self) -> bool | None:
+        """Whether it computed the same thing as the reference; None where there are no scores to tell by."""
+        if (found := self.agreement) is None:
+            return None
+        ordered = found.rank_correlation is None or found.rank_correlation >= LEAST_CORRELATION
+        near = found.mean <= MOST_MEAN_DIFFERENCE and found.largest <= MOST_DIFFERENCE
+        return near and ordered and self.more_tokens == 0
+
+    @property
     def differs(self) -> bool:
         """Whether its scores are not the reference's: its speed is then no result."""
-        return self.agreement is not None and not self.agreement.same
+        return self.same is False
 
     @property
     def pairs_per_s(self) -> float | None:

@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from stages.quality.agreement import Agreement
 from stages.speed.arithmetic import Work
-from stages.speed.benchmark import Agreement, Benchmark, Measurement, Pairs, Round, middle
+from stages.speed.benchmark import Benchmark, Measurement, Pairs, Round, middle
 
 
 def content(benchmark: Benchmark) -> dict[str, Any]:
-    """The content of benchmark.json: the records as they are, with what follows from them under `results`."""
+    """The content of benchmark.json: the records as they are, with what follows from them under `results`, and the
+    tokens that a contender read more beside the figures of its agreement.
+    """
     whole = asdict(benchmark)
+    for measurement in whole["measurements"]:
+        more_tokens = measurement.pop("more_tokens")
+        if measurement["agreement"]:
+            measurement["agreement"]["tokens"] = more_tokens
     ceiling = benchmark.ceiling
     whole["results"] = {
         "ceiling": ceiling.name if ceiling else None,
@@ -35,8 +42,11 @@ def from_content(whole: Mapping[str, Any]) -> Benchmark:
 
 def _measurement(told: Mapping[str, Any]) -> Measurement:
     rounds = tuple(Round(**one) for one in told["rounds"])
-    agreement = Agreement(**told["agreement"]) if told["agreement"] else None
-    return Measurement(**(dict(told) | {"rounds": rounds, "agreement": agreement}))
+    measurement = dict(told) | {"rounds": rounds}
+    if told["agreement"]:
+        figures = dict(told["agreement"])
+        measurement |= {"more_tokens": figures.pop("tokens"), "agreement": Agreement(**figures)}
+    return Measurement(**measurement)
 
 
 def _derived(benchmark: Benchmark, one: Measurement) -> dict[str, Any]:
@@ -52,6 +62,6 @@ def _derived(benchmark: Benchmark, one: Measurement) -> dict[str, Any]:
         "peak_gpu_mib": one.peak_gpu_mib,
         "processor_s_per_1000_pairs": one.processor_s_per_1000,
         "outside_engine_s_per_1000_pairs": one.outside_engine_s_per_1000,
-        "same_scores": None if one.agreement is None else one.agreement.same,
+        "same_scores": one.same,
         "error": one.error,
     }

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from stages.core.errors import ConfigError
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 
 SHARES = ("_share", "_rate")
 
@@ -51,7 +52,7 @@ class Zones:
 QueueZone = Literal["short", "long", "unclear"]
 
 
-def queue_zone(waits: Distribution | None, limit_s: float) -> QueueZone | None:
+def queue_zone(waits: Histogram | None, limit_s: float) -> QueueZone | None:
     """Whether p95 exceeds the limit, as far as the buckets tell; None where nobody waited or it is not known.
 
     vLLM's own buckets begin at 0.3 s: what lies in the first one may be anything, unless the mean says more.

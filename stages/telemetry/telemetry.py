@@ -1,62 +1,21 @@
 """Counters and histograms that add up across batches and replicas.
 
-Percentiles do not add, so times are kept as histograms with fixed buckets. A *snapshot* is what one replica's engine
-has counted since it started; the difference of two snapshots is what it did in between.
+A *snapshot* is what one replica's engine has counted since it started; the difference of two snapshots is what it did
+in between.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+
+from stages.telemetry.histogram import Histogram, HistogramRecorder
 
 # 1 ms to 10 minutes, each bound 2**(1/4) = 1.19 times the one before: a percentile is at most 19 % off.
 TIME_BOUNDS_MS = tuple(2 ** (step / 4) for step in range(78))
+NO_TIMES = HistogramRecorder(TIME_BOUNDS_MS).freeze()
 # Values of nodes that are kept (25 MB); a run of many nodes and hours is sampled half as often each time it has more.
 MOST_SYSTEM_POINTS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """How many observations (ms) fell at or below each bound; the last count holds what exceeds them all."""
-
-    counts: tuple[int, ...] = (0,) * (len(TIME_BOUNDS_MS) + 1)
-
-    def __add__(self, other: Histogram) -> Histogram:
-        return Histogram(tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)))
-
-    def __sub__(self, other: Histogram) -> Histogram:
-        return Histogram(tuple(a - b for a, b in zip(self.counts, other.counts, strict=True)))
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts)
-
-    def quantile(self, share: float) -> float | None:
-        """The value (ms) below which `share` of the observations lie, linear within a bucket; None when empty."""
-        if not (total := self.total):
-            return None
-        wanted, seen = share * total, 0
-        for index, count in enumerate(self.counts):
-            if count and seen + count >= wanted:
-                low = TIME_BOUNDS_MS[index - 1] if index else 0.0
-                high = TIME_BOUNDS_MS[min(index, len(TIME_BOUNDS_MS) - 1)]
-                return low + (high - low) * (wanted - seen) / count
-            seen += count
-        return TIME_BOUNDS_MS[-1]
-
-
-class HistogramRecorder:
-    """A histogram under construction, for one thread."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(TIME_BOUNDS_MS) + 1)
-
-    def observe(self, value_ms: float) -> None:
-        self.counts[bisect_left(TIME_BOUNDS_MS, value_ms)] += 1
-
-    def freeze(self) -> Histogram:
-        return Histogram(tuple(self.counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +40,7 @@ class Snapshot:
     prefix_hits: int = 0
     finished: int = 0
     preemptions: int = 0
-    queue_ms: Histogram = field(default_factory=Histogram)
+    queue_ms: Histogram = NO_TIMES
     running: int = 0
     waiting: int = 0
     kv_usage: float = 0.0

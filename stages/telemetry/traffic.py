@@ -6,92 +6,16 @@ None, never 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from stages.telemetry.histogram import Histogram
 from stages.telemetry.telemetry import ratio
 
 # A caller that went away is counted by the service, but is no failure of it.
 NO_FAILURE = "client_gone"
 # Requests refused for want of room: our reason, and those of vLLM's server.
 OVERLOAD = frozenset({"overload", "max_num_queued_reqs", "max_num_queued_tokens"})
-
-
-class Bracket(NamedTuple):
-    """Between which values a quantile lies for certain."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """Observations as Prometheus keeps them: `counts[i]` of them are at most `bounds[i]`; the last bound is inf."""
-
-    bounds: tuple[float, ...]
-    counts: tuple[float, ...]
-    sum: float
-
-    def __post_init__(self) -> None:
-        if not self.bounds or self.bounds[-1] != math.inf or len(self.bounds) != len(self.counts):
-            raise ValueError(f"bounds {self.bounds} and counts {self.counts}: as many, the last bound inf")
-
-    def __add__(self, other: Distribution) -> Distribution:
-        """All observations of both, at the bounds that both have: cumulative counts stay exact there."""
-        return self._with(other, 1)
-
-    def __sub__(self, other: Distribution) -> Distribution:
-        """The observations that came after `other`, at the bounds that both have."""
-        return self._with(other, -1)
-
-    def _with(self, other: Distribution, sign: int) -> Distribution:
-        theirs = dict(zip(other.bounds, other.counts, strict=True))
-        both = {
-            bound: count + sign * theirs[bound]
-            for bound, count in zip(self.bounds, self.counts, strict=True)
-            if bound in theirs
-        }
-        return Distribution(tuple(both), tuple(both.values()), self.sum + sign * other.sum)
-
-    @property
-    def count(self) -> float:
-        return self.counts[-1]
-
-    @property
-    def mean(self) -> float | None:
-        return ratio(self.sum, self.count)
-
-    def quantile(self, share: float) -> float | None:
-        """As PromQL's histogram_quantile: linear within a bucket, the highest finite bound for what exceeds it.
-
-        None where nothing was observed, or no bound is finite.
-        https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
-        """
-        if self.count <= 0 or len(self.bounds) < 2:
-            return None
-        wanted = share * self.count
-        index = self._bucket(wanted)
-        if index == len(self.bounds) - 1:
-            return self.bounds[-2]
-        low, before = (self.bounds[index - 1], self.counts[index - 1]) if index else (0.0, 0.0)
-        inside = self.counts[index] - before
-        return low + (self.bounds[index] - low) * ((wanted - before) / inside if inside else 1.0)
-
-    def bracket(self, share: float) -> Bracket | None:
-        """What is certain of a quantile of values that are not negative: its bucket, cut by Markov's inequality (at
-        most 1 - share of them exceed mean / (1 - share)). A first bucket that is wide says little; the mean helps.
-        """
-        if self.count <= 0 or self.mean is None:
-            return None
-        index = self._bucket(share * self.count)
-        low = self.bounds[index - 1] if index else 0.0
-        most = self.mean / (1 - share) if share < 1 else math.inf
-        return Bracket(low, max(low, min(self.bounds[index], most)))
-
-    def _bucket(self, wanted: float) -> int:
-        return next((index for index, count in enumerate(self.counts) if count >= wanted), len(self.counts) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +31,12 @@ class Traffic:
     answered: float = 0.0
     rejected: Mapping[str, float] = field(default_factory=dict)
     failed: Mapping[str, float] = field(default_factory=dict)
-    request_s: Distribution | None = None
-    queue_s: Distribution | None = None
-    tokenize_s: Distribution | None = None
-    engine_s: Distribution | None = None
-    documents: Distribution | None = None
-    prompt_tokens_per_request: Distribution | None = None
+    request_s: Histogram | None = None
+    queue_s: Histogram | None = None
+    tokenize_s: Histogram | None = None
+    engine_s: Histogram | None = None
+    documents: Histogram | None = None
+    prompt_tokens_per_request: Histogram | None = None
     queries: float | None = None
     repeats: float | None = None
     prompt_tokens: float | None = None

@@ -21,8 +21,8 @@ import psutil
 
 from pipelines.job.stream import BLOCKS_AT_ONCE
 from tests.faults.jobs import TINY_ENGINE, Claims, Job, check_complete, latest, metrics_of, write_config, write_rows
-from tests.faults.killed_parts import RANKED_BYTES, cluster_of, ours
-from tests.faults.processor_time import COMPUTING, ONCE, SAMPLE_S, Measured, Watch, listed, measured
+from tests.faults.killed_parts import ENGINE, RANKED_BYTES, cluster_of, ours
+from tests.faults.processor_time import ONCE, SAMPLE_S, Measured, Watch, listed, measured
 from tests.tiny_models import make_tiny_qwen3
 
 QUERIES, STREAM_QUERIES, DOCUMENTS, BATCH_QUERIES = 120, 4_000, 50, 2
@@ -98,7 +98,7 @@ def slow(claims: Claims, jobs: Jobs) -> None:
 
     def stop_and_go(turn: int) -> None:
         with contextlib.suppress(psutil.Error, IndexError):
-            engine = ours(COMPUTING)[0]
+            engine = ours(ENGINE)[0]
             (engine.suspend if turn % 2 else engine.resume)()
 
     one = jobs.with_engines("slow", 2, stop_and_go)

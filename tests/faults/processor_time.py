@@ -14,26 +14,29 @@ import psutil
 import ray
 from ray.exceptions import RayError
 
+from pipelines.base.titles import part_of
 from serve_app.replica.collector import NAMESPACE, News
 from stages.telemetry.telemetry import Snapshot
 
 SAMPLE_S = 0.5
 # vLLM's process that computes. Its gauges do not tell whether it does: between two steps that take longer than a
 # snapshot they are 0.
-COMPUTING = "VLLM::EngineCore"
+COMPUTING = "engine core"
 IDLE_CORES = 0.1
-# What a process's title holds -> its role; the first that fits.
-ROLES = {
-    "VLLM": "engines",
-    "ServeReplica": "replicas",
-    "MapWorker": "workers",
-    "pipelines.run": "driver",
-    "ray::Collector": "collector",
-    "ServeController": "Serve controller",
-    "gcs_server": "GCS",
-    "Agent": "raylets and agents",
-    "ray::": "readers",
-    "": "raylets and agents",
+# The parts that a job is divided into here, and what of a benchmark's finer or further parts goes into which.
+ROLES = (
+    *("engines", "replicas", "workers", "driver", "collector", "Serve controller", "GCS", "raylets and agents"),
+    "readers",
+)
+OF_PART = {
+    "engine worker": "engines",
+    "engine core": "engines",
+    "vLLM server": "engines",
+    "replica": "replicas",
+    "HTTP api": "replicas",
+    "Serve proxy": "readers",
+    "raylet and agents": "raylets and agents",
+    "other": "raylets and agents",
 }
 ONCE = ("driver", "collector", "Serve controller", "GCS", "readers")  # a job has them once, however many nodes
 
@@ -53,10 +56,10 @@ class Watch:
         now_s, last_s = time.time(), self.points[-1][0] if self.points else 0.0
         for one in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                title, seconds = " ".join(one.cmdline()), sum(one.cpu_times()[:2])
+                part, seconds = part_of(" ".join(one.cmdline())).name, sum(one.cpu_times()[:2])
                 more = seconds - self._before.get(one, 0)
-                spent[next(role for mark, role in ROLES.items() if mark in title)] += more
-                if COMPUTING in title:
+                spent[OF_PART.get(part, part)] += more
+                if part == COMPUTING:
                     self.cores.setdefault(one.pid, []).append((now_s, more / (now_s - last_s)))
                 self._before[one] = seconds
         self.points.append((now_s, spent))
@@ -91,7 +94,7 @@ class Measured:
     def tell(self, what: str) -> None:
         rate, load = self.pairs / self.seconds, os.getloadavg()[0]
         print(f"{what}: {self.pairs:,.0f} pairs in {self.seconds:.0f} s, {rate:,.0f} pairs/s; load {load:.1f}")
-        told = [f"{role} {self.per_1000(role):.3f}" for role in dict.fromkeys(ROLES.values())]
+        told = [f"{role} {self.per_1000(role):.3f}" for role in ROLES]
         print(f"        processor seconds per 1,000 pairs: {', '.join(told)}")
         cores = {role: self.spent.get(role, 0.0) / self.seconds for role in ONCE}
         print(f"        cores that the roles use of which a job has one: {listed(cores, '.3f')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,11 @@ from pipelines.service.load.plan import LoadPlan
 from pipelines.service.load.run import WAS_INTERRUPTED, run_load
 from pipelines.service.scrape import between, look_at, since_start
 from pipelines.service.target import Target
+from pipelines.service.tolerance import CALIBRATION_PAIRS, DTYPES, Tolerance, measured_tolerance
 from serve_app.engine.models import describe
-from stages.core.errors import InterruptedRunError
+from stages.core.errors import ConfigError, InterruptedRunError
 from stages.diagnosis.direct import SideBySide
+from stages.quality.agreement import Agreement, agreement
 from stages.telemetry.load import LoadResult
 from stages.telemetry.machine import Machine
 from stages.telemetry.traffic import Traffic
@@ -31,10 +33,8 @@ GLANCE_S = 3.0
 PROBE_CLIENTS = 8
 STEP_S, WARM_UP_S, PRESSURE_S = 3.0, 1.0, 16.0
 DIRECT_S = 5.0
-# Coarser than `rerank-eval verify` measures it: here a difference is to show that something is wrong, not what.
-TOLERANCE = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 2e-2}
-# Requests that scores are compared on; that Transformers takes at once (batches are made of all); that it gets at most.
-COMPARED, GROUP, MOST_REQUESTS = 2, 4, 64
+# Requests that Transformers takes at once (batches are made of all), and that it gets at most.
+GROUP, MOST_REQUESTS = 4, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +82,17 @@ def press(target: Target, probe: str) -> LoadResult:
 def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
     """The same requests through the service, under load, and straight through Transformers with the same weights.
 
-    Raises ConfigError where the model has none, RuntimeError where it does not fit beside the engine.
+    Speed is compared in the service's own dtype, scores with float32. Raises ConfigError where the model has no
+    weights or nobody says the dtype, RuntimeError where the model does not fit beside the engine.
     """
-    dtype = str(target.model().get("dtype") or "float32")
-    scorer = DirectScorer(describe(config.model), config.model, dtype)
+    scorer = DirectScorer(describe(config.model), config.model, _dtype(target, config))
     held = LoadPlan(start=PROBE_CLIENTS, highest=PROBE_CLIENTS, step_s=DIRECT_S, warm_up_s=WARM_UP_S, max_s=DIRECT_S)
     payloads = _payloads(probe)
     served = _under_load(target, payloads, held).steps[0]
     requests = [json.loads(payloads.take(None).body) for _ in range(MOST_REQUESTS)]
-    differences = [one for request in requests[:COMPARED] for one in _differences(target, scorer, request)]
+    scores, tolerance = _compared(target, config, scorer, requests)
     pairs, seconds = _timed(scorer, requests)
-    return SideBySide(
-        pairs,
-        served.pairs_per_s,
-        pairs / seconds,
-        max(differences, default=None),
-        TOLERANCE.get(dtype, max(TOLERANCE.values())),
-    )
+    return SideBySide(pairs, served.pairs_per_s, pairs / seconds, scores, tolerance.value, tolerance.origin)
 
 
 def _under_load(target: Target, payloads: ShapePayloads, plan: LoadPlan) -> LoadResult:
@@ -121,13 +115,40 @@ def _weights(config: ServeConfig | None) -> Path | None:
     return path if path.is_dir() else None
 
 
-def _differences(target: Target, scorer: DirectScorer, request: dict[str, Any]) -> Iterator[float]:
-    """Of each pair that both could score."""
-    direct = scorer.score(request["query"], request["documents"])
-    for one in target.rerank(request["query"], request["documents"])["results"]:
-        expected = direct[one["index"]].score
-        if expected is not None:
-            yield abs(one["relevance_score"] - expected)
+def _dtype(target: Target, config: ServeConfig) -> str:
+    """What the service says that it computes in, else what its config sets."""
+    for dtype in (target.model().get("dtype"), config.engine.dtype):
+        if dtype in DTYPES:
+            return str(dtype)
+    raise ConfigError("the service does not say in which dtype it computes; set engine.dtype in the config")
+
+
+def _compared(
+    target: Target, config: ServeConfig, scorer: DirectScorer, requests: Sequence[dict[str, Any]]
+) -> tuple[Agreement | None, Tolerance]:
+    """How far the service's scores are from float32, and how far they may be; the scorer's dtype is the service's."""
+    some: list[dict[str, Any]] = []
+    while len(some) < len(requests) and sum(len(one["documents"]) for one in some) < CALIBRATION_PAIRS:
+        some.append(requests[len(some)])
+    exact = scorer if scorer.dtype == "float32" else DirectScorer(describe(config.model), config.model)
+    pairs = [pair for one in some for pair in _pairs(one)]
+    direct = [pair.score for pair in exact.score_all(pairs)]
+    tolerance = measured_tolerance(scorer.dtype, pairs, direct, lambda _: scorer)
+    served = [score for one in some for score in _served(target, one)]
+    probabilities = exact.family != "embedding"
+    queries = [pair.query for pair in pairs]
+    return agreement(queries, served, direct, tolerance.value, probabilities=probabilities), tolerance
+
+
+def _served(target: Target, request: Mapping[str, Any]) -> list[float | None]:
+    """The service's score of each document; None where it gives none."""
+    answer = target.rerank(request["query"], request["documents"])
+    scores = {one["index"]: one["relevance_score"] for one in answer["results"]}
+    return [scores.get(place) for place in range(len(request["documents"]))]
+
+
+def _pairs(request: Mapping[str, Any]) -> list[Pair]:
+    return [Pair(request["query"], text, None) for text in request["documents"]]
 
 
 def _timed(scorer: DirectScorer, requests: list[dict[str, Any]]) -> tuple[int, float]:
@@ -135,7 +156,7 @@ def _timed(scorer: DirectScorer, requests: list[dict[str, Any]]) -> tuple[int, f
     began_s, pairs = time.perf_counter(), 0
     for start in range(0, len(requests), GROUP):
         group = requests[start : start + GROUP]
-        made = [Pair(one["query"], text, None) for one in group for text in one["documents"]]
+        made = [pair for one in group for pair in _pairs(one)]
         scorer.score_all(made)
         pairs += len(made)
         if time.perf_counter() - began_s > DIRECT_S:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.direct.scorer import DirectScorer
+from pipelines.service.tolerance import Tolerance, measured_tolerance
 from pipelines.service.verify.faults import Case
 from pipelines.service.verify.sample_pairs import LONG_QUERY, Sample
 from pipelines.service.verify.service import ask, tokens_of_pair
@@ -16,14 +17,6 @@ from pipelines.service.verify.tokens import EncoderTokens, compare_encoder, comp
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
-from stages.core.words import number
-
-# float32 on both sides: what other kernels' order of summation makes. The tiny test models differ by 3e-5 at most.
-FLOAT32_TOLERANCE = 1e-3
-# A 16-bit dtype's own noise is measured on the model at hand, since it grows with depth and width; other kernels' noise
-# is another sample of the same size, and the largest of many pairs is larger than that of a few.
-NOISE_ALLOWANCE = 3.0
-CALIBRATION_PAIRS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +39,10 @@ def measure(
     direct = scorer.score_all(pairs)
     seconds = time.perf_counter() - started_s
     scores, prompts = tuple(pair.score for pair in direct), scorer.prompts(pairs)
-    tolerance, origin = tolerance_of(setup.order.tolerance, setup.expected, scorer, load, sample)
+    given = setup.order.tolerance
+    tolerance = (
+        measured_tolerance(setup.expected, pairs, scores, load) if given is None else Tolerance(given, "--tolerance")
+    )
     long = next(query for query in sample.queries if query.query_id == LONG_QUERY)
     tokens = compare_usage(sample, prompts, served.tokens, tokens_of_pair(setup.target, long, 0))
     case = Case(
@@ -55,7 +51,7 @@ def measure(
         direct=scores,
         prompts=prompts,
         scorer=scorer,
-        tolerance=tolerance,
+        tolerance=tolerance.value,
         tokens=tokens,
         limits=limits_of(setup, tokens.longest, scorer.prompts(long.pairs)[0]),
         expected=setup.expected,
@@ -63,7 +59,7 @@ def measure(
         load=load,
     )
     encoder = compare_encoder(setup.model, setup.config.model, scorer, sample)
-    return case, Measured(encoder, tuple(pair.truncated for pair in direct), seconds, origin)
+    return case, Measured(encoder, tuple(pair.truncated for pair in direct), seconds, tolerance.origin)
 
 
 def limits_of(setup: Setup, longest: int | None, long: Sequence[Sequence[int]]) -> tuple[int, ...]:
@@ -88,33 +84,6 @@ def _can_be(told: Any, settings: ModelSettings) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def tolerance_of(
-    given: float | None, expected: str, scorer: DirectScorer, load: Callable[[str], DirectScorer], sample: Sample
-) -> tuple[float, str]:
-    """How far a score may be off, in its unit, and why: the user's number, or what the expected dtype costs.
-
-    Measured with DirectScorer on 48 pairs, largest difference from float32 in probability: bfloat16 0.013 and float16
-    0.0016 with the tiny Qwen3 (4 layers of 256), 0.012 and 0.0017 with the tiny XLM-RoBERTa; in cosine, 0.0027 and
-    0.0003 with all-MiniLM-L6-v2. It grows with the model: in bfloat16, on 24 pairs, 0.009 with 4 layers of 256, 0.013
-    with 28 of 256, 0.024 with 12 of 512. So one number would not do for all.
-    """
-    if given is not None:
-        return given, "--tolerance"
-    if expected == "float32":
-        return FLOAT32_TOLERANCE, "float32 on both sides"
-    pairs = [pair for query in sample.queries for pair in query.pairs]
-    some = pairs[:: max(1, len(pairs) // CALIBRATION_PAIRS)][:CALIBRATION_PAIRS]
-    exact, rounded = scorer.score_all(some), load(expected).score_all(some)
-    off = [
-        abs(one.score - other.score)
-        for one, other in zip(exact, rounded, strict=True)
-        if one.score is not None and other.score is not None
-    ]
-    largest = max(off, default=0.0)
-    told = f"{NOISE_ALLOWANCE:g} times {number(largest)}, what {expected} costs {len(off)} of the pairs directly"
-    return max(FLOAT32_TOLERANCE, NOISE_ALLOWANCE * largest), told
 
 
 def notes(model: ModelInfo, told: Mapping[str, Any], expected: str, case: Case, measured: Measured) -> Iterator[str]:

@@ -9,17 +9,16 @@ from typing import Any
 
 from pipelines.base.config import ServeConfig, load
 from pipelines.service.target import DEFAULT_URL, Target, find_target
+from pipelines.service.tolerance import DTYPES
 from pipelines.service.verify.service import told_model
 from serve_app.engine.models import ModelInfo, describe
 from stages.core.errors import ConfigError
 
-DTYPES = ("float32", "bfloat16", "float16")
-
 
 @dataclass(frozen=True, slots=True)
 class VerifyOrder:
-    """What the command line says. `tolerance` and `dtype` None: see `tolerance_of` and `_expected`; `uri` is MLflow's,
-    None where nothing is logged.
+    """What the command line says. `tolerance` and `dtype` None: see `measured_tolerance` and `_expected`; `uri` is
+    MLflow's, None where nothing is logged.
     """
 
     config: Path

@@ -57,6 +57,11 @@ class PairSet:
     def token_ids(self) -> list[list[int]]:
         return [prompt.token_ids for prompt in self.prompts]
 
+    @property
+    def query_ids(self) -> list[str]:
+        """That of each pair, in order."""
+        return [one.query_id for one in self.queries for _ in one.texts]
+
     def write_rows(self, path: Path, seed: int) -> dict[str, Any]:
         """The pairs as a user would give them, and the `data` section that reads them; one document is relevant."""
         source = random.Random(seed)

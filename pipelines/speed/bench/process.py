@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from pipelines.base.titles import part_of
 from pipelines.speed.bench.gpu_memory import GpuMemory
-from serve_app.replica.node_metrics import open_nvml
+from serve_app.replica.gpus import open_gpus
 from stages.core.errors import EngineError
 
 SAMPLE_S, MEMORY_EVERY = 0.5, 8  # memory is read every 4 s: it makes the kernel walk all pages
@@ -27,35 +28,6 @@ TELLING = ("rerank-eval:", "Value error")  # the latter is how pydantic goes on 
 ABOVE = "See root cause above"  # vLLM's last error is not the one that tells
 # What would make a contender another one: a cluster elsewhere, engine settings of the user's own.
 DROPPED = ("RAY_ADDRESS", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_KVCACHE_SPACE")
-# What a process's title holds -> its role; the first that fits.
-ROLES = {
-    "VLLM::Worker": "engine worker",
-    "VLLM::EngineCore": "engine core",
-    "VLLM::": "vLLM server",
-    "vllm.entrypoints": "vLLM server",
-    "serve_app.engine.bare_engine": "caller",
-    "pipelines.speed.bench.client": "client",
-    "pipelines.speed.bench.library": "library",
-    "pipelines.speed.bench.host": "driver",
-    "-m pipelines": "driver",
-    "-api:api": "HTTP api",
-    "ServeReplica": "replica",
-    "ProxyActor": "Serve proxy",
-    "MapWorker": "workers",
-    "Collector": "collector",
-    "ServeController": "Serve controller",
-    "gcs_server": "GCS",
-    "raylet": "raylet and agents",
-    "Agent": "raylet and agents",
-    "ray::": "readers",
-    "ray/": "raylet and agents",
-    "": "other",
-}
-
-
-def role_of(title: str) -> str:
-    """What a process is here, by its command line."""
-    return next(role for mark, role in ROLES.items() if mark in title)
 
 
 @dataclass(slots=True)
@@ -74,7 +46,7 @@ class Watch:
         for one in tree:
             with contextlib.suppress(psutil.Error, OSError):
                 seconds = sum(one.cpu_times()[:2])
-                spent[role_of(" ".join(one.cmdline()))] += seconds - self.seen.get(one, 0.0)
+                spent[part_of(" ".join(one.cmdline())).name] += seconds - self.seen.get(one, 0.0)
                 self.seen[one] = seconds
                 pss += _pss(one.pid) if memory else 0
         self.points.append((time.time(), spent))
@@ -121,7 +93,7 @@ class Group:
     def __init__(self, log: Path, limit_s: float) -> None:
         """`log` takes what they print; whoever is not done after `limit_s` seconds counts as failed."""
         self.log = log
-        self.watch = Watch(gpus=GpuMemory(open_nvml()))
+        self.watch = Watch(gpus=GpuMemory(open_gpus()))
         self._deadline = time.monotonic() + limit_s
         self._limit_s = limit_s
         self._started: list[subprocess.Popen[bytes]] = []

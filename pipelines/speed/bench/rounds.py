@@ -20,8 +20,8 @@ from pipelines.speed.bench.pairs import PairSet, describe_pairs, shape_of_model
 from pipelines.speed.bench.process import Group
 from serve_app.engine.models import ModelInfo
 from stages.core.errors import EngineError, RerankEvalError, first_line
-from stages.speed.benchmark import Benchmark, Measurement, Round
-from stages.speed.benchmark_agreement import agreement
+from stages.quality.agreement import agreement
+from stages.speed.benchmark import MOST_DIFFERENCE, Benchmark, Measurement, Round
 
 # What a contender may come to, and what its processes may have left unfinished.
 FAILURES = (RerankEvalError, OSError, ValueError, KeyError)
@@ -127,8 +127,10 @@ class Rounds:
         if reference is None or one.name not in self._scores:
             return found
         mine, theirs = self._scores[one.name], self._scores[reference]
-        expected = sum(map(len, self._bench.pairs.token_ids))
-        return replace(found, agreement=agreement(theirs.scores, mine.scores, (mine.tokens or expected) - expected))
+        pairs = self._bench.pairs
+        expected = sum(map(len, pairs.token_ids))
+        near = agreement(pairs.query_ids, mine.scores, theirs.scores, MOST_DIFFERENCE, probabilities=True)
+        return replace(found, agreement=near, more_tokens=(mine.tokens or expected) - expected)
 
 
 def _round(number: int, timed: Timed, group: Group, pairs: PairSet) -> Round:

@@ -11,7 +11,8 @@ import pytest
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from serve_app.engine.models import ModelInfo
 from stages.core.records import Judgements, QueryMetrics, Ranking
-from stages.telemetry.telemetry import HistogramRecorder, Snapshot, Telemetry
+from stages.telemetry.histogram import HistogramRecorder
+from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot, Telemetry
 
 MODEL = ModelInfo("tiny", "/models/tiny", "v1", "qwen3-reranker", 512, "0123456789abcdef")
 NOT_JUDGED = QueryMetrics((), {}, ())
@@ -23,7 +24,7 @@ RANKINGS = [
 
 
 def telemetry() -> Telemetry:
-    queued = HistogramRecorder()
+    queued = HistogramRecorder(TIME_BOUNDS_MS)
     for value_ms in (2.0, 4.0, 8.0, 600.0):
         queued.observe(value_ms)
     watched = Telemetry({}, started_s=0.0)

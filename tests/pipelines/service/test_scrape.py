@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from pipelines.service.scrape import DISTRIBUTIONS, ENDS, NUMBERS, Look, between, look_at, read_look, since_start
+from pipelines.service.scrape import ENDS, HISTOGRAMS, NUMBERS, Look, between, look_at, read_look, since_start
 from pipelines.service.target import Target
 from serve_app.http.metrics import ServiceMetrics
 from serve_app.replica.exposition import labelled_exposition, merge_expositions
@@ -202,7 +202,7 @@ def _source(*parts: str) -> str:
     return Path(found.origin).parent.joinpath("v1", *parts).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(name for name in NUMBERS | DISTRIBUTIONS if name.startswith("vllm:")))
+@pytest.mark.parametrize("name", sorted(name for name in NUMBERS | HISTOGRAMS if name.startswith("vllm:")))
 def test_the_installed_vllm_has_every_name_that_is_read(name: str) -> None:
     assert f'name="{name.removesuffix("_total")}"' in _source("metrics", "loggers.py")
 
@@ -217,7 +217,7 @@ def test_every_name_of_ours_that_is_read_is_one_that_the_service_gives() -> None
     ServiceMetrics(registry)
     given_names = {sample.name for family in registry.collect() for sample in family.samples}
     read = {name for name in NUMBERS if name.startswith("rerank_")}
-    read |= {f"{name}_sum" for name in DISTRIBUTIONS if name.startswith("rerank_")}
+    read |= {f"{name}_sum" for name in HISTOGRAMS if name.startswith("rerank_")}
     assert read <= given_names
 
 

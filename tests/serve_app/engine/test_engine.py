@@ -170,7 +170,7 @@ class TestQwen3InFloat32:
         pairs = engine.score("a query that no test before asked", DOCUMENTS)
         did = since(engine.snapshot(), before)
         assert did.finished == len(DOCUMENTS)
-        assert did.queue_ms.total == len(DOCUMENTS)
+        assert did.queue_ms.count == len(DOCUMENTS)
         assert did.prompt_tokens == sum(pair.prompt_tokens for pair in pairs)
         assert did.generation_tokens == 0
         assert 0 < did.prefix_hits < did.prefix_queries

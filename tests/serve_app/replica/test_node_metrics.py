@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 
-from serve_app.replica.node_metrics import SAMPLE_EVERY_S, NodeMetrics, open_nvml, this_node
+from serve_app.replica.gpus import Gpu, Gpus
+from serve_app.replica.node_metrics import SAMPLE_EVERY_S, NodeMetrics, this_node
 
 
 class Clock:
@@ -23,25 +22,12 @@ class Clock:
         return self.now_s
 
 
-class TwoGpus:
-    """pynvml on a node with two GPUs; the second is a part of one, and tells its memory only."""
+class TwoGpus(Gpus):
+    """The second is a part of one, and tells its memory only."""
 
-    class NVMLError(Exception):
-        """As pynvml's."""
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
-        return index
-
-    def nvmlDeviceGetMemoryInfo(self, gpu: int) -> Any:  # noqa: N802
-        return SimpleNamespace(used=(gpu + 1) * 1_000_000_000, total=4_000_000_000)
-
-    def nvmlDeviceGetUtilizationRates(self, gpu: int) -> Any:  # noqa: N802
-        if gpu == 1:
-            raise self.NVMLError("not supported")
-        return SimpleNamespace(gpu=87)
+    def look(self) -> list[Gpu]:
+        gigabyte = 1_000_000_000
+        return [Gpu(0, "H100", 87, gigabyte, 4 * gigabyte), Gpu(1, "H100", None, 2 * gigabyte, 4 * gigabyte)]
 
 
 def test_a_sample_is_taken_once_a_second_however_often_it_is_asked_for() -> None:
@@ -70,7 +56,7 @@ def test_processors_and_memory_are_those_of_the_machine() -> None:
     assert not any("gpu" in name for name in sample.values)
 
 
-def test_each_gpu_tells_its_use_and_one_that_does_not_is_left_out() -> None:
+def test_each_gpu_tells_its_use_and_what_it_does_not_tell_is_left_out() -> None:
     clock = Clock()
     node = NodeMetrics("n", TwoGpus(), clock)
     clock.now_s += 1
@@ -83,11 +69,6 @@ def test_each_gpu_tells_its_use_and_one_that_does_not_is_left_out() -> None:
         "gpu_1_memory_usage_megabytes": 2000.0,
         "gpu_1_memory_usage_percentage": 50.0,
     }
-
-
-def test_a_node_without_nvidias_driver_or_without_the_module_has_no_gpus() -> None:
-    assert open_nvml(("no_such_module",)) is None
-    assert open_nvml(("json",)) is None  # a module that is not pynvml stands for a driver that is not there
 
 
 def test_the_node_is_named_so_that_mlflow_takes_it() -> None:

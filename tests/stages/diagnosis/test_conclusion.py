@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.diagnosis.conclusion import CAUSES_FIRST, conclude
 from stages.diagnosis.direct import SideBySide, direct_findings
 from stages.diagnosis.finding import Advice, Finding, Weight
+from stages.quality.agreement import agreement
 
 
 def finding(kind: str, weight: Weight, words: str = "It is so.", advice: Advice | None = None) -> Finding:
@@ -52,9 +54,15 @@ def test_nothing_heavier_than_the_bottleneck_is_left_and_the_order_does_not_matt
     assert (first and (first.kind, first.weight)) == (second and (second.kind, second.weight))
 
 
+def side_by_side(served: float, direct: float, difference: float) -> SideBySide:
+    """Of one pair, where 0.01 is allowed."""
+    scores = agreement(["q"], [0.5 + difference], [0.5], 0.01, probabilities=True)
+    return SideBySide(100, served, direct, scores, 0.01, "3 times 0.0033")
+
+
 def test_transformers_as_slow_means_the_model_and_transformers_faster_the_configuration() -> None:
     def kind(served: float, direct: float) -> tuple[str, Weight]:
-        (one,) = direct_findings(SideBySide(100, served, direct, 0.001, 0.01))
+        (one,) = direct_findings(side_by_side(served, direct, 0.001))
         return one.kind, one.weight
 
     assert kind(300, 100) == ("engine_faster", Weight.FINE)
@@ -63,8 +71,16 @@ def test_transformers_as_slow_means_the_model_and_transformers_faster_the_config
 
 
 def test_scores_that_differ_are_broken_however_fast_they_come() -> None:
-    found = direct_findings(SideBySide(100, 300, 100, 0.4, 0.01))
+    found = direct_findings(side_by_side(300, 100, 0.4))
     assert [(one.kind, one.weight) for one in found] == [
         ("engine_faster", Weight.FINE),
         ("scores_differ", Weight.BROKEN),
     ]
+    assert "differ by up to 0.400, where 0.010 can be explained (3 times 0.0033)" in found[1].words
+    assert (found[1].evidence["largest_difference"], found[1].evidence["tolerance"]) == (pytest.approx(0.4), 0.01)
+
+
+def test_where_no_scores_can_be_compared_speed_alone_is_told() -> None:
+    (one,) = direct_findings(SideBySide(100, 300, 100, None, 0.01, "3 times 0.0033"))
+    assert one.kind == "engine_faster"
+    assert one.evidence["largest_difference"] is None

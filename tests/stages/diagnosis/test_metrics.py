@@ -10,7 +10,8 @@ import pytest
 from stages.diagnosis.finding import Finding, Weight
 from stages.diagnosis.metrics import metric_findings
 from stages.telemetry.health import Zones
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 from tests.served_traffic import WELL, sizes, spread
 
 
@@ -99,7 +100,7 @@ def test_a_bare_server_has_no_replicas_to_double() -> None:
 
 
 def test_a_queue_that_the_buckets_do_not_tell_is_a_note() -> None:
-    wide = Distribution((0.3, math.inf), (100.0, 100.0), 12.0)
+    wide = Histogram((0.3, math.inf), (100.0, 100.0), 12.0)
     assert found("queue", queue_s=wide).weight == Weight.NOTE
 
 

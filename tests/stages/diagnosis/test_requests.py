@@ -18,7 +18,8 @@ from stages.diagnosis.requests import (
     request_findings,
     share_up_to,
 )
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 
 BOUNDS = (1, 2, 5, 10, 20, 50, 100, math.inf)
 
@@ -26,8 +27,8 @@ BOUNDS = (1, 2, 5, 10, 20, 50, 100, math.inf)
 def requests_of(*sizes: int, **told: Any) -> Traffic:
     """Requests with so many documents each, of 200 tokens, within ten seconds."""
     counts = tuple(float(sum(size <= bound for size in sizes)) for bound in BOUNDS)
-    documents = Distribution(BOUNDS, counts, float(sum(sizes)))
-    tokens = Distribution((math.inf,), (float(len(sizes)),), 200.0 * sum(sizes))
+    documents = Histogram(BOUNDS, counts, float(sum(sizes)))
+    tokens = Histogram((math.inf,), (float(len(sizes)),), 200.0 * sum(sizes))
     seen: dict[str, Any] = {"seconds": 10.0, "answered": float(len(sizes)), "documents": documents}
     return Traffic(**(seen | {"prompt_tokens_per_request": tokens} | told))
 
@@ -85,7 +86,7 @@ def test_a_setting_that_is_not_known_is_neither_right_nor_wrong() -> None:
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=30), st.floats(0, 200))
 def test_a_share_lies_between_those_of_the_bounds_around_it(sizes: list[int], value: float) -> None:
     counts = tuple(float(sum(size <= bound for size in sizes)) for bound in BOUNDS)
-    share = share_up_to(Distribution(BOUNDS, counts, float(sum(sizes))), value)
+    share = share_up_to(Histogram(BOUNDS, counts, float(sum(sizes))), value)
     assert share is not None
     below = max((bound for bound in BOUNDS if bound <= value), default=0)
     above = min(bound for bound in BOUNDS if bound > value)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice, Finding, Weight
 from stages.diagnosis.resources import ResourceLimits, resource_findings
+from stages.telemetry.histogram import Histogram
 from stages.telemetry.machine import Connections, DiskUse, GpuUse, Machine, ProcessUse, Role
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.traffic import Traffic
 
 INF = float("inf")
 LIMITS = ResourceLimits()
@@ -48,10 +49,10 @@ def a_gpu(use: float, steady: float = 0.0, *, mine: bool | None = None, memory: 
     return GpuUse(0, "NVIDIA H100", use, steady, memory, mine)
 
 
-def times(count: float, each_s: float) -> Distribution:
+def times(count: float, each_s: float) -> Histogram:
     """`count` observations of `each_s`."""
     bounds = (0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, INF)
-    return Distribution(bounds, tuple(count if each_s <= bound else 0.0 for bound in bounds), count * each_s)
+    return Histogram(bounds, tuple(count if each_s <= bound else 0.0 for bound in bounds), count * each_s)
 
 
 def some_traffic(
@@ -310,7 +311,7 @@ def test_kept_connections_are_fine(connections: Connections) -> None:
 
 def test_a_wide_first_bucket_and_no_word_of_waiting_are_no_queue() -> None:
     full = a_machine(busy_share=0.98, processes=(a_process("engine", 7.5, 0.97),))
-    wide = replace(some_traffic(), queue_s=Distribution((0.3, INF), (100.0, 100.0), 0.1))
+    wide = replace(some_traffic(), queue_s=Histogram((0.3, INF), (100.0, 100.0), 0.1))
     for traffic, weight in (
         (wide, Weight.NOTE),
         (Traffic(seconds=10.0, answered=5), Weight.NOTE),

@@ -20,7 +20,7 @@ from stages.quality.agreement import (
     is_noise_of,
     logit,
     nearest_noise,
-    rank_correlations,
+    taus_by_query,
 )
 
 probabilities = st.floats(min_value=0.001, max_value=0.999)
@@ -86,7 +86,7 @@ def test_a_logit_is_what_the_sigmoid_undoes(probability: float) -> None:
 def test_kendalls_tau_is_that_of_each_querys_documents() -> None:
     queries = ["up", "up", "up", "down", "down", "down"]
     scores = zip(queries, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], [0.2, 0.4, 0.9, 0.9, 0.4, 0.2], strict=True)
-    assert rank_correlations([*scores]) == {"up": pytest.approx(1.0), "down": pytest.approx(-1.0)}
+    assert taus_by_query([*scores]) == {"up": pytest.approx(1.0), "down": pytest.approx(-1.0)}
     found = agreement(queries, [0.1, 0.2, 0.3] * 2, [0.2, 0.4, 0.9, 0.9, 0.4, 0.2], 0.01, probabilities=True)
     assert found is not None
     assert (found.tau_mean, found.tau_lowest_query, found.tau_queries) == (pytest.approx(0), "down", 2)
@@ -94,11 +94,23 @@ def test_kendalls_tau_is_that_of_each_querys_documents() -> None:
 
 def test_one_swapped_pair_of_three_gives_a_third() -> None:
     scores = [("q", 0.1, 0.1), ("q", 0.2, 0.3), ("q", 0.3, 0.2)]
-    assert rank_correlations(scores) == {"q": pytest.approx(1 / 3)}
+    assert taus_by_query(scores) == {"q": pytest.approx(1 / 3)}
 
 
 def test_a_query_with_one_document_or_one_score_has_no_tau() -> None:
-    assert rank_correlations([("alone", 0.1, 0.2), ("same", 0.5, 0.1), ("same", 0.5, 0.2)]) == {}
+    assert taus_by_query([("alone", 0.1, 0.2), ("same", 0.5, 0.1), ("same", 0.5, 0.2)]) == {}
+
+
+def test_spearmans_correlation_is_over_all_pairs_and_needs_two_scores_on_each_side() -> None:
+    found = compare([0.1, 0.5, 0.9], [0.2, 0.3, 0.8])
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert compare([0.1, 0.5, 0.9], [0.2, 0.8, 0.3]).rank_correlation == pytest.approx(0.5)
+    assert compare([0.5, 0.5], [0.5, 0.51]).rank_correlation is None
+
+
+def test_scores_of_other_pairs_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="argument 3"):
+        agreement(["q", "q"], [0.1, 0.2], [0.1], 0.01, probabilities=True)
 
 
 # ---- which explanation fits

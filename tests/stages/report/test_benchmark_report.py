@@ -14,8 +14,8 @@ from stages.report.document import Details, Document, Items, Table, cell, figure
 from stages.report.html import write_html
 from stages.report.markdown import to_markdown
 from stages.report.terminal import print_document
-from stages.speed.benchmark import Agreement, Benchmark, Measurement, Round
-from tests.benchmark_inputs import OTHER, a_round, benchmark, contender
+from stages.speed.benchmark import Benchmark, Measurement, Round
+from tests.benchmark_inputs import OTHER, a_round, agreement_of, benchmark, contender
 
 ENGINE = contender("engine-ours", "engine", 5.0, 4.0, 4.5)
 DEFAULTS = contender("engine-defaults", "engine", 16.0, ours=False)
@@ -78,7 +78,7 @@ def test_who_computes_something_else_has_no_ratio_and_is_told() -> None:
 
 
 def test_where_all_pairs_score_alike_nobody_can_tell_whether_all_compute_the_same() -> None:
-    alike = contender("job-cold", "job", 5.0, agreement=Agreement(0.0, 0.0, None, 0))
+    alike = contender("job-cold", "job", 5.0, agreement=agreement_of(0.0, 0.0, None))
     row = table(benchmark_document(benchmark(ENGINE, alike)), "Do all compute the same?")["title of job-cold"]
     assert row["rank correlation"] == "–"
     assert row["the same"] == "cannot be told"

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from stages.speed.benchmark import Agreement, Round
-from stages.speed.benchmark_agreement import agreement
+from stages.quality.agreement import Agreement, agreement
+from stages.speed.benchmark import MOST_DIFFERENCE, Measurement, Round
 from stages.speed.content import content, from_content
-from tests.benchmark_inputs import OTHER, PAIRS, SAME, a_round, benchmark, contender
+from tests.benchmark_inputs import OTHER, PAIRS, SAME, a_round, agreement_of, benchmark, contender
 
 
 def test_rates_are_medians_over_the_rounds_and_the_spread_is_from_the_slowest_to_the_fastest() -> None:
@@ -132,42 +132,58 @@ def test_what_is_written_is_read_back_and_holds_what_follows_from_it() -> None:
 
 def test_what_bfloat16_makes_of_a_score_is_still_the_same() -> None:
     """As measured between vLLM and Transformers with 75 million parameters."""
-    assert Agreement(largest=0.0304, mean=0.0061, rank_correlation=0.9987, tokens=0).same
+    assert compared(agreement_of(largest=0.0304, mean=0.0061, rank_correlation=0.9987)).same
+
+
+def compared(found: Agreement | None, more_tokens: int = 0) -> Measurement:
+    return contender("transformers", "library", 1.0, agreement=found, more_tokens=more_tokens)
+
+
+def scored(reference: list[float], scores: list[float], more_tokens: int = 0) -> Measurement:
+    found = agreement(["q"] * len(scores), scores, reference, MOST_DIFFERENCE, probabilities=True)
+    return compared(found, more_tokens)
 
 
 def test_scores_that_differ_by_rounding_are_the_same() -> None:
-    found = agreement([0.1, 0.5, 0.9], [0.101, 0.498, 0.9], more_tokens=0)
-    assert found.largest == pytest.approx(0.002)
-    assert found.mean == pytest.approx(0.001)
-    assert found.rank_correlation == pytest.approx(1.0)
-    assert found.same
+    assert scored([0.1, 0.5, 0.9], [0.101, 0.498, 0.9]).same
 
 
 @pytest.mark.parametrize(
-    "found",
+    "one",
     [
-        agreement([0.1, 0.5, 0.9], [0.9, 0.5, 0.1], 0),
-        agreement([0.50, 0.51, 0.52], [0.52, 0.51, 0.50], 0),
-        agreement([0.1, 0.5, 0.9], [0.1, 0.5, 0.9], 3),
-        agreement([0.1, 0.5, 0.9], [0.2, 0.6, 0.99], 0),
-        agreement([one / 1000 for one in range(1000)], [0.3, *(one / 1000 for one in range(1, 1000))], 0),
+        scored([0.1, 0.5, 0.9], [0.9, 0.5, 0.1]),
+        scored([0.50, 0.51, 0.52], [0.52, 0.51, 0.50]),
+        scored([0.1, 0.5, 0.9], [0.1, 0.5, 0.9], more_tokens=3),
+        scored([0.1, 0.5, 0.9], [0.2, 0.6, 0.99]),
+        scored([one / 1000 for one in range(1000)], [0.3, *(one / 1000 for one in range(1, 1000))]),
     ],
     ids=["other values", "another order", "other tokens", "shifted", "one pair of a thousand"],
 )
-def test_other_scores_or_other_tokens_are_not_the_same(found: Agreement) -> None:
-    assert not found.same
+def test_other_scores_or_other_tokens_are_not_the_same(one: Measurement) -> None:
+    assert one.same is False
+    assert one.differs
 
 
-def test_where_one_side_gives_all_pairs_one_score_there_is_no_rank_correlation() -> None:
-    assert agreement([0.5, 0.5], [0.5, 0.51], 0) == Agreement(pytest.approx(0.01), pytest.approx(0.005), None, 0)
+def test_where_all_pairs_score_alike_their_order_does_not_count() -> None:
+    assert scored([0.5, 0.5], [0.5, 0.51]).same
 
 
-def test_scores_of_other_pairs_cannot_be_compared() -> None:
-    with pytest.raises(ValueError, match="argument 2"):
-        agreement([0.1, 0.2], [0.1], 0)
+def test_without_scores_nobody_can_say_whether_they_are_the_same() -> None:
+    assert compared(None).same is None
+    assert not compared(None).differs
+
+
+def test_benchmark_json_keeps_the_keys_of_an_agreement() -> None:
+    one = scored([0.1, 0.5, 0.9], [0.101, 0.498, 0.9], more_tokens=-7)
+    (told,) = content(benchmark(one))["measurements"]
+    assert told["agreement"]["largest"] == pytest.approx(0.002)
+    assert told["agreement"]["mean"] == pytest.approx(0.001)
+    assert told["agreement"]["rank_correlation"] == pytest.approx(1.0)
+    assert told["agreement"]["tokens"] == -7
+    assert from_content(json.loads(json.dumps(content(benchmark(one))))) == benchmark(one)
 
 
 def test_the_made_up_figures_are_of_as_many_pairs_as_they_say() -> None:
     assert PAIRS.pairs == a_round(1.0).pairs
-    assert SAME.same
-    assert not OTHER.same
+    assert compared(SAME).same
+    assert compared(OTHER).differs

@@ -8,7 +8,8 @@ import pytest
 
 from stages.core.errors import ConfigError
 from stages.telemetry.health import Zones, prefixes_shared, queue_zone, template_alone
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 from tests.monitoring import RULES
 
 ALERTS = {rule["alert"]: rule["expr"] for rule in RULES if "alert" in rule}
@@ -16,8 +17,8 @@ OUR_BOUNDS = (0.1, 0.2, 0.5, 1.0, math.inf)
 VLLM_BOUNDS = (0.3, 0.5, math.inf)
 
 
-def waits(bounds: tuple[float, ...], *values: float) -> Distribution:
-    return Distribution(bounds, tuple(float(sum(v <= bound for v in values)) for bound in bounds), sum(values))
+def waits(bounds: tuple[float, ...], *values: float) -> Histogram:
+    return Histogram(bounds, tuple(float(sum(v <= bound for v in values)) for bound in bounds), sum(values))
 
 
 def test_the_limits_are_those_of_the_alerts() -> None:
@@ -63,7 +64,7 @@ def test_zones_that_make_no_sense_are_refused(changed: dict[str, float], told: s
         (waits(VLLM_BOUNDS, *[0.4] * 100), "long"),
     ],
 )
-def test_the_queue_is_judged_where_its_buckets_tell(spread: Distribution | None, zone: str | None) -> None:
+def test_the_queue_is_judged_where_its_buckets_tell(spread: Histogram | None, zone: str | None) -> None:
     assert queue_zone(spread, 0.2) == zone
 
 
@@ -79,7 +80,7 @@ def test_a_limit_between_two_bounds_is_compared_with_the_interpolated_percentile
 def test_prompts_share_their_beginning_when_queries_repeat_or_have_many_documents(
     repeats: int, documents: float, shared: bool
 ) -> None:
-    sizes = Distribution((math.inf,), (100.0,), 100.0 * documents)
+    sizes = Histogram((math.inf,), (100.0,), 100.0 * documents)
     traffic = Traffic(10.0, answered=100, documents=sizes, queries=100, repeats=repeats)
     assert prefixes_shared(traffic, Zones()) is shared
 
@@ -90,7 +91,7 @@ def test_prompts_share_their_beginning_when_queries_repeat_or_have_many_document
 def test_single_documents_of_queries_that_do_not_repeat_share_the_template_alone(
     repeats: int, documents: float, alone: bool
 ) -> None:
-    sizes = Distribution((math.inf,), (100.0,), 100.0 * documents)
+    sizes = Histogram((math.inf,), (100.0,), 100.0 * documents)
     traffic = Traffic(10.0, answered=100, documents=sizes, queries=100, repeats=repeats)
     assert template_alone(traffic, Zones()) is alone
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from stages.telemetry.health import Zones
+from stages.telemetry.histogram import Histogram
 from stages.telemetry.readings import NOT_TOLD, Reading, duration, listed, readings
-from stages.telemetry.traffic import Distribution, Traffic
+from stages.telemetry.traffic import Traffic
 from tests.served_traffic import WELL as SERVED
 from tests.served_traffic import sizes, spread
 
@@ -153,7 +154,7 @@ def test_the_queue_is_long_from_the_limit_on() -> None:
 
 
 def test_a_queue_in_vllms_wide_first_bucket_is_not_judged() -> None:
-    reading = read("queue_p95_s", queue_s=Distribution((0.3, math.inf), (100.0, 100.0), 12.0))
+    reading = read("queue_p95_s", queue_s=Histogram((0.3, math.inf), (100.0, 100.0), 12.0))
     assert (reading.text, reading.zone, reading.tone) == ("< 300 ms", "cannot be told", "unsure")
 
 

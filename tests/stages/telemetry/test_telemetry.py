@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.telemetry import telemetry
+from stages.telemetry.histogram import Histogram, HistogramRecorder
 from stages.telemetry.telemetry import (
     TIME_BOUNDS_MS,
-    Histogram,
-    HistogramRecorder,
     NodeSample,
     Snapshot,
     SystemPoint,
@@ -23,83 +22,12 @@ from stages.telemetry.telemetry import (
     since,
 )
 
-TIMES_MS = st.lists(st.floats(min_value=0, max_value=TIME_BOUNDS_MS[-1], allow_subnormal=False), max_size=40)
-
 
 def histogram(*values_ms: float) -> Histogram:
-    recorder = HistogramRecorder()
+    recorder = HistogramRecorder(TIME_BOUNDS_MS)
     for value_ms in values_ms:
         recorder.observe(value_ms)
     return recorder.freeze()
-
-
-# --- histograms ---
-
-
-def test_the_buckets_reach_from_a_millisecond_to_ten_minutes() -> None:
-    assert TIME_BOUNDS_MS[0] == 1
-    assert TIME_BOUNDS_MS[-1] > 10 * 60 * 1000
-    assert TIME_BOUNDS_MS[1] == pytest.approx(1.19, abs=0.01)
-
-
-def test_an_observation_at_a_bound_counts_below_it() -> None:
-    assert histogram(1.0).counts[0] == 1
-    assert histogram(1.0001).counts[1] == 1
-
-
-def test_what_exceeds_all_bounds_is_counted_and_reported_as_the_last_bound() -> None:
-    over = histogram(1e9)
-    assert over.total == over.counts[-1] == 1
-    assert over.quantile(0.5) == TIME_BOUNDS_MS[-1]
-
-
-def test_an_empty_histogram_has_no_quantile() -> None:
-    assert Histogram().quantile(0.5) is None
-
-
-def test_a_quantile_is_linear_within_its_bucket() -> None:
-    of_four = histogram(0.1, 0.2, 0.3, 0.4)
-    assert [of_four.quantile(share) for share in (0.25, 0.5, 1.0)] == [0.25, 0.5, 1.0]
-
-
-def test_a_quantile_skips_empty_buckets() -> None:
-    of_two = histogram(0.5, 1000.0)
-    assert of_two.quantile(0.5) == 1.0
-    assert of_two.quantile(0.51) == pytest.approx(1000, rel=0.19)
-
-
-def test_a_frozen_histogram_does_not_change_with_its_recorder() -> None:
-    recorder = HistogramRecorder()
-    frozen = recorder.freeze()
-    recorder.observe(5)
-    assert frozen.total == 0
-
-
-@settings(deadline=None)
-@given(TIMES_MS, TIMES_MS)
-def test_histograms_add_up_as_their_observations_do(first: list[float], second: list[float]) -> None:
-    both = histogram(*first) + histogram(*second)
-    assert both == histogram(*first, *second)
-    assert both - histogram(*second) == histogram(*first)
-    assert both.total == len(first) + len(second)
-
-
-@settings(deadline=None)
-@given(TIMES_MS.filter(bool), st.floats(0.01, 1))
-def test_a_quantile_is_at_most_one_bucket_from_the_true_one(values_ms: list[float], share: float) -> None:
-    true = sorted(values_ms)[math.ceil(share * len(values_ms)) - 1]
-    told = histogram(*values_ms).quantile(share)
-    assert told is not None
-    assert told <= max(true, 1.0) * 1.1893
-    assert told >= true / 1.1893 or true <= 1.0
-
-
-@settings(deadline=None)
-@given(TIMES_MS.filter(bool), st.floats(0, 1), st.floats(0, 1))
-def test_quantiles_never_fall(values_ms: list[float], one: float, other: float) -> None:
-    low, high = (histogram(*values_ms).quantile(share) for share in sorted((one, other)))
-    assert low is not None and high is not None
-    assert low <= high
 
 
 # --- snapshots ---

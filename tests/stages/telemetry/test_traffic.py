@@ -1,124 +1,20 @@
-"""Distributions as Prometheus has them, and what follows from a stretch of traffic."""
+"""What follows from a stretch of traffic."""
 
 from __future__ import annotations
 
 import math
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stages.telemetry.traffic import Bracket, Distribution, Traffic
-from tests.monitoring import requires_prometheus
+from stages.telemetry.histogram import Histogram
+from stages.telemetry.traffic import Traffic
 
 BOUNDS = (0.1, 0.2, 0.5, 1.0, math.inf)
-VALUES = st.lists(st.floats(0, 5), min_size=1, max_size=50)
-QUANTILES = st.floats(0.01, 0.99)
 
 
-def observed(*values: float, bounds: tuple[float, ...] = BOUNDS) -> Distribution:
-    return Distribution(bounds, tuple(float(sum(v <= bound for v in values)) for bound in bounds), sum(values))
+def observed(*values: float) -> Histogram:
+    return Histogram(BOUNDS, tuple(float(sum(v <= bound for v in values)) for bound in BOUNDS), sum(values))
 
-
-# --- distributions ---
-
-
-def test_a_quantile_is_linear_within_its_bucket() -> None:
-    half = Distribution((1.0, 2.0, math.inf), (10.0, 20.0, 20.0), 25.0)
-    assert half.quantile(0.75) == 1.5
-    assert half.quantile(0.25) == 0.5
-
-
-def test_what_exceeds_all_bounds_is_told_as_the_last_of_them() -> None:
-    assert observed(7, 8, 9).quantile(0.5) == 1.0
-
-
-def test_nothing_observed_has_no_quantile_no_mean_and_no_bracket() -> None:
-    nothing = observed()
-    assert (nothing.quantile(0.5), nothing.mean, nothing.bracket(0.5)) == (None, None, None)
-
-
-def test_without_a_finite_bound_there_is_a_mean_but_no_quantile() -> None:
-    all_in_one = Distribution((math.inf,), (2.0,), 3.0)
-    assert all_in_one.quantile(0.5) is None
-    assert all_in_one.mean == 1.5
-
-
-@pytest.mark.parametrize(("bounds", "counts"), [((), ()), ((1.0, 2.0), (1.0, 2.0)), ((1.0, math.inf), (1.0,))], ids=str)
-def test_bounds_that_do_not_end_in_infinity_or_do_not_match_the_counts_are_refused(
-    bounds: tuple[float, ...], counts: tuple[float, ...]
-) -> None:
-    with pytest.raises(ValueError, match="bounds"):
-        Distribution(bounds, counts, 0.0)
-
-
-@given(VALUES, VALUES)
-def test_what_is_added_is_what_would_have_been_observed_together(some: list[float], others: list[float]) -> None:
-    both = observed(*some) + observed(*others)
-    assert both.counts == observed(*some, *others).counts
-    assert both.sum == pytest.approx(sum(some) + sum(others))
-    assert (both - observed(*others)).counts == observed(*some).counts
-
-
-@given(VALUES, VALUES)
-def test_different_bounds_are_added_exactly_at_those_that_both_have(some: list[float], others: list[float]) -> None:
-    coarse = (0.2, 1.0, math.inf)
-    both = observed(*some) + observed(*others, bounds=coarse)
-    assert both.bounds == coarse
-    assert both.counts == observed(*some, *others, bounds=coarse).counts
-
-
-@given(VALUES, QUANTILES)
-def test_the_true_quantile_lies_in_the_bracket(values: list[float], share: float) -> None:
-    true = next(v for i, v in enumerate(sorted(values), 1) if i >= share * len(values) - 1e-9)
-    bracket = observed(*values).bracket(share)
-    assert bracket is not None
-    assert bracket.low - 1e-9 <= true <= bracket.high * (1 + 1e-9) + 1e-9
-
-
-def test_a_small_mean_narrows_a_wide_first_bucket() -> None:
-    """vLLM's first bucket for waits ends at 0.3 s."""
-    bounds = (0.3, 0.5, math.inf)
-    assert observed(*[0.004] * 100, bounds=bounds).bracket(0.95) == Bracket(0.0, pytest.approx(0.08))
-    assert observed(*[0.29] * 100, bounds=bounds).bracket(0.95) == Bracket(0.0, 0.3)
-
-
-@requires_prometheus
-def test_quantiles_are_those_of_prometheus(tmp_path: Path) -> None:
-    values = [0.05, 0.15, 0.15, 0.3, 0.4, 0.7, 3.0]
-    spread = observed(*values)
-    shares = [0.01, 0.1, 0.33, 0.5, 0.8, 0.95]
-    series = [
-        {"series": f'h_bucket{{le="{"+Inf" if bound == math.inf else bound}"}}', "values": f"{count}"}
-        for bound, count in zip(spread.bounds, spread.counts, strict=True)
-    ]
-    asked: list[dict[str, Any]] = [
-        {
-            "expr": f"abs(histogram_quantile({share}, h_bucket) - {spread.quantile(share)}) < bool 1e-9",
-            "eval_time": "0s",
-            "exp_samples": [{"labels": "{}", "value": 1}],
-        }
-        for share in shares
-    ]
-    rules, tests = tmp_path / "rules.yml", tmp_path / "tests.yml"
-    rules.write_text("groups: []\n")
-    tests.write_text(
-        yaml.safe_dump(
-            {
-                "rule_files": [str(rules)],
-                "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": asked}],
-            }
-        )
-    )
-    done = subprocess.run(["promtool", "test", "rules", str(tests)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-# --- what follows ---
 
 BUSY = Traffic(
     10.0,
@@ -129,8 +25,8 @@ BUSY = Traffic(
     queue_s=observed(*[0.05] * 40),
     tokenize_s=observed(*[0.05] * 40),
     engine_s=observed(*[0.15] * 40),
-    documents=Distribution((math.inf,), (40.0,), 400.0),
-    prompt_tokens_per_request=Distribution((math.inf,), (40.0,), 80_000.0),
+    documents=Histogram((math.inf,), (40.0,), 400.0),
+    prompt_tokens_per_request=Histogram((math.inf,), (40.0,), 80_000.0),
     queries=40,
     repeats=10,
     prompt_tokens=80_000,

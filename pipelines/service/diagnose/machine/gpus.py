@@ -1,11 +1,11 @@
-"""Use and memory of the machine's GPUs, sampled through NVIDIA's management library (NVML)."""
+"""Use and memory of the machine's GPUs over some time, and whose they are."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
+from serve_app.replica.gpus import Gpus
 from stages.telemetry.machine import GpuUse
 
 STEADY = 0.9
@@ -22,35 +22,21 @@ class Samples:
 
 
 class GpuWatch:
-    """`nvml` is what `open_nvml` gave: the module pynvml, or None where there is no GPU."""
+    """A GPU that tells no use, or no memory, is not watched."""
 
-    def __init__(self, nvml: Any) -> None:
-        self._nvml = nvml
+    def __init__(self, gpus: Gpus) -> None:
+        self._gpus = gpus
         self._samples: dict[int, Samples] = {}
 
     def look(self) -> None:
-        if self._nvml is None:
-            return
-        try:
-            for index in range(self._nvml.nvmlDeviceGetCount()):
-                self._look_at(index)
-        except self._nvml.NVMLError:  # such as a part of a GPU (MIG), which tells no use
-            return
-
-    def _look_at(self, index: int) -> None:
-        gpu = self._nvml.nvmlDeviceGetHandleByIndex(index)
-        use = self._nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
-        memory = self._nvml.nvmlDeviceGetMemoryInfo(gpu)
-        if index not in self._samples:
-            name = self._nvml.nvmlDeviceGetName(gpu)
-            self._samples[index] = Samples(name.decode() if isinstance(name, bytes) else str(name))
-        samples = self._samples[index]
-        samples.use.append(use)
-        samples.memory.append(memory.used / memory.total)
-        try:
-            samples.pids = {one.pid for one in self._nvml.nvmlDeviceGetComputeRunningProcesses(gpu)}
-        except self._nvml.NVMLError:
-            samples.pids = None
+        computing = self._gpus.processes()
+        for gpu in self._gpus.look():
+            if gpu.use_percent is not None and gpu.memory_share is not None:
+                samples = self._samples.setdefault(gpu.index, Samples(gpu.name))
+                samples.use.append(gpu.use_percent / 100)
+                samples.memory.append(gpu.memory_share)
+                processes = computing.get(gpu.index)
+                samples.pids = None if processes is None else {one.pid for one in processes}
 
     def result(self, service: Collection[int]) -> tuple[GpuUse, ...]:
         """`service` are its process ids. Where none of any GPU's is known here, nothing can be said of whose it is."""

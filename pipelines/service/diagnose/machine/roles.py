@@ -7,29 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from pipelines.base.titles import part_of, program_of
 from stages.telemetry.machine import Role
 
-# What a title holds -> its role; the first that fits. vLLM writes "VLLM::EngineCore", Ray "ray::ServeReplica:APP:NAME".
-TITLES: tuple[tuple[str, Role], ...] = (
-    ("VLLM::APIServer", "api"),
-    ("VLLM::", "engine"),
-    (":ServeReplica:", "replica"),
-    ("ray::ProxyActor", "proxy"),
-    ("ray::HTTPProxyActor", "proxy"),
-    ("ray::ServeController", "ray"),
-    ("ray::Collector", "ray"),
-    ("ray::IDLE", "ray"),
-    ("ray-dashboard", "ray"),
-    ("ray::DashboardAgent", "ray"),
-    ("ray::RuntimeEnvAgent", "ray"),
-    ("/ray/dashboard/", "ray"),
-    ("/ray/_private/", "ray"),
-    ("/ray/autoscaler/", "ray"),
-)
-RAY_PROGRAMS = ("raylet", "gcs_server")
 INTERPRETERS = ("python", "node", "java", "ruby", "perl", "bash", "sh")
 NAME_LENGTH = 80
-API_DEPLOYMENTS = ("api", "ingress")
 
 
 class Known(NamedTuple):
@@ -40,19 +22,6 @@ class Known(NamedTuple):
     title: str
     name: str = ""
     group: int | None = None
-
-
-def role_of_title(title: str) -> Role | None:
-    """The role that a title tells; None for what is no part of a service.
-
-    A task or actor of somebody's own (as `ray::MapWorker`) is none: it takes the processor from the service.
-    """
-    if PurePath(title.split(" ", 1)[0]).name in RAY_PROGRAMS:
-        return "ray"
-    role = next((role for mark, role in TITLES if mark in title), None)
-    if role == "replica" and title.split(maxsplit=1)[0].rpartition(":")[2].lower().startswith(API_DEPLOYMENTS):
-        return "api"
-    return role
 
 
 def roles(known: Mapping[int, Known], listeners: Collection[int], own: int | None = None) -> dict[int, Role]:
@@ -97,13 +66,13 @@ def short_name(arguments: Sequence[str]) -> str:
 
 def _is_job(one: Known) -> bool:
     """Whether it is a task or actor of somebody's own: what works below Ray without a part in serving."""
-    return one.title.startswith("ray::") and role_of_title(one.title) is None
+    return one.title.startswith("ray::") and part_of(one.title).role is None
 
 
 def _role(one: Known, listeners: Collection[int], scope: Collection[int] | None, *, own: bool, of_a_job: bool) -> Role:
-    told = role_of_title(one.title)
+    told = part_of(one.title).role
     in_service = told is not None if scope is None else one.pid in scope
-    if scope is not None and _program(one) == "gcs_server":  # Ray's, and no child of the raylet
+    if scope is not None and program_of(one.title) == "gcs_server":  # Ray's, and no child of the raylet
         in_service = True
     if in_service and told:
         return told
@@ -122,7 +91,7 @@ def _scope(known: Mapping[int, Known], listeners: Collection[int], own: int) -> 
     scope = set(listening)
     for pid in listening:
         above = [pid, *_above(known, pid)]
-        raylet = next((one for one in above if _program(known[one]) == "raylet"), None)
+        raylet = next((one for one in above if program_of(known[one].title) == "raylet"), None)
         if raylet is not None:
             scope |= {raylet, *_below(known, raylet)}
         elif pid != own:  # this process's children are not the service's, though a test may serve from it
@@ -132,11 +101,7 @@ def _scope(known: Mapping[int, Known], listeners: Collection[int], own: int) -> 
 
 def _works_for(child: Known, server: Known) -> bool:
     """Whether it is a part of the server: what only was started by it (a job, a test's load) has a group of its own."""
-    return role_of_title(child.title) is not None or child.group == server.group
-
-
-def _program(one: Known) -> str:
-    return PurePath(one.title.split(" ", 1)[0]).name
+    return part_of(child.title).role is not None or child.group == server.group
 
 
 def _above(known: Mapping[int, Known], pid: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import psutil  # type: ignore[import-untyped]
 
@@ -21,7 +21,7 @@ from pipelines.service.diagnose.machine.gpus import GpuWatch
 from pipelines.service.diagnose.machine.group import ControlGroup, Throttling
 from pipelines.service.diagnose.machine.kernel import KernelWatch, usable_cores
 from pipelines.service.diagnose.machine.processes import ProcessWatch, read_by_service_mb_s
-from serve_app.replica.node_metrics import open_nvml
+from serve_app.replica.gpus import open_gpus
 from stages.telemetry.machine import DiskUse, Machine
 
 EVERY_S = 0.5
@@ -56,11 +56,10 @@ class MachineWatch:
         weights: Path | None,
         every_s: float = EVERY_S,
         reader: Reader | None = None,
-        nvml: Any = None,
     ) -> None:
         self._every_s = every_s
         self._processes, self._kernel = ProcessWatch(port), KernelWatch()
-        self._gpus = GpuWatch(nvml or open_nvml())
+        self._gpus = GpuWatch(open_gpus())
         self._disk = DiskWatch(weights, reader) if weights is not None else None
         self._connections = ConnectionWatch(port) if port is not None else None
         watches = (self._kernel, self._processes, self._gpus, self._disk, self._connections)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli.app import app as cli
+from pipelines.cli import app as cli
 from pipelines.speed.bench.bench import Bench, Contender, Timed
 from pipelines.speed.bench.contenders import Chosen
 from pipelines.speed.bench.models import make_model

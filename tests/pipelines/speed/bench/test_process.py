@@ -9,45 +9,18 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import psutil
 import pytest
 
 from pipelines.speed.bench.gpu_memory import MIB, GpuMemory
-from pipelines.speed.bench.process import Group, Watch, role_of
+from pipelines.speed.bench.process import Group, Watch
+from serve_app.replica.gpus import GpuProcess, Gpus
 from stages.core.errors import EngineError
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-@pytest.mark.parametrize(
-    ("title", "role"),
-    [
-        ("VLLM::Worker", "engine worker"),
-        ("VLLM::EngineCore_DP0", "engine core"),
-        ("python -m vllm.entrypoints.openai.api_server --port 1", "vLLM server"),
-        ("ray::ServeReplica:rerank-0a1b:reranker", "replica"),
-        ("ray::ServeReplica:rerank-0a1b-api:api", "HTTP api"),
-        ("ray::ServeReplica:rerank-0a1b:reranker.score", "replica"),
-        ("ray::ProxyActor", "Serve proxy"),
-        ("ray::MapWorker(MapBatches(RerankBatches)).submit()", "workers"),
-        ("ray::Collector", "collector"),
-        ("ray::ServeController", "Serve controller"),
-        ("/x/ray/core/src/ray/gcs/gcs_server --log_dir", "GCS"),
-        ("/x/ray/core/src/ray/raylet/raylet --store", "raylet and agents"),
-        ("python -m pipelines.run --config f", "driver"),
-        ("python -m pipelines.speed.bench.client job.json", "client"),
-        ("python -m pipelines.speed.bench.library job.json", "library"),
-        ("python -m serve_app.engine.bare_engine job.json", "caller"),
-        ("sleep 3", "other"),
-    ],
-)
-def test_a_processs_title_tells_its_role(title: str, role: str) -> None:
-    assert role_of(title) == role
 
 
 def test_processor_time_between_two_moments_is_interpolated() -> None:
@@ -179,39 +152,35 @@ def test_engine_settings_of_the_users_own_reach_no_contender(tmp_path: Path, mon
 # GPU memory
 
 
-class FakeNvmlError(Exception):
-    pass
-
-
-def fake_nvml(*looks: dict[int, int | None] | None) -> Any:
-    """A module like pynvml with two GPUs: MiB by process on the first, at each look; None where it tells nothing. On
-    the second, process 11 has 5 MiB always.
+class ToldGpus(Gpus):
+    """Two GPUs: MiB by process on the first, at each look; None where it tells nothing. On the second, process 11 has
+    5 MiB always.
     """
-    told = iter(looks)
 
-    def processes(gpu: int) -> list[Any]:
-        now = next(told) if gpu == 0 else {11: 5}
-        if now is None:
-            raise FakeNvmlError
-        return [SimpleNamespace(pid=pid, usedGpuMemory=mib and mib * MIB) for pid, mib in now.items()]
+    def __init__(self, *looks: dict[int, int | None] | None) -> None:
+        self._looks = iter(looks)
 
-    return SimpleNamespace(
-        NVMLError=FakeNvmlError,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetComputeRunningProcesses=processes,
-    )
+    def processes(self) -> dict[int, tuple[GpuProcess, ...] | None]:
+        told = next(self._looks)
+        first = None if told is None else tuple(GpuProcess(pid, mib and mib * MIB) for pid, mib in told.items())
+        return {0: first, 1: (GpuProcess(11, 5 * MIB),)}
 
 
 def test_gpu_memory_is_the_most_of_all_its_processes_on_all_gpus_at_once() -> None:
-    memory = GpuMemory(fake_nvml({11: 100, 12: 20, 99: 4_000}, {11: 90, 12: 300}, None, {11: 10}))
+    memory = GpuMemory(ToldGpus({11: 100, 12: 20, 99: 4_000}, {11: 90, 12: 300}, None, {11: 10}))
     for _ in range(4):
         memory.look({11, 12})
     assert memory.peak_mib == 395.0
 
 
+def test_a_look_at_which_one_gpu_does_not_tell_its_processes_is_none() -> None:
+    memory = GpuMemory(ToldGpus(None))
+    memory.look({11})
+    assert memory.peak_mib is None
+
+
 def test_who_is_on_no_gpu_and_whose_size_is_not_told_has_no_gpu_memory() -> None:
-    for memory in (GpuMemory(None), GpuMemory(fake_nvml({11: 100})), GpuMemory(fake_nvml({7: None}))):
+    for memory in (GpuMemory(), GpuMemory(ToldGpus({11: 100})), GpuMemory(ToldGpus({7: None}))):
         memory.look({7})
         assert memory.peak_mib is None
 
@@ -219,6 +188,6 @@ def test_who_is_on_no_gpu_and_whose_size_is_not_told_has_no_gpu_memory() -> None
 def test_a_watch_looks_at_the_gpu_memory_of_a_process_and_of_what_it_starts(tmp_path: Path) -> None:
     with Group(tmp_path / "log", limit_s=120) as group:
         child = group.start(python("input()"))
-        watch = Watch(gpus=GpuMemory(fake_nvml({os.getpid(): 1_000, child.pid: 200, 0: 7})))
+        watch = Watch(gpus=GpuMemory(ToldGpus({os.getpid(): 1_000, child.pid: 200, 0: 7})))
         watch.look([psutil.Process()], memory=False)
     assert watch.gpus.peak_mib == 1_200.0

@@ -1,12 +1,10 @@
-"""What the watch reads of a kernel, a control group, a disk and GPUs, from files and modules like theirs."""
+"""What the watch reads of a kernel, a control group, a disk and GPUs, from files and records like theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from pipelines.service.diagnose.machine.gpus import GpuWatch
 from pipelines.service.diagnose.machine.group import ControlGroup, Throttling
 from pipelines.service.diagnose.machine.kernel import KernelWatch
 from pipelines.service.diagnose.machine.rate import Clock
+from serve_app.replica.gpus import Gpu, GpuProcess, Gpus
 
 
 def written(root: Path, files: Mapping[str, str]) -> Path:
@@ -176,37 +175,21 @@ def test_a_disks_counters_are_rates_and_links_of_a_hubs_folder_are_followed(tmp_
     assert (disk.read_mb_s, disk.busy_share, disk.weights_mb, disk.service_read_mb_s) == (10.0, 0.75, 2.0, None)
 
 
-class FakeNvmlError(Exception):
-    pass
+class ToldGpus(Gpus):
+    """Two GPUs that compute for process 11 and for 12. `uses` are both's in percent, by look."""
 
+    def __init__(self, *uses: tuple[int | None, int | None]) -> None:
+        self._uses = iter(uses)
 
-def fake_nvml(*uses: tuple[int, int], tells_use: bool = True) -> Any:
-    """A module like pynvml with two GPUs, the first of which computes for process 11. `uses` are both's, by look."""
-    looks = iter(uses)
-    now: list[tuple[int, int]] = []
+    def look(self) -> list[Gpu]:
+        return [Gpu(index, "NVIDIA H100", use, 60, 80) for index, use in enumerate(next(self._uses))]
 
-    def look() -> int:
-        now[:] = [next(looks)]
-        return 2
-
-    def use(gpu: int) -> Any:
-        if not tells_use:
-            raise FakeNvmlError
-        return SimpleNamespace(gpu=now[0][gpu])
-
-    return SimpleNamespace(
-        NVMLError=FakeNvmlError,
-        nvmlDeviceGetCount=look,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetName=lambda gpu: b"NVIDIA H100",
-        nvmlDeviceGetUtilizationRates=use,
-        nvmlDeviceGetMemoryInfo=lambda gpu: SimpleNamespace(used=60, total=80),
-        nvmlDeviceGetComputeRunningProcesses=lambda gpu: [SimpleNamespace(pid=11 + gpu)],
-    )
+    def processes(self) -> dict[int, tuple[GpuProcess, ...] | None]:
+        return {index: (GpuProcess(11 + index, None),) for index in range(2)}
 
 
 def test_gpus_are_averaged_and_told_apart_by_who_computes_on_them() -> None:
-    watch = GpuWatch(fake_nvml((100, 0), (95, 10), (60, 20), (45, 10)))
+    watch = GpuWatch(ToldGpus((100, 0), (95, 10), (60, 20), (45, 10)))
     for _ in range(4):
         watch.look()
     mine, other = watch.result({11})
@@ -217,8 +200,13 @@ def test_gpus_are_averaged_and_told_apart_by_who_computes_on_them() -> None:
     assert [one.of_service for one in watch.result({4000})] == [None, None]
 
 
-def test_a_machine_without_gpus_and_a_gpu_that_tells_no_use_have_none() -> None:
-    for nvml in (None, fake_nvml((0, 0), tells_use=False)):
-        watch = GpuWatch(nvml)
-        watch.look()
-        assert watch.result({11}) == ()
+def test_a_gpu_that_tells_no_use_is_not_watched_and_hides_no_other() -> None:
+    watch = GpuWatch(ToldGpus((None, 40)))
+    watch.look()
+    assert [(one.index, one.use_share) for one in watch.result({11})] == [(1, 0.4)]
+
+
+def test_a_machine_without_gpus_has_none() -> None:
+    watch = GpuWatch(Gpus())
+    watch.look()
+    assert watch.result({11}) == ()

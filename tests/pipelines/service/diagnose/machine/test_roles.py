@@ -1,38 +1,14 @@
-"""Whose a process is, by titles as Ray 2.60 and vLLM 0.32 write them and by who is whose child."""
+"""Whose a process is, by its title and by who is whose child."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipelines.service.diagnose.machine.roles import Known, role_of_title, roles, short_name
+from pipelines.service.diagnose.machine.roles import Known, roles, short_name
 
 RAYLET = "/venv/lib/python3.11/site-packages/ray/core/src/ray/raylet/raylet --raylet_socket_name=/tmp/ray/s"
 GCS = "/venv/lib/python3.11/site-packages/ray/core/src/ray/gcs/gcs_server --log_dir=/tmp/ray"
 OWN = 900
-
-
-@pytest.mark.parametrize(
-    ("title", "role"),
-    [
-        ("VLLM::EngineCore", "engine"),
-        ("VLLM::Worker_TP0", "engine"),
-        ("VLLM::APIServer_1", "api"),
-        ("ray::ServeReplica:rerank-180779ba69f3:reranker.initialize_and_get_metadata", "replica"),
-        ("ray::ServeReplica:rerank-180779ba69f3-api:api", "api"),
-        ("ray::ProxyActor", "proxy"),
-        ("ray::ServeController", "ray"),
-        ("ray::IDLE", "ray"),
-        (RAYLET, "ray"),
-        (GCS, "ray"),
-        ("/venv/bin/python -u /venv/lib/python3.11/site-packages/ray/_private/log_monitor.py", "ray"),
-        ("/venv/bin/python -u /venv/lib/python3.11/site-packages/ray/autoscaler/_private/monitor.py", "ray"),
-        ("ray::MapWorker(MapBatches(Rerank))", None),
-        ("/venv/bin/python worker.py --raylet-name=raylet", None),
-        ("", None),
-    ],
-)
-def test_a_title_tells_the_role(title: str, role: str | None) -> None:
-    assert role_of_title(title) == role
 
 
 def known(*processes: tuple[int, int, str]) -> dict[int, Known]:
