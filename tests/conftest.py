@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+import tests.examples  # noqa: F401  # before any property test is made: how many examples it takes
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
     AutoModel,
@@ -26,6 +26,7 @@ from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.prompts import PromptEncoder, load_encoder
 from serve_app.settings import Family, ModelSettings
 from stages.core.errors import ConfigError
+from tests.examples import examples
 from tests.torch_threads import one_torch_thread
 
 QUERY = "how does prefix caching speed up reranking?"
@@ -149,7 +150,7 @@ def test_any_pair_gives_the_tokens_that_the_services_encoder_gives(
     part = st.text(max_size=12) | special
     queries, documents = (st.lists(part, max_size=most).map("".join) for most in (3, 20))
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(query=queries, document=documents)
     def check(query: str, document: str) -> None:
         (made,) = prompts.make([Pair(query, document)], Recipe(350))

@@ -14,7 +14,7 @@ from typing import Any
 
 import mlflow
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
@@ -28,6 +28,7 @@ from pipelines.tracking.find import set_tags
 from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES, run_metrics
 from stages.core.errors import DataError, TrackingError
+from tests.examples import examples
 from tests.logged_folders import ANALYSIS, BUSY, DIGEST, METRICS, POINTS, RUN_ID, make_folder
 
 
@@ -216,7 +217,7 @@ def test_a_parent_and_tags_that_somebody_gave_a_run_outlive_the_next_logging(sto
 # --- secrets ---
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(secret=st.text("abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789", min_size=16, max_size=24))
 def test_no_secret_of_a_config_reaches_mlflow(
     store: str, tmp_path_factory: pytest.TempPathFactory, secret: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
@@ -19,6 +19,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.prompts import PromptEncoder, load_encoder, make_encoder, plain_text_tokenizer
 from serve_app.settings import Family, ModelSettings, Template
 from stages.core.errors import QueryTooLongError, ScoringError
+from tests.examples import examples
 
 TEMPLATES: dict[Template, str] = {
     "single_newline": "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {doc}",
@@ -159,7 +160,7 @@ def test_qwen3_prompts_are_those_of_the_model_card(
 def test_any_text_gives_the_official_qwen3_prompt(tiny_qwen3: Path, official: OfficialQwen3) -> None:
     encoder = encoder_of("qwen3-reranker", tiny_qwen3, 512)
 
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(query=st.text(max_size=30), document=st.text(max_size=150), instruction=st.text(min_size=1, max_size=20))
     def check(query: str, document: str, instruction: str) -> None:
         (prompt,) = encoder.encode(query, instruction, [document])
@@ -241,7 +242,7 @@ def test_any_pair_is_joined_as_the_models_own_tokenizer_does(cross_encoder: Path
     tokenizer = AutoTokenizer.from_pretrained(cross_encoder)
     encoder = encoder_of("cross-encoder", cross_encoder, 512)
 
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(query=st.text(max_size=30), document=st.text(max_size=150))
     def check(query: str, document: str) -> None:
         (prompt,) = encoder.encode(query, None, [document])

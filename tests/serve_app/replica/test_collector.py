@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.replica import collector
@@ -73,7 +73,6 @@ def test_later_facts_of_a_replica_add_to_earlier_ones() -> None:
     assert told == [{"process_id": 11, "dtype": "bfloat16"}, {"process_id": 12}]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=10))
 def test_a_caller_that_asks_now_and_then_sees_every_snapshot_once(between: list[int]) -> None:
     kept, sequence, pushed = Collector(), 0, 0

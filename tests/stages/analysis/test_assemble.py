@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.assemble import AnalysisSettings, analyse
 from stages.analysis.depth import depth_curve
@@ -20,6 +20,7 @@ from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import compare_systems
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
+from tests.examples import examples
 
 MAIN = METRICS[0]
 NONE = QueryMetrics((), {}, ())
@@ -179,7 +180,7 @@ def test_pairs_are_read_twice_and_anew_each_time(made: Collection) -> None:
     assert readings == 2
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(collections())
 def test_whatever_was_scored_the_analysis_is_strict_json(made: Collection) -> None:
     found = strict(analysed(made))

@@ -6,10 +6,11 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.calibration import calibration
 from tests.analysis_inputs import Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 def logit(probability: float) -> float:
@@ -63,7 +64,7 @@ def test_cosines_and_unjudged_pairs_have_no_calibration() -> None:
     assert calibration(unjudged.outcomes, unjudged.judgements) is None
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections())
 def test_every_judged_pair_with_a_score_is_counted_once(made: Collection) -> None:
     judged = sum(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.depth import DepthCurve, DepthPoint, at_depth, depth_curve
 from stages.core.errors import ConfigError
@@ -13,6 +13,7 @@ from stages.core.records import QueryMetrics
 from stages.core.rerank import rank
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,7 +21,7 @@ def _compiled() -> None:
     warm_up(COMPILED)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections())
 def test_each_depth_is_what_reranking_the_cut_candidates_gives(made: Collection) -> None:
     for candidates, scores, outcome in zip(made.candidates, made.scores, made.outcomes, strict=True):
@@ -35,7 +36,7 @@ def test_each_depth_is_what_reranking_the_cut_candidates_gives(made: Collection)
             assert at_depth(outcome, depth) == rank(cut, scores[:depth]).ordered()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(collections())
 def test_the_deepest_point_is_the_run_itself(made: Collection) -> None:
     last = depth_curve(made.outcomes, made.judgements, made.first).points[-1]
@@ -43,7 +44,7 @@ def test_the_deepest_point_is_the_run_itself(made: Collection) -> None:
     assert last.pairs == sum(len(of_query) for of_query in made.scores)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(collections(failures=False))
 def test_a_depth_of_one_gains_nothing(made: Collection) -> None:
     point = depth_curve(made.outcomes, made.judgements, made.first).points[0]

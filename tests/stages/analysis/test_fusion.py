@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.analysis.fusion import fuse_ranks, interpolate, reciprocal_rank
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +32,7 @@ def test_reciprocal_ranks_are_added_and_equal_sums_go_by_id() -> None:
     assert reciprocal_rank(swapped) == ("b", "a")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections())
 def test_weight_one_is_the_reranker_and_weight_zero_the_first_stage(made: Collection) -> None:
     for (candidates, ranking), outcome in zip(made.pairs, made.outcomes, strict=True):
@@ -40,7 +41,7 @@ def test_weight_one_is_the_reranker_and_weight_zero_the_first_stage(made: Collec
         assert interpolate(outcome, 0.0) == (scored + candidates.tail if scored else ())
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections(), st.floats(0, 1))
 def test_a_fused_list_holds_what_the_reranked_one_holds(made: Collection, weight: float) -> None:
     for (_, ranking), outcome in zip(made.pairs, made.outcomes, strict=True):

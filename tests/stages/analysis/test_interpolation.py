@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.analysis.fusion import WEIGHTS, assign_folds, interpolate, interpolation
 from stages.core.records import Judgements
 from stages.quality.evaluate import evaluate, warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +27,7 @@ def opposed(queries: int = 20) -> Collection:
     return collection(made, {f"q{number:02}": {"b" if number else "a": 1} for number in range(queries)})
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(collections(most=12))
 def test_each_query_has_its_value_at_the_weight_of_its_fold(made: Collection) -> None:
     found = interpolation(made.outcomes, made.judgements, METRICS)
@@ -37,7 +38,7 @@ def test_each_query_has_its_value_at_the_weight_of_its_fold(made: Collection) ->
     assert evaluate(lists, made.judgements, METRICS) == found.metrics
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(collections(most=12), st.data())
 def test_a_fold_s_own_judgements_do_not_change_its_weight(made: Collection, data: st.DataObject) -> None:
     before = interpolation(made.outcomes, made.judgements, METRICS)

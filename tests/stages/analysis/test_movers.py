@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.movers import movers
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +42,7 @@ def test_a_document_far_down_is_shown_only_where_it_is_relevant() -> None:
     assert "d20" not in {document.doc_id for document in won.documents}
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(collections(most=8))
 def test_the_largest_differences_are_shown_first(made: Collection) -> None:
     found = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.oracle import best_order, oracle
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,7 +16,7 @@ def _compiled() -> None:
     warm_up(COMPILED)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections(tails=False))
 def test_neither_the_first_stage_nor_the_reranker_beats_it_on_any_query(made: Collection) -> None:
     best = oracle(made.outcomes, made.judgements, made.first, made.reranked)

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.outcome import outcome_of, text_length
 from stages.core.rerank import rank
 from tests.analysis_inputs import Collection, collections, one_query
+from tests.examples import examples
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections())
 def test_an_outcome_gives_back_both_orders(made: Collection) -> None:
     for (candidates, ranking), outcome in zip(made.pairs, made.outcomes, strict=True):

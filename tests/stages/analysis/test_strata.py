@@ -6,7 +6,7 @@ from itertools import groupby
 from statistics import stdev
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.analysis.outcome import outcome_of
@@ -24,6 +24,7 @@ from stages.analysis.strata import (
 from stages.core.records import QueryMetrics
 from stages.core.rerank import rank
 from tests.analysis_inputs import one_query
+from tests.examples import examples
 
 
 def metrics(values: list[float]) -> QueryMetrics:
@@ -41,7 +42,7 @@ def groups(lengths: list[int], languages: list[str], first: list[float], after: 
     return strata(known, metrics(first), metrics(after), "mrr")
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.sampled_from(["de", "en", "zh", ""])), min_size=1, max_size=60), st.data()
 )

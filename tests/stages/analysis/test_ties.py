@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from stages.analysis.ties import Ties, ties
 from tests.analysis_inputs import Collection, collection, collections, one_query
+from tests.examples import examples
 
 
 def test_tied_neighbours_equal_lists_and_saturated_scores() -> None:
@@ -34,7 +35,7 @@ def test_nothing_to_count_is_none() -> None:
     assert ties([]) == Ties(None, None, None)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(collections())
 def test_tied_neighbours_are_those_of_the_rankings(made: Collection) -> None:
     neighbours = sum(max(len(ranking.doc_ids) - 1, 0) for _, ranking in made.pairs)

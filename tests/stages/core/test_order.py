@@ -6,7 +6,7 @@ from array import array
 
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -48,7 +48,6 @@ def test_ids_and_scores_must_be_parallel() -> None:
         trec_order(["a", "b"], [1.0])
 
 
-@settings(deadline=None)
 @given(LISTS)
 def test_each_document_has_the_rank_that_trec_eval_gives_it(scores: dict[str, float]) -> None:
     run = dict.fromkeys(scores, scores)
@@ -58,7 +57,6 @@ def test_each_document_has_the_rank_that_trec_eval_gives_it(scores: dict[str, fl
     assert {doc_id: rank for rank, doc_id in enumerate(order, 1)} == ranks
 
 
-@settings(deadline=None)
 @given(LISTS, st.randoms())
 def test_the_order_does_not_depend_on_the_order_of_the_input(scores: dict[str, float], random: object) -> None:
     shuffled = list(scores)

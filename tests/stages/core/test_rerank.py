@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError, EngineError, QueryTooLongError, ScoringError
@@ -155,7 +155,6 @@ NUMBERS = st.none() | st.floats()
 PAIRS = st.builds(PairScore, score=NUMBERS, logit=NUMBERS, error=st.none() | st.just("aborted"))
 
 
-@settings(deadline=None)
 @given(st.lists(PAIRS, max_size=8))
 def test_every_document_is_either_ranked_or_failed_and_ranked_ones_fall(pairs: list[PairScore]) -> None:
     doc_ids = [f"d{place}" for place in range(len(pairs))]

@@ -6,7 +6,7 @@ import asyncio
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.records import PairScore
@@ -47,7 +47,6 @@ def test_distinct_words_of_query_and_document_count_as_prompt_tokens() -> None:
     assert overlap("a b", "b c c d")[0].prompt_tokens == 2 + 3
 
 
-@settings(deadline=None)
 @given(st.text(), st.lists(st.text(), max_size=5), st.none() | st.text())
 def test_every_document_gets_a_score_between_0_and_1_whatever_the_instruction(
     query: str, documents: list[str], instruction: str | None
@@ -65,7 +64,6 @@ def test_a_logit_becomes_its_probability_without_overflow(logit: float, probabil
     assert sigmoid(logit) == pytest.approx(probability)
 
 
-@settings(deadline=None)
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_probabilities_lie_between_0_and_1_and_rise_with_the_logit(one: float, other: float) -> None:
     low, high = sorted((one, other))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.records import Candidates, Location, PairScore, RawDocument, RawQuery, SetAside
@@ -98,7 +98,6 @@ NUMBERS = st.none() | st.floats(-2, 2, width=16) | st.just(float("nan"))
 PAIRS = st.builds(PairScore, score=NUMBERS, logit=NUMBERS, error=st.none() | st.just("aborted"))
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["bm25", "dense", "hybrid"]), DOC_IDS, min_size=1),
     st.fixed_dictionaries(dict.fromkeys("abcdefgh", PAIRS)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.records import Candidates, PairScore, Ranking
@@ -53,7 +53,6 @@ def rankings(draw: st.DrawFn) -> Ranking:
 # --- Arrow and Parquet ---
 
 
-@settings(deadline=None)
 @given(st.lists(rankings(), max_size=4))
 def test_a_table_of_rankings_gives_the_same_rankings_back(given_rankings: list[Ranking]) -> None:
     table = rankings_table(given_rankings)
@@ -109,7 +108,6 @@ def test_blanks_in_ids_are_written_as_in_a_url() -> None:
 PLAIN_IDS = st.lists(st.text("abcXYZ019", min_size=1, max_size=3), min_size=1, max_size=8, unique=True)
 
 
-@settings(deadline=None)
 @given(PLAIN_IDS, st.data())
 def test_a_reader_of_the_run_file_finds_the_ranking_and_then_the_tail(
     tmp_path_factory: object, doc_ids: list[str], data: st.DataObject

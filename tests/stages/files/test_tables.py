@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -39,7 +39,6 @@ def candidates(draw: st.DrawFn) -> Candidates:
     )
 
 
-@settings(deadline=None)  # the first table loads libraries
 @given(st.lists(candidates(), max_size=4))
 def test_from_table_undoes_to_table(rows: list[Candidates]) -> None:
     table = to_table(rows)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -24,6 +24,7 @@ from stages.core.order import trec_order
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import evaluate, evaluate_stream, warm_up
 from stages.quality.measures import SUPPORTED, nearest_metric, parse_metric
+from tests.examples import THOROUGH
 
 ROOT = Path(__file__).parents[3]
 V = TypeVar("V")
@@ -156,11 +157,12 @@ def generated_run(seed: int) -> tuple[dict[str, dict[str, float]], dict[str, dic
     return scores, grades
 
 
-def test_values_and_means_equal_trec_evals_on_1000_generated_runs_full_of_ties_and_holes() -> None:
+def test_values_and_means_equal_trec_evals_on_generated_runs_full_of_ties_and_holes() -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
     at_level_2 = {f"{metric}-l2": measure for metric, measure in IN_TREC_EVAL.items() if "ndcg" not in metric}
     holes = empty = 0
-    for seed in range(1000):
+    runs = 1000 if THOROUGH else 150
+    for seed in range(runs):
         scores, grades = generated_run(seed)
         rankings = {query_id: trec_order(list(row), list(row.values())) for query_id, row in scores.items()}
         result = evaluate(rankings, Judgements(grades), [*IN_TREC_EVAL, *at_level_2])
@@ -175,8 +177,8 @@ def test_values_and_means_equal_trec_evals_on_1000_generated_runs_full_of_ties_a
                     assert result.mean(metric) == pytest.approx(mean, abs=1e-12), (seed, metric)
         holes += sum(query_id not in scores for query_id in grades)
         empty += sum(not row for row in scores.values())
-    assert holes > 500
-    assert empty > 200
+    assert holes > runs / 2
+    assert empty > runs / 5
 
 
 def test_mrr_with_a_cutoff_is_zero_when_the_first_relevant_document_comes_after_it() -> None:
@@ -421,7 +423,6 @@ GRADES = st.dictionaries(
 RANKINGS = st.dictionaries(st.sampled_from("abcdefg"), st.lists(DOCUMENTS, unique=True, max_size=13))
 
 
-@settings(deadline=None)
 @given(GRADES, RANKINGS)
 def test_every_value_lies_between_0_and_1(grades: dict[str, dict[str, int]], rankings: dict[str, list[str]]) -> None:
     result = evaluate(rankings, Judgements(grades), SHARES)
@@ -429,7 +430,6 @@ def test_every_value_lies_between_0_and_1(grades: dict[str, dict[str, int]], ran
     assert result.query_ids == tuple(sorted(grades))
 
 
-@settings(deadline=None)
 @given(GRADES, st.integers(1, 15))
 def test_the_ideal_ranking_has_ndcg_1(grades: dict[str, dict[str, int]], cutoff: int) -> None:
     ideal = {query_id: sorted(row, key=lambda doc_id: -row[doc_id]) for query_id, row in grades.items()}
@@ -438,7 +438,6 @@ def test_the_ideal_ranking_has_ndcg_1(grades: dict[str, dict[str, int]], cutoff:
     assert result.values == {"ndcg": wanted, f"ndcg@{cutoff}": wanted}
 
 
-@settings(deadline=None)
 @given(GRADES, RANKINGS, st.randoms(use_true_random=False))
 def test_the_order_of_dicts_changes_nothing(
     grades: dict[str, dict[str, int]], rankings: dict[str, list[str]], dice: random.Random
@@ -450,7 +449,6 @@ def test_the_order_of_dicts_changes_nothing(
     assert evaluate(rankings, Judgements(grades), SHARES) == evaluate(shuffled(rankings), Judgements(permuted), SHARES)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, width=32)))
 def test_the_order_of_trec_eval_does_not_depend_on_the_order_of_the_input(scores: dict[str, float]) -> None:
     ordered = trec_order(list(scores), list(scores.values()))
@@ -460,7 +458,6 @@ def test_the_order_of_trec_eval_does_not_depend_on_the_order_of_the_input(scores
         assert (scores[above], above) > (scores[below], below)
 
 
-@settings(deadline=None)
 @given(GRADES, RANKINGS, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_chunks_of_any_size_in_any_order_give_the_values_of_the_whole(
     grades: dict[str, dict[str, int]], rankings: dict[str, list[str]], size: int, dice: random.Random

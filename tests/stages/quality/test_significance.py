@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from stages.core.errors import DataError
 from stages.quality.resampling import Interval
 from stages.quality.significance import POWER, Difference, compare_values, holm, in_words, minimum_detectable, paired_p
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[3]
 FEW = {"permutations": 500, "resamples": 200}
@@ -190,7 +191,7 @@ def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None
 
 
 @given(paired_values)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_swapping_the_systems_mirrors_everything(pairs: list[tuple[float, float]]) -> None:
     left, right = zip(*pairs, strict=True)
     forth, back = compare_values(left, right, **FEW), compare_values(right, left, **FEW)
@@ -201,7 +202,7 @@ def test_swapping_the_systems_mirrors_everything(pairs: list[tuple[float, float]
 
 
 @given(paired_values, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_order_of_the_queries_does_not_matter(pairs: list[tuple[float, float]], random: object) -> None:
     shuffled = list(pairs)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -209,7 +210,7 @@ def test_the_order_of_the_queries_does_not_matter(pairs: list[tuple[float, float
 
 
 @given(paired_values.filter(lambda pairs: len({round(y - x, 6) for x, y in pairs}) > 1), st.integers(-2, 2))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_constant_for_the_system_shifts_the_intervals(pairs: list[tuple[float, float]], constant: int) -> None:
     left, right = map(np.array, zip(*pairs, strict=True))
     before, after = compare_values(left, right, **FEW), compare_values(left, right + constant, **FEW)
@@ -220,7 +221,7 @@ def test_a_constant_for_the_system_shifts_the_intervals(pairs: list[tuple[float,
 
 
 @given(paired_values)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_no_value_is_nan_or_infinite_or_a_p_of_0(pairs: list[tuple[float, float]]) -> None:
     found = compare_values(*zip(*pairs, strict=True), **FEW)  # type: ignore[misc]
     numbers = [found.sd, found.p_t, found.p_randomization, found.effect_size, found.minimum_detectable]

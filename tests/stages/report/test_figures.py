@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ from matplotlib.image import imread
 
 from stages.report import figures
 from stages.report.drawing import AFTER, BAD, BEFORE, GOOD, INK, PAPER_INK, save_png, to_svg
+from tests.examples import examples
 
 POINTS = [{"depth": depth, "means": {"mrr": mean}} for depth, mean in ((1, 0.5), (10, 0.7), (100, 0.6))]
 BINS = [
@@ -102,7 +103,7 @@ def test_the_change_of_a_single_query_is_seen() -> None:
     assert list(lost.values) == [0]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=3000))
 def test_sorted_changes_fall_from_left_to_right_over_all_queries(changes: list[float]) -> None:
     (axes,) = figures.sorted_differences(changes, "mrr").axes

@@ -9,12 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.report import figures
 from stages.report.document import Code, Column, Details, Document, Figure, Section, Table, Text
 from stages.report.html import to_html, write_html
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = "\"><script src='http://evil.example/x.js'></script><p onclick=\"run()\" style='x'>&amp;"
@@ -90,7 +91,7 @@ def test_each_figure_refers_to_its_own_parts_though_two_are_alike() -> None:
     assert set(wanted) <= set(ids)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.sampled_from(["a", "A", "a 2", "a-3", "?", "節", "section", ""]), max_size=6))
 def test_every_section_can_be_linked_to_whatever_it_is_called(titles: list[str]) -> None:
     page = Parsed(to_html(Document("t", [], [Section(title, []) for title in titles])))

@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
@@ -16,6 +16,7 @@ from stages.report.document import Block, Cell, Code, Column, Details, Document,
 from stages.report.latex import escaped, to_latex
 from stages.report.markdown import to_markdown
 from stages.report.terminal import print_document
+from tests.examples import examples
 
 SPECIAL = r"a_b & 50% of $5 #1 {x} ~ ^ \n <c> | " + '"quoted" [1] *two* `three`'
 FIGURE = Figure("strata", "Change by group", lambda: figures.forest([], "change"), "The change in each group.")
@@ -47,7 +48,7 @@ def _text(token: object) -> str:
     return "".join(parts) if children else str(getattr(token, "content", ""))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(ANY_TEXT.filter(lambda text: text.strip()))
 def test_any_text_is_one_paragraph_of_markdown_and_is_read_back(text: str) -> None:
     assert read_back(Text(text)) == [("inline", " ".join(text.split()))]
@@ -86,7 +87,7 @@ def test_a_figure_is_linked_and_folds_within_folds_have_smaller_headings() -> No
 # LaTeX
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_no_special_character_of_latex_is_left_alone(text: str) -> None:
     told = escaped(text)
@@ -96,7 +97,7 @@ def test_no_special_character_of_latex_is_left_alone(text: str) -> None:
     assert not re.search(r"[\x00-\x1f\x7f]", told)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(ANY_TEXT)
 def test_braces_and_environments_of_latex_are_balanced_whatever_the_texts(text: str) -> None:
     table = Table([Column(text, numeric=False), Column("n")], [[text, text]], text)

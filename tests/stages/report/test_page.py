@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Drawing
 from matplotlib.image import imread
@@ -19,6 +19,7 @@ from stages.report import figures
 from stages.report.document import Code, Column, Details, Document, Figure, Items, Section, Table, Text
 from stages.report.html import to_html, write_html
 from tests.browser import chromium
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = '<script>alert(1)</script> " onload="alert(2)" \'><img src=x onerror=alert(3)> {{ 7 * 7 }} $x$ -->'
@@ -64,7 +65,7 @@ def test_a_text_from_the_data_is_shown_and_never_run() -> None:
     assert [told["aria-label"] for told in page.named("div") if told.get("role") == "img"] == [HOSTILE]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_any_text_comes_out_of_the_page_as_it_went_in(text: str) -> None:
     page = Page(to_html(Document("t", [], [Section("s", [Text(text)])])))

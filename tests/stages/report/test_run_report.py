@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -16,6 +16,7 @@ from stages.report.latex import to_latex
 from stages.report.markdown import to_markdown
 from stages.report.run.report import RunNumbers, run_document
 from stages.report.terminal import print_document
+from tests.examples import examples
 from tests.pipelines.finished_runs import METRICS as RUN_METRICS
 
 Json = dict[str, Any]
@@ -413,7 +414,7 @@ def test_without_an_analysis_the_means_are_shown_and_nothing_is_claimed() -> Non
     assert rows(document.sections[0].blocks) == [["ndcg@10", "0.5000", "0.6000"]]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.sets(st.sampled_from(sorted(ANALYSIS))), st.sets(st.sampled_from(sorted(ANALYSIS))))
 def test_any_part_of_the_analysis_may_be_missing_or_null(missing: set[str], null: set[str]) -> None:
     analysis = {name: None if name in null else value for name, value in ANALYSIS.items() if name not in missing}

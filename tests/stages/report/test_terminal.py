@@ -6,12 +6,13 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from stages.report.document import Cell, Column, Document, Section, Table
 from stages.report.terminal import print_document
+from tests.examples import examples
 
 
 def sureness(n: int) -> list[str]:
@@ -79,7 +80,7 @@ def test_a_table_of_one_column_is_shown_with_and_without_rows(rows: list[list[st
 numbers = st.integers(-(10**9), 10**9).map("{:,}".format) | st.floats(-1, 1).map("{:+.4f}".format)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.integers(50, 120), st.integers(1, 9))
 def test_any_table_of_numbers_is_told_whole(data: st.DataObject, width: int, columns: int) -> None:
     rows = data.draw(st.lists(st.lists(numbers, min_size=columns, max_size=columns), max_size=4))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -16,6 +16,7 @@ from stages.core.records import Judgements, Location, RawDocument, RawQuery, Set
 from stages.sources import FIRST_STAGE, DataSettings, open_source
 from stages.sources.lines import read_objects
 from stages.sources.trec import read_qrels
+from tests.examples import examples
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 
@@ -367,7 +368,7 @@ garbage = (
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(garbage, max_size=4), st.lists(garbage, max_size=4), st.lists(garbage, max_size=4))
 def test_garbage_lines_never_hide_the_good_ones_or_end_in_another_error_than_ours(
     beir: Path, corpus: list[bytes], queries: list[bytes], run: list[bytes]
@@ -381,7 +382,7 @@ def test_garbage_lines_never_hide_the_good_ones_or_end_in_another_error_than_our
     assert ("Q", ("good",)) in [(candidates.query_id, candidates.doc_ids) for candidates in kept]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(garbage, max_size=6))
 def test_garbage_in_qrels_is_set_aside_or_one_of_our_errors(tmp_path: Path, lines: list[bytes]) -> None:
     (tmp_path / "qrels").write_bytes(b"\n".join([b"q 0 d 1", *lines]))

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -17,6 +17,7 @@ from stages.sources import corpus as corpus_module
 from stages.sources import id_set
 from stages.sources.corpus import open_corpus
 from stages.sources.id_set import IdSet
+from tests.examples import examples
 
 IN_RUN = Location("run.trec", 7)
 
@@ -111,7 +112,7 @@ def test_a_set_is_the_same_however_often_it_was_merged_while_it_was_filled(monke
     assert [IdSet(names).place(name) for name in names] == [whole.place(name) for name in names]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.integers(0, 500), min_size=1), st.sets(st.integers(0, 500), min_size=1))
 def test_hashes_that_collide_lose_a_text_but_never_give_anothers(
     tmp_path: Path, held: set[int], asked: set[int]

@@ -6,13 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
 from stages.core.prepare import prepare_all
 from stages.core.records import Candidates, Judgements, RawQuery, SetAside
 from stages.sources import DataSettings, open_source
+from tests.examples import examples
 
 Row = dict[str, object]
 
@@ -250,7 +251,7 @@ names = st.sampled_from(
 objects = st.dictionaries(names, values, max_size=7)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(objects, st.lists(objects.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=9), max_size=5))
 def test_garbage_rows_are_set_aside_or_one_of_our_errors(tmp_path: Path, first: Row, lines: list[bytes]) -> None:
     path = tmp_path / "rows.jsonl"
@@ -263,7 +264,7 @@ def test_garbage_rows_are_set_aside_or_one_of_our_errors(tmp_path: Path, first: 
         assert "is a fraction" in str(error)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
 def test_a_damaged_parquet_file_is_one_of_our_errors_or_is_read(tmp_path: Path, position: int, damage: bytes) -> None:
     path = written(tmp_path, "parquet", BY_QUERY)

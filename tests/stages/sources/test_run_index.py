@@ -6,13 +6,14 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
 from stages.core.order import trec_positions
 from stages.core.records import SetAside
 from stages.sources.run_index import QueryIds, open_run
+from tests.examples import examples
 
 INTERLEAVED = "q2 Q0 d1 1 1.0 x\nq1 Q0 d3 1 0.5 x\nq2 Q0 d2 1 3.0 x\nq1 broken\n\nq1 Q0 d1 9 2.5 x\n"
 
@@ -88,7 +89,7 @@ GOOD = st.tuples(QUERY_IDS, DOC_IDS, st.integers(-3, 3), st.sampled_from(["\n", 
 BAD = st.sampled_from([b"\n", b"q1\n", b"q1 Q0 d1 0 nan x\n", b"\xff\n", b"q2 Q0 \xff 0 1 x\n", b" \xa0 \n"])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(GOOD | BAD, max_size=20), st.none() | st.integers(1, 3))
 def test_lists_are_those_of_the_whole_file_however_its_lines_are_mixed(
     tmp_path: Path, lines: list[bytes], limit: int | None

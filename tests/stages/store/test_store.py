@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
@@ -21,6 +21,7 @@ from stages.core.records import PairScore
 from stages.store.file import FILE, FILE_ERRORS, PAGE_BYTES, on_network, set_aside_if_damaged
 from stages.store.records import QueryKeys, query_keys
 from stages.store.store import ScoreStore
+from tests.examples import examples
 from tests.stages.store.test_records import SCORES
 
 spawn = multiprocessing.get_context("spawn")
@@ -40,7 +41,7 @@ def write(store: ScoreStore, name: object, score: float = 0.5, model: str = "m",
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), SCORES), max_size=6, unique_by=lambda one: one[0]))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_what_is_written_is_found_again_bit_for_bit(batches: list[tuple[int, dict[bytes, PairScore]]]) -> None:
     with TemporaryDirectory() as folder:
         store = ScoreStore(Path(folder))
@@ -157,7 +158,7 @@ def whole_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 200), st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_overwritten_anywhere_never_make_a_wrong_score(
     whole_store: bytes, seed: int, length: int, writable: bool
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.telemetry.histogram import Bracket, Histogram, HistogramRecorder
@@ -170,7 +170,6 @@ def test_times_reach_from_a_millisecond_to_ten_minutes() -> None:
     assert (NO_TIMES.bounds, NO_TIMES.count) == ((*TIME_BOUNDS_MS, math.inf), 0)
 
 
-@settings(deadline=None)
 @given(TIMES_MS, st.floats(0.01, 1))
 def test_a_quantile_of_times_is_at_most_one_bucket_from_the_true_one(values_ms: list[float], share: float) -> None:
     true = sorted(values_ms)[math.ceil(share * len(values_ms)) - 1]

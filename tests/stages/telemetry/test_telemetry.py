@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.telemetry import telemetry
@@ -150,7 +150,6 @@ def test_queues_of_replicas_add_up_and_their_peak_is_kept() -> None:
 COUNTS = st.lists(st.tuples(st.sampled_from(["r1", "r2", "r3"]), st.integers(0, 100)), max_size=12)
 
 
-@settings(deadline=None)
 @given(COUNTS, st.integers(1, 4))
 def test_the_total_is_what_the_points_add_up_to_however_snapshots_are_batched(
     done: list[tuple[str, int]], batch: int
