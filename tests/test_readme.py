@@ -1,9 +1,10 @@
-"""The README tells the truth: its commands run, its configs load, its reference is the settings'."""
+"""README and docs/ tell the truth: their commands run, their configs load. See test_texts.py for what they name."""
 
 from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,28 +13,30 @@ import pytest
 import yaml
 
 from pipelines.base.config import RunConfig, load_config
-from pipelines.base.config_reference import config_reference
-from tests.shown_texts import ROOT, ShownText, called
+from tests.shown_texts import DOCS, ROOT, ShownText, called
 
 README = ShownText("README.md")
+TEXTS = [README, *(ShownText(name) for name in DOCS)]
+OF_THE_DEMO = ("make demo", "rerank-eval gate ")  # commands that are run in the repository
 QUALITY_ROW = re.compile(r"│ (\S+)\s+│\s+([\d.]+) │\s+([\d.]+) │\s+([+-][\d.]+) │")
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the README has its reader write, and the project's configs."""
-    return README.workplace(tmp_path_factory.mktemp("reader"))
+    """A folder with the files that the texts have their reader write, and the project's configs."""
+    folder = README.workplace(tmp_path_factory.mktemp("reader"))
+    for text in TEXTS[1:]:
+        text.write_files(folder)
+    return folder
 
 
-def test_the_config_reference_is_that_of_the_settings() -> None:
-    shown = re.search(r"<!-- reference -->\n(.*)<!-- /reference -->", README.text, re.DOTALL)
-    assert shown is not None
-    assert shown[1].strip() == config_reference().strip(), "renew it: python -m pipelines.base.config_reference"
+def sessions() -> list[tuple[str, str]]:
+    return [session for text in TEXTS for session in text.sessions()]
 
 
-def test_every_config_that_is_shown_loads(workplace: Path) -> None:
-    shown = [block for block in README.blocks("yaml") if "data:" in block]
-    assert shown
+def test_every_config_that_is_shown_loads() -> None:
+    shown = [block for text in TEXTS for block in text.blocks("yaml")]
+    assert len(shown) >= 2
     for block in shown:
         RunConfig.model_validate(yaml.safe_load(block))
 
@@ -45,14 +48,8 @@ def test_every_config_that_ships_loads_and_is_named_by_its_family(path: Path) ->
     assert config.tracking.experiment
 
 
-def test_every_file_that_is_linked_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.text)
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_the_demo_prints_what_the_readme_shows() -> None:
-    ((command, shown),) = [(command, output) for command, output in README.sessions() if command == "make demo"]
+def test_the_demo_prints_what_the_readme_shows_and_passes_the_gate_that_the_docs_show() -> None:
+    (command, shown), (gate, _) = [session for session in sessions() if session[0].startswith(OF_THE_DEMO)]
     done = called(command, ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     expected, printed = QUALITY_ROW.findall(shown), QUALITY_ROW.findall(done.stdout)
@@ -63,12 +60,16 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
             [float(number) for number in theirs[1:]], abs=0.01
         )
     assert re.search(r"run folder +results/\S+", done.stdout.splitlines()[-1])
+    gated = called(gate, ROOT)
+    assert gated.returncode == 0, gated.stdout + gated.stderr
+    assert gated.stdout.splitlines()[-1].startswith("passed: ")
+    assert [word for word in shlex.split(gate) if "=" in word], "it limits something"
 
 
 def test_the_other_commands_run_as_shown(workplace: Path) -> None:
-    sessions = [(command, output) for command, output in README.sessions() if not command.startswith("make")]
-    assert len(sessions) >= 3
-    for command, output in sessions:
+    others = [session for session in sessions() if not session[0].startswith(OF_THE_DEMO)]
+    assert len(others) >= 4
+    for command, output in others:
         done = called(command, workplace)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert not output.strip() or done.stdout == output
@@ -77,7 +78,7 @@ def test_the_other_commands_run_as_shown(workplace: Path) -> None:
 
 def test_the_notebook_example_runs_line_by_line_and_shows_something(workplace: Path) -> None:
     """After the commands above, whose scores are in the store: no engine has to start."""
-    (example,) = README.blocks("python")
+    (example,) = [block for text in TEXTS for block in text.blocks("python")]
     lines = ast.parse(example).body
     shown = [
         f"print(repr({ast.unparse(line.value)}))" if isinstance(line, ast.Expr) else ast.unparse(line) for line in lines

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from pipelines.base.config import RunConfig
-from tests.shown_texts import ROOT
+from tests.shown_texts import DOCS, ROOT, ShownText
 
-TEXTS = ["README", "HANDBOOK"]
-REFERENCE = re.compile(r"<!-- reference -->\n.*<!-- /reference -->\n", re.DOTALL)
+ENGLISH_ALONE = {"docs/config"}  # generated
+TEXTS = ["README", "HANDBOOK", *sorted({name.removesuffix(".md") for name in DOCS} - ENGLISH_ALONE)]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-SETTING = re.compile(rf"\b(?:{'|'.join(RunConfig.model_fields)})\.[a-z][a-z_.]*[a-z]")
+SETTING = re.compile(rf"\b(?:{'|'.join(RunConfig.model_fields)})\.(?!md|zh\.md)[a-z][a-z_.]*[a-z]")
 # `p95` is a figure as well, `H100` and `bge-reranker-v2-m3` hold none.
 FIGURE = re.compile(r"(?<![A-Za-oq-z\d.])(\d[\d,]*(?:\.\d+)?) ?(million|万|亿)?")
 TIMES = {"": 1, "million": 1_000_000, "万": 10_000, "亿": 100_000_000}
@@ -39,8 +39,7 @@ class Part:
 
 
 def read(name: str) -> str:
-    """A text without the config reference, which is generated and stands in the English README alone."""
-    return REFERENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def parts(text: str) -> list[Part]:
@@ -89,11 +88,6 @@ def tables(part: Part) -> list[int]:
     return [SPAN.sub("", line).count("|") - 1 for line in part.prose.splitlines() if line.startswith("|")]
 
 
-def anchors(text: str) -> set[str]:
-    """As GitHub makes them of headings."""
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for _, title in HEADING.findall(text)}
-
-
 @pytest.mark.parametrize("text", TEXTS)
 def test_both_have_the_same_headings(text: str) -> None:
     """By their level and, of a chapter, its number: what else they say is in the other language."""
@@ -101,8 +95,7 @@ def test_both_have_the_same_headings(text: str) -> None:
         [(part.level, re.findall(r"^\d+\.", part.title)) for part in parts(read(f"{text}{ending}"))]
         for ending in (".md", ".zh.md")
     )
-    assert chinese == english
-    assert len(english) > 5
+    assert chinese == english != []
 
 
 def test_what_is_run_or_loaded_is_the_same_in_both(sides: list[tuple[Part, Part]]) -> None:
@@ -126,7 +119,6 @@ def test_every_name_of_an_english_part_stands_in_the_chinese_one(sides: list[tup
 def test_no_option_or_setting_stands_in_the_chinese_text_alone(sides: list[tuple[Part, Part]]) -> None:
     whole = " ".join(name for english, _ in sides for name in names(english))
     named = {name for _, chinese in sides for name in names(chinese) if OPTION.match(name) or SETTING.match(name)}
-    assert len(named) > 20
     # `--lang zh` has no place in the English text.
     assert sorted(name for name in named - {"--lang"} if name not in whole) == []
 
@@ -145,13 +137,10 @@ def test_tables_have_the_same_shape(sides: list[tuple[Part, Part]]) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_links_lead_to_the_same_places_in_the_readers_language(text: str) -> None:
     english, chinese = LINK.findall(read(f"{text}.md")), LINK.findall(read(f"{text}.zh.md"))
-    assert len(english) > 5
-    for link in chinese:
-        path, _, anchor = link.partition("#")
-        if not link.startswith("http"):
-            target = ROOT / (path or f"{text}.zh.md")
-            assert target.exists(), link
-            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+    assert len(english) > 1
+    for link in ShownText(f"{text}.zh.md").links():
+        assert link.target.exists(), link
+        assert not link.anchor or link.anchor in ShownText(str(link.target.relative_to(ROOT))).anchors(), link
     outside = {link.partition("#")[0] for link in chinese}
     for link in filter(None, {link.partition("#")[0] for link in english}):
         assert {link, link.replace(".md", ".zh.md"), link.replace(".zh.md", ".md")} & outside, link
@@ -174,3 +163,15 @@ def test_the_typesetting_is_chinese(text: str) -> None:
 def test_the_readmes_link_to_each_other_before_anything_else() -> None:
     for name, link in {"README.md": "[中文](README.zh.md)", "README.zh.md": "[English](README.md)"}.items():
         assert read(name).splitlines()[:3] == ["# rerank-eval", "", link]
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text.startswith("docs/")])
+def test_each_page_links_to_the_other_language_and_to_the_readme_before_anything_else(text: str) -> None:
+    name = text.removeprefix("docs/")
+    assert read(f"{text}.md").splitlines()[2] == f"[中文]({name}.zh.md) · [README](../README.md)"
+    assert read(f"{text}.zh.md").splitlines()[2] == f"[English]({name}.md) · [README](../README.zh.md)"
+
+
+def test_there_is_no_chinese_text_without_an_english_one() -> None:
+    found = {str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.zh.md")}
+    assert found == {f"{text}.zh.md" for text in TEXTS}

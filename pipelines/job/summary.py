@@ -50,7 +50,7 @@ class Coverage:
 class RunFacts:
     """All that metrics.json is made from.
 
-    `part_of` names the job whose other first stages were reranked with this one: what scoring cost stands there.
+    `part_of` names the job whose other first stages were reranked with this one: its metrics hold what scoring cost.
     `first_stage` is empty where there is no single one.
     """
 

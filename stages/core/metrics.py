@@ -99,7 +99,7 @@ class TokensPart(TypedDict):
 class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
-    `part_of` is of one of several first stages: the job that reranked them together, where the cost stands.
+    `part_of` is of one of several first stages: the job that reranked them together, whose metrics hold the cost.
     """
 
     schema_version: NotRequired[int]

@@ -232,7 +232,7 @@ def _change(difference: float) -> str:
 
 def _verdict(difference: Difference, corrected_p: float, alpha: float) -> str:
     if corrected_p < alpha:
-        return f"the difference is real at {100 * alpha:g} %"
+        return f"statistically significant at the {100 * alpha:g} % level"
     smallest = minimum_detectable(difference.sd, difference.n, alpha / difference.comparisons)
     if smallest is None:
         return f"it cannot be told from chance; too few queries (n = {difference.n}) to say what could be"

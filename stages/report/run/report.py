@@ -171,8 +171,8 @@ def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
     )
     if len(tested) > 1:
         text += (
-            f" It is corrected by Holm over the {len(tested)} metrics; the intervals are of each metric alone, so one "
-            "that leaves out 0 may have a p that proves nothing."
+            f" It is corrected by Holm over the {len(tested)} metrics; the intervals are not corrected, so one may "
+            "leave out 0 though its change is not significant."
         )
     if not all(map(is_significant, tested.values())):
         text += " Where p is too large, the last column says which change these queries would probably have shown."

@@ -271,7 +271,7 @@ def test_a_job_that_fails_gives_its_exit_code_and_may_be_tried_again(head: str, 
     assert second.out.startswith(f"job         {name}-2: submitted; attempt 1 failed\n")
 
 
-def test_plain_ray_job_submit_runs_the_code_that_was_sent_as_the_readme_writes_it(head: str, tmp_path: Path) -> None:
+def test_plain_ray_job_submit_runs_the_code_that_was_sent_as_the_docs_write_it(head: str, tmp_path: Path) -> None:
     copy = tmp_path / "work"
     config = write_project(tmp_path)
     for name in ("stages", "serve_app", "pipelines", "configs"):
@@ -280,7 +280,7 @@ def test_plain_ray_job_submit_runs_the_code_that_was_sent_as_the_readme_writes_i
         shutil.copy(ROOT / name, copy)
     with (copy / "pipelines" / "__init__.py").open("a") as code:
         code.write("\nprint('code from', __file__)\n")
-    (written,) = re.findall(r"^\$ (ray job submit .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    (written,) = re.findall(r"^\$ (ray job submit .*)$", (ROOT / "docs" / "cluster.md").read_text(), re.MULTILINE)
     assert "--working-dir . -- python -m pipelines.run --config configs/nightly.yaml" in written
     command = written.replace("http://HEAD:8265", head).replace("configs/nightly.yaml", config.name)
     program, *arguments = shlex.split(command)
@@ -447,8 +447,9 @@ def test_what_travels_is_small_and_runs_the_demo(tmp_path: Path) -> None:
 
 def test_environments_results_stores_and_caches_do_not_travel(tmp_path: Path) -> None:
     folder = tmp_path / "checkout"
-    left = [".venv/lib/x.py", ".git/config", "tests/test_x.py", "results/r/metrics.json", "mlruns/0/meta.yaml"]
+    left = [".venv/lib/x.py", ".git/config", "tests/test_x.py", "docs/report.png", "results/r/metrics.json"]
     left += [
+        "mlruns/0/meta.yaml",
         "mlflow.db",
         "scores/a/b.bin",
         "scores-8b/a.bin",

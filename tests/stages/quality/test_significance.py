@@ -287,9 +287,9 @@ def rise(differences: Values) -> Difference:
     return replace(against_zero(differences, **FEW), n=100, difference=0.0147, sd=0.11, interval=Interval(0.002, 0.027))
 
 
-def test_a_significant_difference_is_called_real(rise: Difference) -> None:
+def test_a_significant_difference_is_called_so(rise: Difference) -> None:
     assert in_words(rise, "ndcg@10", 0.02) == (
-        "ndcg@10 rises by 0.0147 (95 % interval 0.002 to 0.027, p = 0.02): the difference is real at 5 %"
+        "ndcg@10 rises by 0.0147 (95 % interval 0.002 to 0.027, p = 0.02): statistically significant at the 5 % level"
     )
 
 
