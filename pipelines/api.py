@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.base.extras import needed_by
 from pipelines.base.process import QUIET
 
 if TYPE_CHECKING:
@@ -28,16 +29,20 @@ def run(
     `data={"depth": 20}`. Relative paths start at the working directory. `quiet` prints nothing.
 
     Raises InputError for what the user gave, EngineError or CanaryError where nothing could be scored; and, with the
-    folder in the message and everything in it, TooManyFailuresError and TrackingError: `open_run` opens it.
+    folder in the message and everything in it, TooManyFailuresError and TrackingError: `open_run` opens it. In a light
+    install NotInstalledError, with the command that installs what is missing.
     """
     from pipelines.base.config import config_with
-    from pipelines.job.console import JobConsole
-    from pipelines.job.run import run as run_job
     from pipelines.runs.finished import open_folder
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    folder = run_job(config_with(config, sections), JobConsole.for_python(quiet=quiet))
+    settings = config_with(config, sections)
+    with needed_by("run"):
+        from pipelines.job.console import JobConsole
+        from pipelines.job.run import run as run_job
+
+        folder = run_job(settings, JobConsole.for_python(quiet=quiet))
     return open_folder(folder.path)
 
 

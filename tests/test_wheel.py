@@ -3,101 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 
-from pipelines.cli.app import app
-
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("stages", "serve_app", "pipelines")
-READ_BY_A_BUILD = ("pyproject.toml", "README.md", "LICENSE", "HANDBOOK.md", "HANDBOOK.zh.md")
-
-
-def commands(group: Any, *above: str) -> Iterator[tuple[str, ...]]:
-    """The words of every command, groups among them."""
-    yield above
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, *above, name)
-
-
-COMMANDS = list(commands(typer.main.get_command(app)))
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A wheel in an environment of its own, and an empty folder."""
-
-    wheel: Path
-    bin: Path
-    empty: Path
-
-    def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A program of the environment in the empty folder, where it leaves nothing."""
-        kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        done = subprocess.run(
-            [self.bin / program, *arguments],
-            cwd=self.empty,
-            env=kept | {"COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert list(self.empty.iterdir()) == []
-        return done
+from tests.wheels import COMMANDS, PACKAGES, ROOT, Installed, install
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Nothing is downloaded: setuptools is the installed one, and the other packages are linked, not copied.
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Nothing is downloaded: the other packages are linked, not copied.
 
     Of a linked folder Python heeds no .pth file: so the editable rerank-eval in it stays out.
     """
     folder = tmp_path_factory.mktemp("wheel")
-    wheel = built(copied(folder / "sources"), folder)
     environment = folder / "environment"
     venv.create(environment, symlinks=True)
-    python = environment / "bin" / "python"
-    pip("--python", str(python), "install", "--no-deps", "--no-compile", str(wheel))
     (site_packages,) = environment.glob("lib/python3*/site-packages")
     linked = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     (site_packages / "linked.pth").write_text("".join(f"{path}\n" for path in linked), encoding="utf-8")
-    (folder / "empty").mkdir()
-    return Installed(wheel, environment / "bin", folder / "empty")
+    return install(wheel, environment, folder / "empty")
 
 
-def copied(sources: Path) -> Path:
-    """A build leaves folders beside its sources, and takes along what an earlier one left there."""
-    for name in (*PACKAGES, "configs"):
-        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in READ_BY_A_BUILD:
-        shutil.copy(ROOT / name, sources)
-    return sources
-
-
-def built(sources: Path, folder: Path) -> Path:
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(sources))
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-def pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, "--no-index"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture(autouse=True)
+def nothing_is_left(installed: Installed) -> Iterator[None]:
+    """No command here leaves anything in the folder that it works in."""
+    yield
+    assert list(installed.folder.iterdir()) == []
 
 
 def files(folder: Path) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.base.extras import needed_by
 from pipelines.base.process import INTERRUPTED, QUIET, called_with
 from pipelines.cli import runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
@@ -216,10 +217,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    called_with(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    called_with(given)
+    command = next((word for word in given if not word.startswith("-")), "rerank-eval")
     try:
-        with _no_interrupt_lost():
-            app(args=list(arguments) if arguments is not None else None)
+        with _no_interrupt_lost(), needed_by(command):
+            app(args=given)
     except RerankEvalError as error:
         print(f"rerank-eval: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ray import serve
@@ -16,13 +17,14 @@ from ray import serve
 from pipelines.base.cluster import connected
 from pipelines.base.config import ServeConfig
 from pipelines.base.console import Console
+from pipelines.base.extras import needed_by
 from pipelines.base.logs import libraries_log_to
 from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
 from serve_app.http.ingress import build_ingress
 from serve_app.replica.app import AppSettings, RunningApp, run_app, wait_until_up
 from serve_app.settings import HttpSettings
-from stages.core.errors import ConfigError
+from stages.core.errors import ConfigError, NotInstalledError
 
 API_START_TIMEOUT_S = 120.0
 
@@ -97,8 +99,15 @@ def _serve_until_told_to_stop(http: HttpSettings, console: Console) -> None:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    if http.page_port is None:
+    with shown_page(http, console.say):
         stop.wait()
+
+
+@contextlib.contextmanager
+def shown_page(http: HttpSettings, say: Callable[[str], None]) -> Iterator[None]:
+    """While open, the page is there, if it is wanted; where its library is missing, `say` tells how to have it."""
+    if http.page_port is None:
+        yield
         return
     from serve_app.http.ui import launch_page
 
@@ -106,7 +115,13 @@ def _serve_until_told_to_stop(http: HttpSettings, console: Console) -> None:
     keys = api_keys(http)
     key = keys[0] if keys and is_loopback(http.host) else None
     api_host = http.host if is_loopback(http.host) else "127.0.0.1"
-    page = launch_page(f"http://{api_host}:{http.port}", http.host, http.page_port, key)
-    console.say(f"page        {page.local_url}")
-    stop.wait()
+    try:
+        with needed_by("the page"):
+            page = launch_page(f"http://{api_host}:{http.port}", http.host, http.page_port, key)
+    except NotInstalledError as error:
+        say(f"page        none: {error}")
+        yield
+        return
+    say(f"page        {page.local_url}")
+    yield
     page.close(verbose=False)

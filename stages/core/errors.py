@@ -4,6 +4,7 @@
   x InputError               exit code 2: what the user gave
     + ConfigError            the run config, or a --set override
     + DataError              a missing or unreadable file, missing columns, nothing left to rerank
+  x NotInstalledError        exit code 2: a package that an extra of rerank-eval brings
   x ScoringError             exit code 1: the engine and what stands before it
     + QueryTooLongError      one query does not fit the model; its documents cannot be scored
     + EngineError            the engine did not start, is gone or answered nonsense
@@ -43,6 +44,12 @@ class ConfigError(InputError):
 
 class DataError(InputError):
     """A data file is missing, unreadable or holds nothing to work on."""
+
+
+class NotInstalledError(RerankEvalError):
+    """A package is missing that comes with an extra of rerank-eval; the message has the command that installs it."""
+
+    exit_code = 2
 
 
 class ScoringError(RerankEvalError):

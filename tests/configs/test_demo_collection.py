@@ -177,7 +177,7 @@ def test_the_readme_says_how_much_the_run_cannot_reach() -> None:
     assert f"{short} queries have fewer than {DEPTH} candidates, the shortest list has {min(lengths)}" in prose
 
 
-@pytest.mark.skipif(importlib.util.find_spec("bm25s") is None, reason="bm25s is not installed: pip install '.[dev]'")
+@pytest.mark.skipif(importlib.util.find_spec("bm25s") is None, reason="bm25s is not installed: make install-dev")
 def test_the_script_in_the_readme_makes_the_run_again_byte_for_byte(tmp_path: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     for file in ("corpus.jsonl", "queries.jsonl"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ import yaml
 from ray import serve
 
 from pipelines.base.config import ServeConfig, load
+from pipelines.service.serve import shown_page
 from serve_app.engine.models import describe
 from serve_app.http.ingress import build_ingress
 from serve_app.http.ui import launch_page
 from serve_app.replica.app import AppSettings, run_app, wait_until_up
 from serve_app.replica.collector import collector_of
+from serve_app.settings import HttpSettings
 from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
 
@@ -89,6 +92,17 @@ def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) ->
     finally:
         page.close(verbose=False)
     assert passages[best] in first
+
+
+def test_without_gradio_it_is_said_in_one_line_how_to_have_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the service goes on; where no page is wanted nothing is said."""
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    said: list[str] = []
+    for port in (7860, None):
+        with shown_page(HttpSettings(page_port=port), said.append):
+            said.append("serving")
+    told = "page        none: the page needs Gradio, which this install lacks: pip install 'rerank-eval[ui]'"
+    assert said == [told, "serving", "serving"]
 
 
 def test_metrics_carry_the_engines_own_names_and_ours_with_the_replica(url: str) -> None:

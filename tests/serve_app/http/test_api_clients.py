@@ -38,7 +38,7 @@ checks.positive_data_acceptance.expected-statuses = ["200", "404", "422"]
 
 def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_path: Path) -> None:
     if importlib.util.find_spec("schemathesis") is None:
-        pytest.skip("schemathesis is not installed: pip install '.[dev]'")
+        pytest.skip("schemathesis is not installed: make install-dev")
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.url}/openapi.json", "--checks=all"]
     options = ["--header", f"Authorization: Bearer {KEY}", "--no-color"]
@@ -67,7 +67,7 @@ def secured(methods: dict[str, Any]) -> bool:
 
 @pytest.fixture
 def cohere() -> Any:
-    return pytest.importorskip("cohere", reason="cohere is not installed: pip install '.[dev]'", exc_type=ImportError)
+    return pytest.importorskip("cohere", reason="cohere is not installed: make install-dev", exc_type=ImportError)
 
 
 def test_coheres_client_gets_its_results(api: RunningApi, cohere: Any) -> None:
