@@ -27,4 +27,6 @@ def called_with(arguments: Sequence[str]) -> None:
 
 def same_again(*more: str) -> str:
     """What to call to go on from here: this command, with `more` arguments; in Python the same call."""
-    return shlex.join([*_command, *more]) if _command else "the same call"
+    if _command:
+        return shlex.join([*_command, *more])
+    return f"the same call{' with ' if more else ''}{shlex.join(more)}"

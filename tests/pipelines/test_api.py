@@ -239,6 +239,7 @@ def test_the_commands_answer_as_modules(module: str) -> None:
 def test_how_to_go_on_is_this_command_and_in_python_the_same_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.base.process._command", [])
     assert same_again() == "the same call"
+    assert same_again("--name", "x") == "the same call with --name x"
     called_with(["run", "--config", "my file.yaml"])
     assert same_again("--name", "x") == "rerank-eval run --config 'my file.yaml' --name x"
 
