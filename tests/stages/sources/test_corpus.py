@@ -18,6 +18,7 @@ from stages.sources import id_set
 from stages.sources.corpus import open_corpus
 from stages.sources.id_set import IdSet
 from tests.examples import examples
+from tests.full_disk import files_of_at_most_64_kib
 
 IN_RUN = Location("run.trec", 7)
 
@@ -81,11 +82,11 @@ def test_the_temporary_folder_is_gone_at_the_end_also_after_an_error(tmp_path: P
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.usefixtures("_files_of_at_most_64_kib")
 def test_a_full_disk_is_an_error_that_says_to_set_tmpdir(tmp_path: Path, temporary: Path) -> None:
     path = tmp_path / "corpus.tsv.gz"
     path.write_bytes(gzip.compress(b"a\t" + b"long " * 20_000))
-    with pytest.raises(DataError, match=r"cannot write temporary files: .*; set TMPDIR to a folder with room"):
+    told = r"cannot write temporary files: .*; set TMPDIR to a folder with room"
+    with files_of_at_most_64_kib(), pytest.raises(DataError, match=told):
         joined(path, ["a"])
     assert list(temporary.iterdir()) == []
 

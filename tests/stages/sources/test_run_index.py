@@ -14,6 +14,7 @@ from stages.core.order import trec_positions
 from stages.core.records import SetAside
 from stages.sources.run_index import QueryIds, open_run
 from tests.examples import examples
+from tests.full_disk import files_of_at_most_64_kib
 
 INTERLEAVED = "q2 Q0 d1 1 1.0 x\nq1 Q0 d3 1 0.5 x\nq2 Q0 d2 1 3.0 x\nq1 broken\n\nq1 Q0 d1 9 2.5 x\n"
 
@@ -47,11 +48,11 @@ def test_a_compressed_run_reads_the_same_and_leaves_nothing_behind(run: Path, te
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.usefixtures("_files_of_at_most_64_kib")
 def test_where_a_run_cannot_be_unpacked_the_error_says_to_set_tmpdir(run: Path, temporary: Path) -> None:
     packed = run.with_name("run.trec.gz")
     packed.write_bytes(gzip.compress(run.read_bytes() * 2000))
-    with pytest.raises(DataError, match=r"cannot write temporary files: .*; set TMPDIR to a folder with room"):
+    told = r"cannot write temporary files: .*; set TMPDIR to a folder with room"
+    with files_of_at_most_64_kib(), pytest.raises(DataError, match=told):
         read(packed)
     assert list(temporary.iterdir()) == []
 
