@@ -1,5 +1,7 @@
 # make demo   set everything up and run the main job with a real model
 # make test   set everything up and run every test that needs no GPU
+# make test-quick  what needs no engine and no cluster
+# make test-all    the tests that take more examples, with all of them
 # make check  format, lint, types, layers
 # make lock   renew the three locks: requirements-cpu, -gpu and -dev
 # make install-gpu  the GPU set instead of the CPU set; without the page of `serve`
@@ -28,13 +30,19 @@ SYSTEM_PACKAGES := g++ libnuma1 libtcmalloc-minimal4
 # the handbook. Without them their tests skip, and say so.
 TEST_PACKAGES := prometheus chromium hey curl
 
-.PHONY: demo test check lock install install-dev install-gpu system test-system clean
+.PHONY: demo test test-quick test-all check lock install install-dev install-gpu system test-system clean
 
 demo: install
 	$(BIN)/rerank-eval run --config configs/demo.yaml
 
 test: install-dev test-system
 	$(BIN)/python -m pytest
+
+test-quick: install-dev
+	$(BIN)/python -m pytest -q -m "not heavy"
+
+test-all: install-dev test-system
+	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m scaled
 
 check: install-dev
 	$(BIN)/ruff format --check .

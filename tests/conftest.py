@@ -26,12 +26,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# With these a test has an engine, a cluster, a browser, a wheel or a server of its own.
+HEAVY_FIXTURES = {"local_ray", "served", "engine", "head", "browser", "wheel"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that make this process a Ray driver come last.
+    """Tests that make this process a Ray driver come last; what takes long or grows is marked (see pyproject.toml).
 
     Ray's client ends a process, without a word, minutes after the cluster that it once belonged to is gone.
     """
     items.sort(key=lambda item: "local_ray" in getattr(item, "fixturenames", ()))
+    for item in items:
+        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("heavy")
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker("scaled")
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ import pytest
 
 from tests.shown_texts import ShownText, called, reader_environment
 
+pytestmark = pytest.mark.heavy
+
 HANDBOOK = ShownText("HANDBOOK.md")
 URL = "http://127.0.0.1:8000"
 READY_WITHIN_S = 240.0

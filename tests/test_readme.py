@@ -48,6 +48,7 @@ def test_every_config_that_ships_loads_and_is_named_by_its_family(path: Path) ->
     assert config.tracking.experiment
 
 
+@pytest.mark.heavy
 def test_the_demo_prints_what_the_readme_shows_and_passes_the_gate_that_the_docs_show() -> None:
     (command, shown), (gate, _) = [session for session in sessions() if session[0].startswith(OF_THE_DEMO)]
     done = called(command, ROOT)
@@ -66,6 +67,7 @@ def test_the_demo_prints_what_the_readme_shows_and_passes_the_gate_that_the_docs
     assert [word for word in shlex.split(gate) if "=" in word], "it limits something"
 
 
+@pytest.mark.heavy
 def test_the_other_commands_run_as_shown(workplace: Path) -> None:
     others = [session for session in sessions() if not session[0].startswith(OF_THE_DEMO)]
     assert len(others) >= 4
@@ -76,6 +78,7 @@ def test_the_other_commands_run_as_shown(workplace: Path) -> None:
     assert (workplace / "results" / "latest" / "metrics.json").is_file()
 
 
+@pytest.mark.heavy
 def test_the_notebook_example_runs_line_by_line_and_shows_something(workplace: Path) -> None:
     """After the commands above, whose scores are in the store: no engine has to start."""
     (example,) = [block for text in TEXTS for block in text.blocks("python")]

@@ -29,6 +29,8 @@ from tests.monitoring import (
     running_prometheus,
 )
 
+pytestmark = pytest.mark.heavy
+
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 PANELS = DASHBOARD["panels"]
 

@@ -21,6 +21,8 @@ from pipelines.runs.folder import RunFolder
 from stages.core.errors import InterruptedRunError
 from stages.files.rankings import read_rankings
 
+pytestmark = pytest.mark.heavy
+
 QUERIES, DOCUMENTS = 60, 25
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 HEAVY = ("ray", "torch", "vllm", "mlflow", "numba", "ranx", "transformers", "pyarrow")
 COMMAND = "from pipelines.cli.app import main; main()"

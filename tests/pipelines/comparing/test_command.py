@@ -19,6 +19,8 @@ from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import IMPATIENT, KIND_TAG, track
 from tests.pipelines.finished_runs import finished_run, write_analysis
 
+pytestmark = pytest.mark.heavy
+
 BEFORE = [0.5, 0.4, 0.6, 0.5, 0.3, 0.7, 0.5, 0.45, 0.55, 0.5]
 BETTER = [0.6, 0.5, 0.7, 0.6, 0.4, 0.8, 0.6, 0.55, 0.55, 0.4]  # eight won, one tied, one lost
 SAME_CANDIDATES_BUT = {"candidates_digest": "e" * 64, "lists_digest": "f" * 64}

@@ -249,6 +249,7 @@ def perturbed(scored: Numbers, seed: int) -> Numbers:
     }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_run_gets_the_values_of_trec_eval_for_every_query(name: str, seed: int, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from stages.store.records import query_keys
 from stages.store.scorer import ForgivingStore, StoreFaults
 from stages.store.store import ScoreStore
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "main", "qwen3-reranker", 8192, None)
 LOCAL = replace(HUB, name="/models/a", path="/models/a", revision=None, digest="0123")

@@ -18,6 +18,8 @@ from pipelines.nightly.loop import NightlyJob, Scheduler
 from pipelines.nightly.state import Occurrence, ScheduleBusyError, State, StateFile
 from stages.core.errors import DataError
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 NIGHTLY = Cron.parse("0 2 * * *", "UTC")
 MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 NIGHTLY = ("--cron", "0 2 * * *")
 ROWS = [

@@ -30,6 +30,8 @@ from pipelines.base.config import load_config
 from pipelines.nightly.submit import describe_job, exit_code
 from stages.core.errors import ConfigError
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = Path(sys.executable).parent
 DATE = datetime.date(2026, 11, 23)

@@ -18,6 +18,8 @@ from pipelines.runs.report import FORMS, try_report
 from pipelines.tracking.client import track
 from tests.pipelines.finished_runs import finished_run, write_analysis
 
+pytestmark = pytest.mark.heavy
+
 GAINED = [0.6, 0.7, 0.9, 0.5, 0.8, 0.65, 0.75, 0.85, 0.6, 0.7]
 FIGURES = {"differences", "strata", "depth", "fusion", "timeline", "calibration"}
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -27,6 +27,8 @@ from stages.telemetry.health import Zones
 from tests.api_server import BODY, RunningApi, running_api
 from tests.fake_service import FakeService
 
+pytestmark = pytest.mark.heavy
+
 EVERY_S = 0.3
 
 

@@ -31,6 +31,8 @@ from stages.core.errors import DataError, TrackingError
 from tests.examples import examples
 from tests.logged_folders import ANALYSIS, BUSY, DIGEST, METRICS, POINTS, RUN_ID, make_folder
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

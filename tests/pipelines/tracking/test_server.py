@@ -25,6 +25,8 @@ from stages.telemetry.telemetry import TimelinePoint
 from tests.logged_folders import RUN_ID, make_folder
 from tests.mlflow_server import MlflowServer
 
+pytestmark = pytest.mark.heavy
+
 SECONDS, FILES = 3500, 60
 
 

@@ -36,6 +36,7 @@ checks.positive_data_acceptance.expected-statuses = ["200", "404", "422"]
 """
 
 
+@pytest.mark.heavy
 def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_path: Path) -> None:
     if importlib.util.find_spec("schemathesis") is None:
         pytest.skip("schemathesis is not installed: make install-dev")

@@ -21,6 +21,8 @@ from stages.core.errors import ConfigError
 from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.fake_service import FakeService, refusal
 
+pytestmark = pytest.mark.heavy
+
 
 def answer(order: list[int], scores: list[float] | None = None, truncated: list[int] | None = None) -> RerankResponse:
     """The service's answer that puts documents in this order."""

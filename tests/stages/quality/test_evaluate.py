@@ -157,6 +157,7 @@ def generated_run(seed: int) -> tuple[dict[str, dict[str, float]], dict[str, dic
     return scores, grades
 
 
+@pytest.mark.scaled
 def test_values_and_means_equal_trec_evals_on_generated_runs_full_of_ties_and_holes() -> None:
     pytrec_eval = pytest.importorskip("pytrec_eval", reason="pytrec-eval-terrier is not installed")
     at_level_2 = {f"{metric}-l2": measure for metric, measure in IN_TREC_EVAL.items() if "ndcg" not in metric}

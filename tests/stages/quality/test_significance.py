@@ -339,6 +339,7 @@ def test_under_the_null_each_test_errs_in_5_percent_of_trials() -> None:
     assert all(0.04 <= share <= 0.06 for share in shares)
 
 
+@pytest.mark.heavy
 def test_95_percent_intervals_cover_the_true_difference_in_94_to_96_percent_of_trials() -> None:
     rng = np.random.default_rng(0)
     covered = 0

@@ -257,6 +257,7 @@ def test_one_run_is_one_list_called_first_stage(beir: Path) -> None:
     assert [list(of_query) for of_query in lists_of(of_beir(beir))] == [[FIRST_STAGE], [FIRST_STAGE]]
 
 
+@pytest.mark.heavy
 def test_memory_grows_with_queries_by_far_less_than_their_pairs_need(tmp_path: Path) -> None:
     (tmp_path / "corpus.tsv").write_text("".join(f"document-{n}\t{'text ' * 20}{n}\n" for n in range(2000)))
     (tmp_path / "qrels").write_text("q0 0 document-1 1\n")

@@ -33,6 +33,8 @@ from stages.core.errors import ConfigError, EngineError
 from stages.core.records import TimedScores
 from tests.api_server import RunningApi, StandInBackend, running_api, until
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[4]
 SHAPE = "1x5x50"
 BODY = {"query": "red fox", "documents": ["a fox"] * 20}

@@ -24,6 +24,8 @@ from tests.api_server import RunningApi, StandInBackend, running_api
 from tests.tiny_models import make_tiny_qwen3
 from tests.torch_threads import one_torch_thread
 
+pytestmark = pytest.mark.heavy
+
 SHAPE = "1x5x150"
 ONCE_ENOUGH = 0.02  # for bfloat16, whatever the model
 

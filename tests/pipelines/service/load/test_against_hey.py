@@ -23,7 +23,10 @@ from pipelines.service.target import Target
 ROUNDS, SECONDS, CLIENTS, DELAY_S = 5, 1.2, 8, 0.1
 Measured = dict[str, float]
 
-pytestmark = pytest.mark.skipif(shutil.which("hey") is None, reason="hey is not installed (Debian package hey)")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(shutil.which("hey") is None, reason="hey is not installed (Debian package hey)"),
+]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from stages.telemetry.load import Latency, LoadStep
 from tests.api_server import running_api
 from tests.load_server import LoadServer
 
+pytestmark = pytest.mark.heavy
+
 RATE, STALLED_S = 50, 1.0
 PAYLOAD = Payload(b'{"query": "q", "documents": ["a b", "c"]}', 2)
 

@@ -28,6 +28,8 @@ from stages.telemetry.load_table import COLUMNS
 from tests.api_server import StandInBackend, running_api
 from tests.load_server import LoadServer
 
+pytestmark = pytest.mark.heavy
+
 QUICK = LoadPlan(step_s=0.6, warm_up_s=0.2, max_s=30, drain_s=5)
 
 

@@ -28,6 +28,8 @@ from stages.core.records import PairScore, TimedScores
 from tests.api_server import RunningApi, StandInBackend, running_api
 from tests.torch_threads import one_torch_thread
 
+pytestmark = pytest.mark.heavy
+
 LIMIT = 240
 HEAD = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "

@@ -34,6 +34,8 @@ from stages.speed.benchmark import Round
 from tests.api_server import running_api
 from tests.benchmark_inputs import a_round, benchmark, contender
 
+pytestmark = pytest.mark.heavy
+
 ORDER = PairOrder(queries=6, documents=10, tokens=220, spread=0.3)
 OVERLAP = ModelInfo("overlap", "overlap", None, "overlap", 8192, None)
 

@@ -18,6 +18,8 @@ from pipelines.speed.bench.process import Group, Watch
 from serve_app.replica.gpus import GpuProcess, Gpus
 from stages.core.errors import EngineError
 
+pytestmark = pytest.mark.heavy
+
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]

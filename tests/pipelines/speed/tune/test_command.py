@@ -26,6 +26,8 @@ from serve_app.engine.prompts import Prompt
 from stages.core.errors import ConfigError, DataError, EngineError
 from stages.speed.tuning import Change, Point, TrialResult
 
+pytestmark = pytest.mark.heavy
+
 SEQS, TOKENS, COMPILE = "engine.max_num_seqs", "engine.max_num_batched_tokens", "engine.compile"
 HOST = Host("cpu", 256, 4096, bfloat16=False)
 GPU = Host("gpu", 1024, 16384, bfloat16=True)

@@ -27,6 +27,8 @@ from stages.diagnosis.resources import ResourceLimits, resource_findings
 from stages.telemetry.machine import Machine, ProcessUse
 from stages.telemetry.traffic import Traffic
 
+pytestmark = pytest.mark.heavy
+
 WATCH_S = 1.5
 BUSY = "while True: pass"
 # Listens, and either burns one core or sleeps; a second thread waits for callers that never come.
