@@ -42,7 +42,7 @@ test-quick: install-dev
 	$(BIN)/python -m pytest -q -m "not heavy"
 
 test-all: install-dev test-system
-	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m scaled
+	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m "scaled or hypothesis"
 
 check: install-dev
 	$(BIN)/ruff format --check .

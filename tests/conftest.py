@@ -31,7 +31,7 @@ HEAVY_FIXTURES = {"local_ray", "served", "engine", "head", "browser", "wheel"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that make this process a Ray driver come last; what takes long or grows is marked (see pyproject.toml).
+    """Tests that make this process a Ray driver come last; what has one of HEAVY_FIXTURES is marked.
 
     Ray's client ends a process, without a word, minutes after the cluster that it once belonged to is gone.
     """
@@ -39,8 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("heavy")
-        if item.get_closest_marker("hypothesis"):
-            item.add_marker("scaled")
 
 
 @pytest.fixture(scope="session")
