@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.base.extras import needed_by
 from pipelines.base.process import QUIET
+from stages.core.errors import DataError
 
 if TYPE_CHECKING:
     from pipelines.base.config import RunConfig
@@ -54,6 +55,8 @@ def open_run(run: str | Path, *, uri: str | None = None) -> FinishedRun:
     from pipelines.runs.finished import open_folder
     from pipelines.tracking.find import fetched_run
 
+    if not isinstance(run, str | Path):
+        raise DataError(f"a run is named by its folder, id or name, not by a {type(run).__name__}")
     if uri is None or Path(run).is_dir():
         return open_folder(Path(run))
     return fetched_run(str(run), uri)

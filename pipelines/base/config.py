@@ -101,6 +101,8 @@ def config_with(
         given, name = load_config(Path(given)), f"config {given}"
     else:
         name = "config"
+    if not isinstance(given, RunConfig | Mapping):
+        raise ConfigError(f"config: give a file, a RunConfig or a dict of sections, not {type(given).__name__}")
     content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
     check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name)
     return _validated(RunConfig, _merged(content, sections), name)

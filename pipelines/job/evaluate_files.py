@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,15 @@ def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str]) -> Ev
 
 def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
     if not isinstance(qrels, Mapping):
-        return read_qrels(Path(qrels), set_aside.append)
+        return read_qrels(_path(qrels, "qrels"), set_aside.append)
     grades: dict[str, dict[str, int]] = {}
-    for query_id, documents in qrels.items():
-        for doc_id, given in documents.items():
+    for query_id, documents in _by_text(qrels, "qrels").items():
+        for doc_id, given in _by_text(documents, f"qrels[{query_id!r}]").items():
             where = Location(f"qrels[{query_id!r}][{doc_id!r}]")
-            if (grade := parse_grade(given, where)) is None:
+            grade = parse_grade(float(given) if isinstance(given, Real) else given, where)  # numpy's numbers are Real
+            if grade is None:
                 raise DataError(f"{where}: judgement is not an integer: {given!r:.40}")
-            grades.setdefault(str(query_id), {})[str(doc_id)] = grade
+            grades.setdefault(query_id, {})[doc_id] = grade
     if not grades:
         raise DataError("there is no judgement: give query id -> document id -> grade")
     return Judgements(grades)
@@ -109,15 +111,33 @@ def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
 
 def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[str]]:
     if not isinstance(run, Mapping):
-        return {query_id: one.doc_ids for query_id, one in read_trec_run(Path(run), None, set_aside.append).items()}
+        found = read_trec_run(_path(run, "run"), None, set_aside.append)
+        return {query_id: one.doc_ids for query_id, one in found.items()}
     rankings: dict[str, Sequence[str]] = {}
-    for query_id, documents in run.items():
+    for query_id, documents in _by_text(run, "run").items():
+        scored = _by_text(documents, f"run[{query_id!r}]")
         try:
-            scores = [float(score) for score in documents.values()]
+            scores = [float(score) for score in scored.values()]
         except (TypeError, ValueError) as error:
             raise DataError(f"run[{query_id!r}]: a score is not a number ({error})") from error
-        rankings[str(query_id)] = trec_order([str(doc_id) for doc_id in documents], scores)
+        rankings[query_id] = trec_order(list(scored), scores)
     return rankings
+
+
+def _path(given: object, name: str) -> Path:
+    if not isinstance(given, str | Path):
+        raise DataError(f"{name} is neither a file nor a mapping of query ids, but {type(given).__name__}")
+    return Path(given)
+
+
+def _by_text(given: object, name: str) -> dict[str, Any]:
+    """The mapping with its ids as text, as files have them. Raises DataError where two ids become one, as 7 and "7"."""
+    if not isinstance(given, Mapping):
+        raise DataError(f"{name} is no mapping of ids, but {type(given).__name__}")
+    found = {str(key): value for key, value in given.items()}
+    if len(found) < len(given):
+        raise DataError(f"{name} has ids that are the same as text, such as 7 and '7': make them one")
+    return found
 
 
 def print_evaluation(run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool) -> None:

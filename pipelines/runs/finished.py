@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runs.read import RunContent, main_test, read_run_folder
 from pipelines.runs.report import run_report
+from stages.core.errors import DataError
 from stages.core.metrics import Metrics
 from stages.core.records import Ranking
 from stages.core.words import metric_value, signed, written_name
@@ -73,9 +74,12 @@ class FinishedRun:
         """A row for each document of the new order: `query_id`, `doc_id`, `rank` from 1, `score`, `logit`.
 
         Documents below `data.depth` follow the reranked ones without a score; those that failed are in `failures`.
+        Raises DataError where the folder has lost them.
         """
         from pandas import DataFrame
 
+        if not self.content.folder.rankings.is_dir():
+            raise DataError(f"{self.path}: its rankings are missing. Open the whole run folder, or run the job again.")
         rows = [row for ranking in read_rankings(self.content.folder.rankings) for row in _places(ranking)]
         return DataFrame(rows, columns=["query_id", "doc_id", "rank", "score", "logit"])
 

@@ -44,6 +44,7 @@ FETCHED = (
     "timeline.parquet",
     "system.parquet",
 )
+ROWS = ("failures.parquet", "rankings")
 
 
 class LoggedRun(NamedTuple):
@@ -82,7 +83,7 @@ def fetched_run(reference: str, uri: str) -> FinishedRun:
     """A run in MLflow, for a caller in Python: its files stay until it is dropped."""
     folder = tempfile.TemporaryDirectory(prefix="rerank-eval-")
     with libraries_log_to(Path(folder.name, "logs")):
-        run = find_run(reference, uri, Path(folder.name))
+        run = read_run_folder(fetch_run(uri, reference, Path(folder.name), rows=True))
     return FinishedRun(run, keeps=folder)
 
 
@@ -141,8 +142,9 @@ def log_finding(
         return _log(client, experiment, name, params, {NOTE_TAG: note, KIND_TAG: kind}, metrics, files)
 
 
-def fetch_run(uri: str, id_or_name: str, to: Path) -> Path:
-    """Download a run, named by MLflow's id or ours, to `to`/<run_id>/, which then reads like a run folder.
+def fetch_run(uri: str, id_or_name: str, to: Path, *, rows: bool = False) -> Path:
+    """Download a run, named by MLflow's id or ours, to `to`/<run_id>/, which then reads like a run folder; with `rows`
+    its rankings and failures too, which may be large.
 
     Raises DataError where there is none, or several of the name.
     """
@@ -155,7 +157,7 @@ def fetch_run(uri: str, id_or_name: str, to: Path) -> Path:
             )
         folder: Path = to / run.data.tags.get(RUN_TAG, run.info.run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FETCHED:
+        for name in (*FETCHED, *(ROWS if rows else ())):
             if name in there:
                 client.download_artifacts(run.info.run_id, name, str(folder))
     return folder

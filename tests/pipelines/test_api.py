@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -154,6 +155,14 @@ def test_files_and_mappings_are_evaluated_alike(tmp_path: Path) -> None:
     assert "0.5000" in of_files._repr_html_()
 
 
+def test_numbers_of_numpy_and_ids_that_are_numbers_are_evaluated_as_those_of_files() -> None:
+    grades = {7: {np.int64(1): np.int64(2), 2: np.float32(0.0)}, 8: {1: True}}
+    scores = {7: {1: np.float32(0.5), 2: np.float32(1.5)}, 8: {1: 1}}
+    told = evaluate({"7": {"1": 0.5, "2": 1.5}, "8": {"1": 1.0}}, {"7": {"1": 2, "2": 0}, "8": {"1": 1}})
+    assert evaluate(scores, grades).means == told.means  # type: ignore[arg-type]
+    assert told.means["mrr@10"] == pytest.approx(0.75)
+
+
 # --- mistakes ---
 
 
@@ -166,6 +175,11 @@ def test_files_and_mappings_are_evaluated_alike(tmp_path: Path) -> None:
         (lambda: run({"data": DEMO}, data=3), ConfigError, "config: data"),
         (lambda: open_run("results/nowhere"), DataError, "nowhere"),
         (lambda: compare("results/nowhere", "results/elsewhere"), DataError, "nowhere"),
+        (lambda: compare(["results/a", "results/b"]), DataError, "not by a list"),  # type: ignore[arg-type]
+        (lambda: run(["mine.yaml"]), ConfigError, "not list"),  # type: ignore[arg-type]
+        (lambda: evaluate(pd.DataFrame(), {"q": {"d": 1}}), DataError, "but DataFrame"),  # type: ignore[arg-type]
+        (lambda: evaluate({"q": {"d": 1.0}}, {"q": ["d"]}), DataError, "qrels['q'] is no mapping"),  # type: ignore[dict-item]
+        (lambda: evaluate({7: {"d": 1.0}, "7": {"d": 2.0}}, {"7": {"d": 1}}), DataError, "7 and '7'"),  # type: ignore[dict-item]
         (compare, DataError, "a baseline and at least one other run"),
         (lambda: evaluate("nowhere.trec", {"q": {"d": 1}}), DataError, "nowhere.trec"),
         (lambda: evaluate({"q": {"d": 1.0}}, {"q": {"d": 0.5}}), DataError, "is a fraction"),

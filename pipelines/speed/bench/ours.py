@@ -104,7 +104,9 @@ def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, s
     folder = RunFolder((results / "latest").resolve())
     metrics = read_metrics(folder)
     ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
-    began_s = ended_s - (metrics["throughput"]["wall_s"] or 0.0)
+    if (wall_s := metrics["throughput"]["wall_s"]) is None:
+        raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
+    began_s = ended_s - wall_s
     coverage = metrics["coverage"]
     if coverage["failed_pairs"] or coverage["pairs"] != len(bench.pairs.prompts):
         raise EngineError(f"{coverage['pairs']} pairs were ranked, {coverage['failed_pairs']} of them failed")

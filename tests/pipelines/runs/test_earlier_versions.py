@@ -9,6 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -75,6 +76,20 @@ def test_it_is_logged_to_mlflow(old: Path, tmp_path: Path) -> None:
     assert run.data.metrics["ndcg_at_10"] == pytest.approx(0.543677551342871)
     assert run.data.metrics["significance/ndcg_at_10_ci_high"] == pytest.approx(INTERVAL[1])
     assert run.data.tags["verdict"] == "no_difference"
+
+
+def test_fetched_from_mlflow_it_has_its_rankings_and_failures_too_and_without_them_says_so(
+    old: Path, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    sync_run(old, uri)
+    fetched = open_run(old.name, uri=uri)
+    assert fetched.path != old
+    pd.testing.assert_frame_equal(fetched.rankings, open_run(old).rankings)
+    assert list(fetched.failures.columns) == list(open_run(old).failures.columns) != []
+    shutil.rmtree(old / "rankings")
+    with pytest.raises(RerankEvalError, match="its rankings are missing"):
+        _ = open_run(old).rankings
 
 
 @pytest.mark.parametrize("file", ["metrics.json", "analysis.json"])
