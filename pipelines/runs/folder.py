@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from stages.core.errors import DataError
 from stages.core.metrics import CoveragePart
 from stages.core.records import QueryMetrics
+from stages.core.words import slug
 from stages.telemetry.telemetry import SystemPoint, TimelinePoint
 
 RUNS = "runs"
@@ -55,8 +55,8 @@ class RunFolder:
     @classmethod
     def create(cls, parent: Path, label: str) -> Self:
         """Make a folder named by time and label. Raises DataError where that is not allowed."""
-        slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
-        folder = cls(parent / f"{datetime.now():%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}")
+        name = slug(label)[:40] or "run"
+        folder = cls(parent / f"{datetime.now():%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(2)}")
         try:
             folder.path.mkdir(parents=True)
         except OSError as error:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
+from stages.core import words
 from stages.core.errors import DataError, first_line
 
 
@@ -80,7 +81,7 @@ class SweepFolder:
     @classmethod
     def open(cls, parent: Path, name: str) -> SweepFolder:
         """The last one of this name in `parent`, else a new one. Raises DataError where it cannot be made."""
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "sweep"
+        slug = words.slug(name)[:60] or "sweep"
         earlier = [
             path for path in parent.glob("*-sweep-*") if re.fullmatch(rf"\d{{8}}-\d{{6}}-sweep-{slug}", path.name)
         ]

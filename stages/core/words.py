@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import accumulate
@@ -85,6 +86,11 @@ def shortened(name: str, most: int) -> str:
     widths = accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in name)
     fitting = sum(width <= most for width in widths)
     return name if fitting == len(name) else f"{name[: fitting - 1]}…"
+
+
+def slug(text: str) -> str:
+    """The text as a part of a name: ASCII letters and digits in lower case, hyphens between them; empty without any."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def first_up(sentence: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages.core.words import slug
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 from stages.report.drawing import save_png, to_svg
 
@@ -74,7 +74,7 @@ def _anchors(document: Document) -> list[str]:
     """An id for each section, from its title."""
     seen: list[str] = []
     for section in document.sections:
-        slug = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-") or "section"
-        numbered = (f"{slug}-{number}" for number in count(2))
-        seen.append(next(one for one in chain([slug], numbered) if one not in seen))
+        name = slug(section.title) or "section"
+        numbered = (f"{name}-{number}" for number in count(2))
+        seen.append(next(one for one in chain([name], numbered) if one not in seen))
     return seen

@@ -25,6 +25,7 @@ from stages.core.words import (
     share,
     shortened,
     signed,
+    slug,
     tone_of,
     wins_ties_losses,
     written_name,
@@ -61,6 +62,11 @@ def test_a_number_has_the_digits_that_tell(value: float, text: str) -> None:
 @given(finite)
 def test_a_number_reads_back_as_nearly_itself(value: float) -> None:
     assert math.isclose(float(number(value).replace(",", "")), value, rel_tol=0.051)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("My Data (v2)", "my-data-v2"), ("--a__b--", "a-b"), ("夜", "")])
+def test_a_slug_is_ascii_in_lower_case_with_hyphens(text: str, expected: str) -> None:
+    assert slug(text) == expected
 
 
 def test_what_is_not_known_is_a_dash_and_what_is_zero_is_a_zero() -> None:
