@@ -1,7 +1,7 @@
 # make demo   set everything up and run the main job with a real model
 # make test   set everything up and run every test that needs no GPU
 # make test-quick  what needs no engine and no cluster
-# make test-all    the tests that take more examples, with all of them
+# make test-all    the tests that take more examples, with all of them, and those that are too long for make test
 # make check  format, lint, types, layers
 # make lock   renew the three locks: requirements-cpu, -gpu and -dev
 # make install-gpu  the GPU set instead of the CPU set; without the page of `serve`
@@ -35,14 +35,15 @@ TEST_PACKAGES := prometheus chromium hey curl
 demo: install
 	$(BIN)/rerank-eval run --config configs/demo.yaml
 
+# Two processes: see tests/conftest.py.
 test: install-dev test-system
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 test-quick: install-dev
 	$(BIN)/python -m pytest -q -m "not heavy"
 
 test-all: install-dev test-system
-	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m "scaled or hypothesis"
+	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m "scaled or hypothesis or thorough"
 
 check: install-dev
 	$(BIN)/ruff format --check .

@@ -16,10 +16,11 @@ os.environ.update(
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import tests.examples  # noqa: F401  # before any property test is made: how many examples it takes
+from tests.examples import THOROUGH  # before any property test is made: how many examples it takes
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,17 +29,58 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # With these a test has an engine, a cluster, a browser, a wheel or a server of its own.
 HEAVY_FIXTURES = {"local_ray", "served", "engine", "head", "browser", "wheel"}
+# With these it shares the engine, or the Ray that the engine runs in.
+ENGINE_FIXTURES = {"local_ray", "served", "engine"}
+# Where such tests are, and those that start an engine by themselves or compute with Transformers.
+ENGINE_FILES = (
+    "tests/pipelines/base/test_interruption.py",
+    "tests/pipelines/job/test_run.py",
+    "tests/pipelines/job/test_several_runs.py",
+    "tests/pipelines/job/test_store_access.py",
+    "tests/pipelines/service/diagnose/test_steps.py",
+    "tests/pipelines/service/test_serve.py",
+    "tests/pipelines/service/verify/",
+    "tests/pipelines/speed/bench/test_command.py",
+    "tests/pipelines/speed/tune/test_command.py",
+    "tests/pipelines/sweep/test_sweep.py",
+    "tests/pipelines/test_api.py",
+    "tests/serve_app/engine/test_engine.py",
+    "tests/test_handbook_commands.py",
+    "tests/test_readme.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that make this process a Ray driver come last; what has one of HEAVY_FIXTURES is marked.
+    """Marks what is heavy or has to do with an engine, and skips what is for `make test-all`.
 
-    Ray's client ends a process, without a word, minutes after the cluster that it once belonged to is gone.
+    Tests that make this process a Ray driver come last: Ray's client ends a process, without a word, minutes after the
+    cluster that it once belonged to is gone.
     """
     items.sort(key=lambda item: "local_ray" in getattr(item, "fixturenames", ()))
     for item in items:
-        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if HEAVY_FIXTURES & fixtures:
             item.add_marker("heavy")
+        if ENGINE_FIXTURES & fixtures and not item.nodeid.startswith(ENGINE_FILES):
+            raise pytest.UsageError(f"{item.nodeid} shares the engine: name its file in ENGINE_FILES, {__file__}")
+        if item.get_closest_marker("thorough") and not THOROUGH:
+            item.add_marker(pytest.mark.skip(reason="has an engine of its own for most of a minute: make test-all"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Two processes for `make test`: one for all that has to do with an engine, one for the rest.
+
+    An engine is waited for as often as it computes, and two at once would only be in each other's way. Not xdist's
+    own `--dist loadgroup`: 3.8.0 reads no group under pytest 9.2, and says nothing.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "engine" if nodeid.startswith(ENGINE_FILES) else "rest"
+
+    return ByEngine(config, log)
 
 
 @pytest.fixture(scope="session")

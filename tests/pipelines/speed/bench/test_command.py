@@ -361,6 +361,7 @@ def test_what_is_logged_are_the_figures_that_there_are() -> None:
 # A real engine: about 45 s on two idle cores.
 
 
+@pytest.mark.thorough
 def test_the_bare_engine_is_measured_on_its_own(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.speed.bench.models.user_cache", lambda: made.parent)
     order = BenchmarkOrder(

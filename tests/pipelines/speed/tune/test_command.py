@@ -396,6 +396,7 @@ class AndRefused(EngineTrials):
         return result
 
 
+@pytest.mark.thorough
 def test_a_real_engine_is_measured_and_one_that_does_not_start_has_its_reason(
     config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
