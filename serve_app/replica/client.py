@@ -7,10 +7,11 @@ engine. Where it kills again it is cut into parts, until the pair that does it i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
@@ -70,7 +71,7 @@ class ServedScorer:
             if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
                 raise _hopeless(death) from death
             if len(documents) == 1 and deaths >= DEATHS_TO_CONVICT:
-                return [PairScore(None, error=f"scoring this pair kills the engine: {first_line(death)}")]
+                return [PairScore(None, error=f"scoring this pair kills the engine: {reason_of(death)}")]
         scores: list[PairScore] = []
         for part in _parts(documents):
             scores += await self._suspect(query, part, instruction, deaths)
@@ -86,7 +87,7 @@ class ServedScorer:
                 raise
             except TRANSIENT as error:
                 if time.monotonic() + wait_s > deadline:
-                    raise EngineError(f"no replica could score the query: {first_line(error)}") from error
+                    raise EngineError(f"no replica could score the query: {reason_of(error)}") from error
             else:
                 self._deaths_in_a_row = 0
                 return scores
@@ -94,13 +95,9 @@ class ServedScorer:
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     async def _ask(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        """One try. Ray wraps what a replica raises in an error whose text is a traceback: ours comes out as it was."""
-        try:
+        """One try. Raises what the replica raised."""
+        with as_raised():
             return await self._call(query, documents, instruction)
-        except RayTaskError as error:
-            if isinstance(error.cause, ScoringError):
-                raise error.cause from error
-            raise
 
     async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
         scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
@@ -115,10 +112,36 @@ class UrgentScorer(ServedScorer):
         return timed.pairs
 
 
+@contextlib.contextmanager
+def as_raised() -> Iterator[None]:
+    """Ray wraps what a replica raises in an error whose text is a traceback, with the replica's ids and paths: within
+    this, an error of ours comes out as it was.
+    """
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, ScoringError):
+            raise error.cause from error
+        raise
+
+
+def reason_of(error: Exception) -> str:
+    """What a user is told of one of TRANSIENT: our sentence where Ray's names processes, nodes and paths."""
+    if isinstance(error, ActorDiedError):
+        return "its replica died"
+    if isinstance(error, RayActorError):
+        return "its replica does not answer"
+    if isinstance(error, BackPressureError):
+        return "all replicas are full"
+    if isinstance(error, DeploymentUnavailableError):
+        return "the replicas failed to start"
+    return first_line(error)
+
+
 def _parts(documents: Sequence[str]) -> list[Sequence[str]]:
     size = math.ceil(len(documents) / PARTS)
     return [documents[start : start + size] for start in range(0, len(documents), size)]
 
 
 def _hopeless(death: Exception) -> EngineError:
-    return EngineError(f"the engine dies of every call: {first_line(death)}. Its log is in the run folder's logs/")
+    return EngineError(f"the engine dies of every call: {reason_of(death)}. Its log is in the run folder's logs/")

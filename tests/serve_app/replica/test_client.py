@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica import client
-from serve_app.replica.client import FIRST_WAIT_S, LONGEST_WAIT_S, ServedScorer
+from serve_app.replica.client import FIRST_WAIT_S, LONGEST_WAIT_S, ServedScorer, reason_of
 from stages.core.errors import EngineError, QueryTooLongError
 from stages.core.records import Candidates, PairScore
 from stages.core.rerank import rerank
@@ -105,10 +105,26 @@ def test_after_the_time_limit_the_scorer_gives_up_with_the_reason(error: Excepti
     handle = FakeHandle(error)
     with pytest.raises(EngineError, match="no replica could score the query") as raised:
         score(handle, retry_for_s=60)
-    assert str(error).splitlines()[0] in str(raised.value)
+    assert str(raised.value) == f"no replica could score the query: {reason_of(error)}"
     assert raised.value.__cause__ is error
     assert 60 - LONGEST_WAIT_S <= sum(waits) <= 60
     assert len(handle.calls) == len(waits) + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (EngineError("the engine is dead"), "the engine is dead"),
+        (ActorDiedError(), "its replica died"),
+        (ActorUnavailableError("gone for a moment: 10.0.0.1", b"\0" * 16), "its replica does not answer"),
+        (BackPressureError(num_queued_requests=3, max_queued_requests=2), "all replicas are full"),
+        (DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="rerank")), "failed to start"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_ray_says_of_its_processes_is_told_in_our_words(error: Exception, told: str) -> None:
+    assert told in reason_of(error)
+    assert not any(word in reason_of(error) for word in ("pid", "10.0.0.1", "reranker", "num_queued"))
 
 
 def test_a_limit_of_zero_seconds_means_one_try(waits: list[float]) -> None:
