@@ -42,6 +42,7 @@ class JobEngine:
     def __init__(self, model: ModelInfo, config: RunConfig) -> None:
         self.model, self.config = model, config
         self.app: RunningApp | None = None
+        self._began_s = time.time()
         self.needed = False
         self.canaries_passed: bool | None = None
         self.scoring = scoring_identity(model, config)
@@ -77,7 +78,7 @@ class JobEngine:
         That takes seconds of processor time; whatever else starts meanwhile makes it, and so the engine, later.
         """
         deadline = time.monotonic() + IMPORT_S
-        while self.app and time.monotonic() < deadline and not any("vllm" in facts for facts in self.replicas()):
+        while self.app and time.monotonic() < deadline and not any("vllm" in facts for facts in self.living()):
             time.sleep(POLL_S)
 
     def wait_until_ready(self) -> None:
@@ -106,11 +107,18 @@ class JobEngine:
         return partial(with_store, inner, self._access) if self._access else inner
 
     def replicas(self) -> list[dict[str, Any]]:
-        return self.app.replicas() if self.app else []
+        """What each replica says of itself that lived since the job began, those that died meanwhile included: an
+        application that the job found running may have had others before.
+        """
+        known = self.app.replicas() if self.app else []
+        return [facts for facts in known if facts["ended_s"] is None or facts["ended_s"] > self._began_s]
+
+    def living(self) -> list[dict[str, Any]]:
+        return [facts for facts in self.replicas() if facts["ended_s"] is None]
 
     def ready_s(self) -> float | None:
-        """When the first engine was ready (Unix s); None where the job has none."""
-        return min((facts["told_s"] for facts in self.replicas() if "dtype" in facts), default=None)
+        """When the first of the engines that live was ready (Unix s); None where the job has none."""
+        return min((facts["ready_s"] for facts in self.living() if "ready_s" in facts), default=None)
 
     def stop(self) -> None:
         """Take down what was started. `store_notes` then tell what the user should know of the store."""

@@ -68,8 +68,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """Seconds from the engine's readiness to the last ranking, and what the engines counted meanwhile."""
+    """Scoring: when it began (Unix s: the first engine was ready), its seconds until the last ranking, and what the
+    engines counted meanwhile.
+    """
 
+    started_s: float
     wall_s: float
     telemetry: Telemetry
 
@@ -122,7 +125,7 @@ class Stream:
         """Wait for the last ranking, watching the engines, of which the first was ready at `ready_s` (Unix time)."""
         with self._watch.since(ready_s, on_progress) as watch:
             self._finished.result()
-        return StreamResult(watch.scoring_s, watch.telemetry)
+        return StreamResult(watch.started_s, watch.scoring_s, watch.telemetry)
 
     def _pull(self) -> None:
         try:
@@ -161,8 +164,8 @@ class EngineWatch:
     def since(self, ready_s: float | None, on_progress: Callable[[Progress, TimelinePoint], None]) -> EngineWatch:
         """Count time from here: the first engine's readiness, if that came after this was made."""
         self._on_progress = on_progress
-        self._started_s = min(max(self._made_s, ready_s or 0.0), time.time())
-        self.telemetry = Telemetry(self._baselines, self._started_s)
+        self.started_s = min(max(self._made_s, ready_s or 0.0), time.time())
+        self.telemetry = Telemetry(self._baselines, self.started_s)
         return self
 
     def __enter__(self) -> EngineWatch:
@@ -171,7 +174,7 @@ class EngineWatch:
 
     def __exit__(self, *_: object) -> None:
         ended_s = time.time()
-        self.scoring_s = ended_s - self._started_s
+        self.scoring_s = ended_s - self.started_s
         self._done.set()
         self._thread.join()
         self._settle(ended_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from serve_app.engine.models import ModelInfo
+from serve_app.replica.collector import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
@@ -50,8 +51,9 @@ class Scored:
 
     @property
     def dtype(self) -> str | None:
-        """A replica that is starting has not said its dtype yet."""
-        return next((engine["dtype"] for engine in self.engines if "dtype" in engine), None)
+        """A replica that is starting has not said its dtype yet; one that died before the last ranking may have."""
+        told: str | None = engine_fact(self.engines, "dtype")
+        return told
 
 
 def write_results(folder: RunFolder, scored: Scored) -> Coverage:
@@ -123,13 +125,23 @@ def _complete(
     return coverage
 
 
+def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float) -> float:
+    """The seconds for which engines were held between two moments (Unix s), of all of them added up: one that died and
+    the one that took its place count for as long as each lasted, from the start of its process.
+    """
+    lasted = [min(one["ended_s"] or ended_s, ended_s) - max(one["began_s"], began_s) for one in engines]
+    return sum((max(seconds, 0.0) for seconds in lasted), 0.0)
+
+
 def _work(coverage: Coverage, scored: Scored) -> RunWork:
+    streamed = scored.streamed
+    held = held_s(scored.engines, streamed.started_s, streamed.started_s + streamed.wall_s)
     return RunWork(
         queries=coverage.queries,
         pairs=coverage.pairs,
         scored_pairs=coverage.scored_pairs,
         prompt_tokens=coverage.prompt_tokens,
-        engine_s=scored.streamed.wall_s * max(len(scored.engines), 1),
+        engine_s=held if scored.engines else streamed.wall_s,
     )
 
 

@@ -28,7 +28,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, classified, cosine, not_finite
 from serve_app.engine.prompts import Prompt, load_encoder
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.core.errors import EngineDiedError, EngineError
+from stages.core.errors import EngineDiedError, EngineError, first_line
 from stages.core.records import PairScore, TimedScores
 
 VLLM_VERSION: str = vllm.__version__
@@ -92,12 +92,15 @@ class VllmEngine:
             "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
         }
 
+    @property
+    def dead(self) -> bool:
+        """Whether the engine is gone for good; for any thread: vLLM watches its process from one of its own."""
+        return bool(self.llm.errored)
+
     async def check_health(self) -> None:
         """Raise EngineError when the engine is dead."""
-        try:
-            await self.llm.check_health()
-        except (EngineDeadError, EngineGenerateError) as error:
-            raise EngineError(f"the engine died: {error}") from error
+        if self.dead:
+            raise EngineError("the engine died")
 
     def shutdown(self) -> None:
         self.llm.shutdown()
@@ -145,7 +148,7 @@ class VllmEngine:
             self.stats.longest_wait_ms(calls.names)  # forgets them
             if isinstance(error, EngineDeadError | EngineGenerateError):
                 kind = EngineDiedError if calls.internal_ids else EngineError
-                raise kind(f"the engine died while it scored: {error}") from error
+                raise kind("the engine died while it scored") from error
             raise
 
     async def _submit(self, ids: list[int], params: PoolingParams, calls: Calls) -> Any:
@@ -155,7 +158,7 @@ class VllmEngine:
             calls.names.append(name)
             queue = await self.llm.add_request(name, tokens_input(ids), params, priority=calls.priority)
         except ValueError as error:
-            return f"the engine refused the prompt: {error}"
+            return f"the engine refused the prompt: {first_line(error)}"
         calls.internal_ids.append(queue.request_id)
         return queue
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot
 
 
 class EngineStats:
-    """Counts what vLLM reports after each step; `snapshot` is read by the replica."""
+    """Counts what vLLM reports after each step, on the event loop; `snapshot` is read by the replica's own thread."""
 
     def __init__(self, replica: str) -> None:
         self.replica = replica
@@ -23,6 +24,7 @@ class EngineStats:
         self.kv_usage = 0.0
         self._now = (0, 0, 0.0)  # the three as the scheduler told them last
         self._waits_ms: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def await_one(self, name: str) -> str:
         """Note how long this request waits, until `longest_wait_ms` asks."""
@@ -34,23 +36,30 @@ class EngineStats:
         return max((self._waits_ms.pop(name, 0.0) for name in names), default=0.0)
 
     def record(self, scheduler: Any, iteration: Any) -> None:
-        if scheduler is not None:
-            self._now = (scheduler.num_running_reqs, scheduler.num_waiting_reqs, scheduler.kv_cache_usage)
-            self.running = max(self.running, self._now[0])
-            self.waiting = max(self.waiting, self._now[1])
-            self.kv_usage = max(self.kv_usage, self._now[2])
-            self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
-            self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
-        if iteration is not None:
-            self.counts["prompt_tokens"] += iteration.num_prompt_tokens
-            self.counts["generation_tokens"] += iteration.num_generation_tokens
-            self.counts["finished"] += len(iteration.finished_requests)
-            self.counts["preemptions"] += iteration.num_preempted_reqs
-            for request in iteration.finished_requests:
-                waited_ms = request.queued_time * 1000
-                self.queue_ms.observe(waited_ms)
-                if request.request_id in self._waits_ms:
-                    self._waits_ms[request.request_id] = waited_ms
+        with self._lock:
+            if scheduler is not None:
+                self._record_now(scheduler)
+            if iteration is not None:
+                self._record_step(iteration)
+
+    def _record_now(self, scheduler: Any) -> None:
+        self._now = (scheduler.num_running_reqs, scheduler.num_waiting_reqs, scheduler.kv_cache_usage)
+        self.running = max(self.running, self._now[0])
+        self.waiting = max(self.waiting, self._now[1])
+        self.kv_usage = max(self.kv_usage, self._now[2])
+        self.counts["prefix_queries"] += scheduler.prefix_cache_stats.queries
+        self.counts["prefix_hits"] += scheduler.prefix_cache_stats.hits
+
+    def _record_step(self, iteration: Any) -> None:
+        self.counts["prompt_tokens"] += iteration.num_prompt_tokens
+        self.counts["generation_tokens"] += iteration.num_generation_tokens
+        self.counts["finished"] += len(iteration.finished_requests)
+        self.counts["preemptions"] += iteration.num_preempted_reqs
+        for request in iteration.finished_requests:
+            waited_ms = request.queued_time * 1000
+            self.queue_ms.observe(waited_ms)
+            if request.request_id in self._waits_ms:
+                self._waits_ms[request.request_id] = waited_ms
 
     def snapshot(self) -> Snapshot:
         """Counts since the start; peaks since the last snapshot.
@@ -58,14 +67,15 @@ class EngineStats:
         They start again from what the scheduler told last: during a step that takes longer than the time between two
         snapshots it tells nothing, and a working engine is not idle.
         """
-        taken = Snapshot(
-            replica=self.replica,
-            time_s=time.time(),
-            queue_ms=self.queue_ms.freeze(),
-            running=self.running,
-            waiting=self.waiting,
-            kv_usage=self.kv_usage,
-            **self.counts,  # type: ignore[arg-type]  # counts alone
-        )
-        self.running, self.waiting, self.kv_usage = self._now
+        with self._lock:
+            taken = Snapshot(
+                replica=self.replica,
+                time_s=time.time(),
+                queue_ms=self.queue_ms.freeze(),
+                running=self.running,
+                waiting=self.waiting,
+                kv_usage=self.kv_usage,
+                **self.counts,  # type: ignore[arg-type]  # counts alone
+            )
+            self.running, self.waiting, self.kv_usage = self._now
         return taken

@@ -17,7 +17,8 @@ from serve_app.http.api import make_api
 from serve_app.http.metrics import ServiceMetrics
 from serve_app.http.service import Service
 from serve_app.replica.app import AppSettings, reranker_handle
-from serve_app.replica.collector import collector_of
+from serve_app.replica.client import as_raised
+from serve_app.replica.collector import collector_of, engine_fact
 from serve_app.replica.exposition import labelled_exposition
 from serve_app.settings import HttpSettings
 from stages.core.records import TimedScores
@@ -35,9 +36,10 @@ class ServedBackend:
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
     ) -> TimedScores:
         """Raises what the replica raised. Cancelling it cancels the call, which frees its work in the engine."""
-        scores: TimedScores = await self._handle.score_online.remote(
-            query, list(documents), instruction, max_document_tokens
-        )
+        with as_raised():
+            scores: TimedScores = await self._handle.score_online.remote(
+                query, list(documents), instruction, max_document_tokens
+            )
         return scores
 
     async def ready_replicas(self) -> int:
@@ -70,7 +72,7 @@ class ServedBackend:
             "max_model_len": model.max_length,
             "instruction": prompt.instruction,
             "template": prompt.template if model.family == "qwen3-reranker" else None,
-            "dtype": next((facts["dtype"] for facts in replicas if "dtype" in facts), None),
+            "dtype": engine_fact(replicas, "dtype"),
             "replicas": self._settings.deployment.replicas,
         }
 

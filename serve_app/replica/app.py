@@ -118,7 +118,9 @@ class RunningApp:
         wait_until_up(self.name, self.settings.deployment.start_timeout_s)
 
     def replicas(self) -> list[dict[str, Any]]:
-        """What each replica that ever started says of itself: `process_id`, once its engine runs `dtype` ..."""
+        """What each replica that started says of itself, those that died meanwhile (`ended_s`) included: `process_id`,
+        once its engine runs `dtype` ...
+        """
         facts: list[dict[str, Any]] = ray.get(collector_of(self.name).replicas.remote())
         return facts
 

@@ -1,10 +1,15 @@
-"""One small actor per application that keeps the replicas' snapshots, so that a replica's death loses no counts."""
+"""One small actor per application that keeps the replicas' snapshots, so that a replica's death loses no counts.
+
+Which replicas live is what Ray says of their actors, not how lately they were heard: on a busy machine a healthy one
+may be late. A dead one keeps its counts and its facts, told apart by `ended_s`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ray
@@ -15,10 +20,13 @@ from stages.telemetry.telemetry import Snapshot
 NAMESPACE = "rerank-eval"
 PUSH_EVERY_S = 0.5
 KEPT = 20_000
+# Replicas that are remembered, with their last counts: some 5 KB each.
+KEPT_REPLICAS = 1000
 EXPOSE_EVERY_S = 2.0
-# A busy replica may push late; a dead one is found out after this.
-ALIVE_S = 3.0
 EXPOSITION_KEPT_S = 60.0
+# How long a replica that Ray takes to live may be silent: its node may be cut off, which Ray finds out after as long.
+ALIVE_S = 30.0
+LOOK_EVERY_S = 0.5
 
 
 class News(NamedTuple):
@@ -28,10 +36,17 @@ class News(NamedTuple):
     snapshots: list[Snapshot]
 
 
-class Collector:
-    """Keeps the newest snapshots in order of arrival, and the last one of each replica for good."""
+def living_actors() -> set[str]:
+    """The names of all actors of the cluster that live, or wait to start."""
+    return {actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)}
 
-    def __init__(self) -> None:
+
+class Collector:
+    """Keeps the newest snapshots in order of arrival, and of each replica the last one and what it says of itself."""
+
+    def __init__(self, living: Callable[[], set[str]] = living_actors) -> None:
+        self._living = living
+        self._looked_s = 0.0
         self._recent: deque[Snapshot] = deque(maxlen=KEPT)
         self._latest: dict[str, Snapshot] = {}
         self._replicas: dict[str, dict[str, Any]] = {}
@@ -53,33 +68,83 @@ class Collector:
         self._expositions[process] = (time.time(), text)
 
     def expositions(self) -> list[str]:
-        """The texts of the processes that still send theirs."""
+        """The texts of the processes that still send theirs, without those of dead replicas."""
+        self._look()
         oldest = time.time() - EXPOSITION_KEPT_S
-        return [text for sent_s, text in self._expositions.values() if sent_s >= oldest]
+        kept = {
+            process: one for process, one in self._expositions.items() if one[0] >= oldest and not self._gone(process)
+        }
+        self._expositions = kept
+        return [text for _, text in kept.values()]
 
     def alive(self) -> int:
-        """How many replicas sent a snapshot just now."""
-        return sum(time.time() - one.time_s < ALIVE_S for one in self._latest.values())
+        """How many replicas have an engine that answers."""
+        self._look()
+        oldest = time.time() - ALIVE_S
+        return sum(one.time_s >= oldest and not self._gone(name) for name, one in self._latest.items())
 
     def register(self, replica: str, facts: dict[str, Any]) -> None:
-        """Note what a replica says of itself, and when (Unix s); later facts add to earlier ones."""
-        facts = facts | {"told_s": time.time()}
-        self._replicas.setdefault(replica, {}).update(facts)
+        """Note what a replica says of itself; later facts add to earlier ones. `actor` is the name of its actor, and
+        `began_s` when its process began (Unix s).
+        """
+        self._replicas.setdefault(replica, {"ended_s": None}).update(facts)
+        while len(self._replicas) > KEPT_REPLICAS:
+            oldest = next(iter(self._replicas))
+            for kept in (self._replicas, self._latest, self._expositions):
+                kept.pop(oldest, None)
+
+    def engine_died(self, replica: str) -> None:
+        """Note that a replica, which lives on for a moment, answers no more."""
+        self._end(replica)
 
     def replicas(self) -> list[dict[str, Any]]:
+        """What each says of itself, in order of their start, the dead included: `ended_s` is None for the others."""
+        self._look()
         return list(self._replicas.values())
 
-    def push(self, snapshot: Snapshot) -> None:
+    def push(self, snapshot: Snapshot) -> bool:
+        """Returns whether the replica is known: if not, the collector began anew meanwhile, and lacks its facts."""
+        self._look()
         self._recent.append(snapshot)
         self._latest[snapshot.replica] = snapshot
         self._sequence += 1
+        return snapshot.replica in self._replicas
 
     def latest(self) -> tuple[int, dict[str, Snapshot]]:
         return self._sequence, dict(self._latest)
 
     def news(self, after: int) -> News:
+        self._look()
         fresh = max(0, min(self._sequence - after, len(self._recent)))  # `after` may be from before a restart
         return News(self._sequence, list(self._recent)[-fresh:] if fresh else [])
+
+    def _look(self) -> None:
+        """Note which replicas died since the last look."""
+        if time.monotonic() - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        try:
+            living = self._living()
+        except (RayError, RuntimeError):  # the cluster's head is away for a moment: nobody knows better
+            return
+        for name, facts in self._replicas.items():
+            if facts.get("actor") and facts["actor"] not in living:
+                self._end(name)
+
+    def _end(self, replica: str) -> None:
+        facts = self._replicas.get(replica, {})
+        if facts.get("ended_s", 0.0) is None:
+            facts["ended_s"] = time.time()
+
+    def _gone(self, process: str) -> bool:
+        return self._replicas.get(process, {}).get("ended_s") is not None
+
+
+def engine_fact(replicas: Sequence[Mapping[str, Any]], name: str) -> Any:
+    """What the newest replica that lives says of its engine; where none does, the last. None: nobody said it."""
+    told = [facts for facts in replicas if name in facts]
+    living = [facts for facts in told if facts.get("ended_s") is None]
+    return (living or told or [{name: None}])[-1][name]
 
 
 def collector_of(application: str) -> Any:

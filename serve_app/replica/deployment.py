@@ -1,29 +1,29 @@
-"""The Serve replica: an actor that hosts one engine, answers queries and pushes its counts to the collector."""
+"""The Serve replica: an actor that hosts one engine and answers queries; `reporter` tells of it meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
-import ray.util
-from prometheus_client import REGISTRY
+import ray
 from ray import serve
 
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.orphans import die_together
-from serve_app.replica.collector import EXPOSE_EVERY_S, PUSH_EVERY_S, collector_of
-from serve_app.replica.exposition import labelled_exposition
-from serve_app.replica.node_metrics import this_node
+from serve_app.replica.collector import collector_of
+from serve_app.replica.reporter import Reporter
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.records import PairScore, TimedScores
 
 
 class RerankReplica:
-    """Hosts one engine. vLLM is imported here, in the replica's process, after its environment is set."""
+    """Hosts one engine. vLLM is imported here, in the replica's process, after its environment is set.
+
+    It has no `check_health`: Serve would call that on the event loop that computes (see `reporter`).
+    """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
@@ -39,19 +39,20 @@ class RerankReplica:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
         self._guard = die_together()
-        self._name = context.replica_tag
-        self._collector = collector_of(application)
+        collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
+        facts: dict[str, Any] = {"process_id": os.getpid(), "began_s": time.time(), "actor": actor}
         # Before the engine starts: where it fails to, its process's log tells why.
-        await self._collector.register.remote(context.replica_tag, {"process_id": os.getpid()})
+        await collector.register.remote(context.replica_tag, facts)
         from serve_app.engine.light_start import spawned_light
 
         with spawned_light():
             from serve_app.engine.engine import VLLM_VERSION, VllmEngine
 
-            await self._collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
+            await collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
             self._engine = VllmEngine(model, model_settings, engine, context.replica_tag)
-        await self._collector.register.remote(context.replica_tag, self._engine.facts())
-        self._pushing = asyncio.create_task(self._push_forever())
+        facts |= {"vllm": VLLM_VERSION, "ready_s": time.time()} | self._engine.facts()
+        await collector.register.remote(context.replica_tag, facts)
+        self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine."""
@@ -63,21 +64,9 @@ class RerankReplica:
         """As `score`, ahead of all batch work, with where the time went."""
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
 
-    async def check_health(self) -> None:
-        """Called by Serve: a replica whose engine died is replaced."""
-        await self._engine.check_health()
-
-    async def _push_forever(self) -> None:
-        """While the engine lives: a replica that pushes no more is not ready."""
-        node = this_node(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-        for turn in itertools.count():
-            await self._engine.check_health()
-            await self._collector.push.remote(replace(self._engine.stats.snapshot(), node_sample=node.sample()))
-            if turn % round(EXPOSE_EVERY_S / PUSH_EVERY_S) == 0:
-                await self._collector.expose.remote(self._name, labelled_exposition(REGISTRY, self._name))
-            await asyncio.sleep(PUSH_EVERY_S)
-
     def __del__(self) -> None:
+        if reporter := getattr(self, "_reporter", None):
+            reporter.stop()
         if engine := getattr(self, "_engine", None):
             engine.shutdown()
 

@@ -11,7 +11,7 @@ class RunWork:
     """What a run did, as its telemetry counts it.
 
     `pairs` are all that were asked for; the engine scored `scored_pairs` of them, reading `prompt_tokens`, and the
-    store knew the others. `engine_s` is the time for which engines were held: seconds of work times replicas.
+    store knew the others. `engine_s` is the time for which engines were held meanwhile, of all replicas added up.
     """
 
     queries: int

@@ -1,0 +1,93 @@
+"""What a replica tells while its engine lives, from a thread of its own, and its end when the engine dies.
+
+Apart from the event loop, which computes: a busy loop, or a busy machine, is no dead engine. That is also why the
+replica has no `check_health`, which Serve would call on that loop. A replica whose engine died ends its process, which
+Ray sees at once, and Serve replaces it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import ray.util
+from prometheus_client import REGISTRY
+
+from serve_app.replica.collector import EXPOSE_EVERY_S, PUSH_EVERY_S
+from serve_app.replica.exposition import labelled_exposition
+from serve_app.replica.node_metrics import this_node
+from stages.telemetry.telemetry import Snapshot
+
+logger = logging.getLogger(__name__)
+# How long calls that were at work when the engine died have to end with that as their reason.
+LAST_WORDS_S = 1.0
+# A collector that does not answer for so long is restarting, or the machine is busy: the next snapshot has it all.
+ANSWER_S = 10.0
+
+
+class Stats(Protocol):
+    def snapshot(self) -> Snapshot: ...
+
+
+class Engine(Protocol):
+    """What is read of an engine; from another thread than its own."""
+
+    @property
+    def dead(self) -> bool: ...
+
+    @property
+    def stats(self) -> Stats: ...
+
+
+class Reporter:
+    """Pushes an engine's counts to the collector twice a second, and calls `end` when the engine is dead."""
+
+    def __init__(
+        self,
+        replica: str,
+        engine: Engine,
+        collector: Any,
+        facts: Mapping[str, Any],
+        end: Callable[[], object] = lambda: os._exit(1),
+    ) -> None:
+        self._replica, self._engine, self._collector, self._facts, self._end = replica, engine, collector, facts, end
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="reporter", daemon=True).start()
+
+    def stop(self) -> None:
+        """The replica is stopping: that its engine does is no death."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        node = this_node(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        exposed_s = float("-inf")
+        while not self._stopped.is_set():
+            if self._engine.dead:
+                self._last_words()
+                return
+            try:
+                self._push(replace(self._engine.stats.snapshot(), node_sample=node.sample()))
+                if time.monotonic() - exposed_s >= EXPOSE_EVERY_S:
+                    exposed_s = time.monotonic()
+                    self._collector.expose.remote(self._replica, labelled_exposition(REGISTRY, self._replica))
+            except Exception:  # whatever it is: counts are late then, and the engine answers on
+                logger.warning("the replica's counts could not be told", exc_info=True)
+            self._stopped.wait(PUSH_EVERY_S)
+
+    def _push(self, snapshot: Snapshot) -> None:
+        known = self._collector.push.remote(snapshot).future().result(ANSWER_S)
+        if not known:
+            self._collector.register.remote(self._replica, dict(self._facts))
+
+    def _last_words(self) -> None:
+        logger.error("the engine died: this replica ends, and Serve starts another one")
+        with contextlib.suppress(Exception):
+            self._collector.engine_died.remote(self._replica)
+        if not self._stopped.wait(LAST_WORDS_S):
+            self._end()
