@@ -72,9 +72,15 @@ class HttpSettings(Settings):
     port: int = Field(8000, ge=0, lt=65536, description="Port of the service.")
     page_port: int | None = Field(7860, ge=0, lt=65536, description="Port of the page for people. null: no page.")
     max_documents: int = Field(1000, gt=0, description="Documents in one request; more are refused.")
-    max_body_mib: float = Field(32, gt=0, description="Size of a request's body; a larger one is refused with 413.")
-    max_waiting: int = Field(256, gt=0, description="Requests at work or waiting; a further one is refused with 429.")
-    deadline_s: float = Field(60, gt=0, description="A request that takes longer ends with 504, its work is freed.")
+    max_body_mib: float = Field(
+        32, gt=0, description="Size of a request's body, unpacked; a larger one is refused with 413."
+    )
+    max_waiting: int = Field(
+        256, gt=0, description="Requests at work or sending their body; a further one is refused with 429."
+    )
+    deadline_s: float = Field(
+        60, gt=0, description="A request that takes longer ends with 504, or 408 while it sends its body."
+    )
     api_keys_env: str = Field("RERANK_EVAL_API_KEYS", description="Environment variable with keys, comma-separated.")
     api_keys_file: str | None = Field(None, description="File with one key per line, instead of the variable.")
 
@@ -103,8 +109,12 @@ class DeploymentSettings(Settings):
         description="Queries that a replica works on at once; others wait outside, and keep asking for a place.",
     )
     start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
-    health_check_period_s: float = Field(10, gt=0, description="How often a replica is asked whether its engine lives.")
-    health_check_timeout_s: float = Field(60, gt=0, description="After how long without an answer it counts as dead.")
+    health_check_period_s: float = Field(
+        10, gt=0, description="How often a replica's process is asked whether it lives."
+    )
+    health_check_timeout_s: float = Field(
+        60, gt=0, description="After how long without an answer, three times in a row, it counts as dead."
+    )
     graceful_shutdown_timeout_s: float = Field(
         30, gt=0, description="How long a stopping replica may finish its calls."
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from serve_app.http.api_input import authorize, parsed, read, while_connected
 from serve_app.http.api_models import (
@@ -24,24 +23,36 @@ from serve_app.http.api_models import (
     ScoreRequest,
     ScoreResponse,
 )
+from serve_app.http.body import ENCODINGS
 from serve_app.http.metrics import Endpoint
-from serve_app.http.service import RETRY_AFTER_S, RefusalError, Service
+from serve_app.http.refusal import ClientGoneError, RefusalError
+from serve_app.http.service import RETRY_AFTER_S, STARTING, RequestEnd, Service
 from serve_app.replica.exposition import CONTENT_TYPE, merge_expositions
 
 Body = TypeVar("Body", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
+Work: TypeAlias = Coroutine[Any, Any, Answer]
 
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
     404: "not_found_error",
     405: "invalid_request_error",
+    408: "timeout_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
     500: "server_error",
     503: "server_error",
     504: "timeout_error",
+}
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},  # else the rest of the body would be read for nobody
+    415: {"Accept-Encoding": ", ".join(ENCODINGS)},
+    429: {"Retry-After": str(RETRY_AFTER_S)},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
 }
 CLIENT_GONE = 499  # nobody reads it but a log
 
@@ -50,16 +61,18 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     """The application. `key_digests` are `key_digest` of the accepted API keys; none: no key is needed."""
     api = FastAPI(title="rerank-eval", version=version("rerank-eval"), description="Rerank documents for a query.")
     api.add_exception_handler(RefusalError, _refused)
-    api.add_exception_handler(HTTPException, _http_error)
-    api.add_exception_handler(ClientDisconnect, _client_gone)
+    api.add_exception_handler(HTTPException, partial(_http_error, service))
+    api.add_exception_handler(ClientGoneError, _client_gone)
     api.add_exception_handler(Exception, _failed)
     keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; `authorize` checks
     _add_scoring(api, service, key_digests, keyed)
 
-    @api.get("/v1/models", responses=_errors(401, 500), dependencies=keyed)
+    @api.get("/v1/models", responses=_errors(401, 500, 503), dependencies=keyed)
     async def models(request: Request) -> dict[str, Any]:
         """The served model and its settings."""
         authorize(request, key_digests)
+        if not await service.is_open():
+            raise RefusalError(503, "not_ready", STARTING)
         facts = await service.backend.facts()
         return {
             "object": "list",
@@ -75,18 +88,17 @@ def _add_scoring(api: FastAPI, service: Service, key_digests: Sequence[str], key
     limit = int(service.limits.max_body_mib * (1 << 20))
 
     async def answer(
-        request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body], Coroutine[Any, Any, Answer]]
+        request: Request, kind: type[Body], endpoint: Endpoint, do: Callable[[Body, RequestEnd], Work[Answer]]
     ) -> Response:
         try:
             authorize(request, key_digests)
-            body = parsed(kind, await read(request, limit))
         except RefusalError as refusal:
             service.metrics.request_done(endpoint, "rejected", refusal.reason, 0.0, 0, 0)
             raise
-        except (ClientDisconnect, asyncio.CancelledError):
-            service.metrics.request_done(endpoint, "failed", "client_gone", 0.0, 0, 0)
-            raise
-        done = await while_connected(request, do(body))
+        async with service.accepted(endpoint) as end:
+            body = parsed(kind, await read(request, limit))
+            end.body_read = True
+            done = await while_connected(request, do(body, end))
         return Response(done.model_dump_json(exclude_none=True), media_type="application/json")
 
     for path in ("/v1/rerank", "/v2/rerank", "/rerank"):
@@ -138,15 +150,14 @@ def _add_operations(api: FastAPI, service: Service) -> None:
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RefusalError)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status in (429, 503) else None
-    if error.status == 401:
-        headers = {"WWW-Authenticate": "Bearer"}
-    return _error(error.status, error.reason, error.message, error.param, headers)
+    return _error(error.status, error.reason, error.message, error.param, HEADERS.get(error.status))
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    """An unknown path or method, in the same form as every other error."""
+async def _http_error(service: Service, request: Request, error: Exception) -> JSONResponse:
+    """An unknown path or method, in the same form as every other error; while the service starts, 503 is."""
     assert isinstance(error, HTTPException)
+    if not await service.is_open():
+        return await _refused(request, RefusalError(503, "not_ready", STARTING))
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     message = f"{error.detail}: {request.method} {request.scope['path']:.200}"
     return _error(error.status_code, code, message, None, dict(error.headers or {}))
@@ -175,7 +186,7 @@ def _documented(body: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any
     content = {"application/json": {"schema": schema}}
     return {
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
-        "responses": {200: {"model": answer}, **_errors(400, 401, 404, 413, 422, 429, 500, 503, 504)},
+        "responses": {200: {"model": answer}, **_errors(400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)},
     }
 
 

@@ -12,7 +12,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from serve_app.http.service import RefusalError
+from serve_app.http.body import too_large, unpacker_for
+from serve_app.http.refusal import ClientGoneError, RefusalError
 
 Body = TypeVar("Body", bound=BaseModel)
 Answer = TypeVar("Answer")
@@ -36,22 +37,31 @@ def authorize(request: Request, key_digests: Sequence[str]) -> None:
 
 
 async def read(request: Request, limit: int) -> bytes:
+    """The body, unpacked where its Content-Encoding says that it is packed: at most `limit` bytes, of which no more are
+    ever held. Raises RefusalError, and ClientGoneError where the client leaves before the body is complete.
+    """
+    unpacker = unpacker_for(request.headers.getlist("content-encoding"), limit)
     declared = request.headers.get("content-length", "")
-    chunks, size = [], int(declared) if declared.isdecimal() else 0
-    if size <= limit:
-        size = 0
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large(limit)
+    chunks, sent = [], 0
+    try:
         async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                break
-            chunks.append(chunk)
-    if size > limit:
-        raise RefusalError(413, "too_large", f"the body is over {limit / (1 << 20):g} MiB: send fewer documents")
+            sent += len(chunk)
+            if sent > limit:
+                raise too_large(limit)
+            # In a thread: a small chunk may hold many bytes, and others wait for the event loop.
+            unpacked = await asyncio.to_thread(unpacker.feed, chunk) if unpacker else chunk
+            chunks.append(unpacked)
+    except ClientDisconnect as error:
+        raise ClientGoneError from error
+    if unpacker:
+        unpacker.check_complete()
     return b"".join(chunks)
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer:
-    """What the work gives. It is cancelled, and ClientDisconnect raised, when the client goes away: not every server
+    """What the work gives. It is cancelled, and ClientGoneError raised, when the client goes away: not every server
     does that for us, and the engine would score for nobody.
     """
     task, gone = asyncio.create_task(work), asyncio.create_task(_gone(request))
@@ -60,7 +70,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -
         return await task
     except asyncio.CancelledError as error:
         if gone.done():
-            raise ClientDisconnect from error
+            raise ClientGoneError from error
         raise
     finally:
         gone.cancel()

@@ -20,6 +20,7 @@ Reason: TypeAlias = Literal[
     "unknown_model",
     "too_large",
     "too_long",
+    "slow_body",
     "overload",
     "not_ready",
     "client_gone",
@@ -29,7 +30,7 @@ Reason: TypeAlias = Literal[
 
 REASONS: dict[EndKind, tuple[Reason, ...]] = {
     "ok": ("none",),
-    "rejected": ("bad_request", "unauthorized", "unknown_model", "too_large", "too_long", "overload"),
+    "rejected": ("bad_request", "unauthorized", "unknown_model", "too_large", "too_long", "slow_body", "overload"),
     "failed": ("not_ready", "client_gone", "timeout", "engine_error"),
 }
 # The alert on the queue asks for 0.2 s, so that is a bound: percentiles are exact at bounds.

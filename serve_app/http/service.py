@@ -22,6 +22,7 @@ from serve_app.http.api_models import (
     Usage,
 )
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
+from serve_app.http.refusal import ClientGoneError, RefusalError
 from serve_app.replica.client import TRANSIENT
 from serve_app.settings import HttpSettings
 from stages.core.errors import QueryTooLongError, ScoringError
@@ -30,6 +31,7 @@ from stages.core.records import PairScore, TimedScores
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
+STARTING = "the service is starting, no engine is ready yet: try again later"
 
 
 class Backend(Protocol):
@@ -46,20 +48,13 @@ class Backend(Protocol):
     async def facts(self) -> dict[str, Any]: ...
 
 
-class RefusalError(Exception):
-    """A request that gets an error for an answer: status, code and message of it."""
-
-    def __init__(self, status: int, reason: Reason, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.reason, self.message, self.param = status, reason, message, param
-
-
 @dataclass(slots=True)
 class RequestEnd:
     """How one request ends; filled in as it goes. Whatever nobody foresaw is a failure."""
 
     kind: EndKind = "failed"
     reason: Reason = "engine_error"
+    body_read: bool = False
     documents: int = 0
     prompt_tokens: int = 0
 
@@ -69,18 +64,23 @@ class Service:
 
     def __init__(self, backend: Backend, model: str, limits: HttpSettings, metrics: ServiceMetrics) -> None:
         self.backend, self.model, self.limits, self.metrics = backend, model, limits, metrics
-        self._at_work = 0
+        self.at_work = 0
+        self._opened = False
 
-    async def rerank(self, request: RerankRequest) -> RerankResponse:
-        """Raises RefusalError."""
-        async with self._accepted("rerank", request.model, len(request.documents)) as end:
-            started_s = time.perf_counter()
-            self.metrics.query_seen(request.query)
-            texts = request.texts
-            scores = await self._scores(request.query, texts, request.instruction, request.max_tokens_per_doc)
-            values = _values(scores.pairs)
-            usage = _usage(scores.pairs)
-            end.prompt_tokens = usage.prompt_tokens
+    async def is_open(self) -> bool:
+        """Whether an engine has ever answered. Until then the service is starting; later it waits for replicas."""
+        self._opened = self._opened or bool(await self.backend.ready_replicas())
+        return self._opened
+
+    async def rerank(self, request: RerankRequest, end: RequestEnd) -> RerankResponse:
+        """Within `accepted`, which gave `end`. Raises RefusalError."""
+        started_s, texts = time.perf_counter(), request.texts
+        self._check(end, request.model, len(texts))
+        self.metrics.query_seen(request.query)
+        scores = await self._scores(request.query, texts, request.instruction, request.max_tokens_per_doc)
+        values = _values(scores.pairs)
+        usage = _usage(scores.pairs)
+        end.prompt_tokens = usage.prompt_tokens
         order = sorted(range(len(texts)), key=lambda index: (-_key(scores.pairs[index]), index))[: request.top_n]
         return RerankResponse(
             id=f"rerank-{uuid.uuid4().hex}",
@@ -98,16 +98,16 @@ class Service:
             meta=_meta(scores, started_s),
         )
 
-    async def score(self, request: ScoreRequest) -> ScoreResponse:
-        """Raises RefusalError."""
-        async with self._accepted("score", request.model, len(request.documents)) as end:
-            queries, documents = _pairs(request)
-            if len(set(queries)) == 1:
-                pairs = (await self._scores(queries[0], documents, None, None)).pairs
-            else:
-                pairs = await self._each(queries, documents)
-            values, usage = _values(pairs), _usage(pairs)
-            end.prompt_tokens = usage.prompt_tokens
+    async def score(self, request: ScoreRequest, end: RequestEnd) -> ScoreResponse:
+        """Within `accepted`, which gave `end`. Raises RefusalError."""
+        self._check(end, request.model, len(request.documents))
+        queries, documents = _pairs(request)
+        if len(set(queries)) == 1:
+            pairs = (await self._scores(queries[0], documents, None, None)).pairs
+        else:
+            pairs = await self._each(queries, documents)
+        values, usage = _values(pairs), _usage(pairs)
+        end.prompt_tokens = usage.prompt_tokens
         data = [Score(index=index, score=value) for index, value in enumerate(values)]
         return ScoreResponse(id=f"score-{uuid.uuid4().hex}", model=self.model, data=data, usage=usage)
 
@@ -124,28 +124,29 @@ class Service:
                 call.cancel()
 
     @contextlib.asynccontextmanager
-    async def _accepted(self, endpoint: Endpoint, model: str | None, documents: int) -> AsyncIterator[RequestEnd]:
-        """Within the limits and the deadline; whatever happens inside is counted under its reason."""
-        end, started_s = RequestEnd(documents=documents), time.perf_counter()
+    async def accepted(self, endpoint: Endpoint) -> AsyncIterator[RequestEnd]:
+        """A place, and the time until the deadline: for reading the body (`body_read` says when that is done) and for
+        scoring. Whatever happens inside is counted under its reason.
+        """
+        end, started_s = RequestEnd(), time.perf_counter()
         try:
-            self._check(model, documents)
-            self._at_work += 1
+            await self._admit()
+            self.at_work += 1
             try:
                 async with asyncio.timeout(self.limits.deadline_s):
                     yield end
             finally:
-                self._at_work -= 1
+                self.at_work -= 1
             end.kind, end.reason = "ok", "none"
         except RefusalError as refusal:
-            end.kind = "rejected" if refusal.status < 500 else "failed"
-            end.reason = refusal.reason
+            end.kind, end.reason = _refused(refusal)
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientGoneError):
             end.reason = "client_gone"
             raise
         except TimeoutError as error:
-            late = await self._too_late()
-            end.reason = late.reason
+            late = await self._too_late(end)
+            end.kind, end.reason = _refused(late)
             raise late from error
         except Exception as error:
             logger.exception("a request failed")
@@ -154,21 +155,29 @@ class Service:
             seconds = time.perf_counter() - started_s
             self.metrics.request_done(endpoint, end.kind, end.reason, seconds, end.documents, end.prompt_tokens)
 
-    async def _too_late(self) -> RefusalError:
-        """Why there is no result at the deadline."""
-        waited = f"no result within {self.limits.deadline_s:g} s"
-        if await self.backend.ready_replicas():
-            return RefusalError(504, "timeout", f"{waited}: send fewer documents, or try again later")
-        return RefusalError(503, "not_ready", f"{waited}: no engine answers, one is starting or died; try again later")
+    async def _admit(self) -> None:
+        if not await self.is_open():
+            raise RefusalError(503, "not_ready", STARTING)
+        if self.at_work >= self.limits.max_waiting:
+            raise RefusalError(429, "overload", f"{self.at_work} requests are at work already: try again later")
 
-    def _check(self, model: str | None, documents: int) -> None:
+    async def _too_late(self, end: RequestEnd) -> RefusalError:
+        """Why there is no result at the deadline."""
+        limit = f"within {self.limits.deadline_s:g} s"
+        if not end.body_read:
+            return RefusalError(408, "slow_body", f"the body was not complete {limit}: send it faster, or less of it")
+        if await self.backend.ready_replicas():
+            return RefusalError(504, "timeout", f"no result {limit}: send fewer documents, or try again later")
+        message = f"no result {limit}: no engine answers, one is starting or died; try again later"
+        return RefusalError(503, "not_ready", message)
+
+    def _check(self, end: RequestEnd, model: str | None, documents: int) -> None:
+        end.documents = documents
         if model is not None and model != self.model:
             raise RefusalError(404, "unknown_model", f"model {model!r:.100} is not served here: {self.model}", "model")
         if documents > self.limits.max_documents:
             message = f"{documents} documents in one request, {self.limits.max_documents} are allowed: send several"
             raise RefusalError(422, "bad_request", message, "documents")
-        if self._at_work >= self.limits.max_waiting:
-            raise RefusalError(429, "overload", f"{self._at_work} requests are at work already: try again later")
 
     async def _scores(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
@@ -190,6 +199,10 @@ class Service:
             else:
                 self.metrics.stages(scores.queue_ms / 1000, scores.tokenize_ms / 1000, scores.engine_ms / 1000)
                 return scores
+
+
+def _refused(refusal: RefusalError) -> tuple[EndKind, Reason]:
+    return ("rejected" if refusal.status < 500 else "failed"), refusal.reason
 
 
 def _pairs(request: ScoreRequest) -> tuple[list[str], list[str]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import logging
 import socket
+import time
 
 import pytest
 from ray.exceptions import RayActorError
@@ -77,6 +79,24 @@ def test_no_key_is_ever_logged_or_answered(caplog: pytest.LogCaptureFixture) -> 
         assert all(key not in answer.text + str(answer.headers) for answer in answers)
 
 
+# --- while the service starts ---
+
+
+def test_until_the_first_engine_is_ready_every_path_that_a_client_asks_says_503() -> None:
+    with running_api(StandInBackend(ready=0)) as api:
+        for path in ("/v1/rerank", "/v2/rerank", "/rerank", "/v1/score", "/v1/nowhere"):
+            answer = api.client.post(path, json=BODY)
+            error = refused(answer, 503)
+            assert (error["code"], error["type"]) == ("not_ready", "server_error")
+            assert "starting" in error["message"]
+            assert int(answer.headers["retry-after"]) > 0
+        refused(api.client.get("/v1/models"), 503)
+        assert api.client.get("/health").status_code == 200
+        api.backend.ready = 1
+        assert indices(api.client.post("/v1/rerank", json=BODY)) == [1, 0, 2]
+        refused(api.client.get("/v1/nowhere"), 404)
+
+
 # --- limits ---
 
 
@@ -116,6 +136,31 @@ def test_a_body_that_never_ends_is_refused_while_it_is_sent() -> None:
         assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_body_that_comes_too_slowly_ends_at_the_deadline_and_its_connection_with_it() -> None:
+    with running_api(deadline_s=0.2, max_waiting=1) as api, leaving(api, b'{"query"', 100) as slow:
+        until(lambda: api.service.at_work == 1)
+        refused(api.client.post("/v1/rerank", json=BODY), 429)
+        answer = b"".join(iter(lambda: slow.recv(1000), b""))  # to its end: the server closes
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"code":"slow_body"' in answer
+        assert b"within 0.2 s" in answer
+        assert api.ended("rejected", "slow_body") == 1
+        assert indices(api.client.post("/v1/rerank", json=BODY)) == [1, 0, 2]
+
+
+def test_bytes_that_drip_in_do_not_put_the_deadline_off() -> None:
+    with running_api(deadline_s=0.3) as api, leaving(api, b"{", 100) as slow:
+        started_s = time.monotonic()
+        slow.settimeout(0.05)
+        answer = b""
+        while not answer and time.monotonic() - started_s < 5:
+            slow.sendall(b" ")
+            with contextlib.suppress(TimeoutError):
+                answer = slow.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - started_s < 2
+
+
 def test_more_documents_than_allowed_are_refused() -> None:
     with running_api(max_documents=3) as api:
         error = refused(api.client.post("/v1/rerank", json={"query": "a", "documents": ["a"] * 4}), 422)
@@ -149,15 +194,13 @@ def test_a_replica_that_dies_under_a_call_is_no_matter_to_the_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "status", "reason"),
-    [
-        (StandInBackend(delay_s=30), 504, "timeout"),
-        (StandInBackend(delay_s=30, ready=0), 503, "not_ready"),
-    ],
-    ids=["too slow", "no engine"],
+    ("ready", "status", "reason"), [(1, 504, "timeout"), (0, 503, "not_ready")], ids=["too slow", "no engine"]
 )
-def test_the_deadline_ends_a_request_and_frees_its_work(backend: StandInBackend, status: int, reason: Reason) -> None:
+def test_the_deadline_ends_a_request_and_frees_its_work(ready: int, status: int, reason: Reason) -> None:
+    backend = StandInBackend(delay_s=30)
     with running_api(backend, deadline_s=0.2) as api:
+        assert api.client.get("/v1/models").status_code == 200
+        backend.ready = ready
         answer = api.client.post("/v1/rerank", json=BODY)
         assert refused(answer, status)["code"] == reason
         assert ("retry-after" in answer.headers) == (status == 503)

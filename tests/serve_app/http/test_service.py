@@ -14,7 +14,8 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.http.api_models import RerankRequest, RerankResponse, ScoreRequest, ScoreResponse
 from serve_app.http.metrics import EndKind, Reason
-from serve_app.http.service import RefusalError, Service
+from serve_app.http.refusal import RefusalError
+from serve_app.http.service import Service
 from stages.core.errors import EngineError, QueryTooLongError, ScoringError
 from stages.core.records import PairScore, TimedScores
 from tests.api_server import StandInBackend, ended, make_service
@@ -22,11 +23,24 @@ from tests.api_server import StandInBackend, ended, make_service
 
 def rerank(service: Service, **fields: object) -> RerankResponse:
     request = RerankRequest.model_validate({"query": "red fox", "documents": ["a fox", "red fox", "dog"], **fields})
-    return asyncio.run(service.rerank(request))
+    return asyncio.run(reranked(service, request))
 
 
 def score(service: Service, first: str | list[str], second: str | list[str]) -> ScoreResponse:
-    return asyncio.run(service.score(ScoreRequest(text_1=first, text_2=second)))
+    return asyncio.run(scored(service, ScoreRequest(text_1=first, text_2=second)))
+
+
+async def reranked(service: Service, request: RerankRequest) -> RerankResponse:
+    """As a route does, once it has read the body."""
+    async with service.accepted("rerank") as end:
+        end.body_read = True
+        return await service.rerank(request, end)
+
+
+async def scored(service: Service, request: ScoreRequest) -> ScoreResponse:
+    async with service.accepted("score") as end:
+        end.body_read = True
+        return await service.score(request, end)
 
 
 def refused(service: Service, **fields: object) -> RefusalError:
@@ -99,10 +113,45 @@ def test_a_call_that_a_replica_could_not_finish_is_asked_again_and_counts_once(e
 
 
 def test_no_engine_until_the_deadline_is_told_as_such() -> None:
-    backend = StandInBackend(failures=[EngineError("died") for _ in range(100)], ready=0)
-    refusal = refused(make_service(backend, deadline_s=0.1))
+    backend = StandInBackend(failures=[EngineError("died") for _ in range(100)])
+    service = make_service(backend, deadline_s=0.1)
+    assert asyncio.run(service.is_open())
+    backend.ready = 0
+    refusal = refused(service)
     assert (refusal.status, refusal.reason) == (503, "not_ready")
+    assert "0.1 s" in refusal.message
     assert ended(backend.registry, "failed", "not_ready") == 1
+
+
+def test_before_the_first_engine_is_ready_nobody_waits_and_once_it_was_its_return_is_waited_for() -> None:
+    backend = StandInBackend(ready=0)
+    service = make_service(backend)
+    refusal = refused(service)
+    assert (refusal.status, refusal.reason) == (503, "not_ready")
+    assert "starting" in refusal.message
+    assert backend.calls == []
+    assert ended(backend.registry, "failed", "not_ready") == 1
+    backend.ready = 1
+    assert rerank(service).results
+    backend.ready, backend.failures = 0, [EngineError("died")]
+    assert rerank(service).results
+
+
+def test_reading_the_body_takes_a_place_and_counts_towards_the_deadline() -> None:
+    backend = StandInBackend()
+    service = make_service(backend, max_waiting=1, deadline_s=0.1)
+
+    async def two() -> None:
+        async with service.accepted("rerank"):
+            with pytest.raises(RefusalError, match="at work"):
+                await reranked(service, RerankRequest(query="fox", documents=["fox"]))
+            await asyncio.sleep(30)
+
+    with pytest.raises(RefusalError, match=r"the body was not complete within 0\.1 s") as refusal:
+        asyncio.run(two())
+    assert (refusal.value.status, refusal.value.reason) == (408, "slow_body")
+    assert ended(backend.registry, "rejected", "slow_body") == 1
+    assert ended(backend.registry, "rejected", "overload") == 1
 
 
 def test_an_engine_that_is_too_slow_meets_the_deadline_and_its_call_is_cancelled() -> None:
@@ -150,7 +199,7 @@ def test_a_full_service_refuses_and_takes_requests_again_afterwards() -> None:
     request = RerankRequest(query="fox", documents=["fox"])
 
     async def three() -> list[RerankResponse | BaseException]:
-        return await asyncio.gather(*(service.rerank(request) for _ in range(3)), return_exceptions=True)
+        return await asyncio.gather(*(reranked(service, request) for _ in range(3)), return_exceptions=True)
 
     *accepted, refusal = asyncio.run(three())
     assert [type(one) for one in accepted] == [RerankResponse, RerankResponse]
@@ -184,7 +233,7 @@ def test_a_caller_that_is_cancelled_cancels_its_call_and_frees_its_place() -> No
     service = make_service(backend, max_waiting=1)
 
     async def leave() -> None:
-        request = asyncio.create_task(service.rerank(RerankRequest(query="fox", documents=["fox"])))
+        request = asyncio.create_task(reranked(service, RerankRequest(query="fox", documents=["fox"])))
         await asyncio.sleep(0.05)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -238,7 +287,7 @@ def test_one_refused_pair_cancels_the_calls_of_the_others() -> None:
 
     async def ask() -> None:
         with pytest.raises(RefusalError, match="too long"):
-            await service.score(ScoreRequest(text_1=["fox", "long"], text_2=["a", "b"]))
+            await scored(service, ScoreRequest(text_1=["fox", "long"], text_2=["a", "b"]))
         await asyncio.sleep(0)
         assert [call.query for call in backend.cancelled] == ["fox"], "the end of the loop would cancel it anyway"
 
