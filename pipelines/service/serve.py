@@ -21,6 +21,7 @@ from pipelines.base.extras import needed_by
 from pipelines.base.logs import libraries_log_to
 from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
+from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
 from serve_app.replica.app import AppSettings, RunningApp, run_app, wait_until_up
 from serve_app.settings import HttpSettings
@@ -49,10 +50,10 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
         connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas),
     ):
         console.say(f"logs        {logs}/job.log")
-        serve.start(http_options={"host": http.host, "port": http.port}, proxy_location="HeadOnly")
+        start_serve(http.host, http.port)
         engines = RunningApp(settings)
         name = f"{settings.name}-api"
-        # Before the engines are up: meanwhile /ready says that they are not.
+        # Before the engines are up: meanwhile every request is told so, with 503.
         run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
         try:
             with console.working("the engine starts"):

@@ -29,13 +29,13 @@ def http_port() -> int:
 def local_ray(http_port: int) -> Iterator[None]:
     """A Ray of this machine for all tests here; jobs find it and leave it running."""
     import ray
-    from ray import serve
 
     from pipelines.base.cluster import connected
+    from serve_app.http.door import start_serve
 
     assert not ray.is_initialized()
     with connected(None):
-        serve.start(http_options={"host": "127.0.0.1", "port": http_port}, proxy_location="HeadOnly")
+        start_serve("127.0.0.1", http_port)
         yield
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
+import gzip
+import json
+import socket
 import sys
 import threading
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import ray
 import yaml
@@ -29,6 +32,7 @@ from serve_app.settings import HttpSettings
 from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
 
+STRICT = HttpSettings(deadline_s=3, max_body_mib=1, max_waiting=2)
 PASSAGES = [f"passage number {number} about the sea and the weather" for number in range(20)]
 
 
@@ -40,13 +44,53 @@ def settings(served: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     return AppSettings(describe(config.model), config.model, config.engine, config.serve)
 
 
+@contextlib.contextmanager
+def clients_of(root: str) -> Iterator[list[httpx.Response]]:
+    """The answers that clients get meanwhile, one after the other."""
+    answers: list[httpx.Response] = []
+    done = threading.Event()
+
+    def keep_asking() -> None:
+        with httpx.Client(base_url=root, timeout=60) as client:
+            while not done.wait(0.05):
+                answers.append(client.get("/v1/models"))
+                answers.append(client.post("/v1/rerank", json={"query": "sea", "documents": ["sea"]}))
+
+    asking = threading.Thread(target=keep_asking)
+    asking.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        asking.join()
+
+
+def assert_there_or_503(answers: list[httpx.Response]) -> None:
+    """Never 404, which clients take for an unknown model."""
+    assert {one.status_code for one in answers} <= {200, 503}
+    away = [one for one in answers if one.status_code == 503]
+    assert all(one.json()["error"]["code"] == "not_ready" and one.headers["retry-after"] for one in away)
+    assert away, "it was there all the while"
+
+
 @pytest.fixture(scope="module")
 def url(settings: AppSettings, http_port: int) -> Iterator[str]:
-    """The service in front of the engine that the jobs use too."""
-    run_app(build_ingress(settings, settings.deployment.http, []), "api", route="/")
-    wait_until_up("api", 60)
-    yield f"http://127.0.0.1:{http_port}"
-    serve.delete("api")
+    """The service in front of the engine that the jobs use too; under /strict with narrow limits."""
+    root = f"http://127.0.0.1:{http_port}"
+    with clients_of(root) as answers:
+        time.sleep(0.5)
+        run_app(build_ingress(settings, settings.deployment.http, []), "api", route="/")
+        run_app(build_ingress(settings, STRICT, []), "strict", route="/strict")
+        wait_until_up("api", 60)
+        wait_until_up("strict", 60)
+    assert_there_or_503(answers)
+    yield root
+    with clients_of(root) as answers:
+        serve.delete("strict")
+        serve.delete("api")
+        time.sleep(0.5)
+    assert_there_or_503(answers)
+    assert answers[-1].status_code == 503
 
 
 def ask(url: str, query: str = "weather at sea", documents: list[str] | None = None) -> httpx.Response:
@@ -66,7 +110,29 @@ def test_a_long_document_is_cut_and_named_and_a_long_query_is_the_clients_error(
     assert ask(url, documents=["short", "long " * 3000]).json()["truncated"] == [1]
     refused = ask(url, query="long " * 3000, documents=["short"])
     assert refused.status_code == 422
-    assert refused.json()["error"]["param"] == "query"
+    error = refused.json()["error"]
+    assert (error["param"], error["code"]) == ("query", "too_long")
+    assert error["message"].startswith("the query ")
+    assert not any(word in error["message"] for word in ("\n", "Traceback", "ray::", "pid=", "/", "Error"))
+
+
+def test_bodies_are_read_within_deadline_and_limits_behind_serve_too(url: str) -> None:
+    place = url.removeprefix("http://").split(":")
+    head = b"POST /strict/v1/rerank HTTP/1.1\r\nHost: x\r\n"
+    with (
+        socket.create_connection((place[0], int(place[1])), timeout=30) as slow,
+        socket.create_connection((place[0], int(place[1])), timeout=30) as large,
+    ):
+        slow.sendall(head + b'Content-Length: 100\r\n\r\n{"query"')
+        large.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"40000\r\n" + b" " * 0x40000 + b"\r\n") * 5)
+        assert large.recv(1000).startswith(b"HTTP/1.1 413 "), "refused though it never ends"
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+    body = gzip.compress(json.dumps({"query": "weather at sea", "documents": PASSAGES}).encode())
+    packed = httpx.post(f"{url}/strict/v1/rerank", content=body, headers={"Content-Encoding": "gzip"}, timeout=60)
+    assert len(packed.raise_for_status().json()["results"]) == 20
+    bomb = gzip.compress(b" " * (1 << 26))
+    refused = httpx.post(f"{url}/strict/v1/rerank", content=bomb, headers={"Content-Encoding": "gzip"}, timeout=60)
+    assert refused.status_code == 413
 
 
 def test_the_service_is_ready_and_names_its_model(url: str, settings: AppSettings) -> None:
@@ -153,9 +219,11 @@ def test_a_client_that_goes_away_frees_its_work_in_the_engine(url: str, settings
     assert ask(url, documents=["one"]).status_code == 200
 
 
-def test_a_killed_replica_loses_no_accepted_request_and_ready_tells_the_truth(url: str, settings: AppSettings) -> None:
+def test_a_killed_engine_loses_no_accepted_request_and_ready_tells_the_truth(url: str, settings: AppSettings) -> None:
     collector = collector_of(settings.name)
     before = ray.get(collector.replicas.remote())
+    children = psutil.Process(before[-1]["process_id"]).children(recursive=True)
+    (engine,) = [one for one in children if "EngineCore" in " ".join(one.cmdline())]
     stop, readiness = threading.Event(), []
 
     def keep_asking(worker: int) -> list[int]:
@@ -167,7 +235,7 @@ def test_a_killed_replica_loses_no_accepted_request_and_ready_tells_the_truth(ur
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(keep_asking, worker) for worker in range(4)]
         time.sleep(2)
-        os.kill(before[-1]["process_id"], signal.SIGKILL)
+        engine.kill()
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not (503 in readiness and readiness[-1] == 200):
             time.sleep(0.5)
@@ -179,4 +247,5 @@ def test_a_killed_replica_loses_no_accepted_request_and_ready_tells_the_truth(ur
     assert readiness[-1] == 200, "the replica did not return"
     # A request waits for the replica's return up to its deadline (60 s); none that was accepted may fail otherwise.
     assert set(statuses) == {200}
-    assert len(ray.get(collector.replicas.remote())) == len(before) + 1
+    after = ray.get(collector.replicas.remote())
+    assert [one["ended_s"] is None for one in after] == [False] * len(before) + [True]
