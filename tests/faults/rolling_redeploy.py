@@ -22,6 +22,7 @@ from ray import serve
 
 from pipelines.base.cluster import connected
 from serve_app.engine.models import describe
+from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
 from serve_app.replica.app import AppSettings, RunningApp, build_app, run_app, wait_until_up
 from serve_app.replica.collector import collector_of
@@ -76,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, connected(None, replicas=3):
         model = make_tiny_qwen3(Path(folder))
         before = settings(model, 500)
-        serve.start(http_options={"host": "127.0.0.1", "port": PORT}, proxy_location="HeadOnly")
+        start_serve("127.0.0.1", PORT)
         app = RunningApp(before)
         app.wait_until_ready()
         run_app(build_ingress(before, before.deployment.http, []), "api", route="/")
