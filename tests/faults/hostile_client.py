@@ -34,7 +34,7 @@ CONFIG = ROOT / "configs" / "demo.yaml"
 DOCUMENTS = 20
 WARM_UP_S = 10.0
 MOST_TIMES = 2.0
-LARGE, MANY, SLOW, LEFT = "30 MB document", "2,000 documents", "slow body", "left early"
+LARGE, MANY, SLOW, LEFT = "large document", "2,000 documents", "slow body", "left early"
 DEADLINE_S = 20.0  # serve.http.deadline_s: several slow bodies meet it within two minutes
 # What each deserves. A document of 30 MB is too long, or it is cut: both are right.
 DESERVED = {LARGE: {200, 413}, MANY: {422}, SLOW: {408}, LEFT: {0}}
@@ -92,9 +92,11 @@ def traffic(url: str, clients: int, seconds: float) -> Traffic:
 class Hostile:
     """One client that does all of it, in turn, and lets a slow body drip meanwhile."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, large_mb: int) -> None:
         self.port, self.statuses = port, {kind: Counter[int]() for kind in DESERVED}
-        self._large = json.dumps({"query": "sea", "documents": ["a long word or two " * (30_000_000 // 19)]}).encode()
+        self._large = json.dumps(
+            {"query": "sea", "documents": ["a long word or two " * (large_mb * 1_000_000 // 19)]}
+        ).encode()
         self._many = json.dumps({"query": "sea", "documents": ["calm sea"] * 2000}).encode()
         self._some = json.dumps({"query": "sea", "documents": passages()[:50]}).encode()
 
@@ -149,14 +151,14 @@ class Hostile:
                 time.sleep(0.5)
 
 
-def attack(port: int, until_s: float, told: Any) -> None:
+def attack(port: int, large_mb: int, until_s: float, told: Any) -> None:
     """In a process of its own: what it costs to be hostile is not what is measured."""
-    hostile = Hostile(port)
+    hostile = Hostile(port, large_mb)
     hostile.run(until_s)
     told.put({kind: dict(statuses) for kind, statuses in hostile.statuses.items()})
 
 
-def drill(running: Service, claims: Claims, clients: int, quiet_s: float, storm_s: float) -> None:
+def drill(running: Service, claims: Claims, clients: int, quiet_s: float, storm_s: float, large_mb: int) -> None:
     traffic(running.url, clients, WARM_UP_S)
     before = {name: running.processes(name) for name in (REPLICA, PROXY, CONTROLLER)}
     quiet = traffic(running.url, clients, quiet_s)
@@ -164,7 +166,7 @@ def drill(running: Service, claims: Claims, clients: int, quiet_s: float, storm_
 
     spawn = multiprocessing.get_context("spawn")
     told = spawn.Queue()
-    enemy = spawn.Process(target=attack, args=(running.port, time.time() + storm_s, told))
+    enemy = spawn.Process(target=attack, args=(running.port, large_mb, time.time() + storm_s, told))
     enemy.start()
     storm = traffic(running.url, clients, storm_s)
     print(f"        disturbed:   {storm.told(storm_s)}; replica {running.memory_mib(REPLICA):.0f} MiB", flush=True)
@@ -190,6 +192,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--quiet-s", type=float, default=60)
     parser.add_argument("--storm-s", type=float, default=120)
+    parser.add_argument("--large-mb", type=int, default=30)
     options = parser.parse_args()
     claims = Claims()
     with (
@@ -202,7 +205,7 @@ def main() -> None:
             {(503, "application/json")} >= set(starting) - {(200, "application/json")},
             dict(starting),
         )
-        drill(running, claims, options.clients, options.quiet_s, options.storm_s)
+        drill(running, claims, options.clients, options.quiet_s, options.storm_s, options.large_mb)
         stopping: Counter[tuple[int, str]] = Counter()
         claims.check("exit code 0", running.stop(stopping) == 0)
         claims.check(
