@@ -93,9 +93,14 @@ class Api:
 
 def build_ingress(settings: AppSettings, limits: HttpSettings, key_digests: Sequence[str]) -> serve.Application:
     """The service in front of the application that `settings` name."""
-    # Requests wait for an engine, not for this process: its own limit answers 429 long before Serve's would.
     hosted = serve.deployment(
-        name="api", ray_actor_options={"num_cpus": 0}, max_ongoing_requests=2 * limits.max_waiting
+        name="api",
+        ray_actor_options={"num_cpus": 0},
+        # Requests wait for an engine, not for this process: its own limit answers 429 long before Serve's would.
+        max_ongoing_requests=2 * limits.max_waiting,
+        # Serve's own limit is 30 s: what is not dead in an engine's place is not dead here.
+        health_check_period_s=settings.deployment.health_check_period_s,
+        health_check_timeout_s=settings.deployment.health_check_timeout_s,
     )(serve.ingress()(Api))
     bound: serve.Application = hosted.bind(settings, limits, list(key_digests))
     return bound
