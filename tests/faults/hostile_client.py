@@ -34,10 +34,11 @@ CONFIG = ROOT / "configs" / "demo.yaml"
 DOCUMENTS = 20
 WARM_UP_S = 10.0
 MOST_TIMES = 2.0
-LARGE, MANY, SLOW, LEFT = "large document", "2,000 documents", "slow body", "left early"
+LARGE, LONG, MANY = "one large document", "several long documents", "2,000 documents"
+SLOW, LEFT = "slow body", "left early"
 DEADLINE_S = 20.0  # serve.http.deadline_s: several slow bodies meet it within two minutes
-# What each deserves. A document of 30 MB is too long, or it is cut: both are right.
-DESERVED = {LARGE: {200, 413}, MANY: {422}, SLOW: {408}, LEFT: {0}}
+# What each deserves. A long document is refused, or it is cut: both are right.
+DESERVED = {LARGE: {200, 413}, LONG: {200, 413}, MANY: {422}, SLOW: {408}, LEFT: {0}}
 
 
 def passages() -> list[str]:
@@ -89,25 +90,31 @@ def traffic(url: str, clients: int, seconds: float) -> Traffic:
     return seen
 
 
+def long_text(megabytes: float) -> str:
+    return "a long word or two " * int(megabytes * 1_000_000 / 19)
+
+
 class Hostile:
     """One client that does all of it, in turn, and lets a slow body drip meanwhile."""
 
     def __init__(self, port: int, large_mb: int) -> None:
         self.port, self.statuses = port, {kind: Counter[int]() for kind in DESERVED}
-        self._large = json.dumps(
-            {"query": "sea", "documents": ["a long word or two " * (large_mb * 1_000_000 // 19)]}
-        ).encode()
+        self._large = json.dumps({"query": "sea", "documents": [long_text(large_mb)]}).encode()
+        self._long = json.dumps({"query": "sea", "documents": [long_text(large_mb / 4)] * 3}).encode()
         self._many = json.dumps({"query": "sea", "documents": ["calm sea"] * 2000}).encode()
         self._some = json.dumps({"query": "sea", "documents": passages()[:50]}).encode()
 
     def run(self, until_s: float) -> None:
         slow = threading.Thread(target=self._repeat, args=(until_s, [self.drip]))
         slow.start()
-        self._repeat(until_s, [self.large, self.many, self.leave])
+        self._repeat(until_s, [self.large, self.long, self.many, self.leave])
         slow.join()
 
     def large(self) -> None:
         self._post(LARGE, self._large)
+
+    def long(self) -> None:
+        self._post(LONG, self._long)
 
     def many(self) -> None:
         self._post(MANY, self._many)
