@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -10,8 +10,10 @@ from ray import serve
 from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
 from serve_app.http.ingress import build_ingress
+from serve_app.http.keys import api_keys
 from serve_app.replica.app import AppSettings, build_app
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from stages.core.errors import ConfigError
 
 
 class Sections(Settings):
@@ -28,11 +30,15 @@ def engines(args: dict[str, Any]) -> serve.Application:
 
 
 def api(args: dict[str, Any]) -> serve.Application:
-    """The HTTP service in front of them."""
+    """The HTTP service in front of them. Raises ConfigError where keys are named that cannot be had."""
     sections = Sections.model_validate(args)
     http = sections.serve.http
-    keys = [key.strip() for key in os.environ.get(http.api_keys_env, "").split(",") if key.strip()]
-    return build_ingress(_settings(sections), http, [key_digest(key) for key in keys])
+    if http.api_keys_file is not None and not Path(http.api_keys_file).is_absolute():
+        raise ConfigError(
+            f"serve.http.api_keys_file {http.api_keys_file}: under `serve deploy` the current folder is Ray's own; "
+            "give the file's absolute path, on the node that builds the application"
+        )
+    return build_ingress(_settings(sections), http, [key_digest(key) for key in api_keys(http)])
 
 
 def _settings(sections: Sections) -> AppSettings:

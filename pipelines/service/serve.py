@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import os
 import signal
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
+from serve_app.http.keys import api_keys
 from serve_app.replica.app import AppSettings, RunningApp, run_app, wait_until_up
 from serve_app.settings import HttpSettings
 from stages.core.errors import ConfigError, NotInstalledError
@@ -76,17 +76,6 @@ def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) ->
     key = f' -H "Authorization: Bearer ${http.api_keys_env}"' if needs_key else ""
     say(f"service     {url}/v1/rerank   (docs: {url}/docs, metrics: {url}/metrics)")
     say(f"try         curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{body}'")
-
-
-def api_keys(http: HttpSettings) -> list[str]:
-    """The accepted keys, from the file or the environment. Raises ConfigError for a file that cannot be read."""
-    if http.api_keys_file:
-        try:
-            lines = Path(http.api_keys_file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"serve.http.api_keys_file {http.api_keys_file}: cannot be read ({error})") from error
-        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return [key.strip() for key in os.environ.get(http.api_keys_env, "").split(",") if key.strip()]
 
 
 def is_loopback(host: str) -> bool:
