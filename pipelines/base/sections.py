@@ -76,5 +76,13 @@ class OutputSettings(Settings):
 
     dir: str = Field("results", min_length=1, description="Run folders are made here, with a link `latest`.")
     copy_to: str | None = Field(
-        None, min_length=1, description="Where a finished folder is copied to: s3://BUCKET/DIR, gs://..., or a folder."
+        None,
+        min_length=1,
+        description="Where a finished folder is copied to, without the config's secrets: s3://BUCKET/DIR, gs://..., or "
+        "a folder.",
+    )
+    texts: bool = Field(
+        True,
+        description="false: queries and documents stay out of the run folder, its report and MLflow; ids and digests "
+        "stand for them.",
     )

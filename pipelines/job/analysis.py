@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +27,10 @@ _OF_ONE_ROW = re.compile(r"""'[^']*'|"[^"]*"|\S+:\d+|\b\d[\d.,]*""")
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the analysis takes from the job besides the folder; `work` and `position` are None for a part of a job."""
+    """What the analysis takes from the job besides the folder; `work` and `position` are None for a part of a job.
+
+    `labels` are the queries' columns that may be told; None: all, and texts as well.
+    """
 
     judgements: Judgements
     first_stage: QueryMetrics
@@ -35,11 +38,12 @@ class Findings:
     failures: Iterable[SetAside]
     work: RunWork | None
     position: PositionCheck | None
+    labels: frozenset[str] | None = None
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
     """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
-    rankings = _RankingTable(folder)
+    rankings = _RankingTable(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics, config.evaluate.depths, config.evaluate.confidence, config.evaluate.seed
     )
@@ -47,13 +51,16 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     told["failures"] = _reasons(found.failures)
+    if found.labels is not None and "movers" in told:
+        _take_texts_from(told["movers"])
     folder.write_json(folder.analysis, told)
 
 
 class _RankingTable:
     """All rankings as Arrow, a few bytes for each score, found by query: they come in another order than candidates."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, labels: frozenset[str] | None) -> None:
+        self._labels = labels
         files = sorted(folder.rankings.glob("*.parquet"))
         self._folder = folder
         self._table = pa.concat_tables(
@@ -62,9 +69,23 @@ class _RankingTable:
         self._rows = {query_id: row for row, query_id in enumerate(self._table.column("query_id").to_pylist())}
 
     def beside_candidates(self) -> Iterator[tuple[Candidates, Ranking]]:
-        for candidates in read_candidates(self._folder.candidates):
+        for candidates in read_candidates(self._folder.texts):
             (ranking,) = rankings_from(self._table.slice(self._rows[candidates.query_id], 1))
-            yield candidates, ranking
+            yield self._with_labels_alone(candidates), ranking
+
+    def _with_labels_alone(self, candidates: Candidates) -> Candidates:
+        if self._labels is None:
+            return candidates
+        kept = {name: value for name, value in candidates.attributes.items() if name in self._labels}
+        return replace(candidates, attributes=kept)
+
+
+def _take_texts_from(movers: dict[str, Any]) -> None:
+    """Ids stand for them; the report says so."""
+    for mover in (*movers["won"], *movers["lost"]):
+        mover["query"] = None
+        for document in mover["documents"]:
+            document["excerpt"] = None
 
 
 def _cost(work: RunWork, first: QueryMetrics, reranked: QueryMetrics, config: RunConfig) -> Mapping[str, Any]:

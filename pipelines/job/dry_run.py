@@ -16,6 +16,7 @@ from pipelines.base.redaction import redacted_text
 from pipelines.job.prepare import all_candidates
 from serve_app.engine.models import describe
 from stages.core.records import SetAside
+from stages.core.withheld import told_row
 from stages.files.rankings import RANKING_SCHEMA
 from stages.files.tables import SCHEMA
 from stages.sources import open_source
@@ -26,9 +27,10 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     model = describe(config.model)
     source = open_source(config.data)
     set_aside: list[SetAside] = []
-    judgements = source.judgements(set_aside.append)
+    report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
+    judgements = source.judgements(report)
     queries = pairs = judged = 0
-    for candidates in all_candidates(source, config.data.depth, set_aside.append):
+    for candidates in all_candidates(source, config.data.depth, report):
         queries += 1
         pairs += len(candidates.doc_ids)
         judged += candidates.query_id in judgements.grades

@@ -11,8 +11,10 @@ from stages.core.errors import DataError
 from stages.core.prepare import Report, prepare_all
 from stages.core.records import Candidates, Judgements, SetAside
 from stages.core.several import merge, prepare_lists
+from stages.core.withheld import told_row
 from stages.files.failures import write_failures
 from stages.files.tables import CandidatesManifest, CandidatesWriter, write_candidates
+from stages.files.untexted import labels_of, write_without_texts
 from stages.sources import FIRST_STAGE, Source
 
 See = Callable[[Candidates], None]
@@ -20,28 +22,41 @@ See = Callable[[Candidates], None]
 
 @dataclass(slots=True)
 class Prepared:
-    """What is known about the data before an engine is asked. `runs` are the several first stages, if they are."""
+    """What is known about the data before an engine is asked. `runs` are the several first stages, if they are.
+
+    `labels` are the only columns of the queries that may be told, beside ids and scores; None: all.
+    """
 
     manifest: CandidatesManifest
     judgements: Judgements
     set_aside: list[SetAside] = field(default_factory=list)
     runs: Mapping[str, CandidatesManifest] = field(default_factory=dict)
+    labels: frozenset[str] | None = None
 
 
 def prepare_data(source: Source, depth: int | None, folder: RunFolder, see: See) -> Prepared:
-    """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored."""
+    """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored.
+
+    Where the folder is to hold no texts, it gets the candidates without them, and reasons that quote none.
+    """
     set_aside: list[SetAside] = []
-    judgements = source.judgements(set_aside.append)
+    report = set_aside.append if folder.private is None else lambda row: set_aside.append(told_row(row))
+    judgements = source.judgements(report)
     runs: Mapping[str, CandidatesManifest] = {}
     try:
         if source.names == (FIRST_STAGE,):
-            candidates = all_candidates(source, depth, set_aside.append)
-            manifest = write_candidates(_seen(candidates, see), folder.candidates)
+            candidates = all_candidates(source, depth, report)
+            manifest = write_candidates(_seen(candidates, see), folder.texts)
         else:
-            manifest, runs = _prepare_several(source, depth, folder, see, set_aside.append)
+            manifest, runs = _prepare_several(source, depth, folder, see, report)
     finally:
         write_failures(set_aside, folder.failures)  # also where nothing is left: it says why
-    return Prepared(manifest, judgements, set_aside, runs)
+    labels = None
+    if folder.private is not None:
+        labels = labels_of(folder.texts)
+        for one in (folder, *map(folder.child, runs)):
+            write_without_texts(one.texts, one.candidates, labels)
+    return Prepared(manifest, judgements, set_aside, runs, labels)
 
 
 def all_candidates(source: Source, depth: int | None, set_aside: Report) -> Iterator[Candidates]:
@@ -56,8 +71,8 @@ def _prepare_several(
 ) -> tuple[CandidatesManifest, dict[str, CandidatesManifest]]:
     """One folder with each distinct pair once, which is scored, and one of each first stage's own."""
     with ExitStack() as stack:
-        whole = stack.enter_context(CandidatesWriter(folder.candidates))
-        writers = {name: stack.enter_context(CandidatesWriter(folder.child(name).candidates)) for name in source.names}
+        whole = stack.enter_context(CandidatesWriter(folder.texts))
+        writers = {name: stack.enter_context(CandidatesWriter(folder.child(name).texts)) for name in source.names}
         for lists in prepare_lists(source.query_lists(set_aside), depth, set_aside):
             merged = merge(lists)
             see(merged)

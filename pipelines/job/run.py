@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from stages.core.errors import InterruptedRunError, TooManyFailuresError
 from stages.files.failures import write_failures
 from stages.quality.evaluate import warm_up
 from stages.sources import Source, open_source
+from stages.sources.temporary import temporary_folder
 
 
 def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], object] | None = None) -> RunFolder:
@@ -40,7 +42,21 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
     """
     model = describe(config.model)
     source = open_source(config.data)
-    folder = RunFolder.create(Path(config.output.dir), source.name)
+    with contextlib.ExitStack() as stack:
+        folder = RunFolder.create(Path(config.output.dir), source.name)
+        if not config.output.texts:
+            folder = RunFolder(folder.path, stack.enter_context(temporary_folder()))
+        return _run_in(folder, config, model, source, console, log or partial(track, tracking=config.tracking))
+
+
+def _run_in(
+    folder: RunFolder,
+    config: RunConfig,
+    model: ModelInfo,
+    source: Source,
+    console: JobConsole,
+    log: Callable[[RunFolder], object],
+) -> RunFolder:
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
         with (
@@ -48,7 +64,7 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
             Interruption(console.say) as interruption,
         ):
             scored = _score(config, model, source, folder, console, interruption)
-        return _conclude(folder, scored, console, log or partial(track, tracking=config.tracking))
+        return _conclude(folder, scored, console, log)
 
 
 def _score(
@@ -72,8 +88,8 @@ def _score(
         with console.working("the engine starts"):
             engine.wait_until_imported()
         workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
-        feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag)
-        stream = Stream(folder.candidates, folder.rankings, feed, engine.application)
+        feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag, config.output.texts)
+        stream = Stream(folder.texts, folder.rankings, feed, engine.application)
         with console.working("the engine starts"):
             engine.wait_until_ready()
         console.ready(engine.app, engine.needed, time.monotonic() - started_s)
@@ -81,11 +97,12 @@ def _score(
             streamed = stream.finish(engine.ready_s(), on_progress)
         if stream.progress.queries < prepared.manifest.queries:
             raise _interrupted(config, folder, prepared, stream.progress.queries)
-        position = engine.check_positions(folder.candidates, config.evaluate.position_queries)
+        position = engine.check_positions(folder.texts, config.evaluate.position_queries)
         compiling.join()
     finally:
         engines = engine.replicas()
-        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+        if config.output.texts:  # nobody vouches for what other processes print
+            copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
         engine.stop()
         for note in engine.store_notes:
             console.say(f"note        {note}")

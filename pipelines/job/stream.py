@@ -22,6 +22,7 @@ from pipelines.base.interruption import StopFlag
 from serve_app.replica.collector import PUSH_EVERY_S, News, collector_of
 from stages.core.rerank import rerank
 from stages.core.scoring import Scorer
+from stages.core.withheld import told_ranking
 from stages.files.rankings import RANKING_SCHEMA, rankings_from, rankings_table
 from stages.files.tables import from_table
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
@@ -40,15 +41,15 @@ SETTLE_S = 5.0
 class RerankBatches:
     """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
 
-    def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag) -> None:
+    def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag, quoting: bool = True) -> None:
         self.scorer = make_scorer()
-        self.stop = stop
+        self.stop, self.quoting = stop, quoting
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         if self.stop.is_set():
             return rankings_table([])
         rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
-        return rankings_table(rankings)
+        return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
 
 
 @dataclass(slots=True)
@@ -79,12 +80,16 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query."""
+    """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query.
+
+    `quoting` says whether the reasons of pairs that fail may quote a text.
+    """
 
     make_scorer: Callable[[], Scorer]
     workers: int
     batch_queries: int
     stop: StopFlag
+    quoting: bool = True
 
 
 class Stream:
@@ -107,7 +112,7 @@ class Stream:
             num_cpus=0,
         ).map_batches(
             RerankBatches,
-            fn_constructor_args=(feed.make_scorer, feed.stop),
+            fn_constructor_args=(feed.make_scorer, feed.stop, feed.quoting),
             batch_size=feed.batch_queries,
             batch_format="pyarrow",
             num_cpus=0.5,

@@ -120,7 +120,8 @@ def _complete(
     folder.write_per_query(first_stage, reranked)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
-    write_analysis(folder, config, Findings(prepared.judgements, first_stage, reranked, failures, work, position))
+    found = Findings(prepared.judgements, first_stage, reranked, failures, work, position, prepared.labels)
+    write_analysis(folder, config, found)
     folder.write_json(folder.metrics, summarise(facts))
     return coverage
 
@@ -181,7 +182,7 @@ def _evaluate(
 
 def _first_stage(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The first stage's own order."""
-    return ((one.query_id, one.doc_ids + one.tail) for one in read_candidates(folder.candidates))
+    return ((one.query_id, one.doc_ids + one.tail) for one in read_candidates(folder.texts))
 
 
 def _reranked(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -29,15 +29,19 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class RunFolder:
     """`results/<run_id>/` and the paths in it.
 
-    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`.
+    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`. `texts` is
+    where candidates lie with their texts while the job runs: in `candidates`; or in `private`, a folder elsewhere that
+    is gone afterwards, where `candidates` is to hold none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, private: Path | None = None) -> None:
         self.path = path
+        self.private = private
         self.parent: RunFolder | None = RunFolder(path.parent.parent) if path.parent.name == RUNS else None
         self.run_id: str = f"{self.parent.run_id}.{path.name}" if self.parent else path.name
         self.config = path / "config.yaml"
         self.candidates = path / "candidates"
+        self.texts = (private or path) / "candidates"
         self.rankings = path / "rankings"
         self.trec_run = path / "run.trec"
         self.failures = path / "failures.parquet"
@@ -80,7 +84,7 @@ class RunFolder:
 
     def child(self, name: str) -> RunFolder:
         """The folder of one of several first stages."""
-        return RunFolder(self.path / RUNS / name)
+        return RunFolder(self.path / RUNS / name, self.private and self.private / RUNS / name)
 
     def children(self) -> list[RunFolder]:
         """Those of them that are there, by name."""

@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from stages.core.errors import DataError
 from stages.core.records import Candidates
 
+WITHOUT_TEXTS = (
+    "holds ids and digests, no texts: the job ran with output.texts: false. Run it again, with true, if you need them"
+)
 # Of the candidates' texts: whoever reads a file has all of it in memory, several times over.
 CHARACTERS_PER_FILE = 4_000_000
 # Texts are large_string: `string` overflows at 2 GiB a chunk.
@@ -111,14 +114,14 @@ class CandidatesWriter:
         """What was written. Raises DataError where that is no candidate at all."""
         self._flush()
         manifest = self._counter.manifest()
-        with _writing(self._folder):
+        with writing(self._folder):
             _swap_in(self._partial, self._folder)
         return manifest
 
     def _flush(self) -> None:
         if not self._rows:
             return
-        with _writing(self._folder):
+        with writing(self._folder):
             if not self._files:
                 shutil.rmtree(self._partial, ignore_errors=True)
                 self._partial.mkdir(parents=True)
@@ -136,7 +139,8 @@ def write_candidates(candidates: Iterable[Candidates], folder: Path, rows_per_fi
 
 
 @contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """An OSError within becomes a DataError that names the folder of candidates."""
     try:
         yield
     except OSError as error:
@@ -148,14 +152,17 @@ def _writing(folder: Path) -> Iterator[None]:
 def read_candidates(folder: Path) -> Iterator[Candidates]:
     """The queries of a folder that `write_candidates` made, in the order they were written.
 
-    Raises DataError where the folder is missing or a file in it cannot be read.
+    Raises DataError where the folder is missing, a file in it cannot be read, or it was left without texts.
     """
     files = sorted(folder.glob("part-*.parquet"))
     if not files:
         raise DataError(f"{folder} holds no candidates; run the job again to write them")
     for file in files:
         try:
-            rows = from_table(pq.read_table(file, partitioning=None))
+            table = pq.read_table(file, partitioning=None)
+            if "text_digests" in table.column_names:
+                raise DataError(f"{folder} {WITHOUT_TEXTS}")
+            rows = from_table(table)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
         yield from rows

@@ -75,7 +75,10 @@ def verify(setup: Setup, console: Console) -> tuple[dict[str, Any], list[dict[st
     order, config = setup.order, setup.config
     with console.working("the model is loaded"):
         scorer = DirectScorer(setup.model, config.model)
-    data = load_config(order.config, order.overrides).data if config.data else None
+    whole = load_config(order.config, order.overrides) if config.data else None
+    # What differs is shown with its texts: a config that keeps its own out of every folder is verified with others.
+    withheld = whole is not None and not whole.output.texts
+    data = whole.data if whole and not withheld else None
     sample = make_sample(data, order.pairs, setup.model.max_length, lambda text: len(scorer.tokenizer.tokenize(text)))
     loaded: dict[str, DirectScorer] = {"float32": scorer}
 
@@ -93,6 +96,10 @@ def verify(setup: Setup, console: Console) -> tuple[dict[str, Any], list[dict[st
         with console.working("the scores differ: what explains them is looked for"):
             explained = find_fault(case)
     content = _content(setup, case, measured, explained)
+    if withheld:
+        content["notes"].append(
+            "Built-in pairs stand for the config's data, as output.texts is false: pairs are shown here"
+        )
     return content | {"agrees": agrees, "agreement": asdict(found) if found else None}, _rows(case, measured)
 
 

@@ -74,14 +74,15 @@ def _movers(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     for side, told in (("won", "gained most"), ("lost", "lost most")):
         found: Sequence[Mapping[str, Any]] = movers.get(side) or []
         if found:
-            yield Text(f"The queries that {told} {metric}, with the documents that moved:")
+            withheld = "" if found[0]["query"] is not None else " Ids stand for their texts (output.texts: false)."
+            yield Text(f"The queries that {told} {metric}, with the documents that moved:{withheld}")
             yield from map(_mover, found[:MOVERS_SHOWN])
         if rest := found[MOVERS_SHOWN:]:
             yield Details(f"{len(rest)} more", [_mover(one) for one in rest])
 
 
 def _mover(mover: Mapping[str, Any]) -> Details:
-    title = f"{signed(mover['reranked'] - mover['first_stage'])}  {mover['query']}"
+    title = f"{signed(mover['reranked'] - mover['first_stage'])}  {mover['query'] or mover['query_id']}"
     columns = [Column("rank"), Column("grade"), Column("score"), Column("document", numeric=False)]
     rows = list(_documents(mover["documents"]))
     before, after = metric_value(mover["first_stage"]), metric_value(mover["reranked"])
@@ -98,5 +99,5 @@ def _documents(documents: Iterable[Mapping[str, Any]]) -> Iterator[list[Cell | s
             f"{one['old_rank']} → {new}",
             Cell(grade, "good" if relevant else "plain"),
             number(one["score"]),
-            f"{one['doc_id']}: {one['excerpt']}",
+            one["doc_id"] if one["excerpt"] is None else f"{one['doc_id']}: {one['excerpt']}",
         ]
