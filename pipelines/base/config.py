@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.base.config_file import ConfigFile
+from pipelines.base.redaction import hidden_in, redacted, redacted_text
 from pipelines.base.sections import (
     CostSettings,
     EvaluateSettings,
@@ -21,6 +22,7 @@ from pipelines.base.sections import (
     TrackingSettings,
 )
 from pipelines.base.versions import check_version
+from pipelines.base.yaml_text import parse_yaml, read_yaml
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 from stages.core.errors import ConfigError
 from stages.core.words import did_you_mean
@@ -73,20 +75,24 @@ class ServeConfig(Settings):
 Config = TypeVar("Config", RunConfig, ServeConfig)
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, of_a_run: bool = False) -> RunConfig:
     """A run config. Raises as `load`."""
-    return load(RunConfig, path, overrides)
+    return load(RunConfig, path, overrides, of_a_run=of_a_run)
 
 
-def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(kind: type[Config], path: Path, overrides: Sequence[str] = (), *, of_a_run: bool = False) -> Config:
     """Read and validate a config: a file, or a bundled one by its name. `overrides` are `section.key=value`, the value
-    in YAML.
+    in YAML. That of a finished run (`of_a_run`), which is not run again, may be a copy without its secrets.
 
     Raises ConfigError that names the file, the key and the remedy.
     """
     content = read_sections(path)
-    for override in overrides:
-        set_key(content, override)
+    set_keys(content, overrides)
+    if not of_a_run and (hidden := hidden_in(content)):
+        raise ConfigError(
+            f"config {path}: {', '.join(hidden)}: *** stands in place of a secret, as in each copy of a run's config. "
+            "Write the secret, or leave the key out"
+        )
     return _validated(kind, content, f"config {path}")
 
 
@@ -141,33 +147,42 @@ def read_sections(path: Path) -> dict[str, Any]:
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})
 
 
-def read_yaml(path: Path, what: str, remedy: str = "Give an existing YAML file.") -> Any:
-    """The content of a YAML file. Raises ConfigError, which calls it `what`, where there is none."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{what} {path}: cannot be read ({error.strerror}). {remedy}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{what} {path}: not YAML: {' '.join(str(error).split())}") from error
+def set_keys(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """`set_key` for each, in any order. Raises ConfigError where two disagree, or where one key lies in another."""
+    known: dict[tuple[str, ...], Any] = {}
+    for override in overrides:
+        set_key(content, override)
+        names, value = _key_and_value(override)
+        for other, given in known.items():
+            shorter = min(len(names), len(other))
+            if names[:shorter] == other[:shorter] and (names, repr(value)) != (other, repr(given)):
+                keys = " and ".join(dict.fromkeys((".".join(other), ".".join(names))))
+                raise ConfigError(
+                    f"--set {keys}: set twice, each time otherwise (by --set, or an option that stands for it); "
+                    "keep one of them"
+                )
+        known[names] = value
 
 
 def set_key(content: dict[str, Any], override: str) -> None:
     """Apply one `section.key=value` to the content of a config. Raises ConfigError where it is written otherwise."""
-    key, equals, value = override.partition("=")
-    names = key.strip().split(".")
-    if not equals or not all(names) or len(names) < 2:
-        raise ConfigError(f"--set {override}: write section.key=value, as in --set data.depth=50")
+    names, value = _key_and_value(override)
     target = content
     for name in names[:-1]:
         if target.get(name) is None:
             target[name] = {}
         target = target[name]
         if not isinstance(target, dict):
-            raise ConfigError(f"--set {override}: {name} holds a value, not keys")
-    try:
-        target[names[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not YAML: {' '.join(str(error).split())}") from error
+            raise ConfigError(f"--set {redacted_text(override)}: {name} holds a value, not keys")
+    target[names[-1]] = value
+
+
+def _key_and_value(override: str) -> tuple[tuple[str, ...], Any]:
+    key, equals, value = override.partition("=")
+    names, told = tuple(key.strip().split(".")), f"--set {redacted_text(override)}"
+    if not equals or not all(names) or len(names) < 2:
+        raise ConfigError(f"{told}: write section.key=value, as in --set data.depth=50")
+    return names, parse_yaml(value, told)
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -180,7 +195,8 @@ def _explain(error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("value_error", "assertion_error"):
         return f"{place}: {message}"
-    return f"{place}: {message}, not {error['input']!r:.80}"
+    (given,) = redacted({str(error["loc"][-1]) if error["loc"] else "": error["input"]}).values()
+    return f"{place}: {message}, not {given!r:.80}"
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

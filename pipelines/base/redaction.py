@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from pipelines.base.flatten import flatten
+
 HIDDEN = "***"
 # Shorter ones are not looked for in other texts: `a` is everywhere.
 SHORTEST_SECRET = 4
@@ -24,6 +26,7 @@ _COUNT_KEY = re.compile(r"tokens$", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)(?P<user>[^\s/?#@:]*:(?!\d+(?:[/?#\s]|$))\S*@|[^\s/?#]*@)")
 _QUERY = re.compile(rf"(?P<name>[\w.-]{{0,64}}(?:{_NAME}|signature|sig))=(?P<value>[^&;#\s'\"<>]+)", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<name>\bBearer) (?P<value>[\w.~+/=-]{16,})", re.IGNORECASE)
+_WAS_SECRET = re.compile(r"(?:^|['\"])\*{3}(?:$|['\"])|://\*{3}@|[\w.-]=\*{3}(?=$|[&;#\s])")
 _TOKEN = re.compile(r"\b(?P<value>hf_[A-Za-z0-9]{16,}|gh[opsu]_[A-Za-z0-9]{30,}|sk-[\w-]{20,})")
 
 
@@ -45,6 +48,11 @@ def redacted_text(text: str, secrets: set[str] | None = None) -> str:
     for secret in sorted(secrets or (), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return _masked_text(text, set())
+
+
+def hidden_in(config: Mapping[str, Any]) -> list[str]:
+    """The keys, as `tracking.uri`, under which `***` stands where a secret was: so it is in copies of a config."""
+    return [key for key, value in flatten(dict(config)) if _WAS_SECRET.search(str(value))]
 
 
 def write_config(path: Path, text: str, config: Mapping[str, Any]) -> None:

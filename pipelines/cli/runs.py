@@ -31,6 +31,7 @@ def report(
     uri: FindOption = None,
 ) -> None:
     """What a run found: did it help, how sure is that, where, how deep, at what cost."""
+    from pipelines.base.places import place_in
     from pipelines.runs.report import FORMS, check_form, print_report
     from pipelines.tracking.find import found_run
 
@@ -38,7 +39,9 @@ def report(
     with found_run(run, uri or database_there()) as found:
         # What was fetched is gone in a moment, a page in it too.
         fetched = not Path(run).is_dir()
-        page = Path("reports", found.run_id, found.folder.report.name) if fetched else found.folder.report
+        page = found.folder.report
+        if fetched:
+            page = place_in(Path("reports"), found.run_id, f"run {run}: its run_id") / page.name
         print_report(found, form, out, page)
 
 

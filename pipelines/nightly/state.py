@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from pipelines.base.places import place_in
 from stages.core.errors import DataError, RerankEvalError, first_line
 
 NightStatus = Literal["running", "done", "failed", "interrupted", "superseded"]
@@ -68,12 +69,12 @@ class State(BaseModel):
 
 
 class StateFile:
-    """`<folder>/<name>.json`, the lock beside it, and a folder of logs."""
+    """`<folder>/<name>.json`, the lock beside it, and a folder of logs. Raises DataError for a name that is a path."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
+        self.logs = place_in(folder, name, "--name")
         self.path = folder / f"{name}.json"
-        self.logs = folder / name
         self._lock = folder / f"{name}.lock"
 
     def read(self) -> State | None:

@@ -19,15 +19,18 @@ from typing import Any, TextIO
 
 from ray.job_submission import JobDetails, JobStatus
 
-from pipelines.base.config import RunConfig, load_config
+from pipelines.base.config import RunConfig, load_config, set_key
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import INTERRUPTED, QUIET
+from pipelines.base.redaction import redacted
 from pipelines.nightly.job_server import JobServer, connect, last_line
 from stages.core.errors import ConfigError, EngineError, InputError
 
 POLL_S = 1.0
 PATIENCE_S = 90.0  # a job server that is restarted answers again within that time; the job does not notice
-PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+# Whole, with their secrets; the job needs its own config alone. As in .gitignore; run folders are named by their time.
+CONFIGS_OF_RUNS = f"/**/{'[0-9]' * 8}-{'[0-9]' * 6}-*/**/config.yaml"
+_SIGNS, _ESCAPED = re.compile(r"[*?\[\]!#\\ ]"), r"\\\g<0>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ def describe_job(config: Path, overrides: Sequence[str], working_dir: Path, date
         # The variables reach every worker; what the job sets for itself does not.
         runtime_env={
             "working_dir": str(folder),
+            "excludes": [CONFIGS_OF_RUNS, f"!/{_SIGNS.sub(_ESCAPED, sent.relative_to(folder).as_posix())}"],
             "env_vars": {name: os.environ.get(name, value) for name, value in QUIET.items()},
         },
         metadata={"config": sent.name, "config_digest": settings.digest, "date": date.isoformat()},
@@ -84,7 +88,9 @@ def describe_job(config: Path, overrides: Sequence[str], working_dir: Path, date
 
 def _refuse_passwords(overrides: Sequence[str]) -> None:
     for override in overrides:
-        if PASSWORD_IN_URL.search(override):
+        content: dict[str, Any] = {}
+        set_key(content, override)
+        if redacted(content) != content:
             raise ConfigError(
                 f"--set {override.partition('=')[0]}: holds a password, and the cluster shows a job's command to "
                 "everybody. Write it into the config file, or set MLFLOW_TRACKING_USERNAME and "

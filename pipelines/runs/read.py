@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow.parquet as pq
-import yaml
 
 from pipelines.base.redaction import redacted, secrets_in
 from pipelines.base.versions import check_version
+from pipelines.base.yaml_text import read_yaml
 from pipelines.runs.folder import RunFolder
-from stages.core.errors import DataError, first_line
+from stages.core.errors import ConfigError, DataError, first_line
 from stages.core.metrics import SCHEMA_VERSION, Metrics
 from stages.core.records import QueryMetrics
 
@@ -65,13 +65,13 @@ def read_run_folder(path: Path) -> RunContent:
         return RunContent(
             folder=folder,
             metrics=metrics,
-            config=yaml.safe_load(folder.config.read_text(encoding="utf-8")),
+            config=read_yaml(folder.config, "config"),
             first_stage=first_stage,
             reranked=reranked,
             environment=_json_if_there(folder.environment),
             analysis=_read_analysis(folder.analysis),
         )
-    except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, ConfigError) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)}). Run the job again.") from error
 
 

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
-from pipelines.base.config import read_yaml
+from pipelines.base.yaml_text import read_yaml
 from stages.core.errors import ConfigError
 from stages.core.words import did_you_mean
 from stages.diagnosis.resources import ResourceLimits

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from pipelines.base.redaction import redacted_text
 from stages.core.errors import ConfigError, EngineError, first_line
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -21,14 +23,19 @@ LOOK_TIMEOUT_S = 10.0  # what every service answers at once, unless it hangs
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`url` without a path; `key` is sent as a bearer token where there is one."""
+    """`url` without a path or a password, as it may be shown; `key` is sent as a bearer token where there is one, else
+    `login`, the address's own `user:password`.
+    """
 
     url: str
     key: str | None = None
+    login: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        if self.key:
+            return {"Authorization": f"Bearer {self.key}"}
+        return {"Authorization": f"Basic {b64encode(self.login.encode()).decode()}"} if self.login else {}
 
     @property
     def host(self) -> str:
@@ -66,17 +73,22 @@ class Target:
             body["instruction"] = instruction
         return dict(self._answer(lambda client: client.post("/v1/rerank", json=body)).json())
 
+    def _without_key(self, error: Exception) -> str:
+        """What went wrong. The message of a header that cannot be sent quotes it."""
+        return f"${KEY_VARIABLE} holds what no header can carry" if "header" in str(error) else first_line(error)
+
     def _get(self, path: str) -> httpx.Response:
         return self._answer(lambda client: client.get(path), LOOK_TIMEOUT_S)
 
     def _answer(self, ask: Any, timeout_s: float = TIMEOUT_S) -> httpx.Response:
         try:
             # Straight to it: a proxy of the environment is not what is looked at.
-            with httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout_s, trust_env=False) as client:
+            headers = {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in self.headers.items()}
+            with httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False) as client:
                 answer: httpx.Response = ask(client)
         except httpx.HTTPError as error:
             raise EngineError(
-                f"{self.url} does not answer ({first_line(error)}). Start it: rerank-eval serve --config FILE"
+                f"{self.url} does not answer ({self._without_key(error)}). Start it: rerank-eval serve --config FILE"
             ) from error
         if answer.is_error:
             raise EngineError(f"{answer.request.url} answers {answer.status_code}: {_reason(answer)}")
@@ -85,7 +97,7 @@ class Target:
 
 def find_target(url: str) -> Target:
     """The service at `url`, with the key of $RERANK_EVAL_API_KEY. Raises ConfigError for what is no address."""
-    wrong = ConfigError(f"--url {url}: write an address such as {DEFAULT_URL}")
+    wrong = ConfigError(f"--url {redacted_text(url)}: write an address such as {DEFAULT_URL}")
     try:
         parts = urlsplit(url)
         named = bool(parts.hostname) and parts.port != 0  # reading the port checks it
@@ -93,7 +105,9 @@ def find_target(url: str) -> Target:
         raise wrong from error
     if parts.scheme not in ("http", "https") or not named:
         raise wrong
-    return Target(f"{parts.scheme}://{parts.netloc}", os.environ.get(KEY_VARIABLE) or None)
+    login, _, place = parts.netloc.rpartition("@")
+    key = os.environ.get(KEY_VARIABLE, "").strip() or None
+    return Target(f"{parts.scheme}://{place}", key, unquote(login) or None)
 
 
 def require_own(target: Target, *, allowed: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipelines.base.places import place_in
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from stages.core import words
@@ -121,8 +122,12 @@ class SweepFolder:
             ) from error
 
     def run_folder(self, point: PointResult) -> RunFolder:
-        """That of a point which has one."""
-        return RunFolder(self.path / (point.run_folder or ""))
+        """That of a point which has one. Raises DataError where sweep.json names one outside the sweep's folder."""
+        told = point.run_folder or ""
+        place = place_in(self.points, Path(told).name, f"{self.state}: run_folder")
+        if told != str(place.relative_to(self.path)):
+            raise DataError(f"{self.state}: run_folder {told!r:.80} lies outside {self.points}. Run the sweep again")
+        return RunFolder(place)
 
     def finished_runs(self) -> dict[str, RunFolder]:
         """By config digest: those that are complete, the newest of each."""

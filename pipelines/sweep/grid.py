@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from pipelines.base.config import RunConfig, load_config
-from pipelines.base.redaction import redacted
+from pipelines.base.redaction import redacted, redacted_text
+from pipelines.base.yaml_text import parse_yaml
 from stages.core.errors import ConfigError
 
 MAX_POINTS = 100
@@ -37,10 +38,7 @@ def parse_grid(options: Sequence[str]) -> dict[str, list[Any]]:
     grid: dict[str, list[Any]] = {}
     for option in options:
         key, _, text = (part.strip() for part in option.partition("="))
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--grid {option}: not YAML: {' '.join(str(error).split())}") from error
+        values = parse_yaml(text, f"--grid {redacted_text(option)}")
         if "." not in key or not isinstance(values, list) or not values:
             raise ConfigError(f"--grid {option}: write section.key=[value, ...], as in --grid 'data.depth=[10, 20]'")
         if key in grid:
@@ -64,6 +62,7 @@ def grid_points(
             f"the grid has {count:,} points, more than {max_points:,}: allow them with --max-points {count}"
         )
     points: dict[str, GridPoint] = {}
+    _refuse_set(grid, overrides)
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
         config = load_config(path, [*overrides, *(as_override(key, value) for key, value in values.items())])
@@ -74,6 +73,14 @@ def grid_points(
             )
         points[config.digest] = point
     return list(points.values())
+
+
+def _refuse_set(grid: Mapping[str, Sequence[Any]], overrides: Sequence[str]) -> None:
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        for swept in grid:
+            if f"{swept}.".startswith(f"{key}.") or f"{key}.".startswith(f"{swept}."):
+                raise ConfigError(f"--grid {swept} and --set {key} are about the same key: leave one out")
 
 
 def in_order(points: Sequence[GridPoint]) -> list[GridPoint]:

@@ -16,6 +16,7 @@ from pipelines.sweep.report import best, sweep_document
 from pipelines.tracking.client import NOTE_TAG, log_points, opened, track
 from pipelines.tracking.copying import copy_results
 from pipelines.tracking.find import ensure_parent
+from pipelines.tracking.sync import where_to_log
 from pipelines.tracking.values import SeriesPoint
 from stages.core.errors import DataError, TrackingError
 from stages.report.markdown import to_markdown
@@ -68,8 +69,9 @@ def sync_sweep(path: Path, uri: str | None = None) -> str:
     finished = [point for point in state.points if point.finished] if state else []
     if state is None or not finished:
         raise DataError(f"{path} holds no finished point of a sweep. Run the sweep again.")
-    config = load_config(folder.run_folder(finished[0]).config)
-    tracking = TrackingSettings(**(config.tracking.model_dump() | ({"uri": uri} if uri else {})))
+    first = folder.run_folder(finished[0])
+    config = load_config(first.config, of_a_run=True)
+    tracking = where_to_log(config, uri, first.config)
     if tracking.uri is None:
         raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")
     with libraries_log_to(folder.logs):
@@ -87,7 +89,7 @@ def sync_sweep(path: Path, uri: str | None = None) -> str:
 
 def _with_tags_of(run: RunFolder, tracking: TrackingSettings) -> TrackingSettings:
     """Where the sweep goes, under the tags of this point: its swept values are among them."""
-    return tracking.model_copy(update={"tags": load_config(run.config).tracking.tags})
+    return tracking.model_copy(update={"tags": load_config(run.config, of_a_run=True).tracking.tags})
 
 
 def _log_parent(tracking: TrackingSettings, state: SweepState) -> None:

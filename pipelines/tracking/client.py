@@ -177,16 +177,16 @@ def _log_folder(
         log_points(client, run_id, [SeriesPoint(name, value, finished_ms, 0) for name, value in numbers.items()])
         log_points(client, run_id, run_series(folder, content.analysis, finished_ms))
         _log_candidates(client, run_id, content)
-        _log_artifacts(client, run_id, folder, content)
+        _log_artifacts(client, run_id, folder)
         client.set_terminated(run_id, end_time=finished_ms)
     return run_id
 
 
-def _log_artifacts(client: Any, run_id: str, folder: RunFolder, content: RunContent) -> None:
+def _log_artifacts(client: Any, run_id: str, folder: RunFolder) -> None:
     """Copy the files, and tell mlflow.load_table which are tables, and people (tag `per_query_table`) which to load."""
     with tempfile.TemporaryDirectory() as scratch:
         names = []
-        for file in artifact_files(folder, content, Path(scratch)):
+        for file in artifact_files(folder, Path(scratch)):
             client.log_artifact(run_id, str(file))
             names.append(file.name)
     tables = [name for name in (TABLE, folder.per_query.name) if name in names]

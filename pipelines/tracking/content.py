@@ -6,7 +6,6 @@ Its numbers are made in pipelines/tracking/values.py. Both know MLflow's rules f
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import posixpath
 import re
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
+from pipelines.runs.outgoing import outgoing, secrets_of
 from pipelines.runs.read import RunContent, main_test
 from stages.core.metrics import CoveragePart, QualityPart
 from stages.core.words import is_significant, written_name
@@ -30,7 +29,6 @@ TABLE = "per_query.json"
 # A table of 100,000 queries is 20 MB of JSON, which takes a browser seconds; beyond, there is the Parquet file.
 MOST_TABLE_ROWS = 100_000
 _FORBIDDEN = re.compile(r"[^\w.\- :/]")
-_TEXTS = (".html", ".json", ".yaml", ".md", ".txt")
 
 
 def run_params(content: RunContent) -> dict[str, str]:
@@ -90,24 +88,14 @@ def artifacts(folder: RunFolder) -> list[Path]:
     return [path for path in (*numbers, *rows, folder.trec_run, folder.rankings) if path.exists()]
 
 
-def artifact_files(folder: RunFolder, content: RunContent, scratch: Path) -> Iterator[Path]:
+def artifact_files(folder: RunFolder, scratch: Path) -> Iterator[Path]:
     """The artifacts as they are to be copied: copies in `scratch` of those that held a secret, and the query table."""
-    secrets = content.secrets
+    secrets = secrets_of(folder)
     for path in artifacts(folder):
-        if path == folder.config:
-            yield _written(
-                scratch / path.name, yaml.safe_dump(content.redacted_config, sort_keys=False, allow_unicode=True)
-            )
-        elif path == folder.environment:
-            yield _written(
-                scratch / path.name, json.dumps(content.redacted_environment, indent=2, ensure_ascii=False) + "\n"
-            )
-        elif path.suffix in _TEXTS and secrets:
-            yield _written(scratch / path.name, _without(path.read_text(encoding="utf-8"), secrets))
-        else:
-            yield path
+        yield outgoing(path, secrets, scratch / path.name)
     if folder.per_query.exists() and (table := query_table(folder.per_query, MOST_TABLE_ROWS)):
-        yield _written(scratch / TABLE, table)
+        (scratch / TABLE).write_text(table, encoding="utf-8")
+        yield scratch / TABLE
 
 
 def query_table(per_query: Path, most_rows: int) -> str | None:
@@ -172,16 +160,3 @@ def _quality_table(quality: QualityPart) -> list[str]:
 
 def _number(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.4f}"
-
-
-def _without(text: str, secrets: set[str]) -> str:
-    """The text without the secrets, as they are and as JSON and HTML write them."""
-    forms = {form for one in secrets for form in (one, json.dumps(one)[1:-1], html.escape(one))}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
-
-
-def _written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path

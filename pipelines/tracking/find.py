@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines.base.logs import libraries_log_to
+from pipelines.base.places import place_in
 from pipelines.base.redaction import redacted_text
 from pipelines.runs.finished import FinishedRun
 from pipelines.runs.read import RunContent, read_run_folder
@@ -155,11 +156,12 @@ def fetch_run(uri: str, id_or_name: str, to: Path, *, rows: bool = False) -> Pat
             raise DataError(
                 f"run {id_or_name} at {redacted_text(uri)} has no metrics.json: rerank-eval logged no run so."
             )
-        folder: Path = to / run.data.tags.get(RUN_TAG, run.info.run_id)
+        told = f"run {run.info.run_id} at {redacted_text(uri)}: its tag {RUN_TAG}"
+        folder = place_in(to, run.data.tags.get(RUN_TAG, run.info.run_id), told)
         folder.mkdir(parents=True, exist_ok=True)
         for name in (*FETCHED, *(ROWS if rows else ())):
             if name in there:
-                client.download_artifacts(run.info.run_id, name, str(folder))
+                client.download_artifacts(run.info.run_id, name, str(folder))  # which keeps to the folder
     return folder
 
 

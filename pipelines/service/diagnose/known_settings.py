@@ -11,6 +11,7 @@ import yaml
 from pipelines.base.config import ServeConfig, load, read_sections, set_key
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.flatten import flatten
+from pipelines.base.redaction import write_config
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice
 from stages.diagnosis.requests import as_yaml
@@ -43,7 +44,7 @@ def apply_advice(advice: Advice, config: Path) -> Path:
     copy = file.sibling(f"diagnosed{file.path.suffix}")
     head = f"# {config.name}, with one change: {advice.setting}. Expect: {advice.effect}.\n"
     try:
-        copy.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_config(copy, head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), content)
     except OSError as error:
         raise ConfigError(f"--apply-to {config}: cannot write {copy} ({error.strerror})") from error
     load(ServeConfig, copy)

@@ -41,6 +41,6 @@ class BenchmarkOrder:
         if not self.quick:
             return self
         pairs = replace(self.pairs, **QUICK_PAIRS)
-        return replace(
-            self, rounds=1, clients=(8,), pairs=pairs, overrides=(*QUICK_SETTINGS, *self.overrides), limit_s=QUICK_S
-        )
+        given = {override.partition("=")[0].strip() for override in self.overrides}
+        quick = tuple(one for one in QUICK_SETTINGS if one.partition("=")[0] not in given)
+        return replace(self, rounds=1, clients=(8,), pairs=pairs, overrides=(*quick, *self.overrides), limit_s=QUICK_S)

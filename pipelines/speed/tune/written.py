@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.base.config import load_config, read_sections, set_key
+from pipelines.base.config import load_config, read_sections, set_key, set_keys
 from pipelines.base.redaction import write_config
 from stages.core.errors import ConfigError
 from stages.report.tuning_report import value
@@ -38,8 +38,7 @@ def write_tuned(
     Raises ConfigError where it cannot be written.
     """
     content = read_sections(config)
-    for override in overrides:
-        set_key(content, override)
+    set_keys(content, overrides)
     for change in changes:
         set_key(content, f"{change.key}={value(change.key, change.after)}")
     # A line's end in a name would end the comment.

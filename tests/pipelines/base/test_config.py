@@ -161,8 +161,31 @@ def test_an_override_replaces_what_the_file_says_and_keeps_what_stands_beside_it
     assert (config.serve.replicas, config.serve.max_ongoing_queries) == (3, 8)
 
 
-def test_the_last_of_several_overrides_of_a_key_counts(small: Path) -> None:
-    assert load_config(small, ["data.depth=1", "data.depth=2"]).data.depth == 2
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["data.depth=1", "data.depth=2"], "--set data.depth: set twice, each time otherwise"),
+        (["data.depth=1", "model.name=x", "data.depth=true"], "--set data.depth: set twice"),
+        (["serve.http={port: 1}", "serve.http.host=::1"], "--set serve.http and serve.http.host: set twice"),
+        (["serve.http.port=1", "serve.http={port: 1}"], "--set serve.http.port and serve.http: set twice"),
+        (["engine.extra={a: 1, a: 2}"], "--set engine.extra={a: 1, a: 2}: a is given twice, in line 1"),
+    ],
+)
+def test_a_key_that_is_set_twice_is_refused(small: Path, overrides: list[str], told: str) -> None:
+    assert told in refusal(small, *overrides)
+
+
+def test_the_same_said_twice_is_said_once_and_neighbours_do_not_meet(small: Path) -> None:
+    config = load_config(small, ["data.depth=2", " data.depth = 2", "engine.extra.a=1", "engine.extra.ab=2"])
+    assert (config.data.depth, config.engine.extra) == (2, {"a": 1, "ab": 2})
+
+
+def test_what_is_wrong_about_a_secret_is_told_without_it(tmp_path: Path) -> None:
+    assert "hunter22" not in refusal(write(tmp_path, SMALL | {"engine": {"hf_token": "hunter22"}}))
+    wrong = refusal(write(tmp_path, SMALL | {"tracking": {"uri": ["http://me:hunter22@host"]}}))
+    assert "tracking.uri" in wrong and "hunter22" not in wrong
+    assert "hunter22" not in refusal(write(tmp_path, SMALL), "tracking.uri=http://me:hunter22@host: [")
+    assert "hunter22" not in refusal(write(tmp_path, "engine: {extra: {hf_token: hunter22]}"))
 
 
 def test_an_override_fills_a_section_that_the_file_leaves_empty(tmp_path: Path) -> None:
@@ -181,7 +204,7 @@ def test_an_override_of_another_form_is_refused_with_the_right_one(small: Path, 
         ("modle.name=x", "unknown key modle; did you mean model?"),
         ("model.name.first=x", "model.name"),
         ("data.path.x=5", "--set data.path.x=5: path holds a value, not keys"),
-        ("data.depth=[1", "--set data.depth=[1: the value is not YAML"),
+        ("data.depth=[1", "--set data.depth=[1: not YAML"),
         ("model.instruction=a = b: c", "model.instruction: Input should be a valid string"),
         ("data.depth=deep", "data.depth: Input should be a valid integer"),
     ],

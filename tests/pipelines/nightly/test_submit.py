@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -426,11 +426,39 @@ def test_the_exit_code_is_the_jobs(status: str, driver: int | None, expected: in
     assert exit_code(JobDetails(type="SUBMISSION", status=status, entrypoint="", driver_exit_code=driver)) == expected
 
 
-def packed(folder: Path, package: Path, *, include_gitignore: bool = True) -> list[str]:
+@pytest.mark.parametrize(
+    "override", ["tracking.uri=http://me:pw@host", "engine.extra.hf_token=abc", "engine.extra={nested: {api_key: abc}}"]
+)
+def test_a_secret_in_an_override_is_refused_as_everybody_would_see_it(override: str, tmp_path: Path) -> None:
+    config = write_project(tmp_path)
+    with pytest.raises(ConfigError, match=r"--set [\w.]+: holds a password, and the cluster shows"):
+        describe_job(config, (override,), config.parent, DATE)
+
+
+def test_the_configs_of_earlier_runs_do_not_travel_but_the_one_to_run_does(tmp_path: Path) -> None:
+    mine = write_project(tmp_path)
+    names = [f"{run}/{part}config.yaml" for run in RUNS for part in ("", "runs/bm25/")]
+    for name in (*names, f"{RUNS[0]}/run.trec", "configs/config.yaml"):
+        (mine.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(mine, mine.parent / name)
+    (secret := mine.parent / names[0]).chmod(0o600)
+    for config in (mine, secret):
+        job = describe_job(config, (), mine.parent, DATE)
+        sent = packed(mine.parent, tmp_path / "sent.zip", excludes=job.runtime_env["excludes"])
+        assert {f"{RUNS[0]}/run.trec", "configs/config.yaml", config.relative_to(mine.parent).as_posix()} <= set(sent)
+        assert set(names) & set(sent) == ({names[0]} if config == secret else set())
+    mode = zipfile.ZipFile(tmp_path / "sent.zip").getinfo(names[0]).external_attr >> 16
+    assert mode & 0o777 == 0o600
+
+
+RUNS = ("results/20260101-000000-a-0a1b", "20260101-000000-sweep-a/points/20260101-000000-b-0a1b")
+
+
+def packed(folder: Path, package: Path, *, include_gitignore: bool = True, excludes: Sequence[str] = ()) -> list[str]:
     """The files that Ray packs of a folder."""
     from ray._private.runtime_env.packaging import create_package
 
-    create_package(str(folder), package, include_gitignore=include_gitignore)
+    create_package(str(folder), package, include_gitignore=include_gitignore, excludes=list(excludes))
     return zipfile.ZipFile(package).namelist()
 
 

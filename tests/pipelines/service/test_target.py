@@ -32,6 +32,26 @@ def test_the_key_comes_from_the_environment(api: RunningApi, monkeypatch: pytest
     assert find_target(api.url).model()["id"] == "overlap"
 
 
+@pytest.mark.parametrize("key", ["schlüssel", " secret\n"])
+def test_a_key_is_sent_whatever_its_letters(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    with running_api(keys=[key.strip()]) as api:
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        assert find_target(api.url).model()["id"] == "overlap"
+
+
+def test_a_key_that_no_header_can_carry_is_not_shown(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "hunter\n22")
+    with pytest.raises(EngineError, match=f"{KEY_VARIABLE} holds what no header can carry") as raised:
+        find_target(api.url).model()
+    assert "22" not in str(raised.value).replace(api.url, "")
+
+
+def test_the_password_of_an_address_is_sent_and_never_shown() -> None:
+    target = find_target("http://me:p%40ss@host:8000/x")
+    assert target.url == "http://host:8000"
+    assert target.headers == {"Authorization": "Basic bWU6cEBzcw=="}
+
+
 def test_what_the_service_refuses_is_told_in_its_own_words(api: RunningApi) -> None:
     with pytest.raises(EngineError, match=r"422: .*documents"):
         Target(api.url, "secret").rerank("red fox", [])

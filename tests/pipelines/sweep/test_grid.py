@@ -76,6 +76,19 @@ def test_other_wrong_options_are_one_line() -> None:
         parse_grid([])
 
 
+@pytest.mark.parametrize(
+    ("override", "swept"),
+    [
+        ("data.depth=5", "data.depth=[5]"),
+        ("serve.http.port=1", "serve.http=[{port: 1}]"),
+        ("serve.http={}", "serve.http.port=[1]"),
+    ],
+)
+def test_a_key_that_is_set_is_not_swept_as_well(config: Path, override: str, swept: str) -> None:
+    with pytest.raises(ConfigError, match=r"--grid \S+ and --set \S+ are about the same key"):
+        grid_points(config, [override], parse_grid([swept]))
+
+
 def test_an_unknown_key_names_the_nearest_and_a_wrong_value_what_is_right(config: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key data\.dept; did you mean depth"):
         points(config, "data.dept=[10]")

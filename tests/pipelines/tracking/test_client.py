@@ -24,6 +24,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_run_folder
 from pipelines.tracking.client import IMPATIENT, RUN_TAG, track
 from pipelines.tracking.content import artifacts, run_note, run_tags
+from pipelines.tracking.copying import copy_results
 from pipelines.tracking.find import set_tags
 from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES, run_metrics
@@ -252,6 +253,16 @@ def test_an_error_and_its_log_tell_no_password(tmp_path: Path, monkeypatch: pyte
     told = f"{raised.value}{raised.value.__cause__}{(folder.logs / 'job.log').read_text()}"
     assert "hunter" not in told
     assert "http://***@127.0.0.1" in str(raised.value)
+
+
+def test_a_copy_without_its_secrets_is_logged_where_the_user_says(store: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "run", "https://me:hunter22@host", engine={"extra": {"hf_token": "hunter22"}})
+    copy_results(folder, str(tmp_path / "copies"))
+    copy = tmp_path / "copies" / "run"
+    with pytest.raises(DataError, match=r"tracking\.uri: \*\*\* stands in place of a secret, .* --uri") as raised:
+        sync_run(copy)
+    assert "\n" not in str(raised.value)
+    assert sync_run(copy, store)
 
 
 # --- where it is not logged ---

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipelines.base.flatten import flatten
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import RunContent, read_run_folder
+from pipelines.runs.read import RunContent
 from pipelines.tracking.content import (
     MOST_TABLE_ROWS,
     artifact_files,
@@ -174,9 +174,7 @@ def test_no_file_that_is_copied_holds_a_secret_and_without_one_none_is_changed(t
     for folder in (plain, secret):
         scratch = tmp_path / f"scratch-{folder.run_id}"
         scratch.mkdir()
-        files = {
-            file.name: file for file in artifact_files(folder, read_run_folder(folder.path), scratch) if file.is_file()
-        }
+        files = {file.name: file for file in artifact_files(folder, scratch) if file.is_file()}
         copied.append({name: file.read_bytes() for name, file in files.items()})
     assert copied[0].keys() == copied[1].keys()
     assert not any(b"hunter" in content or b"hf_x" in content for content in copied[1].values())

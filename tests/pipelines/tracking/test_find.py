@@ -82,6 +82,19 @@ def test_a_run_of_another_program_is_no_run_folder(store: str, tmp_path: Path) -
         fetch_run(store, other, tmp_path)
 
 
+@pytest.mark.parametrize("tag", ["../beside", "{}/absolute", "..", "a/b"])
+def test_a_tag_that_is_a_path_leads_nowhere(store: str, tmp_path: Path, tag: str) -> None:
+    mlflow_id = logged(make_folder(tmp_path / "results" / "tagged", store), store, "tagged", 1000)
+    MlflowClient(store).set_tag(mlflow_id, RUN_TAG, tag.format(tmp_path))
+    before = sorted(tmp_path.rglob("*"))
+    (to := tmp_path / "to").mkdir()
+    with pytest.raises(
+        DataError, match=rf"^run {mlflow_id} at .*: its tag rerank_eval\.run_id .* cannot name a folder"
+    ):
+        fetch_run(store, mlflow_id, to)
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, to])
+
+
 def test_a_dead_server_is_a_tracking_error_without_its_password(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

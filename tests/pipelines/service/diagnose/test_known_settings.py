@@ -38,6 +38,12 @@ def test_the_copy_differs_in_the_advised_setting_alone_and_is_a_valid_config(tmp
     assert path.read_text() == "data: {format: jsonl, path: a}\nserve:\n"
 
 
+def test_a_copy_with_a_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "data: {}\nengine: {extra: {hf_token: hunter22}}\n")
+    copy = apply_advice(Advice("do it", "it is faster", "serve.replicas", 1, 2), path)
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
 def test_of_a_bundled_config_the_copy_lies_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
