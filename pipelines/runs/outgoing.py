@@ -13,11 +13,12 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.base.redaction import HIDDEN, redacted, secrets_in
+from pipelines.base.redaction import HIDDEN, redacted, redacted_text, secrets_in
 from pipelines.base.yaml_text import read_yaml
 from pipelines.runs.folder import RunFolder
 
-TEXTS = (".html", ".json", ".yaml", ".md", ".tex", ".txt", ".csv", ".log", ".out", ".err")
+LOGS = (".log", ".out", ".err")  # where a library may tell what no config of ours holds
+TEXTS = (".html", ".json", ".yaml", ".md", ".tex", ".txt", ".csv", *LOGS)
 
 
 def secrets_of(folder: RunFolder) -> set[str]:
@@ -61,6 +62,7 @@ def _without_secrets(path: Path, secrets: set[str]) -> str | None:
         told = json.loads(text)
         return None if redacted(told) == told else json.dumps(redacted(told), indent=2, ensure_ascii=False) + "\n"
     cleaned = _hidden(text, secrets)
+    cleaned = redacted_text(cleaned) if path.suffix in LOGS else cleaned
     return None if cleaned == text else cleaned
 
 

@@ -13,6 +13,7 @@ DIGEST_DIGITS = 32
 # A value of a query's further columns that names a group (`zh`, `web-search`, `2024-01`), and tells no text.
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,31}")
 QUERIES_PER_LABEL = 2
+NO_NUMBER = ("judgement is not", "score is not", "relevance is not")
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
@@ -28,9 +29,9 @@ def without_quotes(reason: str) -> str:
 
 
 def told_row(row: SetAside) -> SetAside:
-    """A row that was set aside. Of one that is no judgement nobody knows what stands where ids should."""
+    """A row that was set aside. Where a number is none, the line may be any text, and what stands for its ids, too."""
     told = replace(row, reason=without_quotes(row.reason))
-    return replace(told, query_id=None, doc_id=None) if told.reason.startswith("judgement is not") else told
+    return replace(told, query_id=None, doc_id=None) if told.reason.startswith(NO_NUMBER) else told
 
 
 def told_ranking(ranking: Ranking) -> Ranking:

@@ -32,7 +32,7 @@ from stages.core.withheld import text_digest
 from stages.files.tables import read_candidates
 
 MARK = "quokka"
-QUERIES, DOCUMENTS = 12, 5
+QUERIES, DOCUMENTS, DEPTH = 12, 5, 4
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -53,16 +53,22 @@ def collection(folder: Path) -> dict[str, Any]:
         for number in range(QUERIES)
     ]
     documents = [
-        {"_id": f"d{place}", "title": f"{MARK}title", "text": "red " * (place == DOCUMENTS - 1) + f"{MARK}text{place}"}
+        {"_id": f"d{place}", "title": f"{MARK}title", "text": "red " * (place == DEPTH - 1) + f"{MARK}text{place}"}
         for place in range(DOCUMENTS)
     ]
     lists = [f"q{number} Q0 d{place} 1 {-place} x" for number in range(QUERIES) for place in range(DOCUMENTS)]
-    broken = [f"q0 Q0 d9 1 {MARK}score x", "q0 Q0 missing 1 -9 x", f"{MARK} {MARK}line", "q99 Q0 d0 1 1 x"]
+    broken = [
+        f"q0 Q0 d9 1 {MARK}score x",
+        "q0 Q0 missing 1 9 x",
+        f"{MARK} {MARK}line",
+        f"{MARK}a {MARK}b {MARK}c {MARK}d {MARK}e {MARK}f",
+        "q99 Q0 d0 1 1 x",
+    ]
     files = {
         "queries.jsonl": [*map(json.dumps, queries), json.dumps({"_id": "q99", "text": [f"{MARK}list"]}), f"{{{MARK}"],
         "corpus.jsonl": [*map(json.dumps, documents), f'{{"_id": "d7", "text": {MARK}}}'],
         "qrels/test.tsv": [
-            *(f"q{number}\td{DOCUMENTS - 1}\t1" for number in range(QUERIES)),
+            *(f"q{number}\td{DEPTH - 1}\t1" for number in range(QUERIES)),
             f"{MARK} {MARK}a {MARK}grade",
         ],
         "one.trec": [*lists, *broken],
@@ -124,7 +130,9 @@ def leave(folder: Path, store: str, *, texts: bool) -> Left:
     (folder / "config.yaml").write_text(yaml.safe_dump(sections))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(private))
-        sweep = run_sweep(SweepOrder(folder / "config.yaml", ["data.depth=[4]"], name="mine"), JobConsole(quiet=True))
+        sweep = run_sweep(
+            SweepOrder(folder / "config.yaml", [f"data.depth=[{DEPTH}]"], name="mine"), JobConsole(quiet=True)
+        )
     run = sweep.folder.run_folder(sweep.state.points[0])
     for child in run.children():
         for form in FORMS:

@@ -59,6 +59,13 @@ def test_what_holds_no_secret_is_the_file_itself(folder: RunFolder, tmp_path: Pa
         assert outgoing(path, secrets_of(folder), tmp_path / "copy") == path
 
 
+def test_a_log_is_told_without_tokens_that_no_config_names(folder: RunFolder, tmp_path: Path) -> None:
+    log = folder.logs / "engine-1.out"
+    log.write_text("args: {'hf_token': 'hf_abcdefghijklmnopqrst'}, from https://me:pw@host\n")
+    sent = outgoing(log, set(), tmp_path / "copy")
+    assert sent.read_text() == "args: {'hf_token': '***'}, from https://***@host\n"
+
+
 def test_a_redacted_config_is_not_run(folder: RunFolder, tmp_path: Path) -> None:
     mirror(folder, tmp_path / "copy")
     with pytest.raises(ConfigError, match=r"engine\.extra\.hf_token: \*\*\* stands in place of a secret"):
