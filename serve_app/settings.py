@@ -82,7 +82,9 @@ class HttpSettings(Settings):
         60, gt=0, description="A request that takes longer ends with 504, or 408 while it sends its body."
     )
     api_keys_env: str = Field("RERANK_EVAL_API_KEYS", description="Environment variable with keys, comma-separated.")
-    api_keys_file: str | None = Field(None, description="File with one key per line, instead of the variable.")
+    api_keys_file: str | None = Field(
+        None, description="File with one key per line, instead of the variable; under `serve deploy` an absolute path."
+    )
 
 
 class DeploymentSettings(Settings):

@@ -88,11 +88,8 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = (), *, of_a_
     """
     content = read_sections(path)
     set_keys(content, overrides)
-    if not of_a_run and (hidden := hidden_in(content)):
-        raise ConfigError(
-            f"config {path}: {', '.join(hidden)}: *** stands in place of a secret, as in each copy of a run's config. "
-            "Write the secret, or leave the key out"
-        )
+    if not of_a_run:
+        _refuse_hidden(content, f"config {path}")
     return _validated(kind, content, f"config {path}")
 
 
@@ -111,7 +108,9 @@ def config_with(
         raise ConfigError(f"config: give a file, a RunConfig or a dict of sections, not {type(given).__name__}")
     content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
     check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name)
-    return _validated(RunConfig, _merged(content, sections), name)
+    merged = _merged(content, sections)
+    _refuse_hidden(merged, name)
+    return _validated(RunConfig, merged, name)
 
 
 def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +121,14 @@ def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         both = isinstance(value, Mapping) and isinstance(before, Mapping)
         merged[name] = _merged(before or {}, value) if both else value
     return merged
+
+
+def _refuse_hidden(content: Mapping[str, Any], name: str) -> None:
+    if hidden := hidden_in(content):
+        raise ConfigError(
+            f"{name}: {', '.join(hidden)}: *** stands in place of a secret, as in each copy of a run's config. Write "
+            "the secret, or leave the key out"
+        )
 
 
 def _validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Config:

@@ -26,7 +26,9 @@ _COUNT_KEY = re.compile(r"tokens$", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)(?P<user>[^\s/?#@:]*:(?!\d+(?:[/?#\s]|$))\S*@|[^\s/?#]*@)")
 _QUERY = re.compile(rf"(?P<name>[\w.-]{{0,64}}(?:{_NAME}|signature|sig))=(?P<value>[^&;#\s'\"<>]+)", re.IGNORECASE)
 _BEARER = re.compile(r"(?P<name>\bBearer) (?P<value>[\w.~+/=-]{16,})", re.IGNORECASE)
-_WAS_SECRET = re.compile(r"(?:^|['\"])\*{3}(?:$|['\"])|://\*{3}@|[\w.-]=\*{3}(?=$|[&;#\s])")
+_WAS_SECRET = re.compile(
+    r"(?:^|['\"])\*{3}(?:$|['\"])|://\*{3}@|" + rf"(?:(?:{_NAME}|signature|sig)=|\bBearer )\*{{3}}", re.I
+)
 _TOKEN = re.compile(r"\b(?P<value>hf_[A-Za-z0-9]{16,}|gh[opsu]_[A-Za-z0-9]{30,}|sk-[\w-]{20,})")
 
 

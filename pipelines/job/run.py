@@ -103,6 +103,8 @@ def _score(
         engines = engine.replicas()
         if config.output.texts:  # nobody vouches for what other processes print
             copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+        elif engines:
+            console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
         engine.stop()
         for note in engine.store_notes:
             console.say(f"note        {note}")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.base.config import RunConfig
-from pipelines.base.redaction import redacted, redacted_text, secrets_in, write_config
+from pipelines.base.redaction import hidden_in, redacted, redacted_text, secrets_in, write_config
 
 SECRETS = st.text("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789._~-", min_size=12, max_size=40)
 PLACES = (
@@ -113,3 +113,15 @@ def test_a_config_without_one_has_the_mode_of_any_file(tmp_path: Path) -> None:
     (tmp_path / "any").write_text("x")
     write_config(tmp_path / "config.yaml", "a: 1\n", {"a": 1})
     assert (tmp_path / "config.yaml").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+@given(SECRETS, st.sampled_from(PLACES))
+def test_where_a_secret_was_is_told(secret: str, place: str) -> None:
+    config = {"tracking": {"uri": place.format(secret)}, "engine": {"extra": {"tokens": [{"api_key": secret}]}}}
+    assert hidden_in(config) == []
+    assert hidden_in(redacted(config)) == ["tracking.uri", "engine.extra.tokens"]
+
+
+@pytest.mark.parametrize("text", ["rated *** of five", "a=*** b", "**bold***", "https://host/***", ""])
+def test_stars_that_hide_nothing_are_none(text: str) -> None:
+    assert hidden_in({"model": {"instruction": text}}) == []

@@ -190,6 +190,18 @@ def test_its_folder_holds_the_pairs_and_a_page_and_json_is_all_that_is_printed(
     assert (checked.folder / "figures" / "served-direct.png").is_file()
 
 
+def test_texts_that_are_kept_out_of_folders_are_not_what_is_verified(
+    serve: Callable[..., str], qwen3: Qwen3, tiny_qwen3: Path, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"query_id": "q", "query": "a quokka", "documents": ["another quokka"]}) + "\n")
+    sections = {"data": {"format": "jsonl", "path": str(rows)}, "output": {"texts": False}}
+    checked = verify(serve(qwen3.score), tmp_path, tiny(tiny_qwen3), pairs=4, sections=sections)
+    assert checked.content["sample"]["origin"].startswith("built in")
+    assert any("output.texts is false" in note for note in checked.content["notes"])
+    assert "quokka" not in json.dumps([checked.content, checked.rows])
+
+
 def test_what_was_found_goes_to_mlflow(
     serve: Callable[..., str], qwen3: Qwen3, tiny_qwen3: Path, tmp_path: Path, store: str
 ) -> None:
