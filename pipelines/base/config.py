@@ -89,7 +89,8 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = (), *, of_a_
     content = read_sections(path)
     set_keys(content, overrides)
     if not of_a_run:
-        _refuse_hidden(content, f"config {path}")
+        read = [name for name, field in kind.model_fields.items() if field.annotation is not Any]
+        _refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
     return _validated(kind, content, f"config {path}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.base.config import load_config
+from pipelines.base.config import ServeConfig, load, load_config
 from pipelines.base.redaction import write_config
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.outgoing import mirror, outgoing, secrets_of
@@ -59,6 +59,11 @@ def test_what_holds_no_secret_is_the_file_itself(folder: RunFolder, tmp_path: Pa
         assert outgoing(path, secrets_of(folder), tmp_path / "copy") == path
 
 
+def test_what_a_service_does_not_read_of_its_config_may_lack_its_secrets(tmp_path: Path) -> None:
+    (path := tmp_path / "config.yaml").write_text("tracking: {uri: 'https://***@host'}\nserve: {replicas: 2}\n")
+    assert load(ServeConfig, path).serve.replicas == 2
+
+
 def test_a_log_is_told_without_tokens_that_no_config_names(folder: RunFolder, tmp_path: Path) -> None:
     log = folder.logs / "engine-1.out"
     log.write_text("args: {'hf_token': 'hf_abcdefghijklmnopqrst'}, from https://me:pw@host\n")
@@ -70,5 +75,7 @@ def test_a_redacted_config_is_not_run(folder: RunFolder, tmp_path: Path) -> None
     mirror(folder, tmp_path / "copy")
     with pytest.raises(ConfigError, match=r"engine\.extra\.hf_token: \*\*\* stands in place of a secret"):
         load_config(tmp_path / "copy" / "config.yaml")
+    with pytest.raises(ConfigError, match=r"engine\.extra\.hf_token"):
+        load(ServeConfig, tmp_path / "copy" / "config.yaml")
     given = load_config(tmp_path / "copy" / "config.yaml", ["engine.extra.hf_token=another"])
     assert given.engine.extra == {"hf_token": "another"}
