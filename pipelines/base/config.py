@@ -21,7 +21,7 @@ from pipelines.base.sections import (
     RerankSettings,
     TrackingSettings,
 )
-from pipelines.base.versions import check_version
+from pipelines.base.versions import check_version, of_today
 from pipelines.base.yaml_text import parse_yaml, read_yaml
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
 from stages.core.errors import ConfigError
@@ -75,22 +75,21 @@ class ServeConfig(Settings):
 Config = TypeVar("Config", RunConfig, ServeConfig)
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, of_a_run: bool = False) -> RunConfig:
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """A run config. Raises as `load`."""
-    return load(RunConfig, path, overrides, of_a_run=of_a_run)
+    return load(RunConfig, path, overrides)
 
 
-def load(kind: type[Config], path: Path, overrides: Sequence[str] = (), *, of_a_run: bool = False) -> Config:
+def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
     """Read and validate a config: a file, or a bundled one by its name. `overrides` are `section.key=value`, the value
-    in YAML. That of a finished run (`of_a_run`), which is not run again, may be a copy without its secrets.
+    in YAML. That of a finished run, which is not run again, is read by `pipelines.runs.config`.
 
     Raises ConfigError that names the file, the key and the remedy.
     """
     content = read_sections(path)
     set_keys(content, overrides)
-    if not of_a_run:
-        read = [name for name, field in kind.model_fields.items() if field.annotation is not Any]
-        _refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
+    read = [name for name, field in kind.model_fields.items() if field.annotation is not Any]
+    _refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
     return _validated(kind, content, f"config {path}")
 
 
@@ -108,7 +107,7 @@ def config_with(
     if not isinstance(given, RunConfig | Mapping):
         raise ConfigError(f"config: give a file, a RunConfig or a dict of sections, not {type(given).__name__}")
     content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
-    check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name)
+    content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name))
     merged = _merged(content, sections)
     _refuse_hidden(merged, name)
     return _validated(RunConfig, merged, name)
@@ -150,7 +149,7 @@ def read_sections(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
         )
-    check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}")
+    content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}"))
     sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})
 

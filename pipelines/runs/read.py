@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.base.redaction import redacted, secrets_in
 from pipelines.base.versions import check_version
-from pipelines.base.yaml_text import read_yaml
+from pipelines.runs.config import read_config
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import ConfigError, DataError, first_line
 from stages.core.metrics import SCHEMA_VERSION, Metrics
@@ -65,7 +65,7 @@ def read_run_folder(path: Path) -> RunContent:
         return RunContent(
             folder=folder,
             metrics=metrics,
-            config=read_yaml(folder.config, "config"),
+            config=read_config(folder.config),
             first_stage=first_stage,
             reranked=reranked,
             environment=_json_if_there(folder.environment),
@@ -93,6 +93,14 @@ def main_test(analysis: Mapping[str, Any]) -> Mapping[str, Any] | None:
     tested: Mapping[str, Mapping[str, Any]] = analysis.get("significance") or {}
     main = next(iter(analysis.get("metrics") or tested), None)
     return tested.get(main) if main else None
+
+
+def verdict(analysis: Mapping[str, Any]) -> str | None:
+    """The main metric's sentence on the change, and what must be known of the data to read it; None where nothing was
+    tested.
+    """
+    tested = main_test(analysis)
+    return ". Mind: ".join([tested["words"], *(analysis.get("remarks") or ())]) if tested else None
 
 
 def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.base.config import load_config
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.sections import TrackingSettings
+from pipelines.runs.config import read_config, section, tracking_of
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import SweepFolder, SweepState
 from pipelines.sweep.report import best, sweep_document
@@ -70,7 +70,7 @@ def sync_sweep(path: Path, uri: str | None = None) -> str:
     if state is None or not finished:
         raise DataError(f"{path} holds no finished point of a sweep. Run the sweep again.")
     first = folder.run_folder(finished[0])
-    config = load_config(first.config, of_a_run=True)
+    config = read_config(first.config)
     tracking = where_to_log(config, uri, first.config)
     if tracking.uri is None:
         raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")
@@ -78,7 +78,7 @@ def sync_sweep(path: Path, uri: str | None = None) -> str:
         parent_id = _parent(tracking, state.sweep_id, {})
         for point in finished:
             run = folder.run_folder(point)
-            copy_results(run, config.output.copy_to)
+            copy_results(run, section(config, "output").get("copy_to") or None)
             if point.exit_code == TrackingError.exit_code:
                 point.exit_code, point.message = 0, None
             point.mlflow_run_id = track(run, _with_tags_of(run, tracking), parent_id)
@@ -89,7 +89,7 @@ def sync_sweep(path: Path, uri: str | None = None) -> str:
 
 def _with_tags_of(run: RunFolder, tracking: TrackingSettings) -> TrackingSettings:
     """Where the sweep goes, under the tags of this point: its swept values are among them."""
-    return tracking.model_copy(update={"tags": load_config(run.config, of_a_run=True).tracking.tags})
+    return tracking.model_copy(update={"tags": tracking_of(read_config(run.config)).tags})
 
 
 def _log_parent(tracking: TrackingSettings, state: SweepState) -> None:

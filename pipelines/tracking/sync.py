@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pipelines.base.config import RunConfig, load_config
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import hidden_in
 from pipelines.base.sections import TrackingSettings
+from pipelines.runs.config import read_config, section, tracking_of
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
@@ -24,23 +26,23 @@ def sync_run(path: Path, uri: str | None = None) -> str:
     for needed in (folder.config, folder.metrics, folder.environment):
         if not needed.is_file():
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
-    config = load_config(folder.config, of_a_run=True)
+    config = read_config(folder.config)
     tracking = where_to_log(config, uri, folder.config)
     with libraries_log_to(folder.logs):
-        copy_results(folder, config.output.copy_to)
+        copy_results(folder, section(config, "output").get("copy_to") or None)
         run_id = track(folder, tracking)
     if run_id is None:
         raise DataError(f"{path} was run with tracking.uri null: say where to log it with --uri")
     return run_id
 
 
-def where_to_log(config: RunConfig, uri: str | None, file: Path) -> TrackingSettings:
+def where_to_log(config: Mapping[str, Any], uri: str | None, file: Path) -> TrackingSettings:
     """The tracking settings of a run's config, with `uri` instead of its own where it is given.
 
     Raises DataError where the config, read from `file`, is a copy that lacks the secret of a place to go to.
     """
-    tracking = TrackingSettings(**(config.tracking.model_dump() | ({"uri": uri} if uri else {})))
-    places = {"tracking.uri": tracking.uri, "output.copy_to": config.output.copy_to}
+    tracking = tracking_of(config, uri)
+    places = {"tracking.uri": tracking.uri, "output.copy_to": section(config, "output").get("copy_to")}
     if hidden := hidden_in(places):
         mend = "say where to log with --uri" if "tracking.uri" in hidden else "sync the run folder itself"
         raise DataError(f"{file}: {hidden[0]}: *** stands in place of a secret, as in each copy of a run: {mend}")

@@ -112,6 +112,55 @@ def test_a_config_of_a_later_version_is_refused_and_one_of_this_version_is_read(
         load_config(config)
 
 
+@pytest.fixture
+def gone(old: Path, now: Path) -> Path:
+    """The run of 0.1.0, had it had keys that today's version does not know any more; `now` has been made of it."""
+    config = old / "config.yaml"
+    text = config.read_text()
+    config.write_text(
+        text.replace("engine:\n", "engine:\n  turbo: true\n").replace("tracking:\n", "tracking:\n  colour: red\n")
+    )
+    assert text != config.read_text()
+    return old
+
+
+def test_a_key_that_is_gone_refuses_a_run_of_an_earlier_version_to_no_command(
+    gone: Path, now: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    assert sync_run(gone, uri)
+    main_ends(["report", str(gone)])
+    main_ends(["gate", str(now), "--against", str(gone), "--max-drop", "ndcg_at_10=0.01"])
+    main_ends(["compare", str(gone), str(now), "--no-track"])
+    assert "turbo" in capsys.readouterr().out, "what differed is told"
+    assert open_run(gone.name, uri=uri).config["engine"]["turbo"] is True
+
+
+def test_a_key_that_has_another_name_today_is_read_under_it(
+    old: Path, now: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = {1: {"engine.speed": "engine.compile", "logging.place": "tracking.uri"}}
+    config = old / "config.yaml"
+    text = config.read_text().replace("  compile: false\n", "  speed: false\n")
+    uri = f"sqlite:///{tmp_path}/mine.db"
+    config.write_text(text.replace("  uri: sqlite:///mlflow.db\n", "") + f"logging:\n  place: {uri}\n")
+    for module in ("pipelines.base.config", "pipelines.runs.config"):
+        monkeypatch.setattr(f"{module}.CONFIG_VERSION", 2)
+    monkeypatch.setattr("pipelines.base.versions.CONFIG_RENAMED", renamed)
+    assert open_run(old).config["engine"]["compile"] is False
+    assert dict(compare(old, now).comparison.differing) == {}
+    assert MlflowClient(uri).get_run(sync_run(old)).data.params["engine.compile"] == "False"
+
+
+def test_a_run_whose_config_is_of_a_later_version_is_refused_in_one_line(now: Path) -> None:
+    config = now / "config.yaml"
+    config.write_text(config.read_text().replace("schema_version: 1", "schema_version: 99"))
+    for read in (lambda: open_run(now), lambda: sync_run(now, "sqlite:///nowhere.db")):
+        with pytest.raises(RerankEvalError, match=r"config.yaml was written by a newer rerank-eval .* Upgrade it"):
+            read()
+
+
 def main_ends(arguments: list[str]) -> None:
     """The command, which ends well."""
     with pytest.raises(SystemExit) as end:
