@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -29,7 +29,8 @@ _OF_ONE_ROW = re.compile(r"""'[^']*'|"[^"]*"|\S+:\d+|\b\d[\d.,]*""")
 class Findings:
     """What the analysis takes from the job besides the folder; `work` and `position` are None for a part of a job.
 
-    `labels` are the queries' columns that may be told; None: all, and texts as well.
+    `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
+    told; None: all, and texts as well.
     """
 
     judgements: Judgements
@@ -38,6 +39,7 @@ class Findings:
     failures: Iterable[SetAside]
     work: RunWork | None
     position: PositionCheck | None
+    remarks: Sequence[str] = ()
     labels: frozenset[str] | None = None
 
 
@@ -50,6 +52,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
     told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
+    told["remarks"] = list(found.remarks)
     told["failures"] = _reasons(found.failures)
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])

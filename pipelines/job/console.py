@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from pipelines.base.console import Console
@@ -27,9 +28,15 @@ LOG_EVERY_S = 15.0
 class JobConsole(Console):
     """Prints the course of a job."""
 
-    def prepared(self, manifest: CandidatesManifest, set_aside: int) -> None:
+    def prepared(self, manifest: CandidatesManifest, set_aside: int, remarks: Sequence[str] = ()) -> None:
         told = f"{manifest.queries:,} queries, {manifest.pairs:,} pairs"
         self.say(f"candidates  {told}" + (f"; {set_aside:,} rows set aside (failures.parquet)" if set_aside else ""))
+        self.remarks(remarks)
+
+    def remarks(self, remarks: Sequence[str]) -> None:
+        """What a reader of the values must know of the data."""
+        for remark in remarks:
+            self.say(f"mind        {escape(remark)}")
 
     def ready(self, app: RunningApp | None, needed: bool, seconds: float) -> None:
         told = f"ready after {seconds:.0f} s" if app and app.started_here else "found running, reused"
@@ -75,8 +82,10 @@ class JobConsole(Console):
 
     def verdict(self, folder: RunFolder) -> None:
         """The main metric's sentence, and the page that tells the rest."""
-        if tested := main_test(json.loads(folder.analysis.read_text(encoding="utf-8"))):
+        analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
+        if tested := main_test(analysis):
             self.say(f"verdict     {tested['words']}")
+        self.remarks(analysis["remarks"])
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 

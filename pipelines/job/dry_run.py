@@ -9,11 +9,13 @@ from collections import Counter
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
 from pipelines.job.prepare import all_candidates
+from pipelines.job.remarks import data_remarks
 from serve_app.engine.models import describe
 from stages.core.records import SetAside
 from stages.core.withheld import told_row
@@ -28,7 +30,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     source = open_source(config.data)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
-    judgements = source.judgements(report)
+    judgements, meetings = source.judgements(report), source.meetings()
     queries = pairs = judged = 0
     for candidates in all_candidates(source, config.data.depth, report):
         queries += 1
@@ -42,6 +44,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": judged,
         "set_aside_rows": len(set_aside),
+        "remarks": list(data_remarks(meetings, judgements, set_aside, config.data.limit)),
         "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
         "model": {"name": model.name, "family": model.family, "max_length": model.max_length},
         "replicas": config.serve.replicas,
@@ -78,6 +81,8 @@ def print_plan(config: RunConfig, *, as_json: bool) -> None:
     for hop in plan["hops"]:
         table.add_row(hop["hop"], hop["columns"], hop["counts"])
     console = Console(highlight=False)
+    for remark in plan["remarks"]:
+        console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
     if plan["set_aside_rows"]:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in plan["set_aside_reasons"].items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from html import escape
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from stages.core.errors import DataError
+from stages.core.meeting import Encounter, Meeting
 from stages.core.order import trec_order
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
@@ -33,13 +36,14 @@ class Evaluation:
 
     `unjudged_share` is that part of the first `unjudged_top` documents that has no judgement, averaged over the
     answered queries; None where there are none. `unjudged_top` is the largest cutoff of the metrics, or TOP.
-    `set_aside` are the lines that could not be used.
+    `set_aside` are the lines that could not be used, `remarks` where run and judgements meet in part.
     """
 
     values: QueryMetrics
     unjudged_top: int
     unjudged_share: float | None
     set_aside: Sequence[SetAside]
+    remarks: Sequence[str] = ()
 
     @property
     def means(self) -> dict[str, float]:
@@ -64,33 +68,54 @@ class Evaluation:
             "unanswered": queries - answered,
             "unjudged": {"top": self.unjudged_top, "share": self.unjudged_share},
             "set_aside_rows": len(self.set_aside),
+            "remarks": list(self.remarks),
         }
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {mean:.4f}" for name, mean in self.means.items())
-        return f"<evaluation: {told} over {len(self.values.query_ids):,} judged queries>"
+        mind = "".join(f"; mind: {remark}" for remark in self.remarks)
+        return f"<evaluation: {told} over {len(self.values.query_ids):,} judged queries{mind}>"
 
     def _repr_html_(self) -> str:
         from pandas import Series
 
-        return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format))
+        mind = "".join(f"<p>Mind: {escape(remark)}.</p>" for remark in self.remarks)
+        return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format)) + mind
 
 
 def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str]) -> Evaluation:
     """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside.
 
     Raises ConfigError for a metric that does not exist, DataError for a file that cannot be read, a grade that is no
-    whole number and a score that is none at all.
+    whole number, a score that is none at all, and a run and judgements that have no query in common, or documents under
+    other ids.
     """
     wanted = tuple(name.strip() for name in metrics)
     top = max((parse_metric(name).cutoff for name in wanted), default=0) or TOP
     set_aside: list[SetAside] = []
     judgements = _judgements(qrels, set_aside)
-    found = evaluate(_rankings(run, set_aside), judgements, (*wanted, f"judged@{top}"))
+    rankings = _rankings(run, set_aside)
+    meeting = _meeting(run, qrels, rankings, judgements)
+    found = evaluate(rankings, judgements, (*wanted, f"judged@{top}"))
     values = QueryMetrics(found.query_ids, {name: found.values[name] for name in wanted}, found.answered)
     # An unanswered query adds 0 to the sum.
     answered, judged = sum(values.answered), sum(found.values[f"judged@{top}"])
-    return Evaluation(values, top, 1 - judged / answered if answered else None, tuple(set_aside))
+    unjudged = 1 - judged / answered if answered else None
+    return Evaluation(values, top, unjudged, tuple(set_aside), tuple(meeting.remarks()))
+
+
+def _meeting(
+    run: RunGiven, qrels: QrelsGiven, rankings: Mapping[str, Sequence[str]], judgements: Judgements
+) -> Meeting:
+    """Raises DataError where the two do not meet."""
+    encounter = Encounter(judgements.grades)
+    for query_id, doc_ids in rankings.items():
+        encounter.add(query_id, partial(iter, doc_ids))
+    meeting = encounter.meeting()
+    names = ("the run" if isinstance(run, Mapping) else run, "qrels" if isinstance(qrels, Mapping) else qrels)
+    if told := meeting.refusal(*map(str, names)):
+        raise DataError(told)
+    return meeting
 
 
 def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
@@ -141,13 +166,15 @@ def _by_text(given: object, name: str) -> dict[str, Any]:
 
 
 def print_evaluation(run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool) -> None:
-    """Print means, with `per_query` each query's values before them; what was set aside goes to stderr."""
+    """Print means, with `per_query` each query before them; what was set aside, and what to mind, to stderr."""
     found = evaluate_run(run_file, qrels, metrics)
     summary = found.summary()
     for row in found.set_aside[:10]:
         typer.echo(f"set aside {row.where}: {row.reason}", err=True)
     if len(found.set_aside) > 10:
         typer.echo(f"... and {len(found.set_aside) - 10:,} more", err=True)
+    for remark in found.remarks:
+        typer.echo(f"mind: {remark}", err=True)
     rows = _per_query(found.values) if per_query else {}
     if as_json:
         typer.echo(json.dumps(summary | ({"per_query": rows} if per_query else {}), indent=2, ensure_ascii=False))

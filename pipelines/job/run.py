@@ -83,8 +83,8 @@ def _score(
         compiling = threading.Thread(target=warm_up, args=(metrics,), daemon=True)
         compiling.start()
         with console.working("reading the data, while the engine starts"):
-            prepared = prepare_data(source, config.data.depth, folder, engine.see)
-        console.prepared(prepared.manifest, len(prepared.set_aside))
+            prepared = prepare_data(source, config.data, folder, engine.see)
+        console.prepared(prepared.manifest, len(prepared.set_aside), prepared.remarks())
         with console.working("the engine starts"):
             engine.wait_until_imported()
         workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)

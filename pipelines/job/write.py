@@ -120,7 +120,8 @@ def _complete(
     folder.write_per_query(first_stage, reranked)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
-    found = Findings(prepared.judgements, first_stage, reranked, failures, work, position, prepared.labels)
+    remarks = prepared.remarks(None if whole else folder.path.name)
+    found = Findings(prepared.judgements, first_stage, reranked, failures, work, position, remarks, prepared.labels)
     write_analysis(folder, config, found)
     folder.write_json(folder.metrics, summarise(facts))
     return coverage

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runs.read import RunContent, main_test, read_run_folder
+from pipelines.runs.read import RunContent, read_run_folder, verdict
 from pipelines.runs.report import run_report
 from stages.core.errors import DataError
 from stages.core.metrics import Metrics
@@ -58,9 +58,10 @@ class FinishedRun:
 
     @property
     def verdict(self) -> str | None:
-        """The main metric's sentence on the change; None where there was nothing to compare with."""
-        tested = main_test(self.analysis)
-        return tested["words"] if tested else None
+        """The main metric's sentence on the change, and what to mind of the data; None where there was nothing to
+        compare with.
+        """
+        return verdict(self.analysis)
 
     @cached_property
     def per_query(self) -> DataFrame:

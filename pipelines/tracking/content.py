@@ -19,7 +19,7 @@ from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
-from pipelines.runs.read import RunContent, main_test
+from pipelines.runs.read import RunContent, main_test, verdict
 from stages.core.metrics import CoveragePart, QualityPart
 from stages.core.words import is_significant, written_name
 
@@ -74,8 +74,8 @@ def run_note(content: RunContent, child: str | None = None) -> str:
         f"**{tags['model']}** reranked {depth} of {metrics['coverage']['queries']:,} queries of **{tags['dataset']}**"
         + (f", retrieved by {tags['first_stage']}." if "first_stage" in tags else ".")
     ]
-    if tested := main_test(content.analysis):
-        lines.append(tested["words"])
+    if told := verdict(content.analysis):
+        lines.append(told)
     main = next(iter(content.analysis.get("metrics") or ()), None)
     lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
     return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]

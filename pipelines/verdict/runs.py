@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.base.config import VERSION_KEY
+from pipelines.base.config import VERSION_KEY, RunConfig
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted
 from pipelines.runs.read import RunContent
+from pipelines.verdict.queries import data_notes, restricted, shared_queries
 from stages.core.errors import DataError
-from stages.core.records import QueryMetrics
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
+from stages.sources import DataSettings
 
 NOT_COMPARED = ("output", "tracking", "cost", VERSION_KEY)
 """What of a config decides no result."""
@@ -62,10 +63,11 @@ def compare_runs(
     _check_several(runs)
     notes = [*_differences(runs, allowed or Allowed())]
     shared = _shared_metrics(runs, metrics)
-    queries = _shared_queries(runs)
+    queries = shared_queries(runs)
+    notes += data_notes(runs, len(queries))
     differing = differing_keys([run.config for run in runs])
     labels = label_runs(runs, differing)
-    values = {label: _restricted(run.reranked, queries) for label, run in zip(labels, runs, strict=True)}
+    values = {label: restricted(run.reranked, queries) for label, run in zip(labels, runs, strict=True)}
     baseline = values.pop(labels[0])
     return Comparison(
         runs=dict(zip(labels, runs, strict=True)),
@@ -78,10 +80,14 @@ def compare_runs(
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked."""
+    """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked.
+
+    A key that an earlier version did not have counts as its default there.
+    """
     flat = [dict(flatten(redacted(dict(config)))) for config in configs]
+    defaults = dict(flatten(RunConfig(data=DataSettings(format="jsonl", path="-")).model_dump(mode="json")))
     names = dict.fromkeys(name for one in flat for name in one)
-    values = {name: tuple(one.get(name) for one in flat) for name in names}
+    values = {name: tuple(one.get(name, defaults.get(name)) for one in flat) for name in names}
     return {
         name: of_runs
         for name, of_runs in values.items()
@@ -158,17 +164,3 @@ def _shared_metrics(runs: Sequence[RunContent], wanted: Sequence[str]) -> list[s
     if not shared:
         raise DataError("the runs have no metric in common: see evaluate.metrics of each")
     return list(wanted) or shared
-
-
-def _shared_queries(runs: Sequence[RunContent]) -> tuple[str, ...]:
-    shared = frozenset.intersection(*(frozenset(run.reranked.query_ids) for run in runs))
-    if not shared:
-        raise DataError("the runs have no judged query in common")
-    return tuple(query_id for query_id in runs[0].reranked.query_ids if query_id in shared)
-
-
-def _restricted(values: QueryMetrics, query_ids: Sequence[str]) -> QueryMetrics:
-    places = {query_id: place for place, query_id in enumerate(values.query_ids)}
-    kept = [places[query_id] for query_id in query_ids]
-    by_metric = {metric: tuple(of_query[place] for place in kept) for metric, of_query in values.values.items()}
-    return QueryMetrics(tuple(query_ids), by_metric, tuple(values.answered[place] for place in kept))

@@ -14,6 +14,8 @@ from stages.core.order import trec_positions
 from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
 
 Report = Callable[[SetAside], None]
+# Reasons that tell of data which does not belong together.
+NO_QUERY_TEXT, NOT_IN_CORPUS = "unknown query: no text for this id", "is not in the corpus"
 
 
 def as_id(value: object) -> str | None:
@@ -71,7 +73,7 @@ def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
     if query_id is None:
         return "query id missing"
     if raw.query is None:
-        return "unknown query: no text for this id"
+        return NO_QUERY_TEXT
     if not isinstance(raw.query, str):
         return f"query is not a string but {type(raw.query).__name__}"
     if not raw.query.strip():
@@ -141,7 +143,7 @@ def _id_fault(doc_id: str, seen: set[str]) -> str | None:
 def _text_fault(item: _Placed) -> str | None:
     text = item.document.text
     if text is None:
-        return f"document {item.doc_id} is not in the corpus"
+        return f"document {item.doc_id} {NOT_IN_CORPUS}"
     if not isinstance(text, str):
         return f"text is not a string but {type(text).__name__}"
     if not text.strip():

@@ -95,7 +95,7 @@ class CandidatesWriter:
         self._rows_per_file, self._files = rows_per_file, 0
         self._rows: list[Candidates] = []
         self._characters = 0
-        self._counter = _Counter()
+        self._counter = ManifestCounter()
 
     def __enter__(self) -> CandidatesWriter:
         return self
@@ -168,7 +168,7 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
         yield from rows
 
 
-class _Counter:
+class ManifestCounter:
     """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
 
     def __init__(self) -> None:

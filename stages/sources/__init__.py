@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from stages.core.meeting import Meeting
 from stages.core.prepare import Report
 from stages.core.records import Judgements, RawQuery
 from stages.sources.collection import CollectionSource
@@ -49,6 +50,15 @@ class Source(Protocol):
 
     def judgements(self, set_aside: Report) -> Judgements:
         """The qrels; with `data.limit`, those of the limited queries alone. Raises DataError for a fractional grade."""
+        ...
+
+    def meetings(self) -> Mapping[str, Meeting]:
+        """How far each first stage and the judgements are about the same, whatever `data.limit` leaves; empty where
+        nothing is judged.
+
+        Raises DataError, with an id of each side, where one has no query in common with the judgements, and where their
+        documents have other ids.
+        """
         ...
 
 

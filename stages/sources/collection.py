@@ -7,21 +7,26 @@ belongs to one query.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from stages.core.errors import DataError
+from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
 from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
-from stages.sources.corpus import Corpus, open_corpus
+from stages.sources.corpus import DOCUMENT_IDS, Corpus, open_corpus
 from stages.sources.id_set import IdSet
 from stages.sources.lines import existing_file
 from stages.sources.run_index import QueryIds, RunIndex, open_run
 from stages.sources.settings import FIRST_STAGE, DataSettings
-from stages.sources.texts import QueryText, query_texts
+from stages.sources.texts import QUERY_IDS, QueryText, query_texts, read_ids
 from stages.sources.trec import read_qrels
+
+# How many ids of each side are looked at for two that are one in another form, where none is the same.
+IDS_SEEN = 10_000
 
 
 class CollectionSource:
@@ -50,8 +55,12 @@ class CollectionSource:
                 name: stack.enter_context(open_run(path, query_ids, set_aside)) for name, path in self._runs.items()
             }
             queries = query_texts(self._queries, query_ids, set_aside)
+            if not queries:
+                raise self._no_text("query", self._queries, QUERY_IDS, query_ids)
             wanted = IdSet(_top_ids(runs.values(), self._depth))
             corpus = stack.enter_context(open_corpus(self._documents, wanted, set_aside))
+            if not len(corpus):
+                raise self._no_text("document", self._documents, DOCUMENT_IDS, _top_ids(runs.values(), self._depth))
             for query_id in query_ids:
                 yield {
                     name: self._raw_query(query_id, run, queries.get(query_id), corpus)
@@ -70,6 +79,42 @@ class CollectionSource:
         grades = judgements.grades
         return Judgements({query_id: grades[query_id] for query_id in query_ids if query_id in grades})
 
+    def meetings(self) -> dict[str, Meeting]:
+        judgements = read_qrels(self._qrels, _reported_by_queries)
+        found: dict[str, Meeting] = {}
+        for name, path in self._runs.items():
+            encounter = Encounter(judgements.grades)
+            with open_run(path, QueryIds(), _reported_by_queries) as run:
+                for query_id in run:
+                    encounter.add(query_id, partial(_doc_ids, run, query_id))
+            found[name] = encounter.meeting()
+            self._refuse(found[name], str(path), judgements)
+        return found
+
+    def _refuse(self, meeting: Meeting, run: str, judgements: Judgements) -> None:
+        """Raises DataError where they do not meet. Whether judged documents are of this collection the corpus tells."""
+        if meeting.documents is None:
+            if told := meeting.refusal(run, str(self._qrels)):
+                raise DataError(told)
+            return
+        judged = {doc_id for grades in judgements.grades.values() for doc_id in grades}
+        if judged.isdisjoint(read_ids(self._documents, DOCUMENT_IDS)):
+            raise DataError(
+                f"{meeting.strangers(run, str(self._qrels))}, and none of those judged is in {self._documents}. Give "
+                "judgements of this collection, with ids in the same form"
+            )
+
+    def _no_text(self, what: str, file: Path, names: tuple[str, ...], wanted: Iterable[str]) -> DataError:
+        """None of the `wanted` ids stands in the file."""
+        there, asked = list(islice(read_ids(file, names), IDS_SEEN)), list(islice(wanted, IDS_SEEN))
+        one, other = alike(asked, there) or (asked[0], next(iter(there), None))
+        limited = f", of the first {self._limit:,} queries" if self._limit else ""
+        runs = ", ".join(map(str, self._runs.values()))
+        return DataError(
+            f"{file} has no {what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. Give both "
+            "of the same collection, with ids in the same form"
+        )
+
     def _raw_query(self, query_id: str, run: RunIndex, query: QueryText | None, corpus: Corpus) -> RawQuery:
         run_list, file = run.read(query_id), str(run.path)
         retrieved = (
@@ -81,6 +126,10 @@ class CollectionSource:
         return RawQuery(
             query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)
         )
+
+
+def _doc_ids(run: RunIndex, query_id: str) -> list[str]:
+    return run.read(query_id).doc_ids
 
 
 def _top_ids(runs: Collection[RunIndex], depth: int | None) -> Iterator[str]:

@@ -50,6 +50,10 @@ class Corpus:
         self._ids, self._texts, self._unusable, self._lines = (table.column(name) for name in SCHEMA.names)
         self._reads = 0
 
+    def __len__(self) -> int:
+        """How many of the wanted documents it has."""
+        return len(self._ids)
+
     def join(self, document: RawDocument) -> RawDocument:
         """The document with its text, or as it is where the corpus lacks it.
 

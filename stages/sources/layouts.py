@@ -73,6 +73,10 @@ class JudgedQuery:
             if doc_id is not None and entry.relevance is not None:
                 yield doc_id, entry
 
+    def doc_ids(self) -> list[str]:
+        """Those that can be ids."""
+        return [doc_id for doc_id in map(as_id, self._doc_ids()) if doc_id is not None]
+
     def _doc_ids(self) -> list[object]:
         """As given; d1, d2, ... by position where none of the query's documents has an id."""
         if all(entry.doc_id is None for entry in self.entries):

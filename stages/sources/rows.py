@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from stages.core.errors import DataError
+from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
 from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
@@ -46,6 +47,30 @@ class RowSource:
             return judgements
         limited = {as_id(query.query_id) for query in self._judged(_reported_by_queries)}
         return Judgements({query_id: grades for query_id, grades in judgements.grades.items() if query_id in limited})
+
+    def meetings(self) -> dict[str, Meeting]:
+        if self._qrels is None:
+            return self._with_own_judgements()
+        encounter = Encounter(read_qrels(self._qrels, _reported_by_queries).grades)
+        for query in self._layout(self._table, self._columns, _reported_by_queries):
+            if (query_id := as_id(query.query_id)) is not None:
+                encounter.add(query_id, query.doc_ids)
+        meeting = encounter.meeting()
+        if told := meeting.refusal(self._table.name, str(self._qrels)):
+            raise DataError(told)
+        return {FIRST_STAGE: meeting}
+
+    def _with_own_judgements(self) -> dict[str, Meeting]:
+        """Rows judge their own documents, but maybe not those of every query."""
+        judged: dict[str, bool] = {}
+        for query in self._judged(_reported_by_queries):
+            if (query_id := as_id(query.query_id)) is not None and not judged.get(query_id):
+                judged[query_id] = bool(_grades(query, query_id, _reported_by_queries))
+        unjudged, shared = (
+            min((one for one, is_judged in judged.items() if not is_judged), default=None),
+            sum(judged.values()),
+        )
+        return {FIRST_STAGE: Meeting(len(judged), shared, shared, without_judgements=unjudged)} if shared else {}
 
     def _judged(self, set_aside: Report) -> Iterator[JudgedQuery]:
         return islice(self._layout(self._table, self._columns, set_aside), self._limit)

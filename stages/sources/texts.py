@@ -70,6 +70,13 @@ def record_id(record: Record, names: tuple[str, ...], set_aside: Report) -> str 
     return found
 
 
+def read_ids(path: Path, names: tuple[str, ...]) -> Iterator[str]:
+    """The ids of a file's records; what is wrong with one is for whoever reads the texts to report."""
+    for record in read_records(path, _reported_with_texts):
+        if (found := record_id(record, names, _reported_with_texts)) is not None:
+            yield found
+
+
 def duplicate(record: Record, found: str | None) -> SetAside:
     """The record's id was met before."""
     return SetAside(record.where, f"duplicate id {found!r:.60}: the first one counts")
@@ -90,3 +97,7 @@ def _attributes(fields: Mapping[str, object]) -> dict[str, str]:
     entries = {**(metadata if isinstance(metadata, dict) else {}), **fields}
     known = {*QUERY_IDS, "text", "instruction"}
     return {name: value for name, value in entries.items() if name not in known and isinstance(value, str)}
+
+
+def _reported_with_texts(_: SetAside) -> None:
+    """Ids alone are read a second time."""

@@ -151,7 +151,8 @@ def test_files_and_mappings_are_evaluated_alike(tmp_path: Path) -> None:
     assert of_files.means == of_mappings.means == {"mrr": pytest.approx(0.5), "hit_rate@1": pytest.approx(1 / 3)}
     assert list(of_mappings.per_query["mrr"]) == [1.0, 0.5, 0.0]
     assert list(of_mappings.per_query["answered"]) == [True, True, False]
-    assert repr(of_files) == "<evaluation: mrr 0.5000, hit_rate@1 0.3333 over 3 judged queries>"
+    mind = "1 of 3 judged queries has no candidates and counts as 0, such as 'q3'"
+    assert repr(of_files) == f"<evaluation: mrr 0.5000, hit_rate@1 0.3333 over 3 judged queries; mind: {mind}>"
     assert "0.5000" in of_files._repr_html_()
 
 

@@ -73,6 +73,8 @@ def _lead(run: RunNumbers) -> Iterator[Text]:
     else:
         told = run.analysis["significance"][run.main]
         yield Text(_verdict(told), tone_of(told) if is_significant(told) else "unsure")
+    for remark in run.analysis.get("remarks") or ():
+        yield Text(f"Mind: {remark}.", "unsure")
     yield Text(_what(run))
 
 

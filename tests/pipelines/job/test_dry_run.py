@@ -75,6 +75,37 @@ def test_rows_with_more_documents_than_the_depth_are_cut_to_it(config: RunConfig
     assert (plan["queries"], plan["pairs"], plan["judged_queries"]) == (1, 2, 0)
 
 
+def test_what_meets_in_part_is_told_whatever_the_limit(
+    config: RunConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    remarks = make_plan(config)["remarks"]
+    assert remarks == [
+        "1 of 2 judged queries has no candidates and counts as 0, such as 'q3'",
+        "2 of 3 queries with candidates are not judged, such as 'q2'",
+        "queries without a text, set aside: 1, such as 'q4'",
+        "pairs whose document is not in the corpus, set aside: 1, such as 'unknown'",
+    ]
+    print_plan(config, as_json=False)
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("mind ")] == [
+        f"mind        {remark}" for remark in remarks
+    ]
+    limited = make_plan(config.model_copy(update={"data": config.data.model_copy(update={"limit": 1})}))
+    assert limited["remarks"] == [
+        "1 of 2 judged queries has no candidates (before data.limit), such as 'q3'",
+        "2 of 3 queries with candidates are not judged (before data.limit), such as 'q2'",
+    ]
+    (tmp_path / "small" / "qrels" / "test.tsv").write_text("q2\td1\t1\n")
+    limited = make_plan(config.model_copy(update={"data": config.data.model_copy(update={"limit": 1})}))
+    assert limited["remarks"][-1] == "none of the first 1 queries is judged, so there is no quality: see data.limit"
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_judgements_of_other_queries_are_refused(limit: int | None, config: RunConfig, tmp_path: Path) -> None:
+    (tmp_path / "small" / "qrels" / "test.tsv").write_text("1\td1\t1\n")
+    with pytest.raises(DataError, match="no query in common: the one has 'q1', the other '1'"):
+        make_plan(config.model_copy(update={"data": config.data.model_copy(update={"limit": limit})}))
+
+
 def test_the_plan_says_what_with_and_how_it_is_measured(config: RunConfig) -> None:
     plan = make_plan(config)
     assert plan["dataset"] == "small"

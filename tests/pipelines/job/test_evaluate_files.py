@@ -99,6 +99,7 @@ def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_count
         "unanswered": 1,
         "unjudged": {"top": 1, "share": 0.5},
         "set_aside_rows": 0,
+        "remarks": ["1 of 3 judged queries has no candidates and counts as 0, such as 'q3'"],
     }
 
 
@@ -109,7 +110,7 @@ def test_a_table_of_means_goes_to_stdout(tmp_path: Path, capsys: pytest.CaptureF
         "mrr\tall\t0.5000\nhit_rate_at_1\tall\t0.3333\n"
         "queries\tall\t3\nunanswered\tall\t1\nunjudged_at_1\tall\t0.5000\n"
     )
-    assert told.err == ""
+    assert told.err == "mind: 1 of 3 judged queries has no candidates and counts as 0, such as 'q3'\n"
 
 
 def test_per_query_values_come_before_the_means(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,14 +140,52 @@ def test_the_unjudged_share_is_of_the_largest_cutoff_and_of_answered_queries(
     assert summary["unjudged"] == {"top": top, "share": share}
 
 
-def test_where_no_judged_query_is_answered_there_is_no_unjudged_share(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_where_no_judged_query_is_answered_there_is_no_unjudged_share() -> None:
+    summary = evaluate_run({"q2": {}}, {"q2": {"a": 1}}, ("mrr",)).summary()
+    assert summary["unjudged"] == {"top": 10, "share": None}
+    assert summary["unanswered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("scored", "judged", "told"),
+    [
+        ({"q1": {"a": 1}}, {"q2": {"a": 1}}, "the one has 'q1', the other 'q2'. Give"),
+        ({"q1": {"a": 1}}, {"1": {"a": 1}}, "the one has 'q1', the other '1', which is the same id in another form"),
+        ({"q1": {"doc1": 1}}, {"q1": {"1": 1}}, "'doc1' is a candidate, '1' is judged, the same id in another form"),
+    ],
+)
+def test_a_run_and_judgements_that_do_not_meet_are_refused_with_an_id_of_each_side(
+    scored: Numbers, judged: Numbers, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = write(tmp_path, {"q1": {"a": 1}}, {"q2": {"a": 1}})
+    run, qrels = write(tmp_path, scored, judged)
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--run", str(run), "--qrels", str(qrels)])
+    shown_lines = capsys.readouterr()
+    assert (stopped.value.code, shown_lines.out, shown_lines.err.count("\n")) == (2, "", 1)
+    assert told in shown_lines.err and str(run) in shown_lines.err and str(qrels) in shown_lines.err
+    with pytest.raises(DataError, match="the run"):
+        evaluate_run(scored, judged, ("mrr",))
+
+
+def test_what_meets_in_part_is_told_beside_the_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write(tmp_path, {"q1": {"a": 1}, "q5": {"a": 1}}, {"q1": {"a": 1}, "q3": {"a": 1}})
+    remarks = [
+        "1 of 2 judged queries has no candidates and counts as 0, such as 'q3'",
+        "1 of 2 queries with candidates is not judged, such as 'q5'",
+    ]
     shown(files, "mrr", as_json=True)
-    assert json.loads(capsys.readouterr().out)["unjudged"] == {"top": 10, "share": None}
-    shown(files, "mrr")
-    assert capsys.readouterr().out.endswith("unjudged_at_10\tall\tdoes not apply\n")
+    told = capsys.readouterr()
+    assert json.loads(told.out)["remarks"] == remarks
+    assert told.err.splitlines() == [f"mind: {remark}" for remark in remarks]
+    found = evaluate_run(*files, ("mrr",))
+    assert all(remark in repr(found) for remark in remarks)
+    assert found._repr_html_().count("<p>Mind: ") == 2
+
+
+def test_judged_documents_that_were_not_retrieved_count_as_0_and_this_is_told() -> None:
+    found = evaluate_run({"q": {"a": 1}}, {"q": {"b": 1}}, ("mrr",))
+    assert found.means == {"mrr": 0.0}
+    assert "no judged document is among the candidates" in found.remarks[0]
 
 
 def test_judged_can_be_named_like_any_metric(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +231,7 @@ def test_bad_lines_are_told_on_stderr_with_file_and_line_and_do_not_count(
         f"set aside {qrels}:4: judgement is not an integer: 'z'",
         f"set aside {run}:5: a run has 6 columns, this line 4",
         f"set aside {run}:6: score is not a finite number: 'nan'",
+        "mind: 1 of 3 judged queries has no candidates and counts as 0, such as 'q3'",
     ]
 
 
@@ -202,8 +242,8 @@ def test_of_many_bad_lines_the_first_ten_are_told_and_the_others_counted(
     run.write_text(run.read_text() + "too short\n" * 1012)
     shown((run, qrels), "mrr")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 11
-    assert lines[-1] == "... and 1,002 more"
+    assert len(lines) == 12
+    assert lines[-2] == "... and 1,002 more"
 
 
 def test_bad_lines_are_handed_to_the_caller(tmp_path: Path) -> None:

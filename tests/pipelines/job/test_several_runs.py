@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Callable
@@ -15,10 +16,15 @@ from mlflow.tracking import MlflowClient
 from pipelines.base.config import load_config
 from pipelines.job.console import JobConsole
 from pipelines.job.run import run
+from pipelines.runs.finished import open_folder
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.report import run_report
+from pipelines.tracking.content import run_note
 from pipelines.tracking.sync import sync_run
+from stages.core.errors import DataError
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
+from stages.report.markdown import to_markdown
 
 WriteConfig = Callable[[dict[str, Any]], Path]
 DEMO = Path(__file__).parents[3] / "configs" / "demo"
@@ -47,6 +53,11 @@ def sections(**data: Any) -> dict[str, Any]:
         "model": {"name": "overlap"},
         "evaluate": {"metrics": ["ndcg@10", "mrr"]},
     }
+
+
+def remarks(folder: RunFolder) -> list[str]:
+    found: list[str] = json.loads(folder.analysis.read_text())["remarks"]
+    return found
 
 
 def do(config: Path) -> RunFolder:
@@ -80,6 +91,41 @@ def test_each_first_stage_is_measured_as_if_it_were_alone_and_each_pair_is_score
     assert set(scored) == pairs
     assert told(together)["quality"]["first_stage"] is None
     assert told(together)["quality"]["reranked"]["ndcg_at_10"] > 0
+    left_out = "3 of 76 judged queries have no candidates and count as 0, such as "
+    assert remarks(together.child("bm25")) == remarks(alone["bm25"]) == []
+    assert [remark.startswith(left_out) for remark in remarks(together.child("other"))] == [True]
+    assert remarks(together) == [f"data.runs other: {remark}" for remark in remarks(alone["other"])]
+
+
+def test_what_meets_in_part_is_told_in_the_first_lines_and_in_the_verdict_counted_before_the_limit(
+    local_ray: None, write_config: WriteConfig, runs: dict[str, str]
+) -> None:
+    file = io.StringIO()
+    config = load_config(write_config(sections(run=runs["other"], limit=5)))
+    folder = run(config, JobConsole(file=file))
+    lines = file.getvalue().splitlines()
+    [remark] = remarks(folder)
+    assert remark.startswith("3 of 76 judged queries have no candidates (before data.limit), such as ")
+    first, verdict = (
+        next(place for place, line in enumerate(lines) if line.startswith(word)) for word in ("can", "ver")
+    )
+    assert lines[first + 1] == lines[verdict + 1] == f"mind        {remark}"
+    opened = open_folder(folder.path)
+    assert opened.verdict is not None and opened.verdict.endswith(f". Mind: {remark}")
+    assert f"Mind: {remark}." in to_markdown(run_report(opened.content)).replace("\\", "")
+    assert remark in run_note(opened.content)
+
+
+def test_candidates_of_other_queries_than_are_judged_end_the_job_before_anything_is_scored(
+    local_ray: None, write_config: WriteConfig, runs: dict[str, str], tmp_path: Path
+) -> None:
+    other = Path(runs["other"])
+    other.write_text("".join(f"x{line}\n" for line in other.read_text().splitlines()))
+    for data in ({"run": str(other)}, {"runs": runs}, {"run": str(other), "limit": 2}):
+        with pytest.raises(DataError, match=r"other\.trec and .*test\.tsv have no query in common") as raised:
+            do(write_config(sections(**data)))
+        assert raised.value.exit_code == 2
+    assert not list(tmp_path.glob("results/*/rankings"))
 
 
 def test_in_mlflow_they_are_children_of_one_run_and_a_second_sync_changes_nothing(

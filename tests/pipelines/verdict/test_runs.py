@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.runs.read import read_run_folder
 from pipelines.verdict.runs import Allowed, compare_runs
 from stages.core.errors import DataError
 from tests.pipelines.finished_runs import finished_run
@@ -77,6 +78,39 @@ def test_runs_with_other_queries_are_compared_on_those_they_share(tmp_path: Path
     found = compare_runs([one, two], allowed=Allowed(judgements=True))
     assert found.queries == 2
     assert found.tested[0].difference.difference == pytest.approx((0.6 - 0.5 + 0.9 - 0.9) / 2)
+    assert found.notes[1:] == [
+        "of the 3 judged queries of a the 2 are compared that every run has",
+        "of the 3 judged queries of b the 2 are compared that every run has",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"), [(["1", "2"], "one has 'q1', another '1'"), (["x", "y"], "one has 'q1', another 'x'")]
+)
+def test_runs_without_a_query_in_common_are_refused_with_an_id_of_each(
+    ids: list[str], told: str, tmp_path: Path
+) -> None:
+    one = finished_run(tmp_path / "a", [0.1, 0.5], query_ids=["q1", "q2"])
+    two = finished_run(tmp_path / "b", [0.9, 0.6], query_ids=ids)
+    with pytest.raises(DataError, match=f"no judged query in common: {told}"):
+        compare_runs([one, two])
+
+
+def test_what_a_run_said_of_its_data_is_said_once_and_with_its_name_where_others_did_not(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / name, [0.5, 0.5]) for name in "ab"]
+    for run, remarks in zip(runs, (["both"], ["both", "one"]), strict=True):
+        run.folder.write_json(run.folder.analysis, {"schema_version": 2, "remarks": remarks})
+    assert compare_runs([read_run_folder(tmp_path / name) for name in "ab"]).notes == ["both", "b: one"]
+
+
+def test_a_key_that_an_earlier_version_lacked_counts_as_its_default(tmp_path: Path) -> None:
+    runs = [finished_run(tmp_path / name, [0.5, 0.5], config=DEPTH_20) for name in "ab"]
+    text = runs[0].folder.config.read_text()
+    assert "  batch_queries: 8\n" in text
+    runs[0].folder.config.write_text(text.replace("  batch_queries: 8\n", "").replace("  workers: null\n", ""))
+    runs[1].folder.config.write_text(text.replace("workers: null", "workers: 3"))
+    found = compare_runs([read_run_folder(tmp_path / name) for name in "ab"])
+    assert found.differing == {"rerank.workers": (None, 3)}
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
