@@ -73,6 +73,8 @@ def run(
 
     folder = run_job(settings, JobConsole(quiet=json_output))
     if json_output:
+        for remark in json.loads(folder.analysis.read_text(encoding="utf-8"))["remarks"]:
+            typer.echo(f"mind: {remark}", err=True)
         typer.echo(folder.metrics.read_text(encoding="utf-8"), nl=False)
 
 

@@ -25,6 +25,7 @@ from pipelines.base.process import INTERRUPTED, QUIET
 from pipelines.base.redaction import redacted
 from pipelines.nightly.job_server import JobServer, connect, last_line
 from stages.core.errors import ConfigError, EngineError, InputError
+from stages.core.words import distinct
 
 POLL_S = 1.0
 PATIENCE_S = 90.0  # a job server that is restarted answers again within that time; the job does not notice
@@ -72,7 +73,7 @@ def describe_job(config: Path, overrides: Sequence[str], working_dir: Path, date
     _refuse_passing_places(settings)
     command = ["python", "-m", "pipelines.run", "--config", sent.relative_to(folder).as_posix()]
     command += [argument for override in overrides for argument in ("--set", override)]
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file.name)[:40]
+    stem = distinct(file.name, re.sub(r"[^A-Za-z0-9_-]+", "-", file.name)[:40])
     return Job(
         name=f"rerank-eval-{stem}-{settings.digest[:8]}-{date.isoformat()}",
         entrypoint=shlex.join(command),

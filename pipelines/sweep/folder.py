@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipelines.base.places import place_in
+from pipelines.base.versions import check_version
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import read_metrics
 from stages.core import words
 from stages.core.errors import DataError, first_line
+
+STATE_VERSION = 2
+STAMP = len("20261129-221500")
+_NAMED = re.compile(r"\d{8}-\d{6}-sweep-.")
 
 
 class PointResult(BaseModel):
     """What became of one point. `exit_code` is None until it was run; `run_folder` is relative to the sweep's.
 
     `metrics` are the means of the reranked lists, by their keys in metrics.json; `mlflow_run_id` is None until it is
-    logged.
+    logged. `anew` says why results of an earlier try, in the folder `replaces`, do not stand for it.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     values: dict[str, Any]
     config_digest: str
+    anew: str | None = None
+    replaces: str | None = None
     run_folder: str | None = None
     exit_code: int | None = None
     message: str | None = None
@@ -47,10 +52,9 @@ class PointResult(BaseModel):
 
 
 class SweepState(BaseModel):
-    """The content of sweep.json; points stand in the order of the grid."""
+    """The content of sweep.json; points stand in the order of the grid. 0.1.0 wrote no version, which stands for 1."""
 
-    model_config = ConfigDict(extra="forbid")
-
+    schema_version: int = 1
     sweep_id: str
     name: str
     config: str
@@ -82,10 +86,9 @@ class SweepFolder:
     @classmethod
     def open(cls, parent: Path, name: str) -> SweepFolder:
         """The last one of this name in `parent`, else a new one. Raises DataError where it cannot be made."""
-        slug = words.slug(name)[:60] or "sweep"
-        earlier = [
-            path for path in parent.glob("*-sweep-*") if re.fullmatch(rf"\d{{8}}-\d{{6}}-sweep-{slug}", path.name)
-        ]
+        slug = words.distinct(name, words.slug(name)[:60])
+        folders = (cls(path) for path in parent.glob("*-sweep-*") if _NAMED.match(path.name))
+        earlier = [one.path for one in folders if one.is_called(name, slug)]
         folder = cls(max(earlier, default=parent / f"{datetime.now():%Y%m%d-%H%M%S}-sweep-{slug}"))
         try:
             folder.points.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,13 @@ class SweepFolder:
                 f"output.dir {parent}: cannot make a sweep's folder ({error.strerror}). Choose another."
             ) from error
         return folder
+
+    def is_called(self, name: str, slug: str) -> bool:
+        """By sweep.json; without a readable one by the folder's own name. Two names may have had one slug in 0.1.0."""
+        try:
+            return bool(json.loads(self.state.read_text(encoding="utf-8"))["name"] == name)
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.sweep_id == f"{self.sweep_id[:STAMP]}-sweep-{slug}"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -111,9 +121,11 @@ class SweepFolder:
         RunFolder(self.path).write_json(self.state, state.model_dump(mode="json"))
 
     def read(self) -> SweepState | None:
-        """None before the first point. Raises DataError for a file that is not ours."""
+        """None before the first point. Raises DataError for a file that is not ours, or a later version's."""
         try:
-            return SweepState.model_validate_json(self.state.read_bytes())
+            state = SweepState.model_validate_json(self.state.read_bytes())
+            check_version(state.schema_version, STATE_VERSION, str(self.state))
+            return state
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
@@ -129,11 +141,7 @@ class SweepFolder:
             raise DataError(f"{self.state}: run_folder {told!r:.80} lies outside {self.points}. Run the sweep again")
         return RunFolder(place)
 
-    def finished_runs(self) -> dict[str, RunFolder]:
-        """By config digest: those that are complete, the newest of each."""
-        found = {}
-        for file in sorted(self.points.glob("*/metrics.json")):
-            if not file.parent.is_symlink():
-                run = RunFolder(file.parent)
-                found[read_metrics(run)["config_digest"]] = run
-        return found
+    def finished_runs(self) -> list[RunFolder]:
+        """Those that are complete, the newest first."""
+        files = sorted(self.points.glob("*/metrics.json"), reverse=True)
+        return [RunFolder(file.parent) for file in files if not file.parent.is_symlink()]

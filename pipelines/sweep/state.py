@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.read import read_metrics
-from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
+from pipelines.sweep.folder import STATE_VERSION, PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import GridPoint
+from pipelines.sweep.key import CHANGES, PointKey, key_of_run, keys_of_now
 from stages.core.errors import TooManyFailuresError
 
 
@@ -24,33 +26,77 @@ def sweep_state(
     grid: Mapping[str, Sequence[Any]],
     points: Sequence[GridPoint],
 ) -> SweepState:
-    """With the results that an earlier try left, whether or not it lived to write them down. Without secrets."""
+    """With the results that an earlier try left, whether or not it lived to write them down, where they would still be
+    the same. Without secrets.
+    """
     earlier = folder.read()
-    known = {point.config_digest: point for point in earlier.points} if earlier else {}
-    runs = folder.finished_runs()
-    results = []
-    for point in points:
-        digest = point.config.digest
-        result = PointResult(name=point.name, values=redacted(point.values), config_digest=digest)
-        if digest in runs:
-            before = known.get(digest, result)
-            result.exit_code, result.message = before.exit_code or 0, before.message
-            result.mlflow_run_id = before.mlflow_run_id
-            take_numbers(result, runs[digest], folder, point.config)
-        results.append(result)
+    known = [point for point in earlier.points if point.finished] if earlier else []
+    tried = Earlier(folder, known, [(run, key_of_run(run)) for run in folder.finished_runs()], keys_of_now())
     return SweepState(
+        schema_version=STATE_VERSION,
         sweep_id=folder.sweep_id,
         name=name,
         config=str(config),
         overrides=[redacted_text(one) for one in overrides],
         grid={key: [redacted({key: value})[key] for value in values] for key, values in grid.items()},
-        points=results,
+        points=[_result(point, tried) for point in points],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier tries left: finished points as sweep.json knows them, and finished runs, the newest first, with the
+    key of each. `now` gives the key that a run of a config would have now.
+    """
+
+    folder: SweepFolder
+    known: Sequence[PointResult]
+    runs: Sequence[tuple[RunFolder, PointKey]]
+    now: Callable[[RunConfig], PointKey | None]
+
+
+def _result(point: GridPoint, tried: Earlier) -> PointResult:
+    """The newest results that still hold; without any why there are none, though there were."""
+    digest = point.config.digest
+    result = PointResult(name=point.name, values=redacted(point.values), config_digest=digest)
+    runs = [(run, key) for run, key in tried.runs if key.config == digest]
+    if not runs:
+        if before := next((one for one in tried.known if one.name == point.name), None):
+            result.anew, result.replaces = CHANGES["config"], before.run_folder
+        return result
+    now = tried.now(point.config)  # data are read only where there is something to compare them with
+    if run := next((run for run, key in runs if key == now), None):
+        place = _place(run, tried.folder)
+        before = next((one for one in tried.known if one.run_folder == place), result)
+        result.exit_code, result.message = before.exit_code or 0, before.message
+        result.mlflow_run_id = before.mlflow_run_id
+        take_numbers(result, run, tried.folder, point.config)
+    else:
+        newest, key = runs[0]
+        result.anew = key.changed(now) if now else "its data or model cannot be read"
+        result.replaces = _place(newest, tried.folder)
+    return result
+
+
+def edited_meanwhile(folder: SweepFolder, state: SweepState, points: Sequence[GridPoint]) -> list[str]:
+    """What was edited while the sweep ran, in the words of CHANGES: points that share it were given different ones."""
+    seen: dict[tuple[str, str], set[object]] = {}
+    for point, result in zip(points, state.points, strict=True):
+        if result.finished:
+            key, config = key_of_run(folder.run_folder(result)), point.config
+            model = config.model_dump_json(include={"model", "engine", "serve"})
+            judged = config.data.model_dump_json(exclude={"depth"})
+            seen.setdefault(("candidates", config.data.model_dump_json()), set()).add(
+                tuple(sorted(key.candidates.items()))
+            )
+            seen.setdefault(("judgements", judged), set()).add(key.judgements)
+            seen.setdefault(("scoring", model), set()).add(key.scoring)
+    return list(dict.fromkeys(CHANGES[what] for (what, _), keys in seen.items() if len(keys) > 1))
 
 
 def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, config: RunConfig) -> None:
     """The numbers of the run folder, and too many failures where nobody has noted them."""
-    result.run_folder = str(run.path.relative_to(folder.path))
+    result.run_folder = _place(run, folder)
     if not run.metrics.is_file():
         return
     metrics = read_metrics(run)
@@ -70,3 +116,7 @@ def dataset(folder: SweepFolder, state: SweepState) -> str | None:
         if point.finished and file.is_file():
             return str(json.loads(file.read_text(encoding="utf-8"))["dataset"])
     return None
+
+
+def _place(run: RunFolder, folder: SweepFolder) -> str:
+    return str(run.path.relative_to(folder.path))

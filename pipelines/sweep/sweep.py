@@ -18,12 +18,15 @@ from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import MAX_POINTS, GridPoint, by_engine, grid_points, in_order, parse_grid, shown
 from pipelines.sweep.report import compare_command, sweep_document
-from pipelines.sweep.state import dataset, sweep_state, take_numbers
+from pipelines.sweep.state import dataset, edited_meanwhile, sweep_state, take_numbers
 from pipelines.sweep.tracking import SweepTracker
 from stages.core.errors import InterruptedRunError, RerankEvalError, TrackingError
 from stages.core.metrics import Metrics
-from stages.core.words import count, metric_value, written_name
+from stages.core.words import count, metric_value, shortened, written_name
 from stages.report.terminal import print_document
+
+NAMES_SHOWN = 200
+"""Letters of the names of points in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,12 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
     folder = SweepFolder.open(Path(points[0].config.output.dir), name)
     points = [GridPoint(point.values, _placed(point, folder)) for point in points]
     with folder.locked():
-        state = sweep_state(folder, name, order.config, order.overrides, parse_grid(order.grid), points)
+        with console.working("reading the data: do earlier results still hold?"):
+            state = sweep_state(folder, name, order.config, order.overrides, parse_grid(order.grid), points)
         tracker = SweepTracker(points[0].config.tracking, folder)
         todo = [point for point in in_order(points) if not state.at(point.config.digest).finished]
         console.say(f"sweep       {len(points):,} points, {len(points) - len(todo):,} have results; {folder.path}")
+        _say_anew(console, state)
         try:
             _run_all(todo, folder, state, tracker, PointConsole(quiet=console.rich.quiet))
         except (InterruptedRunError, KeyboardInterrupt) as error:
@@ -85,6 +90,11 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
         finally:
             folder.write(state)
     _show(console, folder, state, tracker.fault)
+    if edited := edited_meanwhile(folder, state, points):
+        console.say(
+            f"mind        while the sweep ran {' and '.join(edited)}, so its points cannot be compared: "
+            f"the same command computes anew what is not of today: {_plain(_again(order, name))}"
+        )
     return Sweep(folder, state, state.exit_code or (TrackingError.exit_code if tracker.fault else 0))
 
 
@@ -139,6 +149,7 @@ def _run_all(
             if result.finished and result.mlflow_run_id is None:
                 tracker.log(folder.run_folder(result))
                 result.mlflow_run_id = tracker.logged.get(folder.run_folder(result).run_id)
+            tracker.mark_replaced(result)
         state.dataset = state.dataset or dataset(folder, state)
         tracker.finish(state)
 
@@ -168,6 +179,18 @@ def _run_point(
         console.say(f"done        {quality or 'no judgements'}; {count(result.scored_pairs)} pairs scored")
 
 
+def _say_anew(console: JobConsole, state: SweepState) -> None:
+    """In one line, which points have results that stand for them no more, and why."""
+    reasons: dict[str, list[str]] = {}
+    for point in state.points:
+        if point.anew:
+            reasons.setdefault(point.anew, []).append(point.name)
+    told = [f"{reason}: {shortened('; '.join(names), NAMES_SHOWN)}" for reason, names in reasons.items()]
+    if told:
+        places = sum(map(len, reasons.values()))
+        console.say(f"anew        {places:,} points, as {_plain(' | '.join(told))}")
+
+
 def _show(console: JobConsole, folder: SweepFolder, state: SweepState, fault: str | None) -> None:
     console.say("")
     print_document(sweep_document(state), console.rich)
@@ -183,11 +206,15 @@ def _show(console: JobConsole, folder: SweepFolder, state: SweepState, fault: st
 
 def _how_to_go_on(order: SweepOrder, name: str, folder: SweepFolder, state: SweepState) -> str:
     done = sum(point.finished for point in state.points)
-    named = [] if order.name else ["--name", name]
     return (
         f"interrupted: {done:,} of {len(state.points):,} points have results, in {folder.path}. To go on from there: "
-        f"{same_again(*named)}"
+        f"{_again(order, name)}"
     )
+
+
+def _again(order: SweepOrder, name: str) -> str:
+    """What to call to go on in this sweep."""
+    return same_again(*([] if order.name else ["--name", name]))
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -11,15 +12,17 @@ from pipelines.base.logs import libraries_log_to
 from pipelines.base.sections import TrackingSettings
 from pipelines.runs.config import read_config, section, tracking_of
 from pipelines.runs.folder import RunFolder
-from pipelines.sweep.folder import SweepFolder, SweepState
+from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.report import best, sweep_document
 from pipelines.tracking.client import NOTE_TAG, log_points, opened, track
 from pipelines.tracking.copying import copy_results
-from pipelines.tracking.find import ensure_parent
+from pipelines.tracking.find import ensure_parent, set_tags
 from pipelines.tracking.sync import where_to_log
 from pipelines.tracking.values import SeriesPoint
 from stages.core.errors import DataError, TrackingError
 from stages.report.markdown import to_markdown
+
+REPLACED_TAG = "replaced_by"
 
 
 class SweepTracker:
@@ -45,6 +48,17 @@ class SweepTracker:
                 self.logged[folder.run_id] = run_id
         except TrackingError as error:
             self._broken(error)
+
+    def mark_replaced(self, point: PointResult) -> None:
+        """Tag the run whose results stand for the point no more: both are the parent's children."""
+        if self._tracking.uri is None or self.fault or not point.replaces or not point.finished:
+            return
+        earlier, by = Path(point.replaces).name, self._folder.run_folder(point).run_id
+        with contextlib.suppress(DataError):  # it was never logged
+            try:
+                set_tags(self._tracking.uri, earlier, self._tracking.experiment, {REPLACED_TAG: f"{by}: {point.anew}"})
+            except TrackingError as error:
+                self._broken(error)
 
     def finish(self, state: SweepState) -> None:
         """Tell the parent what was found."""

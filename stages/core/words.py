@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
@@ -91,6 +92,15 @@ def shortened(name: str, most: int) -> str:
 def slug(text: str) -> str:
     """The text as a part of a name: ASCII letters and digits in lower case, hyphens between them; empty without any."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def distinct(text: str, shown: str) -> str:
+    """`shown`, what a name takes of the text; with 8 hex digits of the whole text behind it where something is lost, so
+    that two texts never have one name.
+    """
+    if shown == text:
+        return shown
+    return f"{shown}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
 
 
 def first_up(sentence: str) -> str:

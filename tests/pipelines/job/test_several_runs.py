@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from pipelines.base.config import load_config
+from pipelines.cli.app import main
 from pipelines.job.console import JobConsole
 from pipelines.job.run import run
 from pipelines.runs.finished import open_folder
@@ -98,11 +99,15 @@ def test_each_first_stage_is_measured_as_if_it_were_alone_and_each_pair_is_score
 
 
 def test_what_meets_in_part_is_told_in_the_first_lines_and_in_the_verdict_counted_before_the_limit(
-    local_ray: None, write_config: WriteConfig, runs: dict[str, str]
+    local_ray: None,
+    write_config: WriteConfig,
+    runs: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = io.StringIO()
-    config = load_config(write_config(sections(run=runs["other"], limit=5)))
-    folder = run(config, JobConsole(file=file))
+    config = write_config(sections(run=runs["other"], limit=5))
+    folder = run(load_config(config), JobConsole(file=file))
     lines = file.getvalue().splitlines()
     [remark] = remarks(folder)
     assert remark.startswith("3 of 76 judged queries have no candidates (before data.limit), such as ")
@@ -114,6 +119,11 @@ def test_what_meets_in_part_is_told_in_the_first_lines_and_in_the_verdict_counte
     assert opened.verdict is not None and opened.verdict.endswith(f". Mind: {remark}")
     assert f"Mind: {remark}." in to_markdown(run_report(opened.content)).replace("\\", "")
     assert remark in run_note(opened.content)
+    monkeypatch.setattr("pipelines.job.run.run", lambda *_: folder)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["run", "--config", str(config), "--json"])
+    assert capsys.readouterr() == (folder.metrics.read_text(), f"mind: {remark}\n")
 
 
 def test_candidates_of_other_queries_than_are_judged_end_the_job_before_anything_is_scored(

@@ -361,6 +361,17 @@ def test_overrides_reach_the_job_as_they_were_written(tmp_path: Path) -> None:
     assert shlex.split(job.entrypoint)[3:] == ["--config", "work/small.yaml", "--set", override]
 
 
+def test_configs_whose_names_have_no_latin_letter_are_jobs_of_their_own(tmp_path: Path) -> None:
+    config = write_project(tmp_path)
+    names = set()
+    for name in ("夜.yaml", "昼.yaml"):
+        path = config.with_name(name)
+        path.write_text(config.read_text())
+        names.add(describe_job(path, (), tmp_path, DATE).name)
+    assert len(names) == 2
+    assert all(name.isascii() for name in names)
+
+
 LASTING = ("output.dir=/srv/results", "tracking.uri=null")
 
 

@@ -70,20 +70,18 @@ def test_a_run_of_today_is_gated_against_it(old: Path, now: Path, capsys: pytest
     assert "passed: " in capsys.readouterr().out
 
 
-def test_it_is_logged_to_mlflow(old: Path, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    run = MlflowClient(uri).get_run(sync_run(old, uri))
+def test_it_is_logged_to_mlflow(old: Path, store: str) -> None:
+    run = MlflowClient(store).get_run(sync_run(old, store))
     assert run.data.metrics["ndcg_at_10"] == pytest.approx(0.543677551342871)
     assert run.data.metrics["significance/ndcg_at_10_ci_high"] == pytest.approx(INTERVAL[1])
     assert run.data.tags["verdict"] == "no_difference"
 
 
 def test_fetched_from_mlflow_it_has_its_rankings_and_failures_too_and_without_them_says_so(
-    old: Path, tmp_path: Path
+    old: Path, store: str
 ) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    sync_run(old, uri)
-    fetched = open_run(old.name, uri=uri)
+    sync_run(old, store)
+    fetched = open_run(old.name, uri=store)
     assert fetched.path != old
     pd.testing.assert_frame_equal(fetched.rankings, open_run(old).rankings)
     assert list(fetched.failures.columns) == list(open_run(old).failures.columns) != []
@@ -125,32 +123,35 @@ def gone(old: Path, now: Path) -> Path:
 
 
 def test_a_key_that_is_gone_refuses_a_run_of_an_earlier_version_to_no_command(
-    gone: Path, now: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    gone: Path,
+    now: Path,
+    store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    assert sync_run(gone, uri)
+    assert sync_run(gone, store)
     main_ends(["report", str(gone)])
     main_ends(["gate", str(now), "--against", str(gone), "--max-drop", "ndcg_at_10=0.01"])
     main_ends(["compare", str(gone), str(now), "--no-track"])
     assert "turbo" in capsys.readouterr().out, "what differed is told"
-    assert open_run(gone.name, uri=uri).config["engine"]["turbo"] is True
+    assert open_run(gone.name, uri=store).config["engine"]["turbo"] is True
 
 
 def test_a_key_that_has_another_name_today_is_read_under_it(
-    old: Path, now: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    old: Path, now: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renamed = {1: {"engine.speed": "engine.compile", "logging.place": "tracking.uri"}}
     config = old / "config.yaml"
     text = config.read_text().replace("  compile: false\n", "  speed: false\n")
-    uri = f"sqlite:///{tmp_path}/mine.db"
-    config.write_text(text.replace("  uri: sqlite:///mlflow.db\n", "") + f"logging:\n  place: {uri}\n")
+    config.write_text(text.replace("  uri: sqlite:///mlflow.db\n", "") + f"logging:\n  place: {store}\n")
     for module in ("pipelines.base.config", "pipelines.runs.config"):
         monkeypatch.setattr(f"{module}.CONFIG_VERSION", 2)
     monkeypatch.setattr("pipelines.base.versions.CONFIG_RENAMED", renamed)
     assert open_run(old).config["engine"]["compile"] is False
     assert dict(compare(old, now).comparison.differing) == {}
-    assert MlflowClient(uri).get_run(sync_run(old)).data.params["engine.compile"] == "False"
+    assert MlflowClient(store).get_run(sync_run(old)).data.params["engine.compile"] == "False"
 
 
 def test_a_run_whose_config_is_of_a_later_version_is_refused_in_one_line(now: Path) -> None:

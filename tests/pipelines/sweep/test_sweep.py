@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from pipelines.base.config import load_config
 from pipelines.job.console import JobConsole
 from pipelines.job.run import run
 from pipelines.runs.folder import RunFolder
+from pipelines.sweep import sweep as sweep_module
 from pipelines.sweep.folder import PointResult, SweepFolder
 from pipelines.sweep.report import best, compare_command, sweep_document
 from pipelines.sweep.sweep import Sweep, SweepOrder, print_plan, run_sweep
@@ -26,6 +28,7 @@ from stages.core.errors import ConfigError, DataError, InterruptedRunError
 from stages.report.markdown import to_markdown
 
 DEPTHS = "data.depth=[2, 5]"
+UNTRACKED = ("tracking.uri=null",)
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -149,10 +152,71 @@ def test_what_a_killed_sweep_did_not_write_down_is_found_in_the_folders(config: 
 
 def test_a_changed_config_is_run_again(config: Path) -> None:
     first = do(config, DEPTHS)
-    second = do(config, DEPTHS, overrides=("evaluate.metrics=[mrr]",))
+    second, told = said(config, DEPTHS, overrides=("evaluate.metrics=[mrr]",))
+    assert "anew        2 points, as its settings changed (or what rerank-eval knows of settings): depth=2" in told
     assert set(at(second, depth=2).metrics) == {"mrr"}
     assert at(second, depth=2).run_folder != at(first, depth=2).run_folder
     assert at(second, depth=5).scored_pairs == 0
+
+
+def edited(config: Path, old: str, new: str) -> Path:
+    """The rows of the config, with another text in them."""
+    rows = Path(str(load_config(config).data.path))
+    text = rows.read_text()
+    assert old in text
+    rows.write_text(text.replace(old, new))
+    return rows
+
+
+def said(config: Path, *grid: str, overrides: tuple[str, ...] = ()) -> tuple[Sweep, str]:
+    """The sweep once more, and what it says."""
+    file = io.StringIO()
+    return run_sweep(SweepOrder(config, grid, overrides, "mine"), JobConsole(file=file)), file.getvalue()
+
+
+def test_a_point_is_run_again_where_data_judgements_or_model_are_others_and_the_line_says_which(config: Path) -> None:
+    first, told = said(config, DEPTHS, overrides=UNTRACKED)
+    assert "anew" not in told
+    edited(config, "red apple pie 3 4", "nothing")
+    second, told = said(config, DEPTHS, overrides=UNTRACKED)
+    assert "2 points, 1 have results" in told, "the edited document is below the depth of the other"
+    assert "anew        1 points, as its data was edited: depth=5\n" in told
+    assert at(second, depth=2) == at(first, depth=2)
+    assert at(second, depth=5).metrics["mrr"] == pytest.approx((7 + 1 / 5) / 8)
+    assert at(second, depth=5).scored_pairs == 1, "the store knows the others"
+    edited(config, '"relevance": 1', '"relevance": 2')
+    third, told = said(config, DEPTHS, overrides=UNTRACKED)
+    assert "anew        2 points, as its judgements were edited: depth=2; depth=5\n" in told
+    metrics = third.folder.run_folder(at(third, depth=2)).metrics
+    metrics.write_text(metrics.read_text().replace('"weights_digest": null', '"weights_digest": "other"'))
+    fourth, told = said(config, DEPTHS, overrides=UNTRACKED)
+    assert "anew        1 points, as its model's files changed: depth=2\n" in told
+    assert at(fourth, depth=5) == at(third, depth=5).model_copy(update={"anew": None, "replaces": None})
+    edited(config, '"relevance": 2', '"relevance": 1')
+    edited(config, "nothing", "red apple pie 3 4")
+    last, told = said(config, DEPTHS, overrides=UNTRACKED)
+    assert "2 points, 2 have results" in told and "anew" not in told
+    assert last.state == first.state
+
+
+def test_data_that_is_edited_while_the_sweep_runs_is_told_and_mended_by_the_same_command(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = "rerank.batch_queries=[7, 9]"
+    run_point = sweep_module._run_point
+
+    def and_edit(*arguments: Any) -> None:
+        run_point(*arguments)
+        rows = Path(str(load_config(config).data.path))
+        rows.write_text(rows.read_text().replace("red apple pie 3 4", "nothing"))
+
+    monkeypatch.setattr(sweep_module, "_run_point", and_edit)
+    first, told = said(config, grid, overrides=UNTRACKED)
+    assert len({point.metrics["mrr"] for point in first.state.points}) == 2
+    assert "mind        while the sweep ran its data was edited, so its points cannot be compared" in told
+    second, told = said(config, grid, overrides=UNTRACKED)
+    assert "anew        1 points, as its data was edited: batch_queries=7\n" in told and "mind " not in told
+    assert len({point.metrics["mrr"] for point in second.state.points}) == 1
 
 
 def test_ctrl_c_ends_it_with_the_command_that_goes_on(config: Path) -> None:
@@ -191,8 +255,9 @@ def test_ctrl_c_ends_it_with_the_command_that_goes_on(config: Path) -> None:
 
 
 def test_mlflow_has_a_run_of_the_sweep_with_its_points_below(config: Path) -> None:
+    first = do(config, DEPTHS)
+    edited(config, "red apple pie 3 4", "red apple pie 3")
     sweep = do(config, DEPTHS)
-    do(config, DEPTHS)
     tracking = load_config(config).tracking
     client = MlflowClient(tracking_uri=tracking.uri)
     runs = client.search_runs([client.get_experiment_by_name("test").experiment_id])
@@ -201,7 +266,9 @@ def test_mlflow_has_a_run_of_the_sweep_with_its_points_below(config: Path) -> No
     assert (json.loads(parent.data.tags["grid"]), parent.data.tags["dataset"]) == ({"data.depth": [2, 5]}, "rows")
     assert parent.data.metrics == {"best/ndcg_at_10": 1.0, "best/mrr": 1.0}
     assert "1.0000" in parent.data.tags["mlflow.note.content"]
-    assert len(children) == 2
+    assert len(children) == 3
+    replaced = children[first.folder.run_folder(at(first, depth=5)).run_id].data.tags["replaced_by"]
+    assert replaced == f"{sweep.folder.run_folder(at(sweep, depth=5)).run_id}: its data was edited"
     for point in sweep.state.points:
         child = children[sweep.folder.run_folder(point).run_id]
         assert child.info.run_id == point.mlflow_run_id
@@ -209,6 +276,7 @@ def test_mlflow_has_a_run_of_the_sweep_with_its_points_below(config: Path) -> No
         assert child.data.tags["swept.data.depth"] == child.data.params["data.depth"] == str(point.values["data.depth"])
         assert child.data.tags["sweep"] == sweep.folder.sweep_id
         assert child.data.metrics["mrr"] == point.metrics["mrr"]
+        assert "replaced_by" not in child.data.tags
 
 
 def test_a_dead_tracking_server_costs_no_result_and_sync_logs_all(config: Path, tmp_path: Path) -> None:

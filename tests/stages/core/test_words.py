@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -15,6 +16,7 @@ from stages.core.words import (
     NONE,
     count,
     did_you_mean,
+    distinct,
     first_up,
     interval,
     is_significant,
@@ -67,6 +69,15 @@ def test_a_number_reads_back_as_nearly_itself(value: float) -> None:
 @pytest.mark.parametrize(("text", "expected"), [("My Data (v2)", "my-data-v2"), ("--a__b--", "a-b"), ("夜", "")])
 def test_a_slug_is_ascii_in_lower_case_with_hyphens(text: str, expected: str) -> None:
     assert slug(text) == expected
+
+
+def test_a_name_that_lost_something_of_its_text_is_marked_so_that_no_two_texts_have_one() -> None:
+    assert distinct("nightly-1", slug("nightly-1")) == "nightly-1"
+    names = [distinct(text, slug(text)) for text in ("夜", "昼", "My Data", "my data", "my-data")]
+    assert len(set(names)) == 5
+    assert all(re.fullmatch(r"[0-9a-f]{8}", name) for name in names[:2])
+    assert names[2].startswith("my-data-")
+    assert distinct("long" * 20, "long") != distinct("long" * 21, "long")
 
 
 def test_what_is_not_known_is_a_dash_and_what_is_zero_is_a_zero() -> None:

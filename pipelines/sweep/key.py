@@ -1,0 +1,86 @@
+"""What decides the results of a point: those of an earlier try stand for it only where all of that is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from pipelines.base.config import RunConfig
+from pipelines.job.prepare import WHOLE, candidates_digests
+from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_metrics
+from serve_app.engine.models import describe
+from stages.core.errors import InputError
+from stages.core.metrics import Metrics
+from stages.sources import DataSettings, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class PointKey:
+    """`candidates` are digests: of the job's (under WHOLE) and, by name, of those of each of several first stages.
+    `judgements` is None where nothing is judged; `scoring` is whatever of the model decides a score and does not stand
+    in the config.
+    """
+
+    config: str
+    candidates: Mapping[str, str]
+    judgements: str | None
+    scoring: tuple[Any, ...]
+
+    def changed(self, now: PointKey) -> str | None:
+        """In what results of this key are not those of now, in words; None where they are."""
+        told = [CHANGES[one.name] for one in fields(self) if getattr(self, one.name) != getattr(now, one.name)]
+        return " and ".join(told) or None
+
+
+CHANGES = {
+    "config": "its settings changed (or what rerank-eval knows of settings)",
+    "candidates": "its data was edited",
+    "judgements": "its judgements were edited",
+    "scoring": "its model's files changed",
+}
+
+
+def key_of_run(run: RunFolder) -> PointKey:
+    """Of a finished run. Raises DataError where its metrics.json cannot be read."""
+    metrics, parts = read_metrics(run), {child.path.name: read_metrics(child) for child in run.children()}
+    return PointKey(
+        config=metrics["config_digest"],
+        candidates={name: part["candidates_digest"] for name, part in {WHOLE: metrics, **parts}.items()},
+        judgements=metrics.get("judgements_digest"),
+        scoring=scoring_of_run(metrics),
+    )
+
+
+def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
+    """What a run of a config would have now; None where its data or model cannot be read. Data are read once."""
+
+    @cache
+    def of_data(section: str) -> tuple[dict[str, str], str | None]:
+        data = DataSettings.model_validate_json(section)
+        source = open_source(data)
+        judgements = source.judgements(lambda _: None)
+        return candidates_digests(source, data.depth), judgements.digest if judgements else None
+
+    def now(config: RunConfig) -> PointKey | None:
+        try:
+            candidates, judgements = of_data(config.data.model_dump_json())
+            return PointKey(config.digest, candidates, judgements, scoring_of_now(config))
+        except InputError:
+            return None
+
+    return now
+
+
+def scoring_of_run(metrics: Metrics) -> tuple[Any, ...]:
+    """What decided the scores of a finished run besides its config."""
+    model = metrics["model"]
+    return model["weights_digest"], model["revision"], model["family"], model["max_length"]
+
+
+def scoring_of_now(config: RunConfig) -> tuple[Any, ...]:
+    """The same of a run that would start now. Raises ConfigError where there is no such model."""
+    model = describe(config.model)
+    return model.digest, model.revision, model.family, model.max_length
