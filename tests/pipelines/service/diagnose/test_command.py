@@ -206,7 +206,9 @@ def test_an_engine_starved_by_a_busy_processor_names_who_takes_it(service: Any, 
         stack.enter_context(Callers(asking(api, 20)))
         found = diagnosed(api, limits=None)
     assert found["bottleneck"]["kind"] == "processor_taken"
-    assert "queue" in kinds(found, "limit")  # what it leads to is seen, and is not called the cause
+    # What it leads to is seen, and is not called the cause. How many of its callers ask at once is up to what else this
+    # machine does: with one it is a note.
+    assert {"queue", "own_queue"} & kinds(found, "limit", "note")
     # Ours, or whoever else takes more of a machine that is busy anyway; never the service, which runs in this process.
     named = re.findall(r"\(([\d.]+) cores, pid (\d+)\)", found["sentence"])
     assert named
