@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from stages.core.meeting import Meeting
-from stages.core.prepare import NO_QUERY_TEXT, NOT_IN_CORPUS
+from stages.core.prepare import NOT_IN_CORPUS, UNKNOWN_QUERY
 from stages.core.records import Judgements, SetAside
 
 
@@ -23,7 +23,7 @@ def data_remarks(
 
 def _lost(set_aside: Sequence[SetAside]) -> Iterator[str]:
     """What one file names and another lacks."""
-    if queries := [row for row in set_aside if row.reason == NO_QUERY_TEXT]:
+    if queries := [row for row in set_aside if row.reason.startswith(UNKNOWN_QUERY)]:
         yield f"queries without a text, set aside: {len(queries):,}, such as {queries[0].query_id!r:.60}"
     if pairs := [row for row in set_aside if row.reason.endswith(NOT_IN_CORPUS)]:
         yield f"pairs whose document is not in the corpus, set aside: {len(pairs):,}, such as {pairs[0].doc_id!r:.60}"

@@ -15,7 +15,7 @@ from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
 
 Report = Callable[[SetAside], None]
 # Reasons that tell of data which does not belong together.
-NO_QUERY_TEXT, NOT_IN_CORPUS = "unknown query: no text for this id", "is not in the corpus"
+UNKNOWN_QUERY, NOT_IN_CORPUS = "unknown query", "is not in the corpus"
 
 
 def as_id(value: object) -> str | None:
@@ -73,7 +73,7 @@ def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
     if query_id is None:
         return "query id missing"
     if raw.query is None:
-        return NO_QUERY_TEXT
+        return f"{UNKNOWN_QUERY}: no text for this id"
     if not isinstance(raw.query, str):
         return f"query is not a string but {type(raw.query).__name__}"
     if not raw.query.strip():

@@ -89,6 +89,8 @@ def test_what_meets_in_part_is_told_whatever_the_limit(
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("mind ")] == [
         f"mind        {remark}" for remark in remarks
     ]
+    without_texts = config.model_copy(update={"output": config.output.model_copy(update={"texts": False})})
+    assert make_plan(without_texts)["remarks"] == remarks, "ids may be told"
     limited = make_plan(config.model_copy(update={"data": config.data.model_copy(update={"limit": 1})}))
     assert limited["remarks"] == [
         "1 of 2 judged queries has no candidates (before data.limit), such as 'q3'",
