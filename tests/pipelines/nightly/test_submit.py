@@ -455,10 +455,11 @@ def test_the_configs_of_earlier_runs_do_not_travel_but_the_one_to_run_does(tmp_p
     (secret := mine.parent / names[0]).chmod(0o600)
     for config in (mine, secret):
         job = describe_job(config, (), mine.parent, DATE)
-        sent = packed(mine.parent, tmp_path / "sent.zip", excludes=job.runtime_env["excludes"])
+        package = tmp_path / f"{config.stem}.zip"
+        sent = packed(mine.parent, package, excludes=job.runtime_env["excludes"])
         assert {f"{RUNS[0]}/run.trec", "configs/config.yaml", config.relative_to(mine.parent).as_posix()} <= set(sent)
         assert set(names) & set(sent) == ({names[0]} if config == secret else set())
-    mode = zipfile.ZipFile(tmp_path / "sent.zip").getinfo(names[0]).external_attr >> 16
+    mode = zipfile.ZipFile(package).getinfo(names[0]).external_attr >> 16
     assert mode & 0o777 == 0o600
 
 
