@@ -110,6 +110,12 @@ class DeploymentSettings(Settings):
         gt=0,
         description="Queries that a replica works on at once; others wait outside, and keep asking for a place.",
     )
+    max_text_chars: int = Field(
+        10_000_000,
+        gt=0,
+        description="Characters of a document, or of a query with its instruction. A longer one is refused with 413; "
+        "in a job its pairs fail.",
+    )
     start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
     health_check_period_s: float = Field(
         10, gt=0, description="How often a replica's process is asked whether it lives."

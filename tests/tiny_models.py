@@ -46,7 +46,7 @@ def make_tiny_qwen3(folder: Path, layers: int = 4, spread: float = 0.05) -> Path
     """A Qwen3ForCausalLM of 5 million parameters, with the tokenizer class, pre-tokenizer and added tokens of Qwen3.
     `spread` is the standard deviation of its weights: with a larger one, and with more layers, rounding costs more.
     """
-    tokenizer = _qwen3_tokenizer()
+    tokenizer = qwen3_tokenizer()
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=256,
@@ -78,7 +78,7 @@ def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
 
 def make_tiny_cross_encoder(folder: Path) -> Path:
     """A BertForSequenceClassification with one label: WordPiece, and token types that tell query from document."""
-    tokenizer = _bert_tokenizer()
+    tokenizer = bert_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -95,7 +95,7 @@ def make_tiny_cross_encoder(folder: Path) -> Path:
 
 def make_tiny_xlm_roberta(folder: Path) -> Path:
     """An XLMRobertaForSequenceClassification with one label: Unigram, no token types, `</s></s>` between the parts."""
-    tokenizer = _xlm_roberta_tokenizer()
+    tokenizer = xlm_roberta_tokenizer()
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -111,13 +111,13 @@ def make_tiny_xlm_roberta(folder: Path) -> Path:
     return _save(XLMRobertaForSequenceClassification(config), tokenizer, folder)
 
 
-def _qwen3_tokenizer() -> Qwen2Tokenizer:
+def qwen3_tokenizer() -> Qwen2Tokenizer:
     """Trained behind Qwen's own normalizer and pre-tokenizer; `yes` and `no` are one token each."""
     learner = Qwen2Tokenizer().backend_tokenizer
     learner.model = models.BPE()
     alphabet = ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=QWEN3_VOCABULARY, initial_alphabet=alphabet, show_progress=False)
-    learner.train_from_iterator([*_texts(), *["yes\nno\n"] * 100], trainer)
+    learner.train_from_iterator([*demo_texts(), *["yes\nno\n"] * 100], trainer)
     learned = json.loads(learner.to_str())["model"]
     tokenizer = Qwen2Tokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in QWEN3_SPECIAL])
@@ -125,14 +125,14 @@ def _qwen3_tokenizer() -> Qwen2Tokenizer:
     return tokenizer
 
 
-def _bert_tokenizer() -> BertTokenizer:
+def bert_tokenizer() -> BertTokenizer:
     """Pieces that begin a word, and the same with `##` that go on with one."""
     pieces = _frequent_pieces(BertTokenizer().backend_tokenizer, 1_000)
     vocabulary = [*BERT_SPECIAL, *pieces, *(f"##{piece}" for piece in pieces)]
     return BertTokenizer(vocab={piece: index for index, piece in enumerate(vocabulary)}, model_max_length=512)
 
 
-def _xlm_roberta_tokenizer() -> XLMRobertaTokenizer:
+def xlm_roberta_tokenizer() -> XLMRobertaTokenizer:
     """As in the real vocabulary, special tokens are pieces with the score 0, the best, beside log probabilities."""
     pieces = _frequent_pieces(XLMRobertaTokenizer().backend_tokenizer, 2_000)
     total = sum(pieces.values())
@@ -147,7 +147,7 @@ def _frequent_pieces(tokenizer: Tokenizer, number: int) -> dict[str, int]:
     The trainers of `tokenizers` for WordPiece and Unigram would give another vocabulary at every run.
     """
     counts: Counter[str] = Counter()
-    for text in _texts():
+    for text in demo_texts():
         normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
         for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
             counts.update(word[start : start + size] for start in range(len(word)) for size in range(1, 7))
@@ -156,7 +156,7 @@ def _frequent_pieces(tokenizer: Tokenizer, number: int) -> dict[str, int]:
     return {piece: counts[piece] for piece in frequent[: characters + number]}
 
 
-def _texts() -> Iterator[str]:
+def demo_texts() -> Iterator[str]:
     for line in CORPUS.read_text(encoding="utf-8").splitlines():
         document = json.loads(line)
         yield f"{document['title']}\n{document['text']}"

@@ -26,7 +26,9 @@ from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, classified, cosine, not_finite
+from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt, load_encoder
+from serve_app.engine.text_limit import TextLimit
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineDiedError, EngineError, first_line
 from stages.core.records import PairScore, TimedScores
@@ -39,20 +41,31 @@ ONLINE, BATCH = 0, 10
 class VllmEngine:
     """A Scorer: one vLLM engine with the prompts of one model."""
 
-    def __init__(self, model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, replica: str) -> None:
+    def __init__(
+        self,
+        model: ModelInfo,
+        model_settings: ModelSettings,
+        engine: EngineSettings,
+        replica: str,
+        max_text_chars: int,
+    ) -> None:
         self.family = model.family
-        self.encoder = load_encoder(model, model_settings)
+        self.limit = TextLimit(max_text_chars)
+        self.prompts = PromptThreads(load_encoder(model, model_settings))
         self.stats = EngineStats(replica)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])
         self._ids = itertools.count()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """Score each document for the query, behind all online work.
+        """Score each document for the query, behind all online work. One of too many characters is a failed pair.
 
-        Raises QueryTooLongError for the query, EngineError when the engine died.
+        Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died.
         """
-        return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
+        faults = [self.limit.fault(document) for document in documents]
+        fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
+        scored = iter((await self.score_timed(query, fitting, instruction, priority=BATCH)).pairs)
+        return [next(scored) if fault is None else PairScore(None, error=fault) for fault in faults]
 
     async def score_timed(
         self,
@@ -63,10 +76,16 @@ class VllmEngine:
         priority: int = ONLINE,
         max_document_tokens: int | None = None,
     ) -> TimedScores:
-        """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left."""
+        """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left.
+
+        Raises TextTooLongError for a document as well.
+        """
+        self.limit.require(query, documents, instruction)
         await self.check_health()  # a dead engine is nobody's fault here: its calls must not be suspected
         started_s = time.perf_counter()
-        prompts = self.encoder.encode(query, instruction, documents, max_document_tokens)
+        prompts = await self.prompts.encode(
+            query, instruction, documents, max_document_tokens, online=priority == ONLINE
+        )
         tokenized_s = time.perf_counter()
         calls = Calls(priority)
         if self.family == "embedding":
@@ -103,6 +122,7 @@ class VllmEngine:
             raise EngineError("the engine died")
 
     def shutdown(self) -> None:
+        self.prompts.shutdown()
         self.llm.shutdown()
 
     async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:

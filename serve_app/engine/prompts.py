@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from tokenizers import Encoding, Tokenizer
 
+from serve_app.engine.beginnings import Beginning, Beginnings
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import Family, ModelSettings, Template
 from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
@@ -36,7 +37,7 @@ class Prompt(NamedTuple):
 
 class PromptEncoder(Protocol):
     """One query and its documents -> one prompt each, in order. Raises QueryTooLongError where no document would
-    fit.
+    fit. Several threads may call one encoder.
 
     `plain` splits the text of queries and documents, in which it knows no special token.
     """
@@ -57,6 +58,7 @@ class Qwen3Encoder:
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, template: Template, instruction: str | None) -> None:
         self.plain = plain_text_tokenizer(tokenizer)
+        self.beginnings = Beginnings(self.plain)
         self.prefix = tokenizer.encode(QWEN3_PREFIX, add_special_tokens=False).ids
         self.suffix = tokenizer.encode(QWEN3_SUFFIX, add_special_tokens=False).ids
         self.separator = QWEN3_SEPARATOR[template]
@@ -67,12 +69,13 @@ class Qwen3Encoder:
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
     ) -> list[Prompt]:
         parts = (f"<Instruct>: {instruction or self.instruction}", f"<Query>: {query}", "<Document>:")
-        head = self.prefix + _ids(self.plain, self.separator.join(parts))
+        first = _first(self.beginnings, self.separator.join(parts), self.max_length)
+        head = self.prefix + first.encoding.ids
         room = self.max_length - len(head) - len(self.suffix)
-        _require_room(room, self.max_length)
+        _require_room(room, self.max_length, first.whole)
         room = min(room, max_document_tokens or room)
-        bodies = self.plain.encode_batch_fast([f" {document}" for document in documents], add_special_tokens=False)
-        return [Prompt(head + body.ids[:room] + self.suffix, len(body.ids) > room) for body in bodies]
+        bodies = self.beginnings.of([f" {document}" for document in documents], room)
+        return [Prompt(head + body.encoding.ids[:room] + self.suffix, len(body.encoding) > room) for body in bodies]
 
 
 class PairEncoder:
@@ -83,6 +86,7 @@ class PairEncoder:
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, token_types: bool) -> None:
         self.plain = plain_text_tokenizer(tokenizer)
+        self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.token_types = token_types
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
@@ -93,12 +97,11 @@ class PairEncoder:
     ) -> list[Prompt]:
         if instruction is not None:
             raise ScoringError("cross-encoder models take no instruction: remove the instruction column")
-        first = self.plain.encode(query, add_special_tokens=False)
+        first, whole = _first(self.beginnings, query, self.max_length)
         room = self.room - len(first)
-        _require_room(room, self.max_length)
+        _require_room(room, self.max_length, whole)
         room = min(room, max_document_tokens or room)
-        seconds = self.plain.encode_batch(list(documents), add_special_tokens=False)
-        return [self._join(first, second, room) for second in seconds]
+        return [self._join(first, second.encoding, room) for second in self.beginnings.of(documents, room)]
 
     def _join(self, first: Encoding, second: Encoding, room: int) -> Prompt:
         truncated = len(second) > room
@@ -117,6 +120,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Tokenizer, max_length: int, instruction: str | None) -> None:
         self.plain = plain_text_tokenizer(tokenizer)
+        self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=False)
         self.instruction = instruction
@@ -126,11 +130,12 @@ class TextEncoder:
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
     ) -> list[Prompt]:
         task = instruction or self.instruction
-        first = self.plain.encode(f"Instruct: {task}\nQuery: {query}" if task else query, add_special_tokens=False)
-        _require_room(self.room - len(first) + 1, self.max_length)
+        text = f"Instruct: {task}\nQuery: {query}" if task else query
+        first, whole = _first(self.beginnings, text, self.max_length)
+        _require_room(self.room - len(first) + 1, self.max_length, whole)
         room = min(self.room, max_document_tokens or self.room)
-        texts = self.plain.encode_batch(list(documents), add_special_tokens=False)
-        return [self._finish(first, self.room), *(self._finish(text, room) for text in texts)]
+        texts = self.beginnings.of(documents, room)
+        return [self._finish(first, self.room), *(self._finish(one.encoding, room) for one in texts)]
 
     def _finish(self, text: Encoding, room: int) -> Prompt:
         truncated = len(text) > room
@@ -193,14 +198,17 @@ def plain_text_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(description))
 
 
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return ids
+def _first(beginnings: Beginnings, query: str, max_length: int) -> Beginning:
+    """A query's tokens; more than `max_length` of them need not be all."""
+    (first,) = beginnings.of([query], max_length)
+    return first
 
 
-def _require_room(room: int, max_length: int) -> None:
+def _require_room(room: int, max_length: int, counted: bool) -> None:
+    """`counted`: the query was read to its end, so that it is known how many tokens it has."""
     if room < 1:
+        excess = f"{1 - room} tokens too long" if counted else f"at least {1 - room} tokens too long"
         raise QueryTooLongError(
-            f"the query is {1 - room} tokens too long: with its template it leaves no room for a document in "
-            f"model.max_length {max_length}. Shorten the query or raise the limit"
+            f"the query is {excess}: with its template it leaves no room for a document in model.max_length "
+            f"{max_length}. Shorten the query or raise the limit"
         )

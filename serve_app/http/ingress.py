@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from ray import serve
 from ray.exceptions import RayError
 
+from serve_app.engine.text_limit import TextLimit
 from serve_app.http.api import make_api
 from serve_app.http.metrics import ServiceMetrics
 from serve_app.http.service import Service
@@ -29,13 +30,17 @@ class ServedBackend:
 
     def __init__(self, settings: AppSettings, registry: CollectorRegistry, process: str) -> None:
         self._settings, self._registry, self._process = settings, registry, process
+        self._limit = TextLimit(settings.deployment.max_text_chars)
         self._handle = reranker_handle(settings.name)
         self._collector = collector_of(settings.name)
 
     async def score(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
     ) -> TimedScores:
-        """Raises what the replica raised. Cancelling it cancels the call, which frees its work in the engine."""
+        """Raises what the replica raised, and TextTooLongError before it is sent. Cancelling it cancels the call, which
+        frees its work in the engine.
+        """
+        self._limit.require(query, documents, instruction)
         with as_raised():
             scores: TimedScores = await self._handle.score_online.remote(
                 query, list(documents), instruction, max_document_tokens

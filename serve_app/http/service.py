@@ -25,7 +25,7 @@ from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
 from serve_app.http.refusal import ClientGoneError, RefusalError
 from serve_app.replica.client import TRANSIENT
 from serve_app.settings import HttpSettings
-from stages.core.errors import QueryTooLongError, ScoringError
+from stages.core.errors import QueryTooLongError, ScoringError, TextTooLongError
 from stages.core.records import PairScore, TimedScores
 
 logger = logging.getLogger(__name__)
@@ -191,6 +191,8 @@ class Service:
                 scores = await self.backend.score(query, documents, instruction, max_document_tokens)
             except QueryTooLongError as error:
                 raise RefusalError(422, "too_long", str(error), "query") from error
+            except TextTooLongError as error:
+                raise RefusalError(413, "too_large", str(error)) from error
             except TRANSIENT:
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)

@@ -55,7 +55,9 @@ def build_app(settings: AppSettings) -> serve.Application:
     deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(RerankReplica)
     replicas = max(settings.deployment.replicas, settings.deployment.max_replicas or 0)
     here = min(replicas, settings.deployment.max_replicas_per_node or replicas)
-    bound: serve.Application = deployment.bind(settings.model, settings.prompt, settings.engine, settings.name, here)
+    bound: serve.Application = deployment.bind(
+        settings.model, settings.prompt, settings.engine, settings.name, here, settings.deployment.max_text_chars
+    )
     return bound
 
 

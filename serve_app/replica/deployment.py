@@ -32,6 +32,7 @@ class RerankReplica:
         engine: EngineSettings,
         application: str,
         replicas_here: int,
+        max_text_chars: int,
     ) -> None:
         context = serve.get_replica_context()
         environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
@@ -49,7 +50,7 @@ class RerankReplica:
             from serve_app.engine.engine import VLLM_VERSION, VllmEngine
 
             await collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
-            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag)
+            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag, max_text_chars)
         facts |= {"vllm": VLLM_VERSION, "ready_s": time.time()} | self._engine.facts()
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)

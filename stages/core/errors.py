@@ -7,6 +7,7 @@
   x NotInstalledError        exit code 2: a package that an extra of rerank-eval brings
   x ScoringError             exit code 1: the engine and what stands before it
     + QueryTooLongError      one query does not fit the model; its documents cannot be scored
+    + TextTooLongError       a query or document has more characters than `serve.max_text_chars`
     + EngineError            the engine did not start, is gone or answered nonsense
       - EngineDiedError      it died while it scored: one of the pairs may be the reason
     + CanaryError            the engine answers, but its scores cannot be right
@@ -58,6 +59,10 @@ class ScoringError(RerankEvalError):
 
 class QueryTooLongError(ScoringError):
     """The query, its instruction and the template alone exceed the model's limit."""
+
+
+class TextTooLongError(ScoringError):
+    """A text has more characters than `serve.max_text_chars`."""
 
 
 class EngineError(ScoringError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS_PER_QUERY = 10
 OTHERS_PER_QUERY = 5
+# A longer text is left out: to be scored directly it is tokenized whole, which takes 250 MiB for each MB of it.
+LONGEST_CHARS = 200_000
 # A document longer than the limit by this: what is lost of it then matters.
 TOO_LONG = 1.3
 LONG_QUERY = "long"
@@ -142,14 +144,16 @@ def _from_data(settings: DataSettings) -> Iterator[SampledQuery]:
     from stages.sources import open_source
 
     for candidates in all_candidates(open_source(settings), settings.depth, lambda _: None):
-        yield _spread(candidates)
+        spread = _spread(candidates)
+        if spread.texts:
+            yield spread
 
 
 def _spread(candidates: Candidates) -> SampledQuery:
-    """Documents from the first to the last of the list, evenly: near ones and far ones."""
-    number = len(candidates.texts)
-    wanted = min(number, DOCUMENTS_PER_QUERY)
-    places = [round(place * (number - 1) / max(1, wanted - 1)) for place in range(wanted)]
+    """Documents from the first to the last of the list, evenly: near ones and far ones. None is over LONGEST_CHARS."""
+    usable = [place for place, text in enumerate(candidates.texts) if len(text) <= LONGEST_CHARS]
+    wanted = min(len(usable), DOCUMENTS_PER_QUERY)
+    places = [usable[round(place * (len(usable) - 1) / max(1, wanted - 1))] for place in range(wanted)]
     return SampledQuery(
         candidates.query_id,
         candidates.query,

@@ -23,13 +23,14 @@ from serve_app.engine.engine import VllmEngine
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.models import describe
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.core.errors import EngineError, QueryTooLongError
+from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
 from stages.core.records import PairScore
 from stages.telemetry.telemetry import Snapshot, since
 from tests.tiny_models import POISON
 
 T = TypeVar("T")
 
+MAX_TEXT_CHARS = 20_000_000
 QUERY = "how does prefix caching speed up reranking?"
 DOCUMENTS = (
     "Prefix caching keeps the key-value blocks of a shared prompt prefix.",
@@ -66,7 +67,7 @@ class RunningEngine:
         assert self.processes, "the engine computes in a process of its own"
 
     async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
-        return VllmEngine(describe(model), model, settings, "replica")
+        return VllmEngine(describe(model), model, settings, "replica", MAX_TEXT_CHARS)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
@@ -216,6 +217,37 @@ class TestQwen3InFloat32:
         assert pair.truncated
         assert pair.prompt_tokens == 4096
         assert pair.error is None
+
+    def test_a_document_of_20_mb_scores_as_its_beginning_and_the_loop_answers_meanwhile(
+        self, engine: RunningEngine
+    ) -> None:
+        beginning = "A pipe with capacity zero has no place to put anything. " * 500
+        (expected,) = engine.score(QUERY, [beginning])
+        call, longest_s = engine.submit(engine.engine.score(QUERY, [beginning * 700])), 0.0
+        while not call.done():
+            asked_s = time.monotonic()
+            engine.call(engine.engine.check_health())
+            longest_s = max(longest_s, time.monotonic() - asked_s)
+            time.sleep(0.005)
+        (pair,) = call.result()
+        assert (pair.logit, pair.truncated, pair.prompt_tokens) == (expected.logit, True, 4096)
+        assert longest_s < 1
+
+    def test_a_text_of_too_many_characters_is_a_failed_pair_of_a_job_and_refused_online(
+        self, engine: RunningEngine
+    ) -> None:
+        long = "x" * (MAX_TEXT_CHARS + 1)
+        before, pair, after = engine.score(QUERY, [DOCUMENTS[0], long, DOCUMENTS[1]])
+        assert [before, after] == engine.score(QUERY, DOCUMENTS[:2])
+        fault = (
+            "the text has 20,000,001 characters, serve.max_text_chars allows 20,000,000: send a part of it, or raise"
+        )
+        assert pair.score is None
+        assert str(pair.error).startswith(fault)
+        with pytest.raises(TextTooLongError, match="document 1: the text has 20,000,001 characters"):
+            engine.call(engine.engine.score_timed(QUERY, [DOCUMENTS[0], long]))
+        with pytest.raises(TextTooLongError, match="the query has 20,000,001 characters"):
+            engine.score(long, DOCUMENTS)
 
     def test_a_cancelled_call_aborts_what_is_still_in_the_engine(self, engine: RunningEngine) -> None:
         documents = [f"{number} " + "some long document " * 200 for number in range(300)]

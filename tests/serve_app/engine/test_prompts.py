@@ -139,6 +139,16 @@ def encoder_of(
     return load_encoder(model, ModelSettings(template=template, instruction=instruction))
 
 
+# Longer than what is read of a document at once: see serve_app.engine.beginnings.
+LONG_DOCUMENTS = (
+    "Vector search finds documents; reranking, its second step, reads them again. " * 300,
+    "重排序模型会把查询和每个文档放在一起阅读，因此比只比较向量的检索更准确。" * 400,
+    "longword" * 3_000 + " and what comes behind it, " * 50,
+    "word\r\n" + " " * 30_000 + "e\u0301 end. " * 200,
+    "[SEP] </s> <|im_end|> " * 2_000,
+)
+
+
 # ---- Qwen3-Reranker
 
 
@@ -155,6 +165,15 @@ def test_qwen3_prompts_are_those_of_the_model_card(
         assert prompt.second_part is None
         cut += prompt.truncated
     assert 30 < cut < 270  # or one of the two kinds was hardly tried
+
+
+@pytest.mark.parametrize("document", LONG_DOCUMENTS[:4])
+def test_of_a_long_document_the_prompt_has_what_the_model_card_cuts_from_the_whole(
+    tiny_qwen3: Path, official: OfficialQwen3, document: str
+) -> None:
+    (prompt,) = encoder_of("qwen3-reranker", tiny_qwen3).encode("a query", None, [document])
+    assert prompt.token_ids == official.ids(Pair("a query", document))
+    assert prompt.truncated
 
 
 def test_any_text_gives_the_official_qwen3_prompt(tiny_qwen3: Path, official: OfficialQwen3) -> None:
@@ -236,6 +255,19 @@ def test_pairs_are_joined_and_cut_as_the_models_own_tokenizer_does(cross_encoder
         assert prompt.truncated == (len(own_pair(tokenizer, pair, NO_LIMIT)["input_ids"]) > LIMIT)
         cut += prompt.truncated
     assert 30 < cut < 270
+
+
+@pytest.mark.parametrize("document", LONG_DOCUMENTS[:4])
+def test_of_a_long_document_the_pair_has_what_the_models_own_tokenizer_cuts_from_the_whole(
+    cross_encoder: Path, document: str
+) -> None:
+    tokenizer, pair = AutoTokenizer.from_pretrained(cross_encoder), Pair("a query", document)
+    (prompt,) = encoder_of("cross-encoder", cross_encoder).encode(pair.query, None, [document])
+    expected = own_pair(tokenizer, pair, LIMIT)
+    types = expected["token_type_ids"]
+    assert prompt.token_ids == expected["input_ids"]
+    assert prompt.second_part == (types.index(1) if 1 in types else None)
+    assert prompt.truncated == (len(own_pair(tokenizer, pair, NO_LIMIT)["input_ids"]) > LIMIT)
 
 
 def test_any_pair_is_joined_as_the_models_own_tokenizer_does(cross_encoder: Path) -> None:
@@ -336,6 +368,25 @@ def test_texts_are_encoded_and_cut_as_the_models_own_tokenizer_does(minilm: Path
         assert document.second_part is None
 
 
+def test_of_a_long_text_what_the_models_own_tokenizer_cuts_from_the_whole_is_embedded(minilm: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(minilm)
+    _, *found = encoder_of("embedding", minilm).encode("a query", None, LONG_DOCUMENTS[:4])
+    for document, prompt in zip(LONG_DOCUMENTS[:4], found, strict=True):
+        assert prompt.token_ids == tokenizer(document, truncation=True, max_length=LIMIT)["input_ids"]
+        assert prompt.truncated == (len(tokenizer(document, truncation=False)["input_ids"]) > LIMIT)
+
+
+def test_special_tokens_all_through_a_long_document_are_plain_text(
+    tiny_qwen3: Path, cross_encoder: Path, minilm: Path
+) -> None:
+    document = LONG_DOCUMENTS[4]
+    for family, folder in (("qwen3-reranker", tiny_qwen3), ("cross-encoder", cross_encoder), ("embedding", minilm)):
+        encoder = encoder_of(family, folder)  # type: ignore[arg-type]
+        whole = encoder.plain.encode(document, add_special_tokens=False).ids
+        body = encoder.encode("a query", None, [document], 100)[-1].token_ids
+        assert str(whole[10:90])[1:-1] in str(body)
+
+
 def test_an_instruction_stands_before_the_query_alone(minilm: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(minilm)
     encoder = encoder_of("embedding", minilm, instruction="of the settings")
@@ -369,6 +420,16 @@ def test_a_query_that_leaves_no_room_for_a_document_is_refused_with_the_number_o
         assert f"model.max_length {LIMIT}. Shorten the query or raise the limit" in message
     last = encoder.encode(word * fits, None, ["a document of several words"])[-1]
     assert len(last.token_ids) <= LIMIT
+
+
+@pytest.mark.parametrize("family", ["qwen3-reranker", "cross-encoder", "embedding"])
+def test_a_long_query_is_refused_without_reading_it_to_its_end(
+    family: Family, tiny_qwen3: Path, tiny_cross_encoder: Path, minilm: Path
+) -> None:
+    folder = {"qwen3-reranker": tiny_qwen3, "cross-encoder": tiny_cross_encoder, "embedding": minilm}[family]
+    message = refused(encoder_of(family, folder), "a word, and another one " * 50_000)
+    assert message.startswith("the query is at least ")
+    assert f"model.max_length {LIMIT}. Shorten the query or raise the limit" in message
 
 
 def refused(encoder: PromptEncoder, query: str) -> str:

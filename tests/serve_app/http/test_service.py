@@ -16,7 +16,7 @@ from serve_app.http.api_models import RerankRequest, RerankResponse, ScoreReques
 from serve_app.http.metrics import EndKind, Reason
 from serve_app.http.refusal import RefusalError
 from serve_app.http.service import Service
-from stages.core.errors import EngineError, QueryTooLongError, ScoringError
+from stages.core.errors import EngineError, QueryTooLongError, ScoringError, TextTooLongError
 from stages.core.records import PairScore, TimedScores
 from tests.api_server import StandInBackend, ended, make_service
 
@@ -167,6 +167,7 @@ def test_an_engine_that_is_too_slow_meets_the_deadline_and_its_call_is_cancelled
     ("error", "status", "outcome", "reason", "param"),
     [
         (QueryTooLongError("the query has 900 tokens, 512 fit"), 422, "rejected", "too_long", "query"),
+        (TextTooLongError("document 3: 9 characters, 8 allowed"), 413, "rejected", "too_large", None),
         (ScoringError("max_tokens_per_doc must be above 0"), 422, "rejected", "bad_request", None),
     ],
 )

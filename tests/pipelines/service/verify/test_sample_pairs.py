@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.service.verify.sample_pairs import LONG_QUERY, make_sample
+from pipelines.service.verify.sample_pairs import LONG_QUERY, LONGEST_CHARS, make_sample
 from stages.core.errors import ConfigError, DataError
 from stages.sources import DataSettings
 
@@ -56,6 +56,17 @@ def test_of_the_users_data_each_query_gives_documents_from_all_over_its_list(wri
     assert first.texts[0] == "document 0" and first.texts[-1] == "document 49"
     assert (len(first.texts), len(second.texts), long.query_id) == (10, 10, LONG_QUERY)
     assert "the config's data" in sample.origin
+
+
+def test_a_text_that_takes_too_long_to_be_read_whole_is_left_out(write_rows: Rows) -> None:
+    long, longest = "x" * (LONGEST_CHARS + 1), "x" * LONGEST_CHARS
+    rows = [
+        {"query_id": name, "query": "q", "documents": texts}
+        for name, texts in (("a", [long, longest, "y", long]), ("b", [long]))
+    ]
+    first, last = make_sample(read(write_rows(rows)), 20, 100, words).queries
+    assert first.texts == (longest, "y")
+    assert last.query_id == LONG_QUERY
 
 
 def test_too_few_pairs_and_data_without_candidates_are_refused(write_rows: Rows) -> None:
