@@ -65,15 +65,16 @@ def open_run(run: str | Path, *, uri: str | None = None) -> FinishedRun:
 def compare(
     *runs: FinishedRun | str | Path,
     metrics: Sequence[str] = (),
-    confidence: float = 0.95,
-    seed: int = 0,
+    confidence: float | None = None,
+    seed: int | None = None,
     different_judgements: bool = False,
     different_candidates: bool = False,
 ) -> ComparedRuns:
     """Runs against the first one: differences with intervals at `confidence`, and p values corrected by Holm.
 
-    `metrics` are those to compare, such as `ndcg@10`; by default all that every run has. Raises DataError where the
-    runs cannot be compared: different judgements and candidates must be allowed.
+    `metrics` are those to compare, such as `ndcg@10`; by default all that every run has. `confidence` and `seed` are by
+    default those of the runs' `evaluate` section: the highest confidence of all, the first one's seed. Raises DataError
+    where the runs cannot be compared: different judgements and candidates must be allowed.
     """
     from pipelines.comparing.table import ComparedRuns
     from pipelines.runs.finished import FinishedRun

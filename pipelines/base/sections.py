@@ -10,6 +10,7 @@ from serve_app.settings import Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
 from stages.quality.evaluate import check_metric
+from stages.quality.significance import CONFIDENCE
 
 
 class RerankSettings(Settings):
@@ -31,7 +32,9 @@ class EvaluateSettings(Settings):
         ("ndcg@10", "mrr@10"), min_length=1, description="Names as in `ndcg@10`; the first is the one that decides."
     )
     depths: tuple[int, ...] = Field(DEPTHS, description="Depths that the report's depth curve looks at.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests.")
+    confidence: float = Field(
+        CONFIDENCE, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests."
+    )
     seed: int = Field(0, ge=0, description="Of permutations, resamples and folds.")
     position_queries: int = Field(
         2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.runs.read import RunContent
-from pipelines.verdict.runs import Allowed, compare_runs
+from pipelines.verdict.runs import Allowed, compare_runs, same_lists, settings_of
 from stages.core.errors import ConfigError
 from stages.core.words import nearest
 from stages.quality.evaluate import metric_key
@@ -59,9 +59,7 @@ class Verdict:
         return f"{self.outcome}: {'; '.join(telling)}"
 
 
-def judge(
-    run: RunContent, baseline: RunContent | None, limits: Limits, *, allowed: Allowed | None = None, seed: int = 0
-) -> Verdict:
+def judge(run: RunContent, baseline: RunContent | None, limits: Limits, *, allowed: Allowed | None = None) -> Verdict:
     """Check `run`, by default for canaries, ties and coverage, and for whatever `limits` asks.
 
     A limit of the user's takes the place of the default of that name. Raises ConfigError for a name that is not in
@@ -74,9 +72,14 @@ def judge(
     notes = [] if limits.drops else ["quality is not gated: give --max-drop METRIC=VALUE"]
     checks = [_canaries(run)]
     if baseline is not None and limits.drops:
-        differences, told = _differences(run, baseline, limits.drops, allowed, seed)
+        differences, told = _differences(run, baseline, limits.drops, allowed)
         notes += told
-        checks += [check_drop(metric, differences[metric], drop) for metric, drop in _by_metric(run, limits.drops)]
+        unmoved = any(difference.ties == difference.n for difference in differences.values())
+        same = unmoved and same_lists(run, baseline)
+        checks += [
+            check_drop(metric, differences[metric], drop, same_lists=same)
+            for metric, drop in _by_metric(run, limits.drops)
+        ]
     for name in dict.fromkeys((*most, *least)):
         if (reason := _does_not_apply(name, numbers)) is not None:
             notes.append(f"{name} is not gated: {reason}")
@@ -152,10 +155,12 @@ def _by_metric(run: RunContent, drops: Mapping[str, float]) -> Iterator[tuple[st
 
 
 def _differences(
-    run: RunContent, baseline: RunContent, drops: Mapping[str, float], allowed: Allowed | None, seed: int
+    run: RunContent, baseline: RunContent, drops: Mapping[str, float], allowed: Allowed | None
 ) -> tuple[dict[str, Difference], list[str]]:
+    """At the confidence of the run that is judged: its config is tonight's, the baseline's may be old."""
     metrics = [metric for metric, _ in _by_metric(run, drops)]
-    compared = compare_runs([baseline, run], metrics=metrics, allowed=allowed, seed=seed)
+    own = settings_of([run])
+    compared = compare_runs([baseline, run], metrics=metrics, allowed=allowed, confidence=own.confidence, seed=own.seed)
     return {one.metric: one.difference for one in compared.tested}, list(compared.notes)
 
 

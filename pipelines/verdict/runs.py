@@ -12,8 +12,10 @@ from pipelines.base.redaction import redacted
 from pipelines.runs.read import RunContent
 from pipelines.verdict.queries import data_notes, restricted, shared_queries
 from stages.core.errors import DataError
+from stages.files.rankings import read_rankings
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
+from stages.quality.significance import CONFIDENCE
 from stages.sources import DataSettings
 
 NOT_COMPARED = ("output", "tracking", "cost", VERSION_KEY)
@@ -52,16 +54,24 @@ def compare_runs(
     *,
     metrics: Sequence[str] = (),
     allowed: Allowed | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
+    confidence: float | None = None,
+    seed: int | None = None,
 ) -> Comparison:
-    """The first run is the baseline. `metrics`: those to compare, by default all that every run has.
+    """The first run is the baseline. `metrics`: those to compare, by default all that every run has. `confidence` and
+    `seed` are by default those of the runs' own evaluation (see `settings_of`).
 
     Raises DataError where fewer than two runs are given, where one is given twice, where they have no metric or query
     in common, and where judgements or candidates differ that are not `allowed` to.
     """
     _check_several(runs)
+    own = settings_of(runs)
     notes = [*_differences(runs, allowed or Allowed())]
+    if confidence is None and own.differ:
+        notes.append(
+            f"the runs have different evaluate.confidence: the highest, {own.confidence:g}, is that of all here"
+        )
+    confidence = own.confidence if confidence is None else confidence
+    seed = own.seed if seed is None else seed
     shared = _shared_metrics(runs, metrics)
     queries = shared_queries(runs)
     notes += data_notes(runs, len(queries))
@@ -77,6 +87,43 @@ def compare_runs(
         differing=differing,
         notes=notes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """`confidence` of intervals and `seed` of what is drawn; `differ` where runs do not agree on the confidence."""
+
+    confidence: float
+    seed: int
+    differ: bool = False
+
+
+def settings_of(runs: Sequence[RunContent]) -> EvaluationSettings:
+    """Of runs beside each other: the highest confidence, so that none is told with less than it asked for; the first
+    one's seed. Runs of before these were settings have the defaults.
+    """
+    given = [run.config.get("evaluate") or {} for run in runs]
+    confidences = [float(one.get("confidence", CONFIDENCE)) for one in given]
+    return EvaluationSettings(max(confidences), int(given[0].get("seed", 0)), len(set(confidences)) > 1)
+
+
+def same_lists(one: RunContent, other: RunContent) -> bool:
+    """Whether both ranked the same documents in the same order for each judged query that they share. False where the
+    rankings of either cannot be read.
+    """
+    judged = set(one.reranked.query_ids) & set(other.reranked.query_ids)
+    try:
+        lists, others = (
+            {
+                ranking.query_id: ranking.ordered()
+                for ranking in read_rankings(run.folder.rankings)
+                if ranking.query_id in judged
+            }
+            for run in (one, other)
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(lists) and lists == others
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:

@@ -23,6 +23,7 @@ from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import compare_systems
 from stages.quality.evaluate import evaluate_stream
+from stages.quality.significance import CONFIDENCE
 
 JUDGED_AT = (10, 100)
 
@@ -36,7 +37,7 @@ class AnalysisSettings:
 
     metrics: Sequence[str]
     depths: Sequence[int] = DEPTHS
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
     seed: int = 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stages.core.errors import DataError
 from stages.core.records import QueryMetrics
-from stages.quality.significance import Difference, compare_values, holm, in_words
+from stages.quality.significance import CONFIDENCE, Difference, compare_values, holm, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def compare_systems(
     metrics: Sequence[str],
     *,
     seed: int = 0,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> list[Tested]:
     """Every system in every metric, systems first, in the given order.
 

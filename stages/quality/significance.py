@@ -35,6 +35,9 @@ from stages.quality.resampling import Differences, Interval, bootstrap_interval,
 TIE = 1e-12
 """A smaller difference, in the metric's unit, is rounding: the query is a tie."""
 
+CONFIDENCE = 0.95
+"""Of intervals, unless the user says otherwise; what is left is the level of the tests."""
+
 POWER = 0.8
 """The share of such collections that would show the minimum detectable difference (Cohen, Statistical Power Analysis
 for the Behavioral Sciences, 1988, section 2.4)."""
@@ -87,7 +90,7 @@ def compare_values(
     seed: int = 0,
     permutations: int = 100_000,
     resamples: int = 10_000,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     comparisons: int = 1,
 ) -> Difference:
     """Compare two systems by the values of one metric; `baseline[i]` and `system[i]` belong to the same query.
