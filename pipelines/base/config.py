@@ -6,17 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from pipelines.base.config_file import ConfigFile
+from pipelines.base.limits import metric_of, place_of, places
 from pipelines.base.redaction import hidden_in, redacted, redacted_text
 from pipelines.base.sections import (
     CostSettings,
     EvaluateSettings,
+    GateSettings,
     OutputSettings,
     RerankSettings,
     TrackingSettings,
@@ -42,14 +44,38 @@ class RunConfig(Settings):
     serve: DeploymentSettings = DeploymentSettings()
     rerank: RerankSettings = RerankSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    gate: GateSettings = GateSettings()
     cost: CostSettings = CostSettings()
     tracking: TrackingSettings = TrackingSettings()
     output: OutputSettings = OutputSettings()
 
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _asks_something(cls, gate: Any) -> Any:
+        """Whoever writes the section wants a gate, and an empty one would pass whatever comes."""
+        if not gate:
+            raise ValueError("asks nothing: give max_drop, max_drift, max, min or slices, or remove the section")
+        return gate
+
+    @model_validator(mode="after")
+    def _gates_what_is_measured(self) -> Self:
+        """A rule that names nothing is found here, not at the end of the night."""
+        metrics = self.evaluate.metrics
+        known = places(metrics)
+        try:
+            for rule in ("max_drop", "max_drift", "slice_max_drop"):
+                for name in getattr(self.gate, rule):
+                    metric_of(name, metrics, f"gate.{rule}")
+            for name in (*self.gate.max, *self.gate.min):
+                place_of(name, known)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
     @property
     def digest(self) -> str:
-        """16 hex digits that differ where the results could: all but their price, and where they are written."""
-        content = self.model_dump(mode="json", exclude={"cost", "tracking", "output"})
+        """16 hex digits that differ where the results could: all but their price, their judge, and where they lie."""
+        content = self.model_dump(mode="json", exclude={"gate", "cost", "tracking", "output"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
@@ -67,6 +93,7 @@ class ServeConfig(Settings):
     serve: DeploymentSettings = DeploymentSettings()
     rerank: Any = None
     evaluate: Any = None
+    gate: Any = None
     cost: Any = None
     tracking: Any = None
     output: Any = None
@@ -200,6 +227,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{place} is missing"
     message = error["msg"].removeprefix("Value error, ")
+    if not place:  # of the config as a whole
+        return message
     if error["type"] in ("value_error", "assertion_error"):
         return f"{place}: {message}"
     (given,) = redacted({str(error["loc"][-1]) if error["loc"] else "": error["input"]}).values()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AllowInfNan, Field, field_validator, model_validator
 
 from serve_app.settings import Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
 from stages.quality.evaluate import check_metric
+from stages.quality.regression import MIN_QUERIES
 from stages.quality.significance import CONFIDENCE
 
 
@@ -56,6 +58,66 @@ class EvaluateSettings(Settings):
             return tuple(check_metric(name) for name in metrics)
         except ConfigError as error:
             raise ValueError(str(error)) from error
+
+
+Number = Annotated[float, AllowInfNan(False)]
+Drop = Annotated[Number, Field(ge=0)]
+
+
+class GateSettings(Settings):
+    """What a run must hold to pass, as `rerank-eval gate` asks it; without a rule nothing is asked."""
+
+    max_drop: dict[str, Drop] = Field(
+        {}, description="Metric: the most that it may fall below the baseline, as in `{ndcg@10: 0.01}`."
+    )
+    max_drift: dict[str, Drop] = Field({}, description="Metric: the most that it may fall below the pinned run.")
+    max: dict[str, Number] = Field({}, description="Number of metrics.json: the most that it may be.")
+    min: dict[str, Number] = Field({}, description="Number of metrics.json: the least that it may be.")
+    pin: str | None = Field(
+        None,
+        min_length=1,
+        description="A run's folder, id or name: the baseline, or with `max_drift` that rule's alone. null: the last "
+        "run of tracking.experiment over the same data that passed.",
+    )
+    slices: dict[str, tuple[str, ...]] = Field(
+        {}, description="Field of the queries: its value or values, each judged by itself, as in `{language: zh}`."
+    )
+    slice_max_drop: dict[str, Drop] = Field({}, description="As `max_drop`, for each slice. Empty: those of max_drop.")
+    min_queries: int = Field(MIN_QUERIES, ge=1, description="Fewer cannot tell a drop, unless every list is the same.")
+    allow: tuple[Literal["candidates", "judgements"], ...] = Field(
+        (), description="What may differ from the baseline's: candidates, judgements."
+    )
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is any rule."""
+        return bool(self.max_drop or self.max_drift or self.max or self.min or self.slices)
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _one_value_or_several(cls, slices: Any) -> Any:
+        if not isinstance(slices, Mapping):
+            return slices
+        listed = {name: [given] if isinstance(given, str) else given for name, given in slices.items()}
+        for name, given in listed.items():
+            values = given if isinstance(given, list | tuple) else [given]
+            if not values or not all(isinstance(value, str) and value for value in values):
+                raise ValueError(
+                    f"{name}: {given!r:.60} is no text, nor a list of some; YAML reads no as false: quote it"
+                )
+        return listed
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if not self.asked and (self.pin or self.allow):
+            raise ValueError("asks nothing: give max_drop, max_drift, max, min or slices, or remove the section")
+        if self.max_drift and self.pin is None:
+            raise ValueError("max_drift is the drift from a pinned run: name it with pin")
+        if self.slices and not (self.slice_max_drop or self.max_drop):
+            raise ValueError("slices need slice_max_drop or max_drop: say how far a metric may fall there")
+        if self.slice_max_drop and not self.slices:
+            raise ValueError("slice_max_drop has no slices to limit: give slices, as in {language: zh}")
+        return self
 
 
 class CostSettings(Settings):

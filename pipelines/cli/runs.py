@@ -82,27 +82,55 @@ def gate(
     against: Annotated[str | None, typer.Option("--against", help="The baseline: a run folder, id or name.")] = None,
     against_latest: Annotated[
         str | None,
-        typer.Option("--against-latest", help="The baseline: this MLflow experiment's latest run that did not fail."),
+        typer.Option(
+            "--against-latest",
+            help="The baseline: the last run before this one that passed, of this MLflow experiment or in this folder "
+            "of results.",
+        ),
+    ] = None,
+    pin: Annotated[
+        str | None,
+        typer.Option("--pin", help="A run that stays: the baseline of drift, or of all."),
     ] = None,
     max_drop: Annotated[
         list[str] | None, typer.Option("--max-drop", help="ndcg_at_10=0.01: the most that a metric may fall.")
     ] = None,
+    max_drift: Annotated[
+        list[str] | None, typer.Option("--max-drift", help="ndcg_at_10=0.02: the most it may fall below --pin.")
+    ] = None,
     most: Annotated[list[str] | None, typer.Option("--max", help="queue_p95_ms=200: a number of metrics.json.")] = None,
     least: Annotated[list[str] | None, typer.Option("--min", help="pairs_per_s=100: a number of metrics.json.")] = None,
+    slices: Annotated[
+        list[str] | None, typer.Option("--slice", help="language=zh: queries that are also judged by themselves.")
+    ] = None,
+    slice_max_drop: Annotated[
+        list[str] | None, typer.Option("--slice-max-drop", help="As --max-drop, for each slice. Default: --max-drop.")
+    ] = None,
+    min_queries: Annotated[
+        int | None,
+        typer.Option(
+            "--min-queries", min=1, help="Fewer cannot tell a drop, unless every list is the same. Default: 20."
+        ),
+    ] = None,
     other_judgements: OtherJudgements = False,
     other_candidates: OtherCandidates = False,
     uri: FindOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """May this run pass? Exit code 0: yes; 1: no, with the sentence that says why; 5: its queries cannot tell."""
+    """May this run pass? By these rules, or without any by its own config's section gate.
+
+    Exit code 0: yes; 1: no, with the sentence that says why; 5: its queries cannot tell.
+    """
     from pipelines.verdict.gate import Baseline, print_verdict, run_gate
-    from pipelines.verdict.rules import parse_limits
+    from pipelines.verdict.limits import parse_limits
     from pipelines.verdict.runs import Allowed
 
     verdict = run_gate(
         run,
-        Baseline(against, against_latest),
-        parse_limits(max_drop or (), most or (), least or ()),
+        Baseline(against, against_latest, pin),
+        parse_limits(
+            max_drop or (), most or (), least or (), max_drift or (), slices or (), slice_max_drop or (), min_queries
+        ),
         Allowed(other_judgements, other_candidates),
         uri or database_there(),
     )

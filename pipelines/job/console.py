@@ -89,6 +89,15 @@ class JobConsole(Console):
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 
+    def gated(self, sentence: str, notes: Sequence[str]) -> None:
+        """The gate's verdict, in the words of `rerank-eval gate`."""
+        for note in notes:
+            self.note(note)
+        self.say(f"gate        {escape(sentence)}")
+
+    def note(self, text: str) -> None:
+        self.say(f"note        {escape(text)}")
+
     def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
         """The command that opens MLflow and, as the last line, the run folder."""
         if tracking.uri:

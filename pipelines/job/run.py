@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,15 +20,24 @@ from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.stream import Feed, Stream
+from pipelines.job.summary import Coverage
 from pipelines.job.write import Scored, failed_pairs, write_results, write_trec
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
+from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
+from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo, describe
 from stages.analysis.oracle import RECALL
-from stages.core.errors import InterruptedRunError, TooManyFailuresError
+from stages.core.errors import (
+    InterruptedRunError,
+    RerankEvalError,
+    TooManyFailuresError,
+    TrackingError,
+    gravest,
+)
 from stages.files.failures import write_failures
 from stages.quality.evaluate import warm_up
 from stages.sources import Source, open_source
@@ -37,21 +47,24 @@ from stages.sources.temporary import temporary_folder
 def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], object] | None = None) -> RunFolder:
     """Run the job and leave everything in a run folder, then in MLflow: with `log`, where it is a part of something.
 
-    Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), TrackingError
-    (4, results complete), InterruptedRunError (130, what was scored is kept).
+    Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), RegressedError
+    (6) or CannotTellError (5) where the config has a gate, TrackingError (4), all three with results that are complete,
+    InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
+    started = datetime.now(UTC)
     model = describe(config.model)
     source = open_source(config.data)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)
         if not config.output.texts:
             folder = RunFolder(folder.path, stack.enter_context(temporary_folder()))
-        return _run_in(folder, config, model, source, console, log or partial(track, tracking=config.tracking))
+        return _run_in(folder, config, started, model, source, console, log or partial(track, tracking=config.tracking))
 
 
 def _run_in(
     folder: RunFolder,
     config: RunConfig,
+    started: datetime,
     model: ModelInfo,
     source: Source,
     console: JobConsole,
@@ -59,16 +72,18 @@ def _run_in(
 ) -> RunFolder:
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
+        check_pinned(config)
         with (
             connected(config.serve.ray_address, config.serve.replicas),
             Interruption(console.say) as interruption,
         ):
-            scored = _score(config, model, source, folder, console, interruption)
+            scored = _score(config, started, model, source, folder, console, interruption)
         return _conclude(folder, scored, console, log)
 
 
 def _score(
     config: RunConfig,
+    started: datetime,
     model: ModelInfo,
     source: Source,
     folder: RunFolder,
@@ -85,6 +100,7 @@ def _score(
         with console.working("reading the data, while the engine starts"):
             prepared = prepare_data(source, config.data, folder, engine.see)
         console.prepared(prepared.manifest, len(prepared.set_aside), prepared.remarks())
+        check_slices_there(folder, config.gate.slices)
         with console.working("the engine starts"):
             engine.wait_until_imported()
         workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
@@ -108,11 +124,11 @@ def _score(
         engine.stop()
         for note in engine.store_notes:
             console.say(f"note        {note}")
-    return Scored(config, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
+    return Scored(config, started, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:
-    """Hops 7 and 8: evaluate, write everything, then log it."""
+    """Hops 7 and 8: evaluate, write everything, judge it where a gate is asked for, then log it."""
     config = scored.config
     coverage = write_results(folder, scored)
     for one in (folder, *folder.children()):
@@ -122,16 +138,48 @@ def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Calla
     console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
     console.verdict(folder)
     try:
-        copy_results(folder, config.output.copy_to)
-        log(folder)
+        faults = [*_gated(folder, config, console), *_logged(folder, config, log)]
+        if coverage.failed_share > config.rerank.max_failed_share:
+            faults.append(_too_many(coverage, config, folder))
+        worst = gravest(faults)
+        for other in faults:
+            if other is not worst:
+                console.note(str(other))
     finally:
         console.where(folder, config.tracking)
-    if coverage.failed_share > config.rerank.max_failed_share:
-        raise TooManyFailuresError(
-            f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
-            f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
-        )
+    if worst is not None:
+        raise worst
     return folder
+
+
+def _gated(folder: RunFolder, config: RunConfig, console: JobConsole) -> Iterator[RerankEvalError]:
+    """The verdict, where the config asks for one. Whatever it is, the results are logged."""
+    if not config.gate.asked:
+        return
+    try:
+        verdict = gate_finished(folder, config)
+    except RerankEvalError as error:
+        yield error
+        return
+    console.gated(verdict.sentence(), verdict.notes)
+    if (fault := fault_of(verdict, folder)) is not None:
+        yield fault
+
+
+def _logged(folder: RunFolder, config: RunConfig, log: Callable[[RunFolder], object]) -> Iterator[RerankEvalError]:
+    """Copied and logged, each though the other fails."""
+    for step in (partial(copy_results, to=config.output.copy_to), log):
+        try:
+            step(folder)
+        except TrackingError as error:
+            yield error
+
+
+def _too_many(coverage: Coverage, config: RunConfig, folder: RunFolder) -> TooManyFailuresError:
+    return TooManyFailuresError(
+        f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
+        f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
+    )
 
 
 def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> InterruptedRunError:

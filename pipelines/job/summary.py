@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from serve_app.engine.models import ModelInfo
 from stages.core.metrics import SCHEMA_VERSION, CachePart, Metrics, QualityPart, QueuePart, ThroughputPart, TokensPart
@@ -50,11 +51,12 @@ class Coverage:
 class RunFacts:
     """All that metrics.json is made from.
 
-    `part_of` names the job whose other first stages were reranked with this one: its metrics hold what scoring cost.
-    `first_stage` is empty where there is no single one.
+    `started` is when the job began, aware. `part_of` names the job whose other first stages were reranked with this
+    one: its metrics hold what scoring cost. `first_stage` is empty where there is no single one.
     """
 
     run_id: str
+    started: datetime
     config_digest: str
     candidates_digest: str
     lists_digest: str
@@ -80,6 +82,7 @@ def summarise(facts: RunFacts) -> Metrics:
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": facts.run_id,
+        "started": facts.started.astimezone(UTC).isoformat(),
         "part_of": facts.part_of,
         "config_digest": facts.config_digest,
         "candidates_digest": facts.candidates_digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from pipelines.job.prepare import Prepared
 from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_fields
 from serve_app.engine.models import ModelInfo
 from serve_app.replica.collector import engine_fact
 from stages.analysis.cost import RunWork
@@ -41,6 +43,7 @@ class Scored:
     """
 
     config: RunConfig
+    started: datetime
     model: ModelInfo
     dataset: str
     prepared: Prepared
@@ -98,6 +101,7 @@ def _complete(
         first_stage = _evaluate(_first_stage(folder), prepared.judgements, config)
     facts = RunFacts(
         run_id=folder.run_id,
+        started=scored.started,
         config_digest=config.digest,
         candidates_digest=manifest.digest,
         lists_digest=manifest.lists_digest,
@@ -117,7 +121,7 @@ def _complete(
     )
     failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
     write_failures(failures, folder.failures)
-    folder.write_per_query(first_stage, reranked)
+    folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
     remarks = prepared.remarks(None if whole else folder.path.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ from stages.core.words import slug
 from stages.telemetry.telemetry import SystemPoint, TimelinePoint
 
 RUNS = "runs"
+FIELD = "field/"
+"""Before the name of a query's field, as the name of a column of per_query.parquet."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -116,8 +119,14 @@ class RunFolder:
         if points:
             pq.write_table(pa.Table.from_pylist([asdict(point) for point in points]), self.system)
 
-    def write_per_query(self, first_stage: QueryMetrics, reranked: QueryMetrics) -> None:
-        """One row per judged query: `answered`, and each metric before, after and its change.
+    def write_per_query(
+        self,
+        first_stage: QueryMetrics,
+        reranked: QueryMetrics,
+        fields: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
+        """One row per judged query: `answered`, and each metric before, after and its change; and those of the query's
+        own fields that are given, field -> query id -> value.
 
         `first_stage` without values, as where there is no single one, leaves the reranked columns alone.
         """
@@ -127,7 +136,12 @@ class RunFolder:
             if before := first_stage.values.get(metric):
                 columns[f"first_stage/{metric}"] = before
                 columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
-        pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), self.per_query)
+        table = pa.table({name: list(values) for name, values in columns.items()})
+        for name, of_query in fields.items():
+            table = table.append_column(
+                FIELD + name, pa.array([of_query.get(query_id) for query_id in reranked.query_ids], pa.string())
+            )
+        pq.write_table(table, self.per_query)
 
 
 TIMELINE_SCHEMA = pa.schema(

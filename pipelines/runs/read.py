@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.base.redaction import redacted, secrets_in
 from pipelines.base.versions import check_version
 from pipelines.runs.config import read_config
-from pipelines.runs.folder import RunFolder
+from pipelines.runs.folder import FIELD, RunFolder
 from stages.core.errors import ConfigError, DataError, first_line
 from stages.core.metrics import SCHEMA_VERSION, Metrics
 from stages.core.records import QueryMetrics
@@ -40,6 +41,11 @@ class RunContent:
         return self.metrics["run_id"]
 
     @property
+    def started(self) -> datetime | None:
+        """When it began, in UTC; None for a run of 0.1, which did not tell."""
+        return moment(self.metrics.get("started"))
+
+    @property
     def redacted_config(self) -> dict[str, Any]:
         return redacted(dict(self.config))
 
@@ -51,6 +57,15 @@ class RunContent:
     def secrets(self) -> set[str]:
         """The values that `redacted_config` masks."""
         return secrets_in(self.config)
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time in ISO 8601 with its zone, in UTC; None where that cannot be said of the text."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def read_run_folder(path: Path) -> RunContent:
@@ -115,6 +130,26 @@ def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
     )
     # The first stage's own answers are not in the table; what compares values does not ask.
     return QueryMetrics(query_ids, first_stage, answered), QueryMetrics(query_ids, reranked, answered)
+
+
+def read_fields(folder: RunFolder, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Field of the queries (`language`) -> query id -> value, for each of `names`; empty where the run tells of none.
+
+    A run keeps those that its gate slices by beside the queries' values; any others are with its candidates.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in names}
+    kept = pq.read_schema(folder.per_query).names if folder.per_query.is_file() else []
+    for name in found.keys() & {column.removeprefix(FIELD) for column in kept if column.startswith(FIELD)}:
+        rows = pq.read_table(folder.per_query, columns=["query_id", FIELD + name], partitioning=None).to_pylist()
+        found[name] = {row["query_id"]: row[FIELD + name] for row in rows if row[FIELD + name] is not None}
+    missing = [name for name, of_query in found.items() if not of_query]
+    for file in sorted(folder.candidates.glob("part-*.parquet")) if missing else ():
+        for row in pq.read_table(file, columns=["query_id", "attributes"], partitioning=None).to_pylist():
+            attributes = dict(row["attributes"])
+            for name in missing:
+                if name in attributes:
+                    found[name][row["query_id"]] = attributes[name]
+    return found
 
 
 def _read_analysis(path: Path) -> dict[str, Any]:

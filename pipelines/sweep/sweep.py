@@ -12,7 +12,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
-from pipelines.base.sections import TrackingSettings
+from pipelines.base.sections import GateSettings, TrackingSettings
 from pipelines.job.console import JobConsole
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
@@ -122,6 +122,7 @@ def _placed(point: GridPoint, folder: SweepFolder) -> RunConfig:
         rerank = rerank.model_copy(update={"store": str(folder.scores.resolve())})
     return config.model_copy(
         update={
+            "gate": GateSettings(),  # a point is looked at beside the others, not held against a night
             "rerank": rerank,
             "tracking": config.tracking.model_copy(update={"tags": tags}),
             "output": config.output.model_copy(update={"dir": str(folder.points)}),

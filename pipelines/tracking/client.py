@@ -168,7 +168,7 @@ def _log_folder(
 ) -> str:
     content = read_run_folder(folder.path)
     finished_ms = int(folder.metrics.stat().st_mtime * 1000)
-    started_ms = min(int(folder.config.stat().st_mtime * 1000), finished_ms)
+    started_ms = min(_started_ms(content) or int(folder.config.stat().st_mtime * 1000), finished_ms)
     tags = {KIND_TAG: "run"} | ({PARENT_TAG: parent_id} if parent_id else {})
     with replacing(client, tracking.experiment, folder.run_id, started_ms, tags) as run_id:
         log_params(client, run_id, run_params(content))
@@ -180,6 +180,11 @@ def _log_folder(
         _log_artifacts(client, run_id, folder)
         client.set_terminated(run_id, end_time=finished_ms)
     return run_id
+
+
+def _started_ms(content: RunContent) -> int | None:
+    started = content.started
+    return None if started is None else int(started.timestamp() * 1000)
 
 
 def _log_artifacts(client: Any, run_id: str, folder: RunFolder) -> None:

@@ -23,6 +23,7 @@ from pipelines.runs.read import RunContent, main_test, verdict
 from stages.core.metrics import CoveragePart, QualityPart
 from stages.core.words import is_significant, written_name
 
+GATE_TAG = "gate"
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
 SHORT_INSTRUCTION = 100
 TABLE = "per_query.json"
@@ -57,13 +58,24 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "depth": data.get("depth") or "all",
         "first_stage": child or (Path(data["run"]).stem if data.get("run") else None),
         "git_commit": content.environment["git_commit"] or "none",
+        "started": metrics.get("started"),
         "config_digest": metrics["config_digest"],
         "candidates_digest": metrics["candidates_digest"],
         "lists_digest": metrics.get("lists_digest"),
         "outcome": _outcome(metrics["coverage"], config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
+        **gate_tags(content.folder),
     }
     return legal_tags({name: str(value) for name, value in tags.items() if value is not None})
+
+
+def gate_tags(folder: RunFolder) -> dict[str, str]:
+    """What the run's gate said, by which the last run that passed is found; nothing where none was asked."""
+    if not folder.gate.is_file():
+        return {}
+    verdict = json.loads(folder.gate.read_text(encoding="utf-8"))
+    told = {GATE_TAG: verdict["outcome"], "gate.sentence": verdict["sentence"], "gate.against": verdict["against"]}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def run_note(content: RunContent, child: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from stages.quality.evaluate import metric_key
 from stages.quality.significance import CONFIDENCE
 from stages.sources import DataSettings
 
-NOT_COMPARED = ("output", "tracking", "cost", VERSION_KEY)
+NOT_COMPARED = ("gate", "output", "tracking", "cost", VERSION_KEY)
 """What of a config decides no result."""
 
 
@@ -107,11 +107,11 @@ def settings_of(runs: Sequence[RunContent]) -> EvaluationSettings:
     return EvaluationSettings(max(confidences), int(given[0].get("seed", 0)), len(set(confidences)) > 1)
 
 
-def same_lists(one: RunContent, other: RunContent) -> bool:
-    """Whether both ranked the same documents in the same order for each judged query that they share. False where the
-    rankings of either cannot be read.
+def same_lists(one: RunContent, other: RunContent, among: Collection[str] | None = None) -> bool:
+    """Whether both ranked the same documents in the same order for each judged query that they share, of those `among`
+    which it matters (None: all). False where the rankings of either cannot be read.
     """
-    judged = set(one.reranked.query_ids) & set(other.reranked.query_ids)
+    judged = set(one.reranked.query_ids) & set(other.reranked.query_ids if among is None else among)
     try:
         lists, others = (
             {
@@ -195,6 +195,12 @@ def same_candidates(one: RunContent, other: RunContent) -> bool:
         return True
     depths = [run.config.get("data", {}).get("depth") for run in (one, other)]
     return depths[0] != depths[1] and _same(one, other, "lists_digest")
+
+
+def differing_inputs(one: RunContent, other: RunContent) -> list[str]:
+    """Which of `candidates` and `judgements` two runs do not share."""
+    judged_alike = _same(one, other, "judgements_digest")
+    return [*(["judgements"] if not judged_alike else []), *(["candidates"] if not same_candidates(one, other) else [])]
 
 
 def _same(one: RunContent, other: RunContent, key: str) -> bool:

@@ -13,13 +13,19 @@
     + CanaryError            the engine answers, but its scores cannot be right
   x TooManyFailuresError     exit code 3: results are kept
   x TrackingError            exit code 4: results are complete on disk
+  x CannotTellError          exit code 5: results are complete, and the gate's queries are too few for a verdict
+  x RegressedError           exit code 6: results are complete, and worse than the gate allows
   x InterruptedRunError      exit code 130: what was in flight is finished, and the same command continues
+
+Where several hold, `gravest` is the one that is raised.
 
 Every message says what is wrong, where, and how to mend it, in one line: the command line prints it without a
 traceback.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def first_line(error: BaseException) -> str:
@@ -89,7 +95,30 @@ class TrackingError(RerankEvalError):
     exit_code = 4
 
 
+class CannotTellError(RerankEvalError):
+    """A run's gate cannot tell whether it may pass; results are complete on disk."""
+
+    exit_code = 5
+
+
+class RegressedError(RerankEvalError):
+    """A run did not pass its gate; results are complete on disk."""
+
+    exit_code = 6
+
+
 class InterruptedRunError(RerankEvalError):
     """The user stopped the job; what was in flight was finished and kept."""
 
     exit_code = 130
+
+
+GRAVEST = (2, 1, 3, 6, 4, 5)
+"""Exit codes, the one that is told first where several hold: what stops every further night comes first, and what a
+later look mends last.
+"""
+
+
+def gravest(faults: Iterable[RerankEvalError]) -> RerankEvalError | None:
+    """The first by GRAVEST; None where there is none."""
+    return min(faults, key=lambda fault: GRAVEST.index(fault.exit_code), default=None)

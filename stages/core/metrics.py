@@ -99,11 +99,13 @@ class TokensPart(TypedDict):
 class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
+    `started` is when the run began, in UTC and ISO 8601, by which runs are ordered; runs of 0.1 did not tell.
     `part_of` is of one of several first stages: the job that reranked them together, whose metrics hold the cost.
     """
 
     schema_version: NotRequired[int]
     run_id: str
+    started: NotRequired[str]
     part_of: NotRequired[str | None]
     config_digest: str
     candidates_digest: str

@@ -17,6 +17,7 @@ from pipelines.runs.read import RunContent, read_run_folder
 from stages.quality.comparison import compare_systems
 from stages.telemetry.telemetry import TimelinePoint
 
+STARTED = "2026-01-05T00:00:00+00:00"
 METRICS: dict[str, Any] = {
     "part_of": None,
     "config_digest": "c" * 16,
@@ -81,7 +82,7 @@ def finished_run(
     means = {"first_stage": sum(before) / len(ids), "reranked": sum(ndcg) / len(ids)}
     quality = {side: {"ndcg_at_10": mean} for side, mean in means.items()}
     quality["delta"] = {"ndcg_at_10": means["reranked"] - means["first_stage"]}
-    metrics = {"run_id": path.name, "quality": quality, **METRICS}
+    metrics = {"run_id": path.name, "started": STARTED, "quality": quality, **METRICS}
     for name, value in changed.items():
         metrics[name] = metrics[name] | value if isinstance(value, dict) else value
     folder.metrics.write_text(json.dumps(metrics))

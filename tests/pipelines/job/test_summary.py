@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ def facts(**changed: Any) -> RunFacts:
     # q4 is judged but has no candidates; q3 has candidates but no judgement.
     plain = RunFacts(
         run_id="20260101-000000-small-0a1b",
+        started=datetime(2026, 1, 1, 2, 0, 0, 5, timezone(timedelta(hours=2))),
         config_digest="c" * 16,
         candidates_digest="d" * 64,
         lists_digest="e" * 64,
@@ -84,6 +86,7 @@ DOCUMENTED: dict[str, Any] = {
 }
 ADDED: dict[str, Any] = {
     "schema_version": None,
+    "started": None,
     "part_of": None,
     "lists_digest": None,
     "judgements_digest": None,
@@ -98,6 +101,10 @@ def keys(content: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_keys_are_the_documented_ones_and_no_others() -> None:
     assert keys(summarise(facts())) == DOCUMENTED | ADDED
+
+
+def test_the_start_is_told_in_utc_to_the_microsecond() -> None:
+    assert summarise(facts())["started"] == "2026-01-01T00:00:00.000005+00:00"
 
 
 def test_the_model_is_described_by_all_that_tells_it_from_another() -> None:

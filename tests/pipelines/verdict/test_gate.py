@@ -148,44 +148,125 @@ def test_a_run_that_mlflow_does_not_know_is_gated_all_the_same(here: Path, store
 
 @pytest.fixture
 def nights(here: Path, store: str, request: pytest.FixtureRequest) -> tuple[str, RunFolder]:
-    """An experiment with three nights, a run over other data, and one that started later; and the run to gate.
-
-    The second night is good, the third is worse.
+    """An experiment with three nights, of which the first passed its gate; a run over other data that did; one that
+    started later; and the run to gate.
     """
     experiment = f"nightly-{request.node.name}"[:60]
-    for night, values in ((1, WORSE), (2, BEFORE), (3, WORSE)):
-        logged(run_of(f"2026010{night}-000000-small", values, experiment), store, experiment, night * 1000)
-    other = run_of("20260104-000000-other", BEFORE, experiment)
+    for day, values, drop in ((1, BEFORE, "1"), (2, NOISY, "0.01"), (3, WORSE, "0.01")):
+        night = run_of(f"night-{day}", values, experiment, started=f"2026-01-0{day}T02:00:00+00:00")
+        logged(night, store, experiment, 1000)
+        exit_code(night.path, "--against-latest", experiment, "--max-drop", f"ndcg@10={drop}", "--uri", store)
+    other = run_of("other", BEFORE, experiment, started="2026-01-04T02:00:00+00:00")
     other.write_json(other.environment, ENVIRONMENT | {"dataset": "other"})
     logged(other, store, experiment, 4000)
-    tonight = run_of("20260105-000000-small", WORSE, experiment)
+    exit_code(other.path, "--uri", store)
+    tonight = run_of("tonight", WORSE, experiment, started="2026-01-05T02:00:00+00:00")
     logged(tonight, store, experiment, 5000)
-    logged(run_of("20260106-000000-small", BEFORE, experiment), store, experiment, 6000)
+    later = run_of("later", BEFORE, experiment, started="2026-01-06T02:00:00+00:00")
+    logged(later, store, experiment, 6000)
+    exit_code(later.path, "--uri", store)
     return experiment, tonight
 
 
-def test_the_latest_baseline_is_the_last_night_over_the_same_data_that_did_not_fail_its_gate(
-    nights: tuple[str, RunFolder], store: str
+def test_the_latest_baseline_is_the_last_night_over_the_same_data_that_passed(
+    nights: tuple[str, RunFolder], store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment, tonight = nights
-    latest = ["--against-latest", experiment, *DROP, "--uri", store]
-    assert exit_code(tonight.path, *latest) == 0  # nobody gated the third night
-    assert verdict(tonight)["against"] == "20260103-000000-small"
-    assert exit_code("20260103-000000-small", *latest) == 1
-    assert exit_code(tonight.path, *latest) == 1
-    assert verdict(tonight)["against"] == "20260102-000000-small"
+    outcomes = [verdict(RunFolder(Path(f"night-{day}")))["outcome"] for day in (1, 2, 3)]
+    assert outcomes == ["passed", "cannot tell", "regressed"]
+    assert exit_code(tonight.path, "--against-latest", experiment, *DROP, "--uri", store) == 1
+    assert verdict(tonight)["against"] == "night-1"
+    in_folder = ["--against-latest", str(tonight.path.parent), *DROP]
+    assert exit_code(tonight.path, *in_folder) == 1
+    assert verdict(tonight)["against"] == "night-1"
+    capsys.readouterr()
+    assert exit_code(tonight.path, "--against-latest", experiment, "--max-drop", "ndcg@10=0.5", "--uri", store) == 0
+    assert "small drops of several nights are not added up: give --pin and --max-drift" in capsys.readouterr().out
+    told = MlflowClient(store).search_runs(
+        [MlflowClient(store).get_experiment_by_name(experiment).experiment_id], "tags.gate = 'passed'"
+    )
+    assert {run.data.tags["gate.against"] for run in told if "gate.against" in run.data.tags} == {"night-1"}
 
 
-def test_in_the_first_night_there_is_no_latest_baseline_and_the_line_says_what_to_do(
+def test_in_the_first_night_limits_alone_decide_and_what_passes_is_the_next_night_s_baseline(
     here: Path, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = run_of("20260101-000000-small", BEFORE, "first night")
-    logged(run, store, "first night", 1000)
-    for experiment in ("first night", "no such experiment"):
-        assert exit_code(run.path, "--against-latest", experiment, *DROP, "--uri", store) == 2
-        line = one_line(capsys)
-        assert f"--against-latest {experiment}: no earlier run over small" in line and "--against, or" in line
-    assert not run.gate.exists()
+    first = run_of("first", BEFORE, "first night", started="2026-01-01T02:00:00+00:00")
+    logged(first, store, "first night", 1000)
+    rules = ["--against-latest", "first night", *DROP, "--uri", store]
+    assert exit_code(first.path, *rules, "--min", "ndcg@10=0.9") == 1
+    assert exit_code(first.path, *rules, "--min", "ndcg@10=0.3") == 0
+    assert "note    no earlier run over small passed its gate in first night at sqlite" in capsys.readouterr().out
+    second = run_of("second", WORSE, "first night", started="2026-01-02T02:00:00+00:00")
+    logged(second, store, "first night", 2000)
+    assert exit_code(second.path, *rules) == 1
+    assert verdict(second)["against"] == "first"
+    assert exit_code(second.path, "--against-latest", "frist night", *DROP, "--uri", store) == 2
+    assert "no finished run of such an experiment" in capsys.readouterr().err
+
+
+def test_a_pinned_run_is_the_baseline_and_with_a_drift_beside_another_one_of_drift_alone(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pinned, last, tonight = (run_of(name, [one - 0.008 * n for one in BEFORE]) for n, name in enumerate("abc"))
+    assert exit_code(tonight.path, "--pin", pinned.path, *DROP) == 1
+    assert (verdict(tonight)["against"], verdict(tonight)["pinned"]) == ("a", "a")
+    drift = ["--against", last.path, *DROP, "--pin", "a", "--max-drift"]
+    assert exit_code(tonight.path, *drift, "ndcg@10=0.02") == 0
+    assert exit_code(tonight.path, *drift, "ndcg@10=0.01") == 1
+    assert verdict(tonight)["sentence"].startswith("regressed: ndcg@10 since a fell by 0.0160")
+
+
+# --- by the run's own config ---
+
+
+def of_config(name: str, values: list[float], started: str, **gate: Any) -> RunFolder:
+    sections = {"tracking": {"uri": None, "experiment": "gated"}, "gate": gate}
+    return finished_run(Path(name).resolve(), values, config=sections, started=started).folder
+
+
+def test_without_rules_the_run_s_own_are_obeyed(here: Path) -> None:
+    first = of_config("first", BEFORE, "2026-01-01T02:00:00+00:00", max_drop={"ndcg@10": 0.01})
+    second = of_config("second", WORSE, "2026-01-02T02:00:00+00:00", max_drop={"ndcg@10": 0.01})
+    assert (exit_code(first.path), exit_code(second.path)) == (0, 1)
+    assert (verdict(first)["against"], verdict(second)["against"]) == (None, "first")
+    assert exit_code(second.path, "--against", first.path, "--max-drop", "ndcg@10=0.5") == 0
+
+
+def test_the_config_s_pin_is_the_baseline_or_with_a_drift_that_rule_s_alone(here: Path) -> None:
+    nights = {
+        name: [one - 0.008 * number for one in BEFORE] for number, name in enumerate(("first", "second", "third"))
+    }
+    limits = {"pin": "first", "max_drop": {"ndcg@10": 0.01}}
+    made = {
+        name: of_config(
+            name, values, f"2026-01-0{day}T02:00:00+00:00", **(limits if day > 1 else {"max": {"pairs": 99}})
+        )
+        for day, (name, values) in enumerate(nights.items(), 1)
+    }
+    assert [exit_code(folder.path) for folder in made.values()] == [0, 0, 1]
+    assert verdict(made["third"])["against"] == "first"
+    drifting = of_config(
+        "drifting", nights["third"], "2026-01-04T02:00:00+00:00", **limits, max_drift={"ndcg@10": 0.015}
+    )
+    assert exit_code(drifting.path) == 1
+    assert (verdict(drifting)["against"], verdict(drifting)["pinned"]) == ("second", "first")
+    assert verdict(drifting)["sentence"].startswith("regressed: ndcg@10 fell by 0.0080") is False
+    assert "ndcg@10 since first fell by 0.0160" in verdict(drifting)["sentence"]
+
+
+def test_what_the_config_allows_to_differ_may_and_is_said(here: Path) -> None:
+    first = of_config("first", BEFORE, "2026-01-01T02:00:00+00:00", max_drop={"ndcg@10": 0.01})
+    assert exit_code(first.path) == 0
+    for name, allow, code in (("refused", [], 2), ("allowed", ["candidates"], 0)):
+        sections = {
+            "tracking": {"uri": None, "experiment": "gated"},
+            "gate": {"max_drop": {"ndcg@10": 0.01}, "allow": allow},
+        }
+        other = {"candidates_digest": "e" * 64, "lists_digest": "f" * 64, "started": "2026-01-02T02:00:00+00:00"}
+        folder = finished_run(Path(name).resolve(), BEFORE, config=sections, **other).folder
+        assert exit_code(folder.path) == code
+    assert verdict(folder)["sentence"].endswith("against first (with other candidates, as allowed)")
 
 
 # --- mistakes ---
@@ -197,6 +278,8 @@ def test_in_the_first_night_there_is_no_latest_baseline_and_the_line_says_what_t
         (["--against", "old", "--against-latest", "nightly"], "--against and --against-latest name two baselines"),
         (DROP, "--max-drop needs a run to drop from"),
         (["--against-latest", "nightly", *DROP], "say where that is with --uri"),
+        (["--pin", "old", "--slice", "language=zh", *DROP], "none has a field language"),
+        (["--max-drift", "ndcg_at_10=0.01"], "--max-drift needs a pinned run"),
         (["--against", "old", "--max-drop", "ndcg_at_10=little"], "write NAME=NUMBER"),
         (["--max", "queue_p95=200"], "did you mean queue_p95_ms?"),
         (["--against", "none/here", *DROP], "none/here: no such run folder"),

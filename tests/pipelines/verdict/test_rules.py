@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from pipelines.runs.read import RunContent
-from pipelines.verdict.rules import Limits, judge, parse_limits
+from pipelines.verdict.limits import Limits, parse_limits
+from pipelines.verdict.rules import judge
+from pipelines.verdict.runs import Allowed
 from stages.core.errors import ConfigError
 from stages.quality.regression import Ruling
 from tests.pipelines.finished_runs import finished_run
@@ -120,6 +122,86 @@ def test_a_malformed_or_unknown_limit_is_refused(
         judge(run, baseline, parse_limits(drops, most, least))
 
 
-def test_a_drop_without_a_baseline_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--against"):
-        judge(run_of(tmp_path / "a"), None, parse_limits(["ndcg_at_10=0.1"], [], []))
+@pytest.mark.parametrize("limit", ["queue_p95_ms=nan", "queue_p95_ms=inf", "=1", "queue_p95_ms"])
+def test_a_limit_that_is_no_number_is_refused_as_everything_would_pass_it(limit: str) -> None:
+    with pytest.raises(ConfigError, match="write NAME=NUMBER"):
+        parse_limits([], [limit], [])
+
+
+def test_a_drift_without_a_pinned_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--pin RUN"):
+        judge(run_of(tmp_path / "a"), None, parse_limits([], [], [], ["ndcg_at_10=0.1"]))
+
+
+# --- a baseline that moves, and a pinned one ---
+
+
+def test_without_a_baseline_limits_alone_decide(tmp_path: Path) -> None:
+    found = judge(run_of(tmp_path / "a"), None, parse_limits(["ndcg_at_10=0.1"], [], ["ndcg_at_10=0.99"]))
+    assert (found.outcome, found.against) == (Ruling.REGRESSED, None)
+
+
+def test_where_it_is_not_known_whether_there_is_a_baseline_the_gate_cannot_tell(tmp_path: Path) -> None:
+    run, drop = run_of(tmp_path / "a"), parse_limits(["ndcg_at_10=0.1"], [], [])
+    found = judge(run, None, drop, unknown="MLflow does not answer")
+    assert (found.outcome, found.sentence()) == (Ruling.CANNOT_TELL, "cannot tell: MLflow does not answer")
+    assert judge(run, None, NOTHING, unknown="MLflow does not answer").outcome == Ruling.PASSED
+
+
+def test_small_drops_of_six_nights_all_pass_and_their_sum_is_a_drift_from_the_pinned_run(tmp_path: Path) -> None:
+    nights = [run_of(tmp_path / f"night{n}", BEFORE - 0.008 * n) for n in range(7)]
+    limits = parse_limits(["ndcg@10=0.01"], [], [], ["ndcg@10=0.02"])
+    told = [judge(nights[n], nights[n - 1], limits, pinned=nights[0]) for n in range(1, 7)]
+    assert [one.outcome for one in told] == [Ruling.PASSED] * 2 + [Ruling.REGRESSED] * 4
+    assert told[-1].sentence().startswith("regressed: ndcg@10 since night0 fell by 0.0480")
+    assert told[0].sentence().endswith("checks against night0")
+    assert told[1].sentence().endswith("checks against night1 and night0")
+
+
+def test_ties_that_rise_a_little_every_night_are_held_against_the_pinned_run(tmp_path: Path) -> None:
+    pinned, last, run = (run_of(tmp_path / f"t{n}", scores={"tied_share": 0.04 * n}) for n in range(3))
+    assert judge(run, last, NOTHING).outcome == Ruling.PASSED
+    found = judge(run, last, NOTHING, pinned=pinned)
+    assert found.sentence() == "regressed: scores.tied_share is 0.08, over the limit of 0.05 (0.05 above t0)"
+
+
+# --- what may differ ---
+
+
+def test_what_differs_and_may_is_said_in_the_sentence_and_told_in_full_in_the_notes(tmp_path: Path) -> None:
+    other = {"candidates_digest": "e" * 64, "lists_digest": "f" * 64}
+    run, baseline = run_of(tmp_path / "b", **other), run_of(tmp_path / "a")
+    found = judge(run, baseline, parse_limits(["ndcg@10=0.01"], [], []), allowed=Allowed(candidates=True))
+    assert found.sentence().endswith("checks against a (with other candidates, as allowed)")
+    assert "a and b reranked different candidates: the first stage differs, too" in found.notes
+
+
+def test_queries_that_only_one_of_two_runs_judged_are_counted_in_a_note(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "b", BEFORE[:60], judgements_digest="x")
+    found = judge(
+        run,
+        run_of(tmp_path / "a", BEFORE[20:50], query_ids=[f"q{n:03}" for n in range(20, 50)]),
+        parse_limits(["ndcg@10=0.01"], [], []),
+        allowed=Allowed(judgements=True),
+    )
+    assert "a and b share 30 of its 60 judged queries" in found.notes
+
+
+# --- notes ---
+
+
+@pytest.mark.parametrize("limit", ["ndcg_at_10=0.1", "ndcg@10=0.1", "quality.delta.ndcg_at_10=0"])
+def test_a_limit_on_the_quality_gates_the_quality(limit: str, tmp_path: Path) -> None:
+    assert judge(run_of(tmp_path / "a"), None, parse_limits([], [], [limit])).notes == []
+
+
+def test_a_limit_on_the_first_stage_gates_no_quality_of_the_reranker(tmp_path: Path) -> None:
+    limits = parse_limits([], [], ["quality.first_stage.ndcg_at_10=0.1"])
+    assert judge(run_of(tmp_path / "a"), None, limits).notes == ["quality is not gated: give --max-drop METRIC=VALUE"]
+
+
+def test_a_number_that_a_run_of_before_did_not_have_cannot_be_told(tmp_path: Path) -> None:
+    old = run_of(tmp_path / "a", cache={})
+    del old.metrics["queue"]  # type: ignore[misc]
+    found = judge(old, None, parse_limits([], ["queue_p95_ms=10"], []))
+    assert "queue.time_ms.p95 was not measured in this run" in found.sentence()

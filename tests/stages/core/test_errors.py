@@ -36,7 +36,7 @@ def test_every_class_is_drawn_under_its_parent() -> None:
         for name, value in inspect.getmembers(errors, inspect.isclass)
         if value.__module__ == errors.__name__
     }
-    assert len(defined) == 13
+    assert len(defined) == 15
     assert drawn_parents() == defined
 
 
@@ -58,6 +58,22 @@ def test_the_exit_codes_are_those_of_the_command_line() -> None:
     assert [errors.DataError.exit_code, errors.ConfigError.exit_code] == [2, 2]
     assert [errors.EngineError.exit_code, errors.CanaryError.exit_code, RerankEvalError.exit_code] == [1, 1, 1]
     assert [errors.TooManyFailuresError.exit_code, errors.TrackingError.exit_code] == [3, 4]
+    assert [errors.CannotTellError.exit_code, errors.RegressedError.exit_code] == [5, 6]
+
+
+def test_of_several_faults_the_gravest_is_told() -> None:
+    kinds = (
+        errors.CannotTellError,
+        errors.TrackingError,
+        errors.RegressedError,
+        errors.TooManyFailuresError,
+        errors.EngineError,
+        errors.DataError,
+    )
+    faults = [kind("a fault") for kind in kinds]
+    codes = [one.exit_code for number in range(len(faults)) if (one := errors.gravest(faults[: number + 1]))]
+    assert codes == [5, 4, 6, 3, 1, 2]
+    assert errors.gravest([]) is None
 
 
 @pytest.mark.parametrize(
