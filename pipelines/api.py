@@ -30,8 +30,9 @@ def run(
     `data={"depth": 20}`. Relative paths start at the working directory. `quiet` prints nothing.
 
     Raises InputError for what the user gave, EngineError or CanaryError where nothing could be scored; and, with the
-    folder in the message and everything in it, TooManyFailuresError and TrackingError: `open_run` opens it. In a light
-    install NotInstalledError, with the command that installs what is missing.
+    folder in the message and everything in it, TooManyFailuresError, TrackingError, and where the config has a gate
+    RegressedError and CannotTellError: `open_run` opens it. In a light install NotInstalledError, with the command that
+    installs what is missing.
     """
     from pipelines.base.config import config_with
     from pipelines.runs.finished import open_folder

@@ -18,6 +18,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test
 from serve_app.replica.app import RunningApp
 from stages.core.metrics import Metrics
+from stages.core.words import counted
 from stages.files.tables import CandidatesManifest
 from stages.report.terminal import cost_table, quality_table
 from stages.telemetry.telemetry import TimelinePoint
@@ -29,8 +30,9 @@ class JobConsole(Console):
     """Prints the course of a job."""
 
     def prepared(self, manifest: CandidatesManifest, set_aside: int, remarks: Sequence[str] = ()) -> None:
-        told = f"{manifest.queries:,} queries, {manifest.pairs:,} pairs"
-        self.say(f"candidates  {told}" + (f"; {set_aside:,} rows set aside (failures.parquet)" if set_aside else ""))
+        told = f"{counted(manifest.queries, 'query', 'queries')}, {counted(manifest.pairs, 'pair')}"
+        aside = f"; {counted(set_aside, 'row')} set aside (failures.parquet)" if set_aside else ""
+        self.say(f"candidates  {told}{aside}")
         self.remarks(remarks)
 
     def remarks(self, remarks: Sequence[str]) -> None:

@@ -16,9 +16,12 @@ from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
 from pipelines.job.prepare import all_candidates
 from pipelines.job.remarks import data_remarks
+from pipelines.verdict.gate import check_pinned
+from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import describe
 from stages.core.records import SetAside
 from stages.core.withheld import told_row
+from stages.core.words import counted
 from stages.files.rankings import RANKING_SCHEMA
 from stages.files.tables import SCHEMA
 from stages.sources import open_source
@@ -31,11 +34,16 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judgements, meetings = source.judgements(report), source.meetings()
+    check_pinned(config)
+    values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
     queries = pairs = judged = 0
     for candidates in all_candidates(source, config.data.depth, report):
         queries += 1
         pairs += len(candidates.doc_ids)
         judged += candidates.query_id in judgements.grades
+        for field in values.keys() & candidates.attributes.keys():
+            values[field].add(candidates.attributes[field])
+    refuse_unknown(config.gate.slices, values)
     return {
         "dataset": source.name,
         "first_stages": list(source.names),
@@ -56,15 +64,15 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
 
 def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:
     candidates, rankings = ", ".join(SCHEMA.names), ", ".join(RANKING_SCHEMA.names)
-    metrics = ", ".join(config.evaluate.metrics)
+    metrics, judgements = ", ".join(config.evaluate.metrics), counted(judged, "judged query", "judged queries")
     rows = (
-        ("1 sources", f"{config.data.format} -> queries with candidates, judgements", f"{judged:,} judged queries"),
-        ("2 prepare", candidates, f"{queries:,} queries, {pairs:,} pairs"),
-        ("3 Ray Data", "the same, streamed", f"batches of {config.rerank.batch_queries} queries"),
-        ("4 rerank", "query, texts, instruction -> pairs to score", f"{pairs:,} pairs"),
+        ("1 sources", f"{config.data.format} -> queries with candidates, judgements", judgements),
+        ("2 prepare", candidates, f"{counted(queries, 'query', 'queries')}, {counted(pairs, 'pair')}"),
+        ("3 Ray Data", "the same, streamed", f"batches of {counted(config.rerank.batch_queries, 'query', 'queries')}"),
+        ("4 rerank", "query, texts, instruction -> pairs to score", counted(pairs, "pair")),
         ("5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"),
-        ("6 rank", rankings, f"{queries:,} rankings"),
-        ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", f"{judged:,} judged queries"),
+        ("6 rank", rankings, counted(queries, "ranking")),
+        ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", judgements),
         ("8 track", "the run folder -> MLflow", redacted_text(config.tracking.uri or "off")),
     )
     return [{"hop": hop, "columns": columns, "counts": counts} for hop, columns, counts in rows]
@@ -86,4 +94,4 @@ def print_plan(config: RunConfig, *, as_json: bool) -> None:
     console.print(table)
     if plan["set_aside_rows"]:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in plan["set_aside_reasons"].items())
-        console.print(f"set aside   {plan['set_aside_rows']:,} rows: {reasons}", soft_wrap=True)
+        console.print(f"set aside   {counted(plan['set_aside_rows'], 'row')}: {reasons}", soft_wrap=True)

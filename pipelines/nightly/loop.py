@@ -6,6 +6,7 @@ missed night is caught up once, however many were missed, and a job that takes l
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from pipelines.base.process import INTERRUPTED
 from pipelines.nightly.cron import Cron
-from pipelines.nightly.state import NightStatus, Occurrence, State, StateFile
+from pipelines.nightly.state import JUDGED, NightStatus, Occurrence, State, StateFile
+from pipelines.runs.folder import RunFolder
 
 NOT_LOGGED = 4  # results are complete, MLflow was not reached
 HOPELESS = {2: "the config, the data or the model cannot be used", 3: "too many pairs failed; results are kept"}
@@ -68,7 +70,7 @@ class Scheduler:
             self._process.send_signal(signal.SIGINT)
 
     def once(self, state: State) -> int:
-        """Run the latest due occurrence unless it is done; returns the exit code of the job, 0 where nothing is to do.
+        """Run the latest due occurrence unless it is done; returns the exit code of its job, 0 where none was due.
 
         Raises ScheduleBusyError.
         """
@@ -79,9 +81,10 @@ class Scheduler:
                 self._say("no occurrence was ever due: nothing to do")
                 return 0
             night = state.at(due)
-            if night is not None and night.outcome == "done":
-                self._say(f"[{self._local(due)}] was done already ({night.run_folder}): nothing to do")
-                return 0
+            if night is not None and night.over:
+                told = "was done" if night.outcome == "done" else f"has its verdict, {night.outcome},"
+                self._say(f"[{self._local(due)}] {told} already ({night.run_folder}): nothing to do")
+                return night.exit_code or 0
             if night is not None and night.outcome == "failed":
                 night.attempts = 0  # whoever asks again wants it tried again
             return self._run(self._begin(state, due), state, lock)
@@ -142,12 +145,16 @@ class Scheduler:
     def _run(self, night: Occurrence, state: State, lock: int) -> int:
         """Attempts with back-off until the occurrence is done, hopeless, or out of retries; returns the exit code."""
         while night.attempts <= self._job.retries:
+            logs_only = night.exit_code == NOT_LOGGED
             code = self._attempt(night, state, lock)
-            if self._stopping and code != 0:
+            if code == 0 and logs_only:
+                # Behind a 4 the run kept back what its gate said; that it is logged now changes nothing about it.
+                code = night.exit_code = _verdict(night.run_folder)
+            if code == 0 or code in JUDGED:
+                return self._end(night, state, JUDGED.get(code, "done"), code)
+            if self._stopping:
                 night.attempts -= 1  # not the job's fault
                 return self._end(night, state, "interrupted", INTERRUPTED)
-            if code == 0:
-                return self._end(night, state, "done", 0)
             if code in HOPELESS:
                 self._say(f"[{self._local(night.due)}] not retried: {HOPELESS[code]}")
                 break
@@ -202,6 +209,13 @@ class Scheduler:
 
     def _local(self, moment: datetime) -> str:
         return moment.astimezone(self._cron.zone).isoformat(" ", "seconds")
+
+
+def _verdict(run_folder: str | None) -> int:
+    """The exit code of the verdict that a run's gate left in its folder; 0 where it passed, or nothing was asked."""
+    file = RunFolder(Path(run_folder or "")).gate
+    outcome = json.loads(file.read_text(encoding="utf-8"))["outcome"] if file.is_file() else None
+    return next((code for code, judged in JUDGED.items() if judged == outcome), 0)
 
 
 def _run_folder(log: Path, begin: int) -> str | None:

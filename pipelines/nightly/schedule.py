@@ -16,6 +16,7 @@ from pipelines.nightly.cron import Cron
 from pipelines.nightly.loop import NightlyJob, Scheduler
 from pipelines.nightly.state import State, StateFile
 from stages.core.errors import ConfigError
+from stages.core.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def print_status(schedule: Schedule, *, as_json: bool) -> None:
         code = "" if night.exit_code is None else f", exit code {night.exit_code}"
         place = f"  {night.run_folder}" if night.run_folder else f"  log {night.log}"
         when = night.due.astimezone(upcoming.zone).isoformat(" ", "seconds")
-        print(f"{when}  {told} ({night.attempts} attempts{code}){place}")
+        print(f"{when}  {told} ({counted(night.attempts, 'attempt')}{code}){place}")
 
 
 def _command(schedule: Schedule) -> list[str]:

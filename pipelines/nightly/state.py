@@ -16,7 +16,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from pipelines.base.places import place_in
 from stages.core.errors import DataError, RerankEvalError, first_line
 
-NightStatus = Literal["running", "done", "failed", "interrupted", "superseded"]
+NightStatus = Literal["running", "done", "regressed", "cannot tell", "failed", "interrupted", "superseded"]
+JUDGED: dict[int, NightStatus] = {5: "cannot tell", 6: "regressed"}
+"""What the gate said of a run that ended with such a code. Its results are complete, and a retry mends nothing."""
 POLL_S = 0.5
 KEPT = 60  # occurrences in the file: two months of nights
 
@@ -28,6 +30,7 @@ class ScheduleBusyError(RerankEvalError):
 class Occurrence(BaseModel):
     """One night: when it was due, and what became of it. `exit_code` is the last attempt's that ended.
 
+    `regressed` and `cannot tell` are the verdicts of the config's gate over complete results: nothing is repeated.
     One that was cut off, with its scheduler or by a signal, stays running or interrupted: it is continued, unless a
     later one is due by then, which supersedes it.
     """
@@ -42,6 +45,11 @@ class Occurrence(BaseModel):
     log: str
     started: AwareDatetime
     finished: AwareDatetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has results that need nothing more."""
+        return self.outcome == "done" or self.outcome in JUDGED.values()
 
     @property
     def open(self) -> bool:

@@ -1,7 +1,8 @@
 """The main job on a Ray cluster, through its job server: submit it, follow its log, end as it ended.
 
 A job is named after its config and its date. What already ran or runs under that name is followed, not repeated: a cron
-entry that fires twice does not run the same night twice. What failed or was stopped gets a further, numbered attempt.
+entry that fires twice does not run the same night twice. What failed or was stopped gets a further, numbered attempt,
+unless its gate has judged it: then Ray calls it failed too, but its results are complete, and would be the same again.
 The cluster remembers the names as long as its head lives.
 """
 
@@ -24,6 +25,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import INTERRUPTED, QUIET
 from pipelines.base.redaction import redacted
 from pipelines.nightly.job_server import JobServer, connect, last_line
+from pipelines.nightly.state import JUDGED
 from stages.core.errors import ConfigError, EngineError, InputError
 from stages.core.words import distinct
 
@@ -156,10 +158,11 @@ def _submit_once(server: JobServer, job: Job, again: bool) -> _Entry:
     last = attempts[number]
     if again and not last.status.is_terminal():
         raise InputError(f"--again: {last.submission_id} runs; stop it first: ray job stop {last.submission_id}")
-    if again or last.status in (JobStatus.FAILED, JobStatus.STOPPED):
+    judged = JUDGED.get(exit_code(last) or 0)
+    if again or (judged is None and last.status in (JobStatus.FAILED, JobStatus.STOPPED)):
         told = f"submitted; attempt {number} {last.status.value.lower()}"
         return _submit_as(server, job, f"{job.name}-{number + 1}", told)
-    state = "has succeeded" if last.status.is_terminal() else "runs"
+    state = f"has its verdict, {judged}," if judged else "has succeeded" if last.status.is_terminal() else "runs"
     return _Entry(str(last.submission_id), f"{state} already, nothing is submitted (--again repeats what has ended)")
 
 

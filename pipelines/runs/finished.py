@@ -13,7 +13,7 @@ from pipelines.runs.report import run_report
 from stages.core.errors import DataError
 from stages.core.metrics import Metrics
 from stages.core.records import Ranking
-from stages.core.words import metric_value, signed, written_name
+from stages.core.words import counted, metric_value, signed, written_name
 from stages.files.rankings import read_rankings
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class FinishedRun:
         for key, after in list((quality["reranked"] or {}).items())[:1]:
             change = f" ({signed(quality['delta'][key])})" if quality["delta"] else ""
             told.append(f"{written_name(key)} {metric_value(after)}{change}")
-        return [*told, f"{coverage['queries']:,} queries", f"{coverage['pairs']:,} pairs"]
+        return [*told, counted(coverage["queries"], "query", "queries"), counted(coverage["pairs"], "pair")]
 
 
 class ReportPage:

@@ -21,7 +21,7 @@ from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
 from pipelines.runs.read import RunContent, main_test, verdict
 from stages.core.metrics import CoveragePart, QualityPart
-from stages.core.words import is_significant, written_name
+from stages.core.words import counted, is_significant, written_name
 
 GATE_TAG = "gate"
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
@@ -82,8 +82,9 @@ def run_note(content: RunContent, child: str | None = None) -> str:
     """The run's description in Markdown: what was compared, the verdict, and the change of each metric."""
     metrics, tags = content.metrics, run_tags(content, child)
     depth = "all candidates" if tags["depth"] == "all" else f"the top {tags['depth']}"
+    queries = counted(metrics["coverage"]["queries"], "query", "queries")
     lines = [
-        f"**{tags['model']}** reranked {depth} of {metrics['coverage']['queries']:,} queries of **{tags['dataset']}**"
+        f"**{tags['model']}** reranked {depth} of {queries} of **{tags['dataset']}**"
         + (f", retrieved by {tags['first_stage']}." if "first_stage" in tags else ".")
     ]
     if told := verdict(content.analysis):

@@ -20,6 +20,7 @@ from pipelines.tracking.client import PARENT_TAG
 from pipelines.tracking.content import GATE_TAG
 from pipelines.tracking.find import LoggedRun, find_run, latest_runs
 from stages.core.errors import DataError, TrackingError
+from stages.core.words import counted
 from stages.quality.regression import Ruling
 
 
@@ -153,7 +154,7 @@ def _notes(places: Places, unasked: str | None, without_start: int) -> list[str]
     notes = [f"the last run that passed was looked for in {places.folder} alone: {unasked}"] if unasked else []
     if without_start:
         notes.append(
-            f"{without_start} run{'s' if without_start > 1 else ''} that passed did not say when they started, as runs "
+            f"{counted(without_start, 'run')} that passed did not say when they started, as runs "
             "of 0.1: give --pin or --against to hold this one against such a run"
         )
     return notes

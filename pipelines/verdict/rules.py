@@ -11,6 +11,7 @@ from pipelines.verdict.limits import Limits
 from pipelines.verdict.runs import Allowed, compare_runs, differing_inputs, same_lists, settings_of
 from pipelines.verdict.slices import check_slices
 from stages.core.errors import ConfigError
+from stages.core.words import counted
 from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
 
 EXIT_CODES = {Ruling.PASSED: 0, Ruling.REGRESSED: 1, Ruling.CANNOT_TELL: 5}
@@ -45,7 +46,7 @@ class Verdict:
         """What the user reads last: what decided."""
         telling = [check.words for check in self.checks if check.outcome == self.outcome]
         if self.outcome == Ruling.PASSED:
-            told = f"passed: {len(self.checks)} check{'s' if len(self.checks) != 1 else ''}"
+            told = f"passed: {counted(len(self.checks), 'check')}"
             held = dict.fromkeys(one for one in (self.against, self.pinned) if one)
             told += f" against {' and '.join(held)}" if held else ""
         else:

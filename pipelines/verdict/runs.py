@@ -177,14 +177,16 @@ def _differences(runs: Sequence[RunContent], allowed: Allowed) -> Iterator[str]:
             if not allowed.judgements:
                 raise DataError(
                     f"{between} were evaluated with different judgements: their values mean different things. Evaluate "
-                    "both with the same, or compare them all the same with --different-judgements"
+                    "both with the same, or compare them all the same with --different-judgements "
+                    "(gate.allow: [judgements])"
                 )
             yield f"{between} were evaluated with different judgements"
         if not same_candidates(baseline, run):
             if not allowed.candidates:
                 raise DataError(
                     f"{between} reranked different candidates: what differs may be the first stage, not the reranker. "
-                    "Rerank the same, or compare them all the same with --different-candidates"
+                    "Rerank the same, or compare them all the same with --different-candidates "
+                    "(gate.allow: [candidates])"
                 )
             yield f"{between} reranked different candidates: the first stage differs, too"
 

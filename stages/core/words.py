@@ -106,3 +106,8 @@ def distinct(text: str, shown: str) -> str:
 def first_up(sentence: str) -> str:
     """With a capital at its start, unless it starts with a metric's name."""
     return sentence if "@" in sentence.split(" ", maxsplit=1)[0] else sentence[:1].upper() + sentence[1:]
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """`1 query`, `2,000 queries`. `several` is by default `one` with an s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,8 @@ import yaml
 from pipelines.base.config import RunConfig, load_config
 from pipelines.base.process import QUIET
 from pipelines.nightly.cron import Cron
+from pipelines.nightly.loop import HOPELESS
+from pipelines.nightly.state import JUDGED
 from serve_app.builders import Sections
 from serve_app.http.api import make_api
 from serve_app.http.service import Service
@@ -90,7 +94,10 @@ def run_config(arguments: Sequence[str]) -> RunConfig:
 
 
 def entrypoint() -> RunConfig:
-    python, module, name, *arguments = shlex.split(JOB["spec"]["entrypoint"])
+    shell, option, script = shlex.split(JOB["spec"]["entrypoint"])
+    command, _, verdict = script.partition(" || ")
+    assert (shell, option, verdict) == ("sh", "-c", "test $? = 5 -o $? = 6")
+    python, module, name, *arguments = shlex.split(command)
     assert [python, module, name] == ["python", "-m", "pipelines.run"]
     return run_config(arguments)
 
@@ -233,6 +240,34 @@ def test_there_are_gpus_for_every_engine(config: RunConfig, cluster: dict[str, A
     assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
     available = int(resources["limits"]["nvidia.com/gpu"]) * group["minReplicas"]
     assert available >= config.serve.replicas * (config.serve.gpus_per_replica or 1)
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 0), (1, 1), (2, 1), (4, 1), (5, 0), (6, 0)])
+def test_a_ray_job_fails_for_what_kuberay_is_to_repeat_and_not_for_a_verdict(
+    code: int, ends: int, tmp_path: Path
+) -> None:
+    """KubeRay writes the entrypoint into a script of bash, `ray job submit` quotes its words anew (its cli.py), and
+    the job server gives them to a shell.
+    """
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    heard = subprocess.run(
+        ["bash", "-ce", f"printf '%s\\n' {JOB['spec']['entrypoint']} ;"], capture_output=True, text=True, check=True
+    )
+    submitted = shlex.join(heard.stdout.splitlines())
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert subprocess.run(submitted, shell=True, env={"PATH": path}, check=False).returncode == ends
+
+
+def test_a_night_whose_pod_ended_with_a_verdict_or_a_mistake_is_not_repeated() -> None:
+    job = CRON_JOB["spec"]["jobTemplate"]["spec"]
+    (rule,) = job["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["operator"]) == ("FailJob", "In")
+    assert set(rule["onExitCodes"]["values"]) == HOPELESS.keys() | JUDGED.keys()
+    assert job["backoffLimit"] > 0
+    (pod,) = pods(CRON_JOB)
+    assert rule["onExitCodes"]["containerName"] == pod["containers"][0]["name"]
 
 
 def test_the_nightly_run_on_the_service_scores_with_its_own_settings() -> None:

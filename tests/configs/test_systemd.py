@@ -15,6 +15,8 @@ import typer.main
 from pipelines.base.config import load_config
 from pipelines.cli.app import app
 from pipelines.nightly.cron import Cron
+from pipelines.nightly.loop import HOPELESS
+from pipelines.nightly.state import JUDGED
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "configs" / "systemd"
@@ -62,6 +64,14 @@ def test_a_stop_signals_the_scheduler_alone_and_leaves_the_run_time_to_finish(pa
     service = unit(path)["Service"]
     assert service["KillMode"] == "mixed"
     assert int(service["TimeoutStopSec"]) >= 60
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_a_verdict_or_a_mistake_is_a_failure_that_no_restart_repeats(path: Path) -> None:
+    service = unit(path)["Service"]
+    codes = {int(code) for code in service["RestartPreventExitStatus"].split()}
+    assert codes == HOPELESS.keys() | JUDGED.keys()
+    assert "SuccessExitStatus" not in service  # OnFailure= is told of them
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

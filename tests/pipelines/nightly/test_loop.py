@@ -192,6 +192,35 @@ def test_what_a_retry_cannot_mend_is_not_retried(code: int, place: Workplace) ->
     assert any("not retried" in line for line in place.told)
 
 
+@pytest.mark.parametrize(("code", "outcome"), [(5, "cannot tell"), (6, "regressed")])
+def test_a_verdict_ends_the_night_and_is_told_again_to_whoever_asks(code: int, outcome: str, place: Workplace) -> None:
+    assert place.once(code, 0) == code
+    assert (place.state.occurrences[0].outcome, place.state.occurrences[0].attempts) == (outcome, 1)
+    assert place.once(0) == code
+    assert place.ran == ["job"]
+    assert f"has its verdict, {outcome}, already (results/night): nothing to do" in place.told[-1]
+
+
+@pytest.mark.parametrize("code", [5, 6])
+def test_a_daemon_goes_on_to_the_next_night_after_a_verdict(code: int, place: Workplace) -> None:
+    place.now = at(1, 1, 59)
+    place.run_until(at(2, 2, 5), code)
+    assert [(one.due, one.exit_code) for one in place.state.occurrences] == [(at(1), code), (at(2), 0)]
+    assert place.ran == ["job", "job"]
+
+
+def test_a_verdict_that_a_missing_server_hid_is_told_once_the_results_are_logged(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run exits with 4, which comes before 5, and says the rest in its folder."""
+    monkeypatch.chdir(place.folder)
+    (place.folder / "results" / "night").mkdir(parents=True)
+    (place.folder / "results" / "night" / "gate.json").write_text('{"outcome": "cannot tell"}')
+    assert place.once(4, 0) == 5
+    assert place.ran == ["job", "sync"]
+    assert (place.state.occurrences[0].outcome, place.state.occurrences[0].exit_code) == ("cannot tell", 5)
+
+
 def test_results_that_were_not_logged_are_logged_again_and_not_computed_again(place: Workplace) -> None:
     assert place.once(4, 4, 0) == 0
     assert place.ran == ["job", "sync", "sync"]

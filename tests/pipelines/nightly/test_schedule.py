@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,9 +19,14 @@ import pytest
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[3]
+UNIT = ROOT / "configs" / "systemd" / "rerank-eval-nightly.service"
 NIGHTLY = ("--cron", "0 2 * * *")
 ROWS = [
-    {"query_id": "q1", "query": "red", "documents": [{"id": "a", "text": "red"}, {"id": "b", "text": "blue"}]},
+    {
+        "query_id": "q1",
+        "query": "red",
+        "documents": [{"id": "a", "text": "red", "relevance": 1}, {"id": "b", "text": "blue", "relevance": 0}],
+    },
 ]
 
 
@@ -92,12 +98,12 @@ def test_a_night_is_run_and_a_second_time_nothing_happens(folder: Path) -> None:
     [night] = status(folder)["state"]["occurrences"]
     assert (night["outcome"], night["exit_code"], night["attempts"]) == ("done", 0, 1)
     assert json.loads((Path(night["run_folder"]) / "metrics.json").read_text())["coverage"]["answered"] == 1
-    assert "1 queries, 2 pairs" in Path(night["log"]).read_text()
+    assert "1 query, 2 pairs" in Path(night["log"]).read_text()
     second = schedule(folder, *NIGHTLY, "--once")
     assert (second.returncode, second.stdout.count("nothing to do")) == (0, 1)
     assert len(list((folder / "results").glob("2*"))) == 1
     told = schedule(folder, "--status").stdout
-    assert "config: 0 2 * * *" in told and "not running" in told and "done (1 attempts, exit code 0)" in told
+    assert "config: 0 2 * * *" in told and "not running" in told and "done (1 attempt, exit code 0)" in told
 
 
 def test_results_that_cannot_be_logged_are_logged_when_the_server_is_back(folder: Path) -> None:
@@ -113,6 +119,26 @@ def test_results_that_cannot_be_logged_are_logged_when_the_server_is_back(folder
     assert mended.returncode == 0, mended.stdout
     assert (folder / "later" / "mlflow.db").is_file()
     assert len(list((folder / "results").glob("2*"))) == 1, "logged from the folder, not run again"
+
+
+def test_the_systemd_unit_s_night_ends_with_its_gate_s_verdict_and_is_not_repeated(folder: Path) -> None:
+    """Its command, with this folder's config and store."""
+    line = re.search(r"^ExecStart=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert line is not None
+    _, command, *words = shlex.split(line[1])
+    assert command == "schedule" and "--retries" not in words
+    options = [word for word in words if word not in ("--config", "configs/nightly.yaml")]
+    options += ["--set", f"rerank.store={folder}/scores", "--set", "gate.min={ndcg@10: 2}"]
+    done = schedule(folder, *options)
+    assert done.returncode == 6, done.stdout
+    assert "attempt 1 ended with exit code 6" in done.stdout and "tried again" not in done.stdout
+    [night] = status(folder)["state"]["occurrences"]
+    assert (night["outcome"], night["exit_code"], night["attempts"]) == ("regressed", 6, 1)
+    assert "rerank-eval: regressed: quality.reranked.ndcg_at_10 is 1, under the limit" in Path(night["log"]).read_text()
+    assert json.loads((Path(night["run_folder"]) / "gate.json").read_text())["outcome"] == "regressed"
+    again = schedule(folder, *options)
+    assert (again.returncode, again.stdout.count("nothing to do")) == (6, 1)
+    assert len(list((folder / "results").glob("2*"))) == 1
 
 
 def test_a_config_that_a_job_refuses_is_not_retried(folder: Path) -> None:

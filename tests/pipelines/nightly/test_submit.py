@@ -273,6 +273,19 @@ def test_a_job_that_fails_gives_its_exit_code_and_may_be_tried_again(head: str, 
     assert second.out.startswith(f"job         {name}-2: submitted; attempt 1 failed\n")
 
 
+def test_a_job_with_its_gate_s_verdict_exits_with_it_and_is_followed_not_repeated(head: str, tmp_path: Path) -> None:
+    config = write_project(tmp_path, gate={"min": {"ndcg@10": 2}})
+    first = submitted(head, config, *TONIGHT)
+    assert first.code == 6, first
+    assert "rerank-eval: regressed: quality.reranked.ndcg_at_10 is 1, under the limit of 2" in first.out
+    second = submitted(head, config, *TONIGHT)
+    assert second.code == 6
+    assert second.out.startswith(
+        f"job         {name_of(config)}: has its verdict, regressed, already, nothing is submi"
+    )
+    assert len([one for one in (tmp_path / "results").iterdir() if not one.is_symlink()]) == 1
+
+
 def test_plain_ray_job_submit_runs_the_code_that_was_sent_as_the_docs_write_it(head: str, tmp_path: Path) -> None:
     copy = tmp_path / "work"
     config = write_project(tmp_path)
