@@ -59,6 +59,14 @@ class _Passed:
     in_folder: bool
 
 
+def that_is_there(uri: str | None) -> str | None:
+    """MLflow's URI, but None for an SQLite database that is not there: looking into it would make it."""
+    prefix = "sqlite:///"
+    if uri is None or not uri.startswith(prefix):
+        return uri
+    return uri if Path(uri.removeprefix(prefix).partition("?")[0]).is_file() else None
+
+
 def last_passed(run: RunContent, places: Places, to: Path) -> Found:
     """The last run before `run` that passed, of the same experiment over the same data; it is fetched into `to`.
 

@@ -15,12 +15,12 @@ from rich.markup import escape
 
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
-from pipelines.base.sections import GateSettings, TrackingSettings
+from pipelines.base.sections import GateSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.content import gate_tags
 from pipelines.tracking.find import find_run, set_tags
-from pipelines.verdict.baseline import Found, Places, last_passed, pinned_run
+from pipelines.verdict.baseline import Found, Places, last_passed, pinned_run, that_is_there
 from pipelines.verdict.limits import Limits
 from pipelines.verdict.rules import Verdict, judge
 from pipelines.verdict.runs import Allowed
@@ -75,7 +75,7 @@ def gate_finished(folder: RunFolder, config: RunConfig) -> Verdict:
     Raises ConfigError and DataError (exit 2) where something cannot be found or compared.
     """
     with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched:
-        verdict = _by_config(read_run_folder(folder.path), config.gate, Allowed(), config.tracking.uri, Path(fetched))
+        verdict = _by_config(read_run_folder(folder.path), config.gate, Allowed(), None, Path(fetched))
     _leave(folder, verdict)
     return verdict
 
@@ -84,7 +84,7 @@ def check_pinned(config: RunConfig) -> None:
     """Raises DataError where there is no such run to pin: known before the night, not after it."""
     if config.gate.pin is None:
         return
-    places = Places(Path(config.output.dir), config.tracking.uri, config.tracking.experiment)
+    places = Places(Path(config.output.dir), that_is_there(config.tracking.uri), config.tracking.experiment)
     with tempfile.TemporaryDirectory(prefix="rerank-eval-gate-") as fetched:
         try:
             pinned_run(config.gate.pin, places, Path(fetched))
@@ -114,10 +114,10 @@ def print_verdict(verdict: Verdict, *, as_json: bool) -> None:
 
 
 def _by_config(run: RunContent, gate: GateSettings, allowed: Allowed, uri: str | None, to: Path) -> Verdict:
-    tracking = TrackingSettings(**(run.config.get("tracking") or {}))
+    tracking = run.config.get("tracking") or {}
     # One that was fetched from MLflow lies among others that were, not among the job's own.
     results = None if run.folder.path.is_relative_to(to.resolve()) else run.folder.path.parent
-    places = Places(results, uri or tracking.uri, tracking.experiment)
+    places = Places(results, uri or that_is_there(tracking.get("uri")), tracking.get("experiment"))
     limits = Limits.of(gate)
     pinned = pinned_run(gate.pin, places, to) if gate.pin else None
     if pinned is not None and not limits.drifts:
@@ -187,6 +187,7 @@ def _content(verdict: Verdict) -> dict[str, Any]:
 def _tag(run: RunContent, uri: str | None) -> str | None:
     """The verdict stands on disk. Returns what to tell where MLflow, which --against-latest reads, did not take it."""
     tracking = run.config.get("tracking") or {}
+    uri = uri or that_is_there(tracking.get("uri"))
     if uri is None or tracking.get("uri") is None:
         return None
     try:

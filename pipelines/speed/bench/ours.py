@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
+from pipelines.base.sections import GateSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, module, timed
@@ -83,6 +84,7 @@ def _store(bench: Bench, store: StoreState) -> Path | None:
 def _changed(config: RunConfig, store: Path | None, results: Path, address: str | None) -> RunConfig:
     return config.model_copy(
         update={
+            "gate": GateSettings(),  # it is timed, not judged
             "rerank": config.rerank.model_copy(update={"store": str(store) if store else None}),
             "output": config.output.model_copy(update={"dir": str(results)}),
             "serve": config.serve.model_copy(update={"ray_address": address}),

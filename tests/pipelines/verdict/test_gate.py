@@ -255,6 +255,24 @@ def test_the_config_s_pin_is_the_baseline_or_with_a_drift_that_rule_s_alone(here
     assert "ndcg@10 since first fell by 0.0160" in verdict(drifting)["sentence"]
 
 
+def test_a_night_is_accepted_by_gating_it_by_limits_alone_wherever_that_is_said(
+    here: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tag goes to the run's own MLflow, where the next night looks: here is no mlflow.db, nor is one made."""
+    sections = {"tracking": {"uri": store, "experiment": "accepted"}, "gate": {"max_drop": {"ndcg@10": 0.01}}}
+    nights = [
+        finished_run(here / f"n{day}", values, config=sections, started=f"2026-01-0{day}T02:00:00+00:00").folder
+        for day, values in ((1, BEFORE), (2, WORSE), (3, WORSE))
+    ]
+    for night in nights:
+        logged(night, store, "accepted", 1000)
+    assert [exit_code(night.path) for night in nights] == [0, 1, 1]
+    assert exit_code(nights[1].path, "--min", "ndcg@10=0.3") == 0
+    assert exit_code(nights[2].path) == 0
+    assert verdict(nights[2])["against"] == "n2"
+    assert not (here / "mlflow.db").exists()
+
+
 def test_what_the_config_allows_to_differ_may_and_is_said(here: Path) -> None:
     first = of_config("first", BEFORE, "2026-01-01T02:00:00+00:00", max_drop={"ndcg@10": 0.01})
     assert exit_code(first.path) == 0
