@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from pipelines.base.limits import GAINED, RERANKED, metric_of, numbers_of, place_of, places
 from pipelines.runs.read import RunContent
-from pipelines.verdict.limits import Limits
+from pipelines.verdict.limits import Limits, parse_limits
 from pipelines.verdict.runs import Allowed, compare_runs, differing_inputs, same_lists, settings_of
 from pipelines.verdict.slices import check_slices
 from stages.core.errors import ConfigError
 from stages.core.words import counted
 from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
+
+__all__ = ["Limits", "Verdict", "judge", "parse_limits"]
 
 EXIT_CODES = {Ruling.PASSED: 0, Ruling.REGRESSED: 1, Ruling.CANNOT_TELL: 5}
 """Of `rerank-eval gate`. From `run`, where 1 is an engine that failed, a regression is 6."""
@@ -65,10 +67,9 @@ def judge(
 ) -> Verdict:
     """Check `run`, by default for canaries, ties and coverage, and for whatever `limits` asks.
 
-    Without a baseline the limits alone decide. `unknown` says why it could not be learned whether there is one: then
-    what needs one cannot be told. A limit of the user's takes the place of the default of that name. Raises ConfigError
-    for a name that is not in metrics.json and a drift without a pinned run; DataError where runs cannot be compared
-    (see `compare_runs`).
+    Without a baseline limits alone decide; `unknown` says why nobody knows whether there is one, and then nobody can
+    tell. A limit of the user's takes the place of the default of that name. Raises ConfigError for a name that is not
+    in metrics.json and a drift without a pinned run; DataError where runs cannot be compared (see `compare_runs`).
     """
     if limits.drifts and pinned is None:
         raise ConfigError("--max-drift needs a pinned run to drift from: give --pin RUN")
@@ -82,10 +83,10 @@ def judge(
         checks += one.checks
         notes += one.notes
     for name in dict.fromkeys((*most, *least)):
-        if (reason := _does_not_apply(name, numbers)) is not None:
+        if (reason := _does_not_apply(name, numbers)) is None:
+            checks.append(check_limit(name, numbers[name], most=most.get(name), least=least.get(name)))
+        else:
             notes.append(f"{name} is not gated: {reason}")
-            continue
-        checks.append(check_limit(name, numbers[name], most=most.get(name), least=least.get(name)))
     checks += _default_limits(numbers, baseline, pinned, {*most, *least})
     return Verdict(
         run=run.run_id,
