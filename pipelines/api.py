@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.base.extras import needed_by
 from pipelines.base.process import QUIET
-from stages.core.errors import DataError
+from stages.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pipelines.base.config import RunConfig
@@ -75,8 +75,11 @@ def compare(
 
     `metrics` are those to compare, such as `ndcg@10`; by default all that every run has. `confidence` and `seed` are by
     default those of the runs' `evaluate` section: the highest confidence of all, the first one's seed. Raises DataError
-    where the runs cannot be compared: different judgements and candidates must be allowed.
+    where the runs cannot be compared: different judgements and candidates must be allowed; ConfigError for a confidence
+    that is none.
     """
+    if confidence is not None and not 0.5 < confidence < 1:
+        raise ConfigError(f"confidence {confidence} does not lie between 0.5 and 1: write 0.95 for 95 %")
     from pipelines.comparing.table import ComparedRuns
     from pipelines.runs.finished import FinishedRun
     from pipelines.verdict.runs import Allowed, compare_runs

@@ -37,7 +37,7 @@ class EvaluateSettings(Settings):
     confidence: float = Field(
         CONFIDENCE, gt=0.5, lt=1, description="Of intervals; what is left is the level of the tests."
     )
-    seed: int = Field(0, ge=0, description="Of permutations, resamples and folds.")
+    seed: int = Field(0, ge=0, description="Of permutations and folds.")
     position_queries: int = Field(
         2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."
     )

@@ -61,7 +61,7 @@ def analyse(
         "depth": _depth(judged, judgements, first, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "fusion": _fusion(judged, judgements, settings),
-        "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main)],
+        "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
         "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
         "calibration": _optional(calibration(judged, judgements)),
         "judged": {

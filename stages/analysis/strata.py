@@ -10,6 +10,8 @@ import numpy as np
 
 from stages.analysis.outcome import QueryOutcome
 from stages.core.records import QueryMetrics
+from stages.quality.interval import Interval
+from stages.quality.significance import CONFIDENCE, difference_interval
 
 QUERY_LENGTH = "query length (words)"
 DOCUMENT_LENGTH = "mean document length (words)"
@@ -29,7 +31,8 @@ _TIE = 1e-9
 @dataclass(frozen=True, slots=True)
 class Stratum:
     """The judged queries of one `group` of a `column`; means are in the metric's unit, `sd` is that of the per-query
-    differences (n - 1 in its denominator; None for one query).
+    differences (n - 1 in its denominator; None for one query). `interval` is that of `difference`, for orientation:
+    strata are not tested, there are too many of them. None under MIN_QUERIES queries, and without a spread.
     """
 
     column: str
@@ -39,13 +42,20 @@ class Stratum:
     reranked: float
     difference: float
     sd: float | None
+    interval: Interval | None
     wins: int
     ties: int
     losses: int
 
 
-def strata(outcomes: Sequence[QueryOutcome], first: QueryMetrics, reranked: QueryMetrics, metric: str) -> list[Stratum]:
-    """Groups of each column; those of one column hold every judged query once.
+def strata(
+    outcomes: Sequence[QueryOutcome],
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    metric: str,
+    confidence: float = CONFIDENCE,
+) -> list[Stratum]:
+    """Groups of each column, with intervals at `confidence`; those of one column hold every judged query once.
 
     Columns are the lengths (in quartiles), whether any document was cut, the query's script, and every attribute.
     Groups of fewer than MIN_QUERIES queries are put together as OTHER; a judged query without candidates is in
@@ -54,7 +64,7 @@ def strata(outcomes: Sequence[QueryOutcome], first: QueryMetrics, reranked: Quer
     judged = frozenset(first.query_ids)
     known = [outcome for outcome in outcomes if outcome.query_id in judged]
     return [
-        _stratum(column, group, members, first, reranked, metric)
+        _stratum(column, group, members, first, reranked, metric, confidence)
         for column, group_of in _columns(known).items()
         for group, members in _members(group_of, first.query_ids).items()
     ]
@@ -113,7 +123,13 @@ def _members(group_of: Mapping[str, str], query_ids: Sequence[str]) -> dict[str,
 
 
 def _stratum(
-    column: str, group: str, members: Sequence[int], first: QueryMetrics, reranked: QueryMetrics, metric: str
+    column: str,
+    group: str,
+    members: Sequence[int],
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    metric: str,
+    confidence: float,
 ) -> Stratum:
     before = np.array(first.values[metric])[members]
     after = np.array(reranked.values[metric])[members]
@@ -127,6 +143,7 @@ def _stratum(
         reranked=float(after.mean()),
         difference=float(differences.mean()),
         sd=float(differences.std(ddof=1)) if len(members) > 1 else None,
+        interval=difference_interval(differences, confidence) if len(members) >= MIN_QUERIES else None,
         wins=wins,
         ties=len(members) - wins - losses,
         losses=losses,

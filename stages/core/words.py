@@ -47,6 +47,11 @@ def share(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{value:.{digits}%}"
 
 
+def percent(value: float) -> str:
+    """`95 %`, `99.5 %`: a level or a confidence, with every digit that it was given with."""
+    return f"{100 * value:g} %"
+
+
 def metric_value(value: float | None) -> str:
     return NONE if value is None else f"{value:.4f}"
 

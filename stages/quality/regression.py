@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stages.quality.resampling import Interval
+from stages.core.words import percent
+from stages.quality.interval import Interval
 from stages.quality.significance import TIE, Difference
 
 MIN_QUERIES = 20
@@ -61,7 +62,7 @@ def check_drop(
     interval = _interval(difference)
     if interval is None or difference.n < min_queries:
         return Check(name, Ruling.CANNOT_TELL, f"{told} over {_too_few(difference.n, min_queries)}", interval)
-    told += f" ({100 * difference.confidence:g} % interval {interval.low:+.4f} to {interval.high:+.4f})"
+    told += f" ({percent(difference.confidence)} interval {interval.low:+.4f} to {interval.high:+.4f})"
     if interval.low >= -allowed - TIE:
         return Check(name, Ruling.PASSED, f"{told}; a drop of {allowed:g} is allowed", interval)
     if interval.high < -allowed - TIE:
@@ -109,7 +110,8 @@ def _moved(difference: Difference) -> str:
 def _too_wide(difference: Difference, interval: Interval, allowed: float) -> str:
     """How many queries would tell: an interval's width falls with the square root of their number."""
     room = abs(difference.difference + allowed)
-    reach = max(interval.high - difference.difference, difference.difference - interval.low)
+    fell = difference.difference < -allowed
+    reach = interval.high - difference.difference if fell else difference.difference - interval.low
     told = f"that may be more than the {allowed:g} that is allowed, or less"
     if room < TIE:
         return told

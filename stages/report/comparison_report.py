@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.core.metrics import Metrics
-from stages.core.words import count, interval, is_significant, metric_value, number, p_value, tone_of, wins_ties_losses
+from stages.core.words import (
+    count,
+    interval,
+    is_significant,
+    metric_value,
+    number,
+    p_value,
+    percent,
+    tone_of,
+    wins_ties_losses,
+)
 from stages.report import figures
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 
@@ -60,7 +70,7 @@ def _corrected(content: Mapping[str, Any]) -> str:
 
 
 def _quality(compared: Compared) -> Iterator[Block]:
-    sure = f"{compared.content['tested'][0]['confidence']:.0%} interval"
+    sure = f"{percent(compared.content['tested'][0]['confidence'])} interval"
     columns = ["metric", "run", "mean", "change", sure, "corrected p", "gained / same / lost", "detectable from"]
     rows: list[list[Cell | str]] = []
     for metric in compared.content["metrics"]:

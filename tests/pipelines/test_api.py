@@ -129,6 +129,8 @@ def test_a_wider_confidence_gives_a_wider_interval(tmp_path: Path) -> None:
     tables = [compare(tmp_path / "a", tmp_path / "b", confidence=sure).table for sure in (0.8, 0.99)]
     widths = [float(table["high"][0] - table["low"][0]) for table in tables]
     assert widths[0] < widths[1]
+    with pytest.raises(ConfigError, match=r"confidence 95 does not lie between 0.5 and 1: write 0.95"):
+        compare(tmp_path / "a", tmp_path / "b", confidence=95)
 
 
 def test_runs_over_other_candidates_are_compared_only_where_that_is_allowed(tmp_path: Path) -> None:

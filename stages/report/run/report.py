@@ -16,6 +16,7 @@ from stages.core.words import (
     is_significant,
     metric_value,
     p_value,
+    percent,
     tone_of,
     wins_ties_losses,
     written_name,
@@ -136,7 +137,7 @@ def _quality_section(run: RunNumbers) -> Section:
 def _quality_table(analysis: Mapping[str, Any]) -> Table:
     tested = analysis["significance"]
     unproven = not all(map(is_significant, tested.values()))
-    sure = f"{next(iter(tested.values()))['confidence']:.0%} interval"
+    sure = f"{percent(next(iter(tested.values()))['confidence'])} interval"
     columns = ["metric", "first stage", "reranked", "change", sure, "corrected p", "gained / same / lost"]
     columns += ["detectable from"] if unproven else []
     rows = [
@@ -168,7 +169,7 @@ def _how_tested(tested: Mapping[str, Mapping[str, Any]]) -> str:
     told = next(iter(tested.values()))
     text = (
         f"Means are over all {told['n']:,} judged queries. The interval of the change holds the true one with "
-        f"{told['confidence']:.0%} confidence (bootstrap over queries). p is of the paired randomization test: how "
+        f"{percent(told['confidence'])} confidence. p is of the paired randomization test: how "
         "often chance alone would change as much."
     )
     if len(tested) > 1:

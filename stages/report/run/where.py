@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from stages.core.words import count, metric_value, number, signed
+from stages.core.words import count, metric_value, number, percent, signed
 from stages.report import figures
 from stages.report.document import Block, Cell, Column, Details, Figure, Section, Table, Text
 
 MOVERS_SHOWN = 3  # the others are one fold deeper
-# A normal interval of a mean, drawn for orientation: strata are not tested, there are too many of them.
-Z_95 = 1.96
-FEWEST_FOR_AN_INTERVAL = 5
 
 
 def where_section(analysis: Mapping[str, Any], metric: str | None) -> Section | None:
@@ -34,8 +30,8 @@ def _strata(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
         "strata",
         f"Change of {metric} by groups of queries",
         lambda: figures.forest([_forest_row(row) for row in shown], f"change of {metric}"),
-        "The change in each group of queries, with its 95 % interval and the number of queries. Many groups are looked "
-        "at: one that stands out alone may do so by chance.",
+        f"The change in each group of queries{_interval_in_words(shown, analysis, metric)}, and the number of queries. "
+        "Many groups are looked at: one that stands out alone may do so by chance.",
     )
     columns = ["queries by", "group", "queries", "first stage", "reranked", "change", "gained / same / lost"]
     rows = [_stratum_row(row, first=place == 0) for _, of_column in telling for place, row in enumerate(of_column)]
@@ -43,16 +39,22 @@ def _strata(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     yield Details("The same as a table", [table])
 
 
+def _interval_in_words(shown: Iterable[Mapping[str, Any]], analysis: Mapping[str, Any], metric: str) -> str:
+    """Nothing where no group has one, as in runs of before they were kept."""
+    if not any(row.get("interval") for row in shown):
+        return ""
+    return f" with its {percent(analysis['significance'][metric]['confidence'])} interval"
+
+
 def _forest_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    reach = None
-    if row["sd"] is not None and row["queries"] >= FEWEST_FOR_AN_INTERVAL:
-        reach = Z_95 * row["sd"] / math.sqrt(row["queries"])
+    """Strata are not tested, there are too many of them."""
+    low, high = row.get("interval") or (None, None)
     return {
         "group": row["column"].partition(" (")[0],
         "name": row["group"],
         "difference": row["difference"],
-        "low": None if reach is None else row["difference"] - reach,
-        "high": None if reach is None else row["difference"] + reach,
+        "low": low,
+        "high": high,
         "n": count(row["queries"]),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from statistics import stdev
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from stages.analysis.strata import (
 )
 from stages.core.records import QueryMetrics
 from stages.core.rerank import rank
+from stages.quality.significance import difference_interval
 from tests.analysis_inputs import one_query
 from tests.examples import examples
 
@@ -74,6 +76,15 @@ def test_a_stratum_counts_wins_ties_and_losses() -> None:
     assert truncated.reranked == pytest.approx(0.65)
     assert truncated.difference == pytest.approx(0.05)
     assert truncated.sd == pytest.approx(stdev([0.5, 0.0, -0.25, 0.5, -0.5]))
+
+
+def test_a_stratum_of_five_queries_or_more_has_the_interval_of_its_difference() -> None:
+    differences = [0.0, 0.2, 0.3, 0.0, 0.9, -0.1, 0.4, 0.1]
+    before, after = metrics([0.1] * 8), metrics([0.1 + one for one in differences])
+    (eight,) = strata([], before, after, "mrr", 0.9)[:1]
+    assert eight.interval == pytest.approx(difference_interval(np.array(differences), 0.9))
+    (four,) = strata([], metrics([0.1] * 4), metrics([0.2, 0.3, 0.1, 0.1]), "mrr")[:1]
+    assert four.interval is None
 
 
 def test_lengths_fall_into_quartiles_by_rising_length() -> None:

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stages.core.errors import DataError
-from stages.quality.resampling import Interval
+from stages.quality.interval import Interval
 from stages.quality.significance import POWER, Difference, compare_values, holm, in_words, minimum_detectable, paired_p
 from tests.examples import examples
 
 ROOT = Path(__file__).parents[3]
-FEW = {"permutations": 500, "resamples": 200}
+FEW = {"permutations": 500}
 
 Values = npt.NDArray[np.float64]
 
@@ -87,18 +87,6 @@ def scipy_permutation_p(differences: Values, n_resamples: int) -> float:
         rng=np.random.default_rng(0),
     )
     return float(found.pvalue)
-
-
-def test_the_interval_is_scipys_percentile_interval_within_monte_carlo_error() -> None:
-    differences = np.random.default_rng(0).exponential(size=20) ** 2
-    expected = stats.bootstrap(
-        (differences,), np.mean, n_resamples=200_000, method="percentile", rng=np.random.default_rng(0), batch=10_000
-    ).confidence_interval
-    found = against_zero(differences, resamples=200_000)
-    low, high = (np.array(found.interval) - np.array(expected)) / (found.sd / math.sqrt(found.n))
-    # Four times the standard deviation, over seeds, of ours less scipy's: the upper end lies in the long tail.
-    assert abs(low) < 0.017
-    assert abs(high) < 0.16
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(5, 0.05), (50, 0.05), (1000, 0.05 / 12)])
@@ -181,7 +169,7 @@ def test_a_value_that_is_no_number_is_an_error_that_names_the_query(value: float
         compare_values([0.1, value], [0.1, 0.2])
 
 
-@pytest.mark.parametrize("wrong", [{"permutations": 0}, {"resamples": 0}, {"comparisons": 0}, {"confidence": 1.0}])
+@pytest.mark.parametrize("wrong", [{"permutations": 0}, {"comparisons": 0}, {"confidence": 1.0}])
 def test_settings_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="1 or more"):
         against_zero(np.array([0.1, 0.2]), **wrong)
@@ -197,8 +185,7 @@ def test_swapping_the_systems_mirrors_everything(pairs: list[tuple[float, float]
     forth, back = compare_values(left, right, **FEW), compare_values(right, left, **FEW)
     assert (forth.p_t, forth.p_randomization, forth.sd) == (back.p_t, back.p_randomization, back.sd)
     assert (forth.difference, forth.wins, forth.losses) == (-back.difference, back.losses, back.wins)
-    if forth.difference != 0:  # else neither direction is the first
-        assert forth.interval == (back.interval and Interval(-back.interval.high, -back.interval.low))
+    assert forth.interval == (back.interval and Interval(-back.interval.high, -back.interval.low))
 
 
 @given(paired_values, st.randoms(use_true_random=False))
@@ -216,8 +203,7 @@ def test_a_constant_for_the_system_shifts_the_intervals(pairs: list[tuple[float,
     before, after = compare_values(left, right, **FEW), compare_values(left, right + constant, **FEW)
     assert after.difference == pytest.approx(before.difference + constant, abs=1e-9)
     assert after.sd == pytest.approx(before.sd, abs=1e-9)
-    if (before.difference > 0) == (after.difference > 0):  # else the same resamples are read mirrored
-        assert after.interval == pytest.approx(np.add(before.interval, constant), abs=1e-9)
+    assert after.interval == pytest.approx(np.add(before.interval, constant), abs=1e-9)
 
 
 @given(paired_values)
@@ -233,7 +219,9 @@ def test_no_value_is_nan_or_infinite_or_a_p_of_0(pairs: list[tuple[float, float]
 
 def test_the_seed_decides_the_result(differences: Values) -> None:
     assert against_zero(differences, seed=1) == against_zero(differences, seed=1)
-    assert against_zero(differences, seed=1).interval != against_zero(differences, seed=2).interval
+    one, other = (against_zero(differences, seed=seed, **FEW) for seed in (1, 2))
+    assert one.p_randomization != other.p_randomization
+    assert one.interval == other.interval
 
 
 @pytest.mark.parametrize("n", [1, 8, 60])
@@ -331,7 +319,7 @@ def test_under_the_null_each_test_errs_in_5_percent_of_trials() -> None:
     p_t, p_randomization = [], []
     for trial in range(2000):
         differences = ndcg_like(rng, 50) * rng.choice([-1, 1], size=50)
-        found = against_zero(differences, seed=trial, permutations=2000, resamples=1)
+        found = against_zero(differences, seed=trial, permutations=2000)
         p_t.append(found.p_t)
         p_randomization.append(found.p_randomization)
     shares = [np.mean(np.array(p_values) < 0.05) for p_values in (p_t, p_randomization)]
@@ -339,23 +327,10 @@ def test_under_the_null_each_test_errs_in_5_percent_of_trials() -> None:
     assert all(0.04 <= share <= 0.06 for share in shares)
 
 
-@pytest.mark.heavy
-def test_95_percent_intervals_cover_the_true_difference_in_94_to_96_percent_of_trials() -> None:
-    rng = np.random.default_rng(0)
-    covered = 0
-    trials = 5000
-    for trial in range(trials):
-        found = against_zero(ndcg_like(rng, 200), seed=trial, permutations=1, resamples=1000)
-        assert found.interval is not None
-        covered += found.interval.low <= NDCG_LIKE_MEAN <= found.interval.high
-    print(f"n = 200: the interval covers in {covered / trials:.2%} of {trials:,} trials")
-    assert 0.94 <= covered / trials <= 0.96
-
-
 def test_the_minimum_detectable_difference_is_detected_in_80_percent_of_trials() -> None:
     rng = np.random.default_rng(0)
     true = minimum_detectable(0.3, 50)
-    trials = [against_zero(rng.normal(true, 0.3, 50), permutations=1, resamples=1).p_t for _ in range(2000)]
+    trials = [against_zero(rng.normal(true, 0.3, 50), permutations=1).p_t for _ in range(2000)]
     assert np.mean(np.array(trials) < 0.05) == pytest.approx(POWER, abs=0.03)
 
 
@@ -381,7 +356,7 @@ def test_scipy_is_imported_where_statistics_are_and_not_with_stages() -> None:
         if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "scipy")
         or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "scipy" for alias in node.names))
     }
-    assert users == {"significance.py", "agreement.py"}
+    assert users == {"interval.py", "significance.py", "agreement.py"}
     code = "import sys, stages; print('scipy' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "False"

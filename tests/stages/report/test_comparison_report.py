@@ -81,7 +81,7 @@ def test_what_makes_runs_hard_to_compare_is_said_at_the_top() -> None:
 
 def test_the_baseline_stands_above_the_runs_with_their_tests() -> None:
     shown = table(comparison_document(compared()), 0)
-    assert shown.columns[4].heading == "95% interval"
+    assert shown.columns[4].heading == "95 % interval"
     assert rows(shown) == [
         ["mrr", "base", "0.5000", "", "", "", "", ""],
         ["", "small", "0.6000", "+0.1000", "+0.0100 to +0.2000", "0.200", "3 / 0 / 1", "± 0.070"],

@@ -237,7 +237,7 @@ def test_the_table_of_quality_has_what_is_needed_to_judge_a_change() -> None:
         "first stage",
         "reranked",
         "change",
-        "95% interval",
+        "95 % interval",
         "corrected p",
         "gained / same / lost",
         "detectable from",
@@ -258,6 +258,18 @@ def test_what_too_few_queries_cannot_tell_is_a_dash_or_said() -> None:
     told = outcome(0.1, 1.0, interval=None, minimum_detectable=None)
     (row,) = rows(report(analysed(significance={"ndcg@10": told})).sections[0].blocks)
     assert (row[4], row[7]) == ("–", "too few queries")
+
+
+def test_groups_of_queries_are_drawn_with_the_intervals_that_the_analysis_kept_and_at_its_confidence() -> None:
+    told = [stratum("4-9", 0.2, interval=[0.1, 0.25]), stratum("10-29", 0.0, interval=None)]
+    found = report(analysed(strata=told, significance={"ndcg@10": outcome(confidence=0.995)}))
+    (figure,) = [one for one in section(found, "Where").blocks if isinstance(one, Figure)]
+    assert "with its 99.5 % interval, and the number of queries" in figure.caption
+    (axes,) = figure.draw().axes
+    drawn = [list(line.get_xdata()) for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    assert [0.1, 0.25] in drawn
+    (earlier,) = [one for one in section(report(), "Where").blocks if isinstance(one, Figure)]
+    assert earlier.caption.startswith("The change in each group of queries, and the number of queries.")
 
 
 def test_movers_show_the_documents_that_moved_and_more_of_them_one_fold_deeper() -> None:

@@ -22,7 +22,7 @@ def sureness(n: int) -> list[str]:
 METRICS = ["ndcg@10", "mrr", "map", "recall@20"]
 QUALITY = Table(
     [Column("metric", numeric=False)]
-    + [Column(name) for name in ("first stage", "reranked", "change", "95% interval", "corrected p")]
+    + [Column(name) for name in ("first stage", "reranked", "change", "95 % interval", "corrected p")]
     + [Column("gained / same / lost"), Column("detectable from")],
     [[metric, f"0.677{n}", f"0.669{n}", Cell(f"-0.008{n}", "bad"), *sureness(n)] for n, metric in enumerate(METRICS)],
     "All metrics",

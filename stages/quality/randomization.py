@@ -1,12 +1,10 @@
-"""Sign flips and resamples of per-query differences: the randomization test and the bootstrap, in bounded memory.
+"""Sign flips of per-query differences: the randomization test, in bounded memory.
 
-Both take the differences as a set: they are sorted first, so that for one seed the answer depends neither on the order
-of the queries nor, but for its sign, on which system is subtracted from which.
+The differences are taken as a set: their sizes are sorted first, so that for one seed the answer depends neither on the
+order of the queries nor on which system is subtracted from which.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +15,6 @@ Differences = npt.NDArray[np.float64]
 _ROUNDING = 1e-12
 
 _BLOCK = 8  # differences flipped together: one random byte holds their signs
-_DRAWS_PER_CHUNK = 1_000_000  # 16 MB of indices and values; larger chunks are no faster
-
-
-class Interval(NamedTuple):
-    """A confidence interval, in the metric's unit."""
-
-    low: float
-    high: float
 
 
 def randomization_p(differences: Differences, permutations: int, rng: np.random.Generator) -> float:
@@ -49,35 +39,9 @@ def randomization_p(differences: Differences, permutations: int, rng: np.random.
     return float((1 + as_far) / (1 + permutations))
 
 
-def bootstrap_interval(
-    differences: Differences, confidence: float, resamples: int, rng: np.random.Generator
-) -> Interval:
-    """Percentile interval of the mean difference, from `resamples` samples of the queries with replacement.
-
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
-    """
-    if differences.sum() < 0:
-        low, high = bootstrap_interval(-differences, confidence, resamples, rng)
-        return Interval(-high, -low)
-    ordered = np.sort(differences)
-    means = _resampled_means(ordered, resamples, rng)
-    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(*np.quantile(means, tails).tolist())
-
-
 def _all_signed_sums(sizes: Differences) -> Differences:
     """The 2^n sums of n numbers under every choice of signs."""
     sums = np.zeros(1)
     for size in sizes:
         sums = np.concatenate((sums + size, sums - size))
     return sums
-
-
-def _resampled_means(values: Differences, resamples: int, rng: np.random.Generator) -> Differences:
-    n = len(values)
-    means = np.empty(resamples)
-    rows = max(1, _DRAWS_PER_CHUNK // n)
-    for start in range(0, resamples, rows):
-        chunk = means[start : start + rows]
-        chunk[:] = values[rng.integers(n, size=(len(chunk), n))].mean(axis=1)
-    return means
