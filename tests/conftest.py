@@ -34,9 +34,11 @@ ENGINE_FIXTURES = {"local_ray", "served", "engine"}
 # Where such tests are, and those that start an engine by themselves or compute with Transformers.
 ENGINE_FILES = (
     "tests/pipelines/base/test_interruption.py",
+    "tests/pipelines/job/test_gate.py",
     "tests/pipelines/job/test_run.py",
     "tests/pipelines/job/test_several_runs.py",
     "tests/pipelines/job/test_store_access.py",
+    "tests/pipelines/job/test_texts_withheld.py",
     "tests/pipelines/service/diagnose/test_steps.py",
     "tests/pipelines/service/test_serve.py",
     "tests/pipelines/service/verify/",
