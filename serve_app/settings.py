@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Family = Literal["qwen3-reranker", "cross-encoder", "embedding"]
 Template = Literal["single_newline", "blank_line"]
@@ -12,6 +12,19 @@ Template = Literal["single_newline", "blank_line"]
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
 # Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
 OVERLAP: Literal["overlap"] = "overlap"
+# Arguments of vLLM that `engine.extra` may not set, as what decides a score would then be told wrong -> what sets them.
+SET_ELSEWHERE = {
+    "model": "model.name",
+    "model_weights": "model.name",
+    "revision": "model.revision",
+    "tokenizer": "model.name: prompts are made with the model's own",
+    "tokenizer_revision": "model.revision",
+    "hf_config_path": "model.name: the config is the model's own",
+    "max_model_len": "model.max_length",
+    "dtype": "engine.dtype",
+    "load_format": "engine.load_format",
+    "runner": "model.family",
+}
 
 
 class Settings(BaseModel):
@@ -63,6 +76,14 @@ class EngineSettings(Settings):
     compile: bool = Field(True, description="torch.compile: faster steps, slower start. false: eager.")
     load_format: Literal["auto", "dummy"] = Field("auto", description="dummy: random weights, for measurements only.")
     extra: dict[str, Any] = Field({}, description="Any other argument of vLLM's AsyncEngineArgs, by its own name.")
+
+    @field_validator("extra")
+    @classmethod
+    def _not_set_elsewhere(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        for name in extra:
+            if name in SET_ELSEWHERE:
+                raise ValueError(f"{name} has a setting of its own. Set {SET_ELSEWHERE[name]}")
+        return extra
 
 
 class HttpSettings(Settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,29 +15,31 @@ from typing import Any
 import ray
 
 from pipelines.base.config import RunConfig
+from pipelines.job.identity import foresee, require_as_asked, told_anew, unused_scores
 from pipelines.job.store_access import StoreAccess, describe_faults, with_store
-from serve_app.engine.canaries import check_canaries
-from serve_app.engine.engine_args import has_bfloat16
+from serve_app.engine.canaries import CanaryDrift, canary_drift, check_canaries, describe_drift
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.prompts import QWEN3_INSTRUCTION
 from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
 from serve_app.replica.client import ServedScorer, UrgentScorer
 from serve_app.settings import OVERLAP
 from stages.analysis.position import PositionCheck, position_check
 from stages.core.errors import EngineError
+from stages.core.identity import read_key
 from stages.core.records import Candidates, PairScore
 from stages.core.scoring import OverlapScorer, Scorer
 from stages.files.tables import read_candidates
-from stages.store.file import set_aside_if_damaged
+from stages.store.file import FILE_ERRORS, set_aside_if_damaged
 from stages.store.records import query_keys
 
 # Enough to see a score that depends on its place, few enough to cost a second.
 POSITION_DOCUMENTS = 20
-IMPORT_S, POLL_S = 30.0, 0.2
 
 
 class JobEngine:
-    """The engine of one job. It is started by `start`, or by the first candidates that the store does not know."""
+    """The engine of one job. It is started by `start`, or by the first candidates that the store does not know.
+
+    `identity` is what decides the job's scores: as foreseen, and from `wait_until_identified` on as the engine tells.
+    """
 
     def __init__(self, model: ModelInfo, config: RunConfig) -> None:
         self.model, self.config = model, config
@@ -45,10 +47,13 @@ class JobEngine:
         self._began_s = time.time()
         self.needed = False
         self.canaries_passed: bool | None = None
-        self.scoring = scoring_identity(model, config)
-        self.store_notes: list[str] = []
+        self.canary_drift: CanaryDrift | None = None
+        self.identity = self._foreseen = foresee(model, config)
+        self.notes: list[str] = []
+        self._identified = False
         self._access = self._store_access()
         self._store = self._access.open() if self._access else None
+        self._look_into_store()
         if self._store is None:
             self.start()
 
@@ -68,32 +73,47 @@ class JobEngine:
         """Start at the first candidates with a pair that the store does not know."""
         if self.needed or self._store is None:
             return
-        keys = query_keys(self.scoring, candidates.instruction, candidates.query, candidates.texts)
+        keys = query_keys(self.identity.key, candidates.instruction, candidates.query, candidates.texts)
         if len(self._store.lookup(keys)) < len(set(keys.pairs)):
             self.start()
 
-    def wait_until_imported(self) -> None:
-        """Block until an engine's process has imported vLLM, IMPORT_S at most.
+    def wait_until_identified(self) -> None:
+        """Block until the engine tells what decides its scores: from then on they are kept and found under that.
 
-        That takes seconds of processor time; whatever else starts meanwhile makes it, and so the engine, later.
+        Raises EngineError where none starts, ConfigError where it scores otherwise than the config says.
         """
-        deadline = time.monotonic() + IMPORT_S
-        while self.app and time.monotonic() < deadline and not any("vllm" in facts for facts in self.living()):
-            time.sleep(POLL_S)
+        if self.app is None or self._identified:
+            return
+        told = self.app.wait_until_identified()
+        require_as_asked(self._foreseen, told, self.config, self.app.name)
+        self._identified = True
+        foreseen, self.identity = self.identity, told
+        if self._access is None or self._store is None:
+            return
+        if note := told_anew(foreseen, told):
+            self.notes.append(f"rerank.store {self._access.folder}: {note}")
+        self._access = replace(self._access, scoring=told.key)
+        with contextlib.suppress(*FILE_ERRORS):  # a store that fails says so in the end
+            if not self._access.read_only:
+                self._store.store.remember(self._foreseen.key, told.key)
 
     def wait_until_ready(self) -> None:
         """Block until the engines answer, and answer sensibly. Raises EngineError or CanaryError."""
+        self.wait_until_identified()
         if self.app:
             self.app.wait_until_ready()
             # Ahead of the job's own calls, which wait for the engine already.
-            asyncio.run(check_canaries(UrgentScorer(reranker_handle(self.app.name), self._retry_for_s)))
+            scores = asyncio.run(check_canaries(self._urgent(self.app.name)))
             self.canaries_passed = True
+            self.canary_drift = canary_drift(self.model.name, self.identity, scores)
+            if self.canary_drift and self.canary_drift.moved:
+                self.notes.append(describe_drift(self.canary_drift, self.identity))
 
     def check_positions(self, candidates: Path, queries: int) -> PositionCheck | None:
         """Score the top of the first `queries` queries again, in order and shuffled; None where no engine runs."""
         if not self.app or not queries:
             return None
-        scorer = UrgentScorer(reranker_handle(self.app.name), self._retry_for_s)
+        scorer = self._urgent(self.app.name)
         return asyncio.run(position_check(scorer, map(_top, islice(read_candidates(candidates), queries))))
 
     def make_scorer(self) -> Callable[[], Scorer]:
@@ -101,7 +121,7 @@ class JobEngine:
         if not self.needed:
             inner: Callable[[], Scorer] = UnneededScorer
         elif self.app:
-            inner = partial(connect_scorer, self.app.name, self._retry_for_s)
+            inner = partial(connect_scorer, self.app.name, self._retry_for_s, self.identity.digest)
         else:
             inner = OverlapScorer
         return partial(with_store, inner, self._access) if self._access else inner
@@ -121,10 +141,10 @@ class JobEngine:
         return min((facts["ready_s"] for facts in self.living() if "ready_s" in facts), default=None)
 
     def stop(self) -> None:
-        """Take down what was started. `store_notes` then tell what the user should know of the store."""
+        """Take down what was started. `notes` then tell what the user should know of store and scores."""
         if self._access and self._store:
             if told := describe_faults(self._access.folder, self._access.faults()):
-                self.store_notes.append(told)
+                self.notes.append(told)
             self._access.forget_faults()
             self._store.store.close()
         if self.app:
@@ -137,11 +157,25 @@ class JobEngine:
             return None
         read_only = rerank.store_mode == "read_only"
         if not read_only and (aside := set_aside_if_damaged(Path(rerank.store))):
-            self.store_notes.append(
+            self.notes.append(
                 f"rerank.store {rerank.store}: damaged, and set aside as {aside.name}; a new store is started"
             )
         node_id = ray.get_runtime_context().get_node_id()
-        return StoreAccess(str(Path(rerank.store).resolve()), read_only, node_id, self.scoring, self.model.name)
+        return StoreAccess(str(Path(rerank.store).resolve()), read_only, node_id, self.identity.key, self.model.name)
+
+    def _look_into_store(self) -> None:
+        """What an engine told last where this identity was foreseen is the better guess; and what will not be used."""
+        if self._access is None or self._store is None:
+            return
+        with contextlib.suppress(*FILE_ERRORS):  # a store that fails finds nothing, and says so in the end
+            if last := self._store.store.told(self._foreseen.key):
+                self.identity = read_key(last) or self._foreseen
+                self._access = replace(self._access, scoring=self.identity.key)
+            unused = unused_scores(self._store.store.scorings(), self.identity)
+            self.notes += [f"rerank.store {self._access.folder}: {one}" for one in unused]
+
+    def _urgent(self, application: str) -> UrgentScorer:
+        return UrgentScorer(reranker_handle(application), self._retry_for_s, self.identity.digest)
 
     @property
     def _retry_for_s(self) -> float:
@@ -166,29 +200,6 @@ class UnneededScorer:
         raise EngineError(f"{len(documents)} scores vanished from rerank.store while the job ran. Run it again")
 
 
-def connect_scorer(application: str, retry_for_s: float) -> Scorer:
-    """A scorer over the application's handle."""
-    return ServedScorer(reranker_handle(application), retry_for_s)
-
-
-def scoring_identity(model: ModelInfo, config: RunConfig) -> str:
-    """Everything that decides a score but the texts: two jobs share stored scores where this is equal."""
-    engine = config.engine
-    instruction = config.model.instruction
-    if instruction is None and model.family == "qwen3-reranker":
-        instruction = QWEN3_INSTRUCTION
-    weights = [model.digest] if model.digest else [model.name, model.revision]
-    prompt = [model.family, config.model.template, instruction, model.max_length]
-    return json.dumps([weights, prompt, _dtype(config), engine.load_format, engine.extra], sort_keys=True)
-
-
-def _dtype(config: RunConfig) -> str:
-    """What `auto` will come to, as far as it can be told before the engine runs."""
-    if config.engine.dtype != "auto":
-        return config.engine.dtype
-    gpus = config.serve.gpus_per_replica
-    if gpus is None:
-        gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-    if gpus:
-        return "as on a GPU"
-    return "bfloat16" if has_bfloat16() else "float32"
+def connect_scorer(application: str, retry_for_s: float, identity: str) -> Scorer:
+    """A scorer over the application's handle, which takes scores of that identity alone."""
+    return ServedScorer(reranker_handle(application), retry_for_s, identity)

@@ -102,7 +102,7 @@ def _score(
         console.prepared(prepared.manifest, len(prepared.set_aside), prepared.remarks())
         check_slices_there(folder, config.gate.slices)
         with console.working("the engine starts"):
-            engine.wait_until_imported()
+            engine.wait_until_identified()
         workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
         feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag, config.output.texts)
         stream = Stream(folder.texts, folder.rankings, feed, engine.application)
@@ -122,9 +122,21 @@ def _score(
         elif engines:
             console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
         engine.stop()
-        for note in engine.store_notes:
+        for note in engine.notes:
             console.say(f"note        {note}")
-    return Scored(config, started, model, source.name, prepared, streamed, engines, engine.canaries_passed, position)
+    return Scored(
+        config=config,
+        started=started,
+        model=model,
+        identity=engine.identity,
+        dataset=source.name,
+        prepared=prepared,
+        streamed=streamed,
+        engines=engines,
+        canaries_passed=engine.canaries_passed,
+        canary_drift=engine.canary_drift,
+        position=position,
+    )
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import cast
 
+from pipelines.base.redaction import redacted
+from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
-from stages.core.metrics import SCHEMA_VERSION, CachePart, Metrics, QualityPart, QueuePart, ThroughputPart, TokensPart
+from stages.core.identity import ScoringIdentity
+from stages.core.metrics import (
+    SCHEMA_VERSION,
+    CachePart,
+    IdentityPart,
+    Metrics,
+    QualityPart,
+    QueuePart,
+    ThroughputPart,
+    TokensPart,
+)
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
@@ -61,6 +74,7 @@ class RunFacts:
     candidates_digest: str
     lists_digest: str
     model: ModelInfo
+    identity: ScoringIdentity
     dtype: str | None
     first_stage: QueryMetrics
     reranked: QueryMetrics
@@ -72,6 +86,7 @@ class RunFacts:
     telemetry: Telemetry
     store_used: bool = False
     canaries_passed: bool | None = None
+    canary_drift: CanaryDrift | None = None
     part_of: str | None = None
 
 
@@ -96,6 +111,7 @@ def summarise(facts: RunFacts) -> Metrics:
             "max_length": facts.model.max_length,
             "dtype": facts.dtype,
         },
+        "identity": _identity(facts.identity),
         "quality": _quality(facts.first_stage, facts.reranked),
         "coverage": {
             "queries": queries,
@@ -109,12 +125,19 @@ def summarise(facts: RunFacts) -> Metrics:
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
             "canaries_passed": facts.canaries_passed,
+            "canary_drift": facts.canary_drift and facts.canary_drift.largest,
+            "canary_tolerance": facts.canary_drift and facts.canary_drift.tolerance,
         },
         "throughput": _throughput(facts),
         "queue": _queue(telemetry),
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
     }
+
+
+def _identity(identity: ScoringIdentity) -> IdentityPart:
+    told = redacted(asdict(identity) | {"digest": identity.digest})
+    return cast("IdentityPart", told)
 
 
 def _throughput(facts: RunFacts) -> ThroughputPart:

@@ -19,10 +19,12 @@ from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
+from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
 from serve_app.replica.collector import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
+from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
 from stages.files.failures import write_failures
@@ -39,17 +41,19 @@ RANKINGS_PER_GROUP = 1000
 class Scored:
     """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself.
 
-    `canaries_passed` and `position` are None where no engine was asked.
+    `canaries_passed` and `position` are None where no engine was asked, `canary_drift` where no score is known.
     """
 
     config: RunConfig
     started: datetime
     model: ModelInfo
+    identity: ScoringIdentity
     dataset: str
     prepared: Prepared
     streamed: StreamResult
     engines: list[dict[str, Any]]
     canaries_passed: bool | None = None
+    canary_drift: CanaryDrift | None = None
     position: PositionCheck | None = None
 
     @property
@@ -106,6 +110,7 @@ def _complete(
         candidates_digest=manifest.digest,
         lists_digest=manifest.lists_digest,
         model=scored.model,
+        identity=scored.identity,
         dtype=scored.dtype,
         first_stage=first_stage,
         reranked=reranked,
@@ -117,6 +122,7 @@ def _complete(
         telemetry=scored.streamed.telemetry if whole else Telemetry({}, 0.0),
         store_used=config.rerank.store is not None,
         canaries_passed=scored.canaries_passed,
+        canary_drift=scored.canary_drift,
         part_of=part_of,
     )
     failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]

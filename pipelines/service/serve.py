@@ -18,6 +18,7 @@ from pipelines.base.config import ServeConfig
 from pipelines.base.console import Console
 from pipelines.base.extras import needed_by
 from pipelines.base.logs import libraries_log_to
+from pipelines.job.identity import foresee, require_as_asked
 from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
@@ -33,7 +34,8 @@ API_START_TIMEOUT_S = 120.0
 def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     """Start the service and keep it up until SIGINT or SIGTERM.
 
-    Raises ConfigError for an address that would be open to others without a key, EngineError when no engine starts.
+    Raises ConfigError for an address that would be open to others without a key, and for engines that run already and
+    score otherwise than the config says; EngineError when no engine starts.
     """
     http = config.serve.http
     keys = api_keys(http)
@@ -58,6 +60,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
         try:
             with console.working("the engine starts"):
                 wait_until_up(name, API_START_TIMEOUT_S)
+                require_as_asked(foresee(settings.model, config), engines.wait_until_identified(), config, engines.name)
                 engines.wait_until_ready()
             announce(http, bool(keys), console.say)
             _serve_until_told_to_stop(http, console)

@@ -36,6 +36,8 @@ def run_params(content: RunContent) -> dict[str, str]:
     """The flattened config, versions and hardware, as MLflow takes them: strings of at most 6,000 characters."""
     environment = content.redacted_environment
     sections = content.redacted_config | {"version": environment["packages"], "hardware": environment["hardware"]}
+    if identity := content.metrics.get("identity"):
+        sections["identity"] = dict(identity)
     return legal_params(dict(flatten(sections)))
 
 
@@ -51,6 +53,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "revision": model["revision"],
         "dtype": model["dtype"],
         "max_length": model["max_length"],
+        "identity": identity["digest"] if (identity := metrics.get("identity")) else None,
         "template": prompt.get("template") if model["family"] == "qwen3-reranker" else None,
         "instruction": instruction[:SHORT_INSTRUCTION] if instruction else "default",
         "instruction_digest": hashlib.sha256(instruction.encode()).hexdigest()[:8] if instruction else None,

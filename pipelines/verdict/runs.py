@@ -10,6 +10,7 @@ from pipelines.base.config import VERSION_KEY, RunConfig
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted
 from pipelines.runs.read import RunContent
+from pipelines.verdict.identity import identity_notes
 from pipelines.verdict.queries import data_notes, restricted, shared_queries
 from stages.core.errors import DataError
 from stages.files.rankings import read_rankings
@@ -189,6 +190,7 @@ def _differences(runs: Sequence[RunContent], allowed: Allowed) -> Iterator[str]:
                     "(gate.allow: [candidates])"
                 )
             yield f"{between} reranked different candidates: the first stage differs, too"
+        yield from identity_notes(baseline, run)
 
 
 def same_candidates(one: RunContent, other: RunContent) -> bool:

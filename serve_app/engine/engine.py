@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import vllm
@@ -24,13 +24,15 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.identity import make_identity
+from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output, classified, cosine, not_finite
 from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt, load_encoder
 from serve_app.engine.text_limit import TextLimit
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineDiedError, EngineError, first_line
+from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore, TimedScores
 
 VLLM_VERSION: str = vllm.__version__
@@ -39,7 +41,10 @@ ONLINE, BATCH = 0, 10
 
 
 class VllmEngine:
-    """A Scorer: one vLLM engine with the prompts of one model."""
+    """A Scorer: one vLLM engine with the prompts of one model.
+
+    `tell` hears what decides its scores as soon as vLLM has settled that, which is long before it can score.
+    """
 
     def __init__(
         self,
@@ -48,13 +53,25 @@ class VllmEngine:
         engine: EngineSettings,
         replica: str,
         max_text_chars: int,
+        tell: Callable[[ScoringIdentity], object] = lambda _: None,
     ) -> None:
         self.family = model.family
         self.limit = TextLimit(max_text_chars)
         self.prompts = PromptThreads(load_encoder(model, model_settings))
         self.stats = EngineStats(replica)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
-        self.llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[_logger_factory(self.stats)])
+        config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
+        # Of the files as they are here and now: the job may have seen others, on another machine or before a change.
+        found = replace(model, digest=folder_digest(model.path)) if model.digest else model
+        device = "cpu" if current_platform.is_cpu() else "cuda"
+        self.identity = make_identity(found, model_settings, engine, device, _dtype(config))
+        tell(self.identity)
+        self.llm = AsyncLLM.from_vllm_config(
+            config,
+            stat_loggers=[_logger_factory(self.stats)],
+            enable_log_requests=arguments.enable_log_requests,
+            disable_log_stats=arguments.disable_log_stats,
+        )
         self._ids = itertools.count()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
@@ -105,7 +122,7 @@ class VllmEngine:
         config = self.llm.vllm_config
         return {
             "device": current_platform.get_device_name(),
-            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "dtype": _dtype(config),
             "block_size": config.cache_config.block_size,
             "max_num_seqs": config.scheduler_config.max_num_seqs,
             "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
@@ -204,6 +221,10 @@ def _logger_factory(stats: EngineStats) -> Any:
         def log_engine_initialized(self) -> None: ...
 
     return lambda _vllm_config, _engine_index=0: Logger()
+
+
+def _dtype(config: Any) -> str:
+    return str(config.model_config.dtype).removeprefix("torch.")
 
 
 def this_host(tensor_parallel: int) -> Host:

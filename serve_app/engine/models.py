@@ -1,29 +1,30 @@
-"""Settings -> what the model on disk says of itself: where it lies, its family, its limit, a digest of its weights."""
+"""Settings -> what the model on disk says of itself: where it lies, its family, its limit, a digest of its files."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from serve_app.engine.file_digests import files_digest
 from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Family, ModelSettings
 from stages.core.errors import ConfigError, first_line
 
 # Qwen's own limit for the published reranker scores (model card); the checkpoints could read more.
 QWEN3_MAX_LENGTH = 8192
-SAMPLES, SAMPLE_BYTES = 64, 1 << 16
 POOLING_FILE = "1_Pooling/config.json"  # only embedding models have it
-METADATA_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json", POOLING_FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that was found: `path` is a folder or a hub id, `digest` identifies the weights (None for a hub id)."""
+    """A model that was found: `path` is a folder or a hub id.
+
+    What identifies its content: `revision`, the commit of a hub id (None for a folder), whatever branch or tag was
+    asked for; `digest`, of a folder's files (None for a hub id).
+    """
 
     name: str
     path: str
@@ -38,9 +39,13 @@ def describe(settings: ModelSettings) -> ModelInfo:
     if settings.name == OVERLAP:
         return ModelInfo(OVERLAP, OVERLAP, None, OVERLAP, settings.max_length or QWEN3_MAX_LENGTH, None)
     path = _locate(settings.name)
-    config = _read_json(path, "config.json", settings.revision)
-    family = settings.family or _family(config, path, settings)
-    limit = _limit(config, family, path, settings.revision)
+    if Path(path).is_dir() and settings.revision is not None:
+        raise ConfigError(f"model.revision {settings.revision}: {settings.name} is a folder, which has no revisions.")
+    # From here on of one commit, that of the branch as it is now.
+    revision = None if Path(path).is_dir() else _commit(path, settings.revision)
+    config = _read_json(path, "config.json", revision)
+    family = settings.family or _family(config, path, revision, settings)
+    limit = _limit(config, family, path, revision)
     if settings.max_length is not None and settings.max_length > limit:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
     if settings.instruction is not None and family == "cross-encoder":
@@ -48,11 +53,24 @@ def describe(settings: ModelSettings) -> ModelInfo:
     return ModelInfo(
         name=settings.name,
         path=path,
-        revision=settings.revision,
+        revision=revision,
         family=family,
         max_length=settings.max_length or min(limit, QWEN3_MAX_LENGTH),
-        digest=_weights_digest(Path(path)) if Path(path).is_dir() else None,
+        digest=folder_digest(path) if Path(path).is_dir() else None,
     )
+
+
+def model_config(model: ModelInfo) -> dict[str, Any]:
+    """Its config.json. Raises ConfigError where that cannot be read."""
+    return _read_json(model.path, "config.json", model.revision)
+
+
+def folder_digest(path: str) -> str:
+    """Of every file in the folder that loading the model reads. Raises ConfigError where one cannot be read."""
+    try:
+        return files_digest(Path(path))
+    except OSError as error:
+        raise ConfigError(f"model.name {path}: cannot read {error.filename} ({error.strerror}).") from error
 
 
 def _locate(name: str) -> str:
@@ -81,8 +99,20 @@ def _read_json(path: str, file: str, revision: str | None, *, optional: bool = F
     except (OSError, ValueError) as error:
         if optional:
             return {}
-        offline = " HF_HUB_OFFLINE=1 is set: only what was downloaded before is found." if _offline() else ""
-        raise ConfigError(f"model.name {path}: cannot read {file} ({first_line(error)}).{offline}") from error
+        raise _unreadable(path, file, error) from error
+
+
+def _commit(repository: str, revision: str | None) -> str:
+    """The commit that a branch, a tag or nothing stands for: files lie in folders of their commit's name."""
+    try:
+        return _download(repository, "config.json", revision).parent.name
+    except (OSError, ValueError) as error:
+        raise _unreadable(repository, "config.json", error) from error
+
+
+def _unreadable(path: str, file: str, error: Exception) -> ConfigError:
+    offline = " HF_HUB_OFFLINE=1 is set: only what was downloaded before is found." if _offline() else ""
+    return ConfigError(f"model.name {path}: cannot read {file} ({first_line(error)}).{offline}")
 
 
 def _download(repository: str, file: str, revision: str | None) -> Path:
@@ -95,14 +125,14 @@ def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
 
 
-def _family(config: dict[str, Any], path: str, settings: ModelSettings) -> Family:
+def _family(config: dict[str, Any], path: str, revision: str | None, settings: ModelSettings) -> Family:
     """The family that the architecture implies; a plain encoder is an embedding model.
 
     Qwen3-Embedding is a Qwen3ForCausalLM too: that it pools is what tells it from Qwen3-Reranker.
     """
     architecture = (config.get("architectures") or ["unknown"])[0]
     if architecture == "Qwen3ForCausalLM":
-        return "embedding" if _read_json(path, POOLING_FILE, settings.revision, optional=True) else "qwen3-reranker"
+        return "embedding" if _read_json(path, POOLING_FILE, revision, optional=True) else "qwen3-reranker"
     if architecture == "Qwen3ForSequenceClassification":
         raise ConfigError(
             f"model.name {settings.name} is a converted Qwen3-Reranker, whose prompt cannot be told from it. "
@@ -127,23 +157,3 @@ def _limit(config: dict[str, Any], family: Family, path: str, revision: str | No
         sentence = _read_json(path, "sentence_bert_config.json", revision, optional=True)
         positions = min(positions, int(sentence.get("max_seq_length") or positions))
     return positions
-
-
-@cache
-def _weights_digest(folder: Path) -> str:
-    """16 hex digits that differ where the weights differ: sizes, small files whole, 64 samples of each large one.
-
-    Reading tens of GB to name a model would cost more than many runs; a fine-tuned copy differs in nearly every sample.
-    """
-    digest = hashlib.sha256()
-    weights = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin"))
-    for file in [folder / name for name in METADATA_FILES] + weights:
-        if not file.is_file():
-            continue
-        size = file.stat().st_size
-        digest.update(f"{file.name}:{size}:".encode())
-        with file.open("rb") as stream:
-            for index in range(SAMPLES):
-                stream.seek(max(0, (size - SAMPLE_BYTES) * index // (SAMPLES - 1)))
-                digest.update(stream.read(SAMPLE_BYTES))
-    return digest.hexdigest()[:16]

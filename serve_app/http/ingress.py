@@ -71,13 +71,16 @@ class ServedBackend:
             replicas = await self._collector.replicas.remote()
         except RayError:
             replicas = []
-        prompt, model = self._settings.prompt, self._settings.model
+        # What the newest engine told; this application may have been given other settings than the engines.
+        identity = engine_fact(replicas, "identity")
+        told = identity or {"family": self._settings.model.family, "max_length": self._settings.model.max_length}
         return {
-            "family": model.family,
-            "max_model_len": model.max_length,
-            "instruction": prompt.instruction,
-            "template": prompt.template if model.family == "qwen3-reranker" else None,
-            "dtype": engine_fact(replicas, "dtype"),
+            "family": told["family"],
+            "max_model_len": told["max_length"],
+            "instruction": told.get("instruction"),
+            "template": told.get("template"),
+            "dtype": told.get("dtype"),
+            "identity": identity,
             "replicas": self._settings.deployment.replicas,
         }
 

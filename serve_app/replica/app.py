@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -11,16 +12,20 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, ServeStatus
 
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.collector import collector_of, stop_collector
+from serve_app.replica.collector import collector_of, engine_fact, stop_collector
 from serve_app.replica.deployment import RerankReplica
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
-from stages.core.errors import EngineError
+from stages.core.errors import ConfigError, EngineError
+from stages.core.identity import ScoringIdentity, parse_identity
 
 POLL_S = 0.25
+# A replica with all its places taken answers late.
+ASKED_TIMEOUT_S = 5.0
 ROUTER = "serve_app.replica.routing:PrefixRouter"
 # A broken model or setting fails the same way every time; one more try covers a port or memory that was just freed.
 START_ATTEMPTS = 2
@@ -115,6 +120,22 @@ class RunningApp:
             run_app(build_app(settings), self.name, route=None)
         ray.get(collector_of(self.name).hold.remote(self._holder))
 
+    def wait_until_identified(self) -> ScoringIdentity:
+        """Block until an engine tells what decides its scores: one that starts does before it can score.
+
+        Raises EngineError where none starts, ConfigError for an application of another version of rerank-eval.
+        """
+        deadline = time.monotonic() + self.settings.deployment.start_timeout_s
+        while time.monotonic() < deadline:
+            if _is_running(self.name):
+                told = _asked_identity(self.name)
+            else:  # only of one that was started here: what others told may be of before
+                told = engine_fact(self.replicas(), "identity") if self.started_here else None
+            if told is not None:
+                return _known_identity(told, self.name)
+            time.sleep(POLL_S)
+        raise _late(self.name, self.settings.deployment.start_timeout_s)
+
     def wait_until_ready(self) -> None:
         """Block until every replica's engine answers. Raises EngineError with the engine's own reason."""
         wait_until_up(self.name, self.settings.deployment.start_timeout_s)
@@ -143,21 +164,50 @@ def wait_until_up(name: str, timeout_s: float) -> None:
     """Block until the application runs. Raises EngineError with the reason that Serve gives."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        status = serve.status()
-        app = status.applications.get(name)
-        if app is not None and app.status == ApplicationStatus.RUNNING:
+        if _is_running(name):
             return
-        if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
-            raise EngineError(f"the engine did not start: {_reason(status, name)}")
         time.sleep(POLL_S)
-    raise EngineError(
-        f"the engine did not start within serve.start_timeout_s {timeout_s:g}: {_reason(serve.status(), name)}"
-    )
+    raise _late(name, timeout_s)
 
 
 def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     """The handle of the application's replicas."""
     return serve.get_deployment_handle("reranker", app_name=application)
+
+
+def _is_running(name: str) -> bool:
+    """Raises EngineError where it will not be, with the reason that Serve gives."""
+    status = serve.status()
+    app = status.applications.get(name)
+    if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
+        raise EngineError(f"the engine did not start: {_reason(status, name)}")
+    return app is not None and app.status == ApplicationStatus.RUNNING
+
+
+def _late(name: str, timeout_s: float) -> EngineError:
+    return EngineError(
+        f"the engine did not start within serve.start_timeout_s {timeout_s:g}: {_reason(serve.status(), name)}"
+    )
+
+
+def _asked_identity(name: str) -> dict[str, Any] | None:
+    """What a replica says of itself; None where it has no time to, or died. {} where it does not know the question."""
+    with contextlib.suppress(TimeoutError, RayActorError):
+        try:
+            told: dict[str, Any] = reranker_handle(name).identity.remote().result(timeout_s=ASKED_TIMEOUT_S)
+        except (RayTaskError, AttributeError):
+            return {}
+        return told
+    return None
+
+
+def _known_identity(told: dict[str, Any], name: str) -> ScoringIdentity:
+    if (identity := parse_identity(told)) is None:
+        raise ConfigError(
+            f"serve.application {name}: it does not tell what decides its scores as this version of rerank-eval does. "
+            "Start it again with this version, or choose another name"
+        )
+    return identity
 
 
 def _is_up(name: str) -> bool:

@@ -37,19 +37,23 @@ DEATHS_TO_DESPAIR = 8
 
 
 class ServedScorer:
-    """Sends a query and its documents as one call; retries elsewhere, with back-off, for `retry_for_s` seconds."""
+    """Sends a query and its documents as one call; retries elsewhere, with back-off, for `retry_for_s` seconds.
 
-    def __init__(self, handle: Any, retry_for_s: float) -> None:
+    With `identity`, the digest of a ScoringIdentity, only a replica answers whose scores are decided by just that.
+    """
+
+    def __init__(self, handle: Any, retry_for_s: float, identity: str | None = None) -> None:
         self.handle = handle
         self.retry_for_s = retry_for_s
+        self.identity = identity
         self._exclusion = Exclusion()
         self._deaths_in_a_row = 0
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """A pair that killed the engine by itself comes back failed, with that as its error.
 
-        Raises what the replica raised: QueryTooLongError, or EngineError when no replica answered in time or every call
-        kills the engine.
+        Raises what the replica raised: QueryTooLongError, IdentityError, or EngineError when no replica answered in
+        time or every call kills the engine.
         """
         try:
             async with self._exclusion.shared():
@@ -100,7 +104,7 @@ class ServedScorer:
             return await self._call(query, documents, instruction)
 
     async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction)
+        scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction, self.identity)
         return scores
 
 
@@ -108,7 +112,9 @@ class UrgentScorer(ServedScorer):
     """As ServedScorer, ahead of all batch work: for a few pairs that somebody waits for."""
 
     async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        timed: TimedScores = await self.handle.score_online.remote(query, list(documents), instruction, None)
+        timed: TimedScores = await self.handle.score_online.remote(
+            query, list(documents), instruction, None, self.identity
+        )
         return timed.pairs
 
 

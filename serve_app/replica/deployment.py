@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -16,6 +17,8 @@ from serve_app.engine.orphans import die_together
 from serve_app.replica.collector import collector_of
 from serve_app.replica.reporter import Reporter
 from serve_app.settings import EngineSettings, ModelSettings
+from stages.core.errors import IdentityError
+from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore, TimedScores
 
 
@@ -40,6 +43,7 @@ class RerankReplica:
         for name, value in environment.items():
             os.environ.setdefault(name, value)
         self._guard = die_together()
+        self._name = context.replica_tag
         collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
         facts: dict[str, Any] = {"process_id": os.getpid(), "began_s": time.time(), "actor": actor}
         # Before the engine starts: where it fails to, its process's log tells why.
@@ -49,21 +53,48 @@ class RerankReplica:
         with spawned_light():
             from serve_app.engine.engine import VLLM_VERSION, VllmEngine
 
+            def tell(identity: ScoringIdentity) -> None:
+                collector.register.remote(context.replica_tag, {"identity": asdict(identity)})
+
             await collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
-            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag, max_text_chars)
-        facts |= {"vllm": VLLM_VERSION, "ready_s": time.time()} | self._engine.facts()
+            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag, max_text_chars, tell)
+        facts |= {"vllm": VLLM_VERSION, "ready_s": time.time(), "identity": asdict(self._engine.identity)}
+        facts |= self._engine.facts()
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
 
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine."""
+    async def score(
+        self, query: str, documents: Sequence[str], instruction: str | None = None, identity: str | None = None
+    ) -> list[PairScore]:
+        """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine.
+
+        Raises IdentityError where `identity` is given, and is not the digest of this engine's.
+        """
+        self._require(identity)
         return await self._engine.score(query, documents, instruction)
 
     async def score_online(
-        self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None,
+        max_document_tokens: int | None,
+        identity: str | None = None,
     ) -> TimedScores:
         """As `score`, ahead of all batch work, with where the time went."""
+        self._require(identity)
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
+
+    async def identity(self) -> dict[str, Any]:
+        """What decides this engine's scores, as `asdict` gives it."""
+        return asdict(self._engine.identity)
+
+    def _require(self, identity: str | None) -> None:
+        if identity is not None and identity != self._engine.identity.digest:
+            raise IdentityError(
+                f"replica {self._name} scores as {self._engine.identity.digest}, the job as {identity}: the "
+                "application was changed meanwhile, or its replicas differ. Run the job again"
+            )
 
     def __del__(self) -> None:
         if reporter := getattr(self, "_reporter", None):

@@ -11,6 +11,7 @@
     + EngineError            the engine did not start, is gone or answered nonsense
       - EngineDiedError      it died while it scored: one of the pairs may be the reason
     + CanaryError            the engine answers, but its scores cannot be right
+    + IdentityError          a replica's scores are decided by something else than the job's
   x TooManyFailuresError     exit code 3: results are kept
   x TrackingError            exit code 4: results are complete on disk
   x CannotTellError          exit code 5: results are complete, and the gate's queries are too few for a verdict
@@ -81,6 +82,10 @@ class EngineDiedError(EngineError):
 
 class CanaryError(ScoringError):
     """The engine's scores for the built-in canary pairs cannot be right."""
+
+
+class IdentityError(ScoringError):
+    """What decides a replica's scores is not what decides the job's: they would be taken for each other's."""
 
 
 class TooManyFailuresError(RerankEvalError):

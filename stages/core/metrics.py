@@ -24,6 +24,24 @@ class ModelPart(TypedDict):
     dtype: str | None
 
 
+class IdentityPart(TypedDict):
+    """Everything that decided the scores but the texts (`stages.core.identity`); `digest` stands for all of it."""
+
+    model: str
+    family: str
+    template: str | None
+    instruction: str | None
+    max_length: int
+    scoring_version: int
+    device: str | None
+    dtype: str | None
+    vllm: str | None
+    transformers: str | None
+    tokenizers: str | None
+    settings: dict[str, str]
+    digest: str
+
+
 class QualityPart(TypedDict):
     """Metric key (`ndcg_at_10`) -> mean over all judged queries; an unanswered one is 0.
 
@@ -48,10 +66,16 @@ class CoveragePart(TypedDict):
 
 
 class ScoresPart(TypedDict):
-    """`tied_share` of neighbours in a ranking have equal scores; `canaries_passed` is null where none was asked."""
+    """`tied_share` of neighbours in a ranking have equal scores; `canaries_passed` is null where none was asked.
+
+    `canary_drift` is how far the embedded model's scores of the built-in pairs are from the known ones at most, and
+    `canary_tolerance` how far rounding moves them; null for other models.
+    """
 
     tied_share: float | None
     canaries_passed: NotRequired[bool | None]
+    canary_drift: NotRequired[float | None]
+    canary_tolerance: NotRequired[float | None]
 
 
 class ThroughputPart(TypedDict):
@@ -112,6 +136,7 @@ class Metrics(TypedDict):
     lists_digest: NotRequired[str]
     judgements_digest: NotRequired[str | None]
     model: ModelPart
+    identity: NotRequired[IdentityPart]
     quality: QualityPart
     coverage: CoveragePart
     scores: ScoresPart

@@ -8,6 +8,7 @@ there, or not, and a damaged one is never read.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import DataError
+from stages.core.identity import BEFORE
 from stages.core.records import PairScore
 from stages.store.file import FILE, FILE_ERRORS, open_database
 from stages.store.records import QueryKeys, pack, scores_in, unpack
 
 # Batches per statement where many are read or deleted: other processes get their turn in between.
 BATCHES_AT_ONCE = 500
+TOLD = "CREATE TABLE IF NOT EXISTS told (foreseen TEXT PRIMARY KEY, identity TEXT NOT NULL)"
 # Pages of free space given back to the file system at once.
 PAGES_AT_ONCE = 1000
 
@@ -37,6 +40,11 @@ class StoredScoring:
     scores: int
     oldest_s: int
     newest_s: int
+
+    @property
+    def before(self) -> bool:
+        """Whether rerank-eval 0.1.0 wrote them, which recorded only half of what decides a score."""
+        return self.identity.startswith(BEFORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,22 @@ class ScoreStore:
             deleted += sum(scores for (scores,) in rows.fetchall())
         self._give_space_back()
         return deleted
+
+    def told(self, foreseen: str) -> str | None:
+        """The identity that an engine told last where this one was foreseen; None where it was that, or none told."""
+        try:
+            row = self._database.execute("SELECT identity FROM told WHERE foreseen = ?", (foreseen,)).fetchone()
+        except sqlite3.OperationalError:  # no engine ever told another: the table is made by the first
+            return None
+        return None if row is None else str(row[0])
+
+    def remember(self, foreseen: str, told: str) -> None:
+        """Keep what an engine told where `foreseen` was expected: the next job foresees that."""
+        with self._lock:
+            self._database.execute(TOLD)
+            self._database.execute("DELETE FROM told WHERE foreseen = ?", (foreseen,))
+            if told != foreseen:
+                self._database.execute("INSERT INTO told (foreseen, identity) VALUES (?, ?)", (foreseen, told))
 
     def close(self) -> None:
         self._database.close()

@@ -84,7 +84,7 @@ def finished_run(
     quality["delta"] = {"ndcg_at_10": means["reranked"] - means["first_stage"]}
     metrics = {"run_id": path.name, "started": STARTED, "quality": quality, **METRICS}
     for name, value in changed.items():
-        metrics[name] = metrics[name] | value if isinstance(value, dict) else value
+        metrics[name] = metrics.get(name, {}) | value if isinstance(value, dict) else value
     folder.metrics.write_text(json.dumps(metrics))
     sections = {"data": {"format": "jsonl", "path": "rows.jsonl"}} | (config or {})
     folder.config.write_text(RunConfig.model_validate(sections).to_yaml())

@@ -105,6 +105,9 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:
 def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[str]]:
     ties, coverage, judged = analysis.get("ties") or {}, metrics["coverage"], analysis.get("judged") or {}
     yield ["built-in pairs scored sensibly", _canaries(metrics)]
+    if (drift := metrics["scores"].get("canary_drift")) is not None:
+        tolerance = metrics["scores"].get("canary_tolerance")
+        yield ["built-in pairs off their known scores", f"by at most {drift:.2g} ({tolerance:g} is rounding)"]
     yield ["neighbours with the same score", share(ties.get("tied_neighbours"))]
     yield ["lists with one score throughout", share(ties.get("all_equal_lists"))]
     if ties.get("saturated") is not None:

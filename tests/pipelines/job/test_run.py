@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,20 @@ from ray import serve
 
 from pipelines.base.config import load_config
 from pipelines.job.console import JobConsole
+from pipelines.job.engine import connect_scorer
+from pipelines.job.identity import foresee
 from pipelines.job.run import run
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES
+from serve_app.engine.models import describe
 from serve_app.replica.collector import collector_of
-from stages.core.errors import DataError, TooManyFailuresError, TrackingError
+from stages.core.errors import ConfigError, DataError, IdentityError, TooManyFailuresError, TrackingError
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 from stages.quality.evaluate import evaluate
 from stages.sources.trec import read_qrels, read_trec_run
+from stages.store.store import ScoreStore
 from tests.tiny_models import POISON
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 10}
@@ -150,6 +156,52 @@ def test_a_second_run_reuses_the_running_engine_and_gives_the_same_ranking(
     assert told(again)["candidates_digest"] == told(demo_run)["candidates_digest"]
     # bfloat16 sums depend on which prompts share a step; nearly all neighbours keep their order all the same.
     assert sum(first[key][0] == second[key][0] for key in first) >= 0.9 * len(first)
+
+
+# --- what decides the scores ---
+
+
+def test_a_run_and_mlflow_tell_the_identity_that_the_replica_told(demo_run: RunFolder) -> None:
+    identity = told(demo_run)["identity"]
+    digest = identity.pop("digest")
+    (application,) = serve.status().applications
+    assert serve.get_deployment_handle("reranker", app_name=application).identity.remote().result() == identity
+    config = load_config(demo_run.config)
+    assert identity == asdict(foresee(describe(config.model), config)), "the job foresaw it"
+    client = MlflowClient(tracking_uri=config.tracking.uri)
+    (logged,) = client.search_runs([client.get_experiment_by_name("demo").experiment_id])
+    assert logged.data.tags["identity"] == logged.data.params["identity.digest"] == digest
+    assert logged.data.params["identity.dtype"] == identity["dtype"]
+
+
+def test_a_job_on_a_running_application_that_scores_otherwise_is_refused_and_keeps_nothing(
+    served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    """0.1.0 reported and stored scores of an engine that reads 400 tokens as those of 32."""
+    (application,) = serve.status().applications
+    sections = served | {
+        "data": write_rows([row("q1", "which", "word " * 300, "brief")]),
+        "rerank": {"store": str(tmp_path / "store")},
+        "serve": served["serve"] | {"application": application},
+    }
+    with pytest.raises(
+        ConfigError, match=r"max_length 128 and 400 \(the config's first\). Set model.max_length"
+    ) as error:
+        do(write_config(sections), "model.max_length=128")
+    assert "\n" not in str(error.value)
+    with pytest.raises(ConfigError, match="dtype float32 and"):
+        do(write_config(sections), "engine.dtype=float32")
+    assert len(ScoreStore(tmp_path / "store")) == 0
+    assert application in serve.status().applications, "the others' engine runs on"
+    assert told(do(write_config(sections)))["coverage"]["answered"] == 1
+    assert len(ScoreStore(tmp_path / "store")) == 2
+
+
+def test_a_replica_refuses_the_calls_of_a_job_that_means_another_score(served: dict[str, Any]) -> None:
+    (application,) = serve.status().applications
+    scorer = connect_scorer(application, 5.0, "another")
+    with pytest.raises(IdentityError, match="the job as another"):
+        asyncio.run(scorer.score("q", ["d"]))
 
 
 def test_an_instruction_column_changes_the_scores_of_its_query_alone(

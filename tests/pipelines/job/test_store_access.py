@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 import ray
 
 from pipelines.base.config import RunConfig
-from pipelines.job.engine import JobEngine, scoring_identity
+from pipelines.job.engine import JobEngine
+from pipelines.job.identity import foresee
 from pipelines.job.store_access import RemoteStore, StoreAccess, describe_faults, with_store
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.settings import ModelSettings
@@ -39,22 +41,27 @@ def config_of(**sections: dict[str, Any]) -> RunConfig:
     return RunConfig.model_validate({"data": {"format": "jsonl", "path": "x.jsonl"}} | given)
 
 
+def key_of(model: ModelInfo, config: RunConfig) -> str:
+    return foresee(model, config).key
+
+
 def known_to(folder: Path, model: ModelInfo, config: RunConfig) -> bool:
-    keys = query_keys(scoring_identity(model, config), None, "q", ["text"])
+    keys = query_keys(key_of(model, config), None, "q", ["text"])
     return bool(ScoreStore(folder).lookup(keys))
 
 
 @pytest.mark.parametrize(
     ("written", "asked", "changed"),
     [
-        pytest.param(HUB, replace(HUB, name="Qwen/Qwen3-Reranker-4B"), {}, id="model"),
-        pytest.param(HUB, replace(HUB, revision="22e683669b"), {}, id="revision"),
-        pytest.param(LOCAL, replace(LOCAL, digest="4567"), {}, id="weights"),
+        pytest.param(HUB, replace(HUB, path="Qwen/Qwen3-Reranker-4B"), {}, id="model"),
+        pytest.param(HUB, replace(HUB, revision="22e683669b"), {}, id="commit"),
+        pytest.param(LOCAL, replace(LOCAL, digest="4567"), {}, id="files"),
         pytest.param(HUB, replace(HUB, family="cross-encoder"), {}, id="family"),
         pytest.param(HUB, replace(HUB, max_length=4096), {}, id="limit"),
         pytest.param(HUB, HUB, {"model": {"template": "blank_line"}}, id="template"),
         pytest.param(HUB, HUB, {"model": {"instruction": "Find the opposite"}}, id="instruction"),
         pytest.param(HUB, HUB, {"engine": {"dtype": "float32"}}, id="dtype"),
+        pytest.param(HUB, HUB, {"serve": {"gpus_per_replica": 1}}, id="device"),
         pytest.param(HUB, HUB, {"engine": {"dtype": "bfloat16", "load_format": "dummy"}}, id="random weights"),
         pytest.param(HUB, HUB, {"engine": {"dtype": "bfloat16", "extra": {"quantization": "fp8"}}}, id="quantization"),
     ],
@@ -63,21 +70,21 @@ def test_what_differs_in_anything_that_decides_a_score_never_meets_it(
     tmp_path: Path, written: ModelInfo, asked: ModelInfo, changed: dict[str, Any]
 ) -> None:
     store = ScoreStore(tmp_path)
-    identity = scoring_identity(written, config_of())
-    keys = query_keys(identity, None, "q", ["text"])
-    store.write(keys.query, {keys.pairs[0]: PairScore(0.5)}, identity, written.name)
+    key = key_of(written, config_of())
+    keys = query_keys(key, None, "q", ["text"])
+    store.write(keys.query, {keys.pairs[0]: PairScore(0.5)}, key, written.name)
     assert known_to(tmp_path, written, config_of())
     assert not known_to(tmp_path, asked, config_of(**changed))
 
 
-def test_the_same_weights_in_another_folder_share_their_scores() -> None:
+def test_the_same_files_in_another_folder_share_their_scores() -> None:
     moved = replace(LOCAL, name="/models/b", path="/models/b")
-    assert scoring_identity(moved, config_of()) == scoring_identity(LOCAL, config_of())
+    assert key_of(moved, config_of()) == key_of(LOCAL, config_of())
 
 
 def test_how_fast_scores_are_made_does_not_decide_them() -> None:
     faster = config_of(engine={"dtype": "bfloat16", "max_num_seqs": 64}, rerank={"batch_queries": 2})
-    assert scoring_identity(HUB, faster) == scoring_identity(HUB, config_of())
+    assert key_of(HUB, faster) == key_of(HUB, config_of())
 
 
 def access_to(folder: Path, node_id: str | None = None, *, read_only: bool = False) -> StoreAccess:
@@ -168,7 +175,7 @@ def test_a_damaged_store_is_set_aside_and_the_job_says_so(local_ray: None, tmp_p
     (tmp_path / FILE).write_bytes(b"\xff" * 20_000)
     engine = engine_with(tmp_path)
     engine.stop()
-    (note,) = engine.store_notes
+    (note,) = engine.notes
     (aside,) = tmp_path.glob("*.corrupt-*")
     assert aside.name in note and "set aside" in note
 
@@ -181,6 +188,33 @@ def test_a_read_only_job_uses_the_store_and_leaves_it_as_it_was(local_ray: None,
         engine.see(Candidates("1", "a", tuple(documents), tuple(documents), (0.0,) * len(documents)))
         scores = asyncio.run(engine.make_scorer()().score("a", documents))
         engine.stop()
-        assert engine.needed and engine.store_notes == []
+        assert engine.needed and engine.notes == []
     assert [(pair.score, pair.stored) for pair in scores] == [(1.0, True), (0.0, False)]
     assert len(ScoreStore(tmp_path)) == 1
+
+
+def test_scores_of_0_1_0_are_not_taken_and_the_job_says_so_in_one_line(local_ray: None, tmp_path: Path) -> None:
+    before = json.dumps([["overlap", None], ["overlap", "single_newline", None, 8192], "bfloat16", "auto", {}])
+    keys = query_keys(before, None, "a", ["a"])
+    ScoreStore(tmp_path).write(keys.query, {keys.pairs[0]: PairScore(0.25)}, before, "overlap")
+    engine = engine_with(tmp_path)
+    engine.see(Candidates("1", "a", ("a",), ("a",), (0.0,)))
+    (pair,) = asyncio.run(engine.make_scorer()().score("a", ["a"]))
+    engine.stop()
+    assert engine.needed and (pair.score, pair.stored) == (1.0, False)
+    (note,) = engine.notes
+    assert note.startswith(f"rerank.store {tmp_path}: 1 scores of rerank-eval 0.1.0 are not used") and "\n" not in note
+
+
+def test_what_an_engine_told_last_is_what_the_next_job_foresees(local_ray: None, tmp_path: Path) -> None:
+    foreseen = foresee(describe(ModelSettings(name="overlap")), config_of(model={"name": "overlap"}))
+    told = replace(foreseen, dtype="float16", vllm="0.33.0")
+    ScoreStore(tmp_path).remember(foreseen.key, told.key)
+    keys = query_keys(told.key, None, "a", ["b"])
+    ScoreStore(tmp_path).write(keys.query, {keys.pairs[0]: PairScore(0.75)}, told.key, "overlap")
+    engine = engine_with(tmp_path)
+    engine.see(Candidates("1", "a", ("b",), ("b",), (0.0,)))
+    (pair,) = asyncio.run(engine.make_scorer()().score("a", ["b"]))
+    engine.stop()
+    assert not engine.needed and engine.identity == told
+    assert (pair.score, pair.stored) == (0.75, True)

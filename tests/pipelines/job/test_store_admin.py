@@ -145,3 +145,15 @@ def test_a_damaged_store_is_one_line_and_exit_code_2(folder: Path, capsys: pytes
         main(["scores", "stats", str(folder)])
     (line,) = capsys.readouterr().err.splitlines()
     assert stop.value.code == 2 and "malformed" in line and "away" in line
+
+
+def test_a_store_of_0_1_0_is_counted_and_exported_as_it_is(tmp_path: Path) -> None:
+    identity = json.dumps([["0123456789abcdef"], ["embedding", "single_newline", None, 256], "bfloat16", "auto", {}])
+    store = ScoreStore(tmp_path / "store")
+    keys = query_keys(identity, None, "q", ["a"])
+    store.write(keys.query, {keys.pairs[0]: PairScore(0.5)}, identity, "small")
+    store.close()
+    (scoring,) = json.loads(told("stats", tmp_path / "store", "--json"))["scorings"]
+    assert (scoring["scores"], scoring["identity"]) == (1, identity)
+    assert told("export", tmp_path / "store", "--out", tmp_path / "scores.parquet").startswith("1 scores in")
+    assert pq.read_table(tmp_path / "scores.parquet").column("identity").to_pylist() == [identity]

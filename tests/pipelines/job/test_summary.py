@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from pipelines.job.summary import Coverage, RunFacts, summarise
+from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.telemetry.histogram import HistogramRecorder
 from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot, Telemetry
+from tests.stages.core.test_identity import IDENTITY
 
 MODEL = ModelInfo("tiny", "/models/tiny", "v1", "qwen3-reranker", 512, "0123456789abcdef")
 NOT_JUDGED = QueryMetrics((), {}, ())
@@ -51,6 +53,7 @@ def facts(**changed: Any) -> RunFacts:
         candidates_digest="d" * 64,
         lists_digest="e" * 64,
         model=MODEL,
+        identity=IDENTITY,
         dtype="bfloat16",
         first_stage=QueryMetrics(("q1", "q2", "q4"), {"ndcg@10": (0.6, 0.3, 0.0)}, (True, True, False)),
         reranked=QueryMetrics(("q1", "q2", "q4"), {"ndcg@10": (0.9, 0.6, 0.0)}, (True, True, False)),
@@ -63,6 +66,13 @@ def facts(**changed: Any) -> RunFacts:
         store_used=True,
     )
     return replace(plain, **changed)
+
+
+def keys_of_identity() -> dict[str, Any]:
+    fields = ("model", "family", "template", "instruction", "max_length", "scoring_version", "device", "dtype")
+    return dict.fromkeys((*fields, "vllm", "transformers", "tokenizers", "digest")) | {
+        "settings": {"quantization": None}
+    }
 
 
 # Those that other tools rely on, and below what was added to them since.
@@ -90,7 +100,8 @@ ADDED: dict[str, Any] = {
     "part_of": None,
     "lists_digest": None,
     "judgements_digest": None,
-    "scores": {"tied_share": None, "canaries_passed": None},
+    "scores": dict.fromkeys(("tied_share", "canaries_passed", "canary_drift", "canary_tolerance")),
+    "identity": keys_of_identity(),
 }
 
 
@@ -116,6 +127,18 @@ def test_the_model_is_described_by_all_that_tells_it_from_another() -> None:
         "max_length": 512,
         "dtype": "bfloat16",
     }
+
+
+def test_the_identity_is_told_whole_with_what_stands_for_it_and_no_secret() -> None:
+    told = summarise(facts())["identity"]
+    assert told == asdict(IDENTITY) | {"digest": IDENTITY.digest}
+    secret = replace(IDENTITY, settings={"model_loader_extra_config": '{"url": "https://me:hunter22@host/"}'})
+    assert "hunter22" not in str(summarise(facts(identity=secret)))
+
+
+def test_how_far_the_built_in_pairs_moved_is_told_with_what_rounding_accounts_for() -> None:
+    told = summarise(facts(canaries_passed=True, canary_drift=CanaryDrift(0.03, 0.02)))["scores"]
+    assert (told["canary_drift"], told["canary_tolerance"]) == (0.03, 0.02)
 
 
 def test_means_are_over_all_judged_queries_so_one_without_candidates_counts_as_zero() -> None:

@@ -139,7 +139,8 @@ def test_the_service_is_ready_and_names_its_model(url: str, settings: AppSetting
     assert httpx.get(f"{url}/ready").json() == {"status": "ready", "replicas": 1}
     (model,) = httpx.get(f"{url}/v1/models").json()["data"]
     assert model["id"] == settings.model.name
-    assert model["dtype"] in ("bfloat16", "float32")
+    assert model["dtype"] == model["identity"]["dtype"] in ("bfloat16", "float32")
+    assert model["identity"]["model"] == f"sha256:{settings.model.digest}"
 
 
 def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) -> None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from serve_app.engine.canaries import CANARIES, check_canaries
+from serve_app.engine.canaries import (
+    CANARIES,
+    KNOWN_SCORES,
+    TOLERANCES,
+    CanaryDrift,
+    canary_drift,
+    check_canaries,
+    describe_drift,
+)
+from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import CanaryError
+from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from stages.core.scoring import OverlapScorer
 
@@ -31,7 +43,8 @@ class ForgetfulScorer(OverlapScorer):
 
 
 def test_sensible_scores_pass() -> None:
-    asyncio.run(check_canaries(OverlapScorer()))
+    scores = asyncio.run(check_canaries(OverlapScorer()))
+    assert len(scores) == len(KNOWN_SCORES) == sum(len(documents) for _, documents in CANARIES)
 
 
 def test_canaries_are_pairs_of_several_queries_and_documents() -> None:
@@ -68,3 +81,39 @@ def test_probabilities_that_tie_pass_where_their_logits_differ() -> None:
 def test_a_missing_score_is_refused() -> None:
     with pytest.raises(CanaryError, match="2 scores for 3 built-in documents"):
         asyncio.run(check_canaries(ForgetfulScorer()))
+
+
+# --- known scores ---
+
+EMBEDDED = ScoringIdentity("sha256:0", "embedding", None, None, 256, 2, "cpu", "bfloat16", "0.33.0", "5.19.0", "0.22")
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_the_embedded_models_scores_may_round_and_not_move(dtype: str) -> None:
+    identity = replace(EMBEDDED, dtype=dtype)
+    rounded = [score + TOLERANCES[dtype] / 2 for score in KNOWN_SCORES]
+    moved = [*KNOWN_SCORES[:-1], KNOWN_SCORES[-1] - 2 * TOLERANCES[dtype]]
+    for scores, expected in ((KNOWN_SCORES, False), (rounded, False), (moved, True)):
+        drift = canary_drift(EMBEDDED_MODEL, identity, scores)
+        assert drift is not None and drift.moved == expected
+    assert drift == CanaryDrift(pytest.approx(2 * TOLERANCES[dtype]), TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(
+    ("model", "changed"),
+    [
+        ("/models/other", {}),
+        (EMBEDDED_MODEL, {"instruction": "find it"}),
+        (EMBEDDED_MODEL, {"settings": {"quantization": '"fp8"'}}),
+        (EMBEDDED_MODEL, {"max_length": 9}),
+        (EMBEDDED_MODEL, {"dtype": "float64"}),
+    ],
+)
+def test_where_scores_are_not_known_nothing_is_said_to_move(model: str, changed: dict[str, Any]) -> None:
+    assert canary_drift(model, replace(EMBEDDED, **changed), [9.0] * len(KNOWN_SCORES)) is None
+
+
+def test_what_moved_is_told_with_the_versions_in_one_line() -> None:
+    told = describe_drift(CanaryDrift(0.0312, 0.02), EMBEDDED)
+    assert "by up to 0.031, where bfloat16 rounds by 0.02 at most. vLLM 0.33.0" in told
+    assert "Transformers 5.19.0" in told and "\n" not in told

@@ -19,11 +19,14 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from serve_app.engine.canaries import canary_drift, check_canaries
 from serve_app.engine.engine import VllmEngine
 from serve_app.engine.engine_args import cpu_environment
+from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
-from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
+from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from stages.telemetry.telemetry import Snapshot, since
 from tests.tiny_models import POISON
@@ -52,6 +55,7 @@ class RunningEngine:
     """A VllmEngine on an event loop in a thread of its own, as a replica hosts it."""
 
     def __init__(self, model: ModelSettings, dtype: str) -> None:
+        self.told: list[ScoringIdentity] = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -67,7 +71,7 @@ class RunningEngine:
         assert self.processes, "the engine computes in a process of its own"
 
     async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
-        return VllmEngine(describe(model), model, settings, "replica", MAX_TEXT_CHARS)
+        return VllmEngine(describe(model), model, settings, "replica", MAX_TEXT_CHARS, self.told.append)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
@@ -392,6 +396,20 @@ class TestEmbeddingInBfloat16:
         assert max(theirs) - min(theirs) > 0.2
         ours = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
         assert largest_difference(ours, theirs, "cosine, bfloat16") < 0.01
+
+    def test_the_built_in_pairs_have_their_known_scores(self, engine: RunningEngine) -> None:
+        scores = engine.call(check_canaries(engine.engine))
+        drift = canary_drift(EMBEDDED_MODEL, engine.engine.identity, scores)
+        assert drift is not None
+        print(f"built-in pairs: off by at most {drift.largest:.2e}")
+        assert not drift.moved
+
+    def test_the_identity_is_told_before_the_engine_scores_and_is_what_was_foreseen(
+        self, engine: RunningEngine
+    ) -> None:
+        model, settings = ModelSettings(), EngineSettings(dtype="bfloat16")
+        assert engine.told == [engine.engine.identity]
+        assert engine.engine.identity == foresee_identity(describe(model), model, settings, "cpu")
 
     def test_a_text_that_occurs_more_than_once_is_embedded_once(self, engine: RunningEngine) -> None:
         before = engine.snapshot()

@@ -43,7 +43,7 @@ def test_the_embedded_model_is_the_default_and_needs_no_hub() -> None:
     assert (info.name, info.family, info.max_length) == ("embedded:all-MiniLM-L6-v2", "embedding", 256)
     assert (Path(info.path) / "model.safetensors").is_file()
     assert info.digest is not None
-    assert len(info.digest) == 16
+    assert len(info.digest) == 64
 
 
 def test_the_embedded_model_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,38 +147,46 @@ def test_a_config_that_is_not_json_is_an_error(tmp_path: Path) -> None:
     assert "cannot read config.json" in refusal(settings_of(tmp_path))
 
 
-def digest_of(folder: Path) -> str | None:
-    models._weights_digest.cache_clear()
-    return describe(settings_of(folder)).digest
-
-
-def test_a_copy_has_the_same_digest(tmp_path: Path) -> None:
-    first, second = make_model(tmp_path / "a"), make_model(tmp_path / "b")
-    assert digest_of(first) == digest_of(second)
-
-
-@pytest.mark.parametrize("where", [0, 1, 30_000, 65_535])
-def test_one_changed_byte_of_small_weights_changes_the_digest(tmp_path: Path, where: int) -> None:
-    weights = bytearray(65_536)
-    before = digest_of(make_model(tmp_path / "a", bytes(weights)))
-    weights[where] ^= 1
-    assert digest_of(make_model(tmp_path / "b", bytes(weights))) != before
-
-
-def test_a_fine_tuned_copy_of_large_weights_has_another_digest(tmp_path: Path) -> None:
-    weights = bytes(20 << 20)
-    before = digest_of(make_model(tmp_path / "a", weights))
-    assert digest_of(make_model(tmp_path / "b", bytes(19 << 20) + b"\1" * (1 << 20))) != before
-    assert digest_of(make_model(tmp_path / "c", weights + b"\0")) != before
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "1_Pooling/config.json"])
-def test_what_else_decides_a_score_changes_the_digest(tmp_path: Path, file: str) -> None:
-    folder = make_model(tmp_path)
-    before = digest_of(folder)
-    (folder / file).parent.mkdir(exist_ok=True)
-    (folder / file).write_text(
-        '{"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512, "changed": true}',
-        encoding="utf-8",
+def test_a_copy_has_the_same_digest_and_other_weights_another(tmp_path: Path) -> None:
+    first, second, other = (
+        describe(settings_of(make_model(tmp_path / name, name[:1].encode()))) for name in ("a", "ab", "b")
     )
-    assert digest_of(folder) != before
+    assert first.digest == second.digest != other.digest
+
+
+# --- the hub ---
+
+COMMIT, NEXT_COMMIT = "22e683669bc0f0bd69640a1354a6d0aebec14e0b", "e61197ed45024b0ed8a2d74b80b4d909f1255473"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str | None, str]:
+    """A hub's cache, as huggingface_hub lays it out: branch, or none -> commit. Tests move branches."""
+    branches: dict[str | None, str] = {None: COMMIT, "main": COMMIT}
+    for commit in (COMMIT, NEXT_COMMIT):
+        (tmp_path / "snapshots").mkdir(exist_ok=True)
+        make_model(tmp_path / "snapshots" / commit, architectures=["Qwen3ForCausalLM"], max_position_embeddings=512)
+
+    def download(repository: str, file: str, revision: str | None) -> Path:
+        path = tmp_path / "snapshots" / branches.get(revision, revision or "") / file
+        if not path.exists():
+            raise OSError(f"{file} is not in {repository}")
+        return path
+
+    monkeypatch.setattr(models, "_download", download)
+    return branches
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_a_branch_of_the_hub_is_resolved_to_its_commit_which_is_what_will_be_loaded(
+    hub: dict[str | None, str], revision: str | None
+) -> None:
+    settings = ModelSettings(name="owner/model", revision=revision)
+    before = describe(settings)
+    assert (before.path, before.revision, before.digest) == ("owner/model", COMMIT, None)
+    hub[None] = hub["main"] = NEXT_COMMIT
+    assert describe(settings).revision == (COMMIT if revision == COMMIT else NEXT_COMMIT)
+
+
+def test_a_folder_has_no_revisions(tmp_path: Path) -> None:
+    assert "has no revisions" in refusal(settings_of(make_model(tmp_path), revision="main"))

@@ -29,7 +29,9 @@ class FakeEngine:
         self._dying: asyncio.Event = asyncio.Event()
         self.score = SimpleNamespace(remote=self._remote)
 
-    async def _remote(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+    async def _remote(
+        self, query: str, documents: Sequence[str], instruction: str | None, *_: object
+    ) -> list[PairScore]:
         self.calls += 1
         life = self._dying
         await asyncio.sleep(self._takes_s * random.random())
@@ -97,7 +99,9 @@ def test_a_death_of_the_whole_replica_counts_as_much() -> None:
 
 def test_a_death_that_does_not_come_again_costs_one_repeated_call() -> None:
     class DiesOnce(FakeEngine):
-        async def _remote(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        async def _remote(
+            self, query: str, documents: Sequence[str], instruction: str | None, *_: object
+        ) -> list[PairScore]:
             self.calls += 1
             if self.calls == 1:
                 raise EngineDiedError("killed by somebody")

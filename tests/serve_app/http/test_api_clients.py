@@ -54,7 +54,7 @@ def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_p
 
 def test_the_description_names_the_key_only_where_one_is_needed(api: RunningApi) -> None:
     keyed = {path for path, methods in api.client.get("/openapi.json").json()["paths"].items() if secured(methods)}
-    assert keyed == {"/v1/rerank", "/v1/score", "/v1/models"}
+    assert keyed == {"/v1/rerank", "/v1/score"}
     with running_api() as free:
         assert not any(map(secured, free.client.get("/openapi.json").json()["paths"].values()))
 

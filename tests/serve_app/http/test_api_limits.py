@@ -17,6 +17,7 @@ from stages.core.errors import EngineError
 from tests.api_server import (
     BODY,
     DOCUMENTS,
+    MODEL,
     Call,
     RunningApi,
     StandInBackend,
@@ -48,9 +49,18 @@ def test_no_key_or_a_wrong_one_is_refused_before_the_body_is_looked_at(header: s
         for path in ("/v1/rerank", "/v2/rerank", "/rerank", "/v1/score"):
             answer = api.client.post(path, content=b"no json", headers=headers)
             assert (refused(answer, 401)["code"], answer.headers["www-authenticate"]) == ("unauthorized", "Bearer")
-        refused(api.client.get("/v1/models", headers=headers), 401)
+        if header is not None:
+            refused(api.client.get("/v1/models", headers=headers), 401)
         assert api.ended("rejected", "unauthorized") == 3
         assert api.ended("rejected", "unauthorized", "score") == 1
+
+
+def test_without_a_key_a_service_that_asks_for_one_names_its_model_and_nothing_else() -> None:
+    with running_api(keys=KEYS) as api:
+        named = {"id": MODEL, "object": "model", "owned_by": "rerank-eval"}
+        assert api.client.get("/v1/models").json()["data"] == [named]
+        (known,) = api.client.get("/v1/models", headers={"Authorization": f"Bearer {KEYS[0]}"}).json()["data"]
+        assert known.keys() > named.keys()
 
 
 def test_what_operators_ask_needs_no_key() -> None:

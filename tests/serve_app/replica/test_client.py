@@ -13,7 +13,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica import client
 from serve_app.replica.client import FIRST_WAIT_S, LONGEST_WAIT_S, ServedScorer, reason_of
-from stages.core.errors import EngineError, QueryTooLongError
+from stages.core.errors import EngineError, IdentityError, QueryTooLongError
 from stages.core.records import Candidates, PairScore
 from stages.core.rerank import rerank
 
@@ -74,7 +74,7 @@ def from_replica(error: Exception) -> Exception:
 def test_a_query_and_all_its_documents_are_one_call(waits: list[float]) -> None:
     handle = FakeHandle(ANSWER)
     assert score(handle) == ANSWER
-    assert handle.calls == [("query", ["one", "two"], "instruction")]
+    assert handle.calls == [("query", ["one", "two"], "instruction", None)]
     assert waits == []
 
 
@@ -82,7 +82,7 @@ def test_a_query_and_all_its_documents_are_one_call(waits: list[float]) -> None:
 def test_the_same_call_is_made_again_and_its_answer_is_the_only_one(error: Exception, waits: list[float]) -> None:
     handle = FakeHandle(error, error, ANSWER)
     assert score(handle) == ANSWER
-    assert handle.calls == [("query", ["one", "two"], "instruction")] * 3
+    assert handle.calls == [("query", ["one", "two"], "instruction", None)] * 3
     assert len(waits) == 2
 
 
@@ -148,3 +148,14 @@ def test_a_bug_in_the_replica_is_neither_retried_nor_taken_for_a_failure_to_scor
     with pytest.raises(TypeError):
         score(handle)
     assert len(handle.calls) == 1
+
+
+# --- what decides the replica's scores ---
+
+
+def test_only_a_replica_that_scores_alike_answers_and_another_is_not_asked_again(waits: list[float]) -> None:
+    handle = FakeHandle(from_replica(IdentityError("replica r1 scores as 01, the job as 02")))
+    scorer = ServedScorer(handle, 600, "02")
+    ranking = asyncio.run(rerank(Candidates("q", "query", ("a",), ("one",), (1.0,)), scorer))
+    assert handle.calls == [("query", ["one"], None, "02")] and waits == []
+    assert ranking.failed == {"a": "replica r1 scores as 01, the job as 02"}

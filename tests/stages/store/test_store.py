@@ -354,3 +354,25 @@ def test_on_a_network_file_system_no_shared_memory_is_used(tmp_path: Path, monke
     assert len(store) == len(other) == 60
     assert [file.name for file in tmp_path.iterdir() if file.stat().st_size] == [FILE]
     assert len(ScoreStore(tmp_path, read_only=True)) == 60
+
+
+# --- which identity an engine told last ---
+
+
+def test_what_was_told_is_remembered_until_it_is_what_was_foreseen(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    assert store.told("foreseen") is None
+    store.remember("foreseen", "told")
+    store.remember("foreseen", "told later")
+    store.remember("other", "told")
+    assert ScoreStore(tmp_path, read_only=True).told("foreseen") == "told later"
+    store.remember("foreseen", "foreseen")
+    assert ScoreStore(tmp_path).told("foreseen") is None
+    assert ScoreStore(tmp_path).told("other") == "told"
+
+
+def test_scorings_of_0_1_0_are_told_from_those_of_today(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    write(store, "a", model='[["0123"], ["embedding", "single_newline", null, 256], "bfloat16", "auto", {}]')
+    write(store, "b", model='{"model": "sha256:0123"}')
+    assert [one.before for one in store.scorings()] == [True, False]
