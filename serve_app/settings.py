@@ -39,7 +39,9 @@ class ModelSettings(Settings):
     name: str = Field(
         EMBEDDED_MODEL, description="A local folder, a Hugging Face id, or embedded:all-MiniLM-L6-v2 (in the package)."
     )
-    revision: str | None = Field(None, description="Branch, tag or commit of a Hugging Face id.")
+    revision: str | None = Field(
+        None, description="Branch, tag or commit of a Hugging Face id. Its commit is what is loaded, and told."
+    )
     family: Family | None = Field(None, description="How it is scored. null: read from the model's config.json.")
     template: Template = Field(
         "single_newline", description="Which published Qwen3 prompt: lines joined by one newline, or by a blank line."

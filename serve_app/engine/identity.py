@@ -16,6 +16,7 @@ from serve_app.engine.engine_args import has_bfloat16
 from serve_app.engine.models import ModelInfo, model_config
 from serve_app.engine.prompts import QWEN3_INSTRUCTION
 from serve_app.settings import OVERLAP, EngineSettings, ModelSettings
+from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 
 # Of this package's own part in a score: prompts, what is asked of vLLM, and what is made of its answer. A test fails
@@ -52,6 +53,7 @@ DECIDE_NO_SCORE = frozenset(
 )
 # An identity is shown: of what may be a secret by its name it holds a digest.
 _SECRET = re.compile(r"(token|secret|password|passphrase|key|credential|authorization)s?$", re.IGNORECASE)
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def make_identity(
@@ -82,7 +84,11 @@ def make_identity(
 
 
 def foresee_identity(model: ModelInfo, prompt: ModelSettings, engine: EngineSettings, device: str) -> ScoringIdentity:
-    """As an engine will tell it that runs on a machine like this one. Raises ConfigError where the model is gone."""
+    """As an engine will tell it that runs on a machine like this one.
+
+    Raises ConfigError where the model is gone, or runs code that nothing identifies.
+    """
+    _require_known_code(model, engine)
     return make_identity(model, prompt, engine, device, _foreseen_dtype(model, engine, device))
 
 
@@ -103,6 +109,18 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, str) and _SECRET.search(name):
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return value
+
+
+def _require_known_code(model: ModelInfo, engine: EngineSettings) -> None:
+    """Code of the model's own is among its files; code that its config takes from another repository is not."""
+    if not engine.extra.get("trust_remote_code") or model.family == OVERLAP:
+        return
+    elsewhere = re.search(r'"([^"]+)--', json.dumps(model_config(model).get("auto_map")))
+    if elsewhere and not _COMMIT.fullmatch(str(engine.extra.get("code_revision"))):
+        raise ConfigError(
+            f"engine.extra.trust_remote_code: {model.name} runs code of {elsewhere[1]}, which may change unseen. Set "
+            "engine.extra.code_revision to a commit of it (40 hex digits)"
+        )
 
 
 def _foreseen_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from serve_app.settings import SET_ELSEWHERE, DeploymentSettings, EngineSettings, ModelSettings, Settings
 
 SECTIONS: tuple[type[Settings], ...] = (ModelSettings, EngineSettings, DeploymentSettings)
 
@@ -56,3 +56,10 @@ def test_a_value_out_of_range_is_an_error_that_names_the_key(section: type[Setti
 def test_settings_survive_json() -> None:
     engine = EngineSettings(dtype="float32", extra={"max_logprobs": 3})
     assert EngineSettings.model_validate_json(engine.model_dump_json()) == engine
+
+
+@pytest.mark.parametrize("name", SET_ELSEWHERE)
+def test_extra_sets_nothing_that_has_a_setting_of_its_own(name: str) -> None:
+    """What decides a score would be told by the setting, and done by the argument."""
+    with pytest.raises(ValidationError, match=f"{name} has a setting of its own. Set (model|engine)"):
+        EngineSettings(extra={name: "x", "seed": 1})

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from pipelines.tracking.values import SERIES
 from serve_app.engine.models import describe
 from serve_app.replica.collector import collector_of
 from stages.core.errors import ConfigError, DataError, IdentityError, TooManyFailuresError, TrackingError
+from stages.core.records import PairScore
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 from stages.quality.evaluate import evaluate
@@ -195,6 +196,26 @@ def test_a_job_on_a_running_application_that_scores_otherwise_is_refused_and_kee
     assert application in serve.status().applications, "the others' engine runs on"
     assert told(do(write_config(sections)))["coverage"]["answered"] == 1
     assert len(ScoreStore(tmp_path / "store")) == 2
+
+
+class EarlierReplica:
+    """As rerank-eval 0.1.0 has it: it does not tell what decides its scores."""
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        return [PairScore(0.5)] * len(documents)
+
+
+def test_an_application_of_0_1_0_is_refused_in_one_line(
+    served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows
+) -> None:
+    deployed = serve.deployment(name="reranker", ray_actor_options={"num_cpus": 0})(EarlierReplica)
+    serve.run(deployed.bind(), name="earlier", route_prefix=None)
+    sections = served | {"data": write_rows([row("q1", "which", "a", "b")])}
+    try:
+        with pytest.raises(ConfigError, match=r"serve.application earlier: it does not tell what decides its scores"):
+            do(write_config(sections), "serve.application=earlier")
+    finally:
+        serve.delete("earlier")
 
 
 def test_a_replica_refuses_the_calls_of_a_job_that_means_another_score(served: dict[str, Any]) -> None:

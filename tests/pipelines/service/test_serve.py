@@ -22,13 +22,14 @@ import yaml
 from ray import serve
 
 from pipelines.base.config import ServeConfig, load
-from pipelines.service.serve import shown_page
+from pipelines.service.serve import run_service, shown_page
 from serve_app.engine.models import describe
 from serve_app.http.ingress import build_ingress
 from serve_app.http.ui import launch_page
 from serve_app.replica.app import AppSettings, run_app, wait_until_up
 from serve_app.replica.collector import collector_of
 from serve_app.settings import HttpSettings
+from stages.core.errors import ConfigError
 from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
 from tests.monitoring import assert_dashboard_has_data, requires_prometheus, running_prometheus
 
@@ -91,6 +92,16 @@ def url(settings: AppSettings, http_port: int) -> Iterator[str]:
         time.sleep(0.5)
     assert_there_or_503(answers)
     assert answers[-1].status_code == 503
+
+
+def test_engines_that_score_otherwise_are_refused_and_run_on(settings: AppSettings, tmp_path: Path) -> None:
+    """The first of this file: the service that others ask has the same route."""
+    path = tmp_path / "serve.yaml"
+    told = {"model": {"name": settings.model.path, "max_length": 128}, "engine": settings.engine.model_dump()}
+    path.write_text(yaml.safe_dump(told | {"serve": {"application": settings.name}}))
+    with pytest.raises(ConfigError, match=f"application {settings.name} scores otherwise .* max_length 128 and 400"):
+        run_service(load(ServeConfig, path), open_to_all=False)
+    assert set(serve.status().applications) == {settings.name}
 
 
 def ask(url: str, query: str = "weather at sea", documents: list[str] | None = None) -> httpx.Response:

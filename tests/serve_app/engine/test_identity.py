@@ -28,6 +28,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import classified, cosine
 from serve_app.engine.prompts import QWEN3_INSTRUCTION, Prompt, make_encoder
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
+from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 
 HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "22e683669b", "qwen3-reranker", 8192, None)
@@ -147,6 +148,29 @@ def test_the_dtype_that_auto_comes_to_is_foreseen(
     monkeypatch.setattr(identity, "has_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(identity, "model_config", lambda _: config)
     assert foresee_identity(LOCAL, ModelSettings(), EngineSettings(dtype=dtype), device).dtype == foreseen
+
+
+@pytest.mark.parametrize(
+    ("auto_map", "extra", "refused"),
+    [
+        ({"AutoModel": "owner/code--modeling.Model"}, {"trust_remote_code": True}, True),
+        ({"AutoTokenizer": ["owner/code--tok.Tok", None]}, {"trust_remote_code": True, "code_revision": "main"}, True),
+        ({"AutoModel": "owner/code--m.M"}, {"trust_remote_code": True, "code_revision": "0123456789" * 4}, False),
+        ({"AutoModel": "modeling.Model"}, {"trust_remote_code": True}, False),
+        ({"AutoModel": "owner/code--modeling.Model"}, {}, False),
+        (None, {"trust_remote_code": True}, False),
+    ],
+)
+def test_code_of_another_repository_is_named_by_its_commit_or_refused(
+    monkeypatch: pytest.MonkeyPatch, auto_map: Any, extra: dict[str, Any], refused: bool
+) -> None:
+    monkeypatch.setattr(identity, "model_config", lambda _: {"auto_map": auto_map})
+    engine = EngineSettings(dtype="float32", extra=extra)
+    if not refused:
+        assert foresee_identity(LOCAL, ModelSettings(), engine, "cpu").dtype == "float32"
+        return
+    with pytest.raises(ConfigError, match=r"code of owner/code, .* engine.extra.code_revision"):
+        foresee_identity(LOCAL, ModelSettings(), engine, "cpu")
 
 
 # --- our own part ---

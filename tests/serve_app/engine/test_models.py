@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from pipelines.base.extras import JOB
 from serve_app.engine import models
@@ -186,6 +187,20 @@ def test_a_branch_of_the_hub_is_resolved_to_its_commit_which_is_what_will_be_loa
     assert (before.path, before.revision, before.digest) == ("owner/model", COMMIT, None)
     hub[None] = hub["main"] = NEXT_COMMIT
     assert describe(settings).revision == (COMMIT if revision == COMMIT else NEXT_COMMIT)
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_the_commit_is_found_in_what_was_downloaded_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    """In a cache as huggingface_hub leaves it, without the hub."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--owner--model"
+    for place in (repository, repository / "refs", repository / "snapshots"):
+        place.mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    make_model(repository / "snapshots" / COMMIT)
+    assert describe(ModelSettings(name="owner/model", revision=revision)).revision == COMMIT
 
 
 def test_a_folder_has_no_revisions(tmp_path: Path) -> None:
