@@ -98,8 +98,8 @@ def test_compile_false_is_eager() -> None:
 
 
 def test_an_extra_argument_reaches_vllm_and_overrides_ours() -> None:
-    arguments = arguments_of(extra={"seed": 3, "max_model_len": 99})
-    assert (arguments["seed"], arguments["max_model_len"]) == (3, 99)
+    arguments = arguments_of(extra={"seed": 3, "max_num_seqs": 99})
+    assert (arguments["seed"], arguments["max_num_seqs"]) == (3, 99)
 
 
 @pytest.mark.parametrize(
