@@ -26,10 +26,12 @@ def test_it_reranks_names_its_model_and_shows_its_metrics(api: RunningApi) -> No
 
 
 def test_the_key_comes_from_the_environment(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(EngineError, match="401"):
-        find_target(api.url).model()
+        find_target(api.url).rerank("red fox", ["a dog"])
+    assert "family" not in find_target(api.url).model()
     monkeypatch.setenv(KEY_VARIABLE, "secret")
-    assert find_target(api.url).model()["id"] == "overlap"
+    assert find_target(api.url).model()["family"] == "overlap"
 
 
 @pytest.mark.parametrize("key", ["schlüssel", " secret\n"])
