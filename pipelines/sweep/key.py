@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
 
 from pipelines.base.config import RunConfig
+from pipelines.base.redaction import redacted
 from pipelines.job.prepare import WHOLE, candidates_digests
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
+from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
 from stages.core.errors import InputError
 from stages.core.metrics import Metrics
@@ -20,8 +22,8 @@ from stages.sources import DataSettings, open_source
 @dataclass(frozen=True, slots=True)
 class PointKey:
     """`candidates` are digests: of the job's (under WHOLE) and, by name, of those of each of several first stages.
-    `judgements` is None where nothing is judged; `scoring` is whatever of the model decides a score and does not stand
-    in the config.
+    `judgements` is None where nothing is judged; `scoring` is the scoring identity, but for what is found only where an
+    engine runs.
     """
 
     config: str
@@ -35,11 +37,13 @@ class PointKey:
         return " and ".join(told) or None
 
 
+# What the config asks for of these stands in it, and what it came to is the engine's to tell; `digest` is of all.
+FOUND = ("device", "dtype", "digest")
 CHANGES = {
     "config": "its settings changed (or what rerank-eval knows of settings)",
     "candidates": "its data was edited",
     "judgements": "its judgements were edited",
-    "scoring": "its model's files changed",
+    "scoring": "what decides its scores changed",
 }
 
 
@@ -75,12 +79,15 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
 
 
 def scoring_of_run(metrics: Metrics) -> tuple[Any, ...]:
-    """What decided the scores of a finished run besides its config."""
-    model = metrics["model"]
-    return model["weights_digest"], model["revision"], model["family"], model["max_length"]
+    """What decided the scores of a finished run; nothing of one of rerank-eval 0.1.0, which did not tell."""
+    return _foretold(metrics.get("identity") or {})
 
 
 def scoring_of_now(config: RunConfig) -> tuple[Any, ...]:
     """The same of a run that would start now. Raises ConfigError where there is no such model."""
-    model = describe(config.model)
-    return model.digest, model.revision, model.family, model.max_length
+    identity = foresee_identity(describe(config.model), config.model, config.engine, "cpu")
+    return _foretold(redacted(asdict(identity)))
+
+
+def _foretold(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple((name, value) for name, value in sorted(identity.items()) if name not in FOUND)

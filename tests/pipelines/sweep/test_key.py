@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from pipelines.base.config import RunConfig
 from pipelines.job.prepare import prepare_data
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.key import PointKey, key_of_run, keys_of_now
+from serve_app.engine.identity import foresee_identity
+from serve_app.engine.models import describe
 from stages.sources import open_source
 from tests.pipelines.finished_runs import METRICS
 
@@ -46,6 +48,7 @@ def finished(path: Path, config: RunConfig) -> RunFolder:
             "candidates_digest": manifest.digest,
             "judgements_digest": prepared.judgements.digest,
             "model": model | {"dtype": None},
+            "identity": asdict(foresee_identity(describe(config.model), config.model, config.engine, "cpu")),
         }
         one.metrics.write_text(json.dumps(METRICS | {"run_id": one.run_id, "quality": {}} | told))
     return folder
@@ -92,4 +95,4 @@ def test_all_that_changed_is_told() -> None:
     assert key.changed(replace(key, candidates={"": "e"}, judgements=None)) == (
         "its data was edited and its judgements were edited"
     )
-    assert key.changed(replace(key, scoring=("v",))) == "its model's files changed"
+    assert key.changed(replace(key, scoring=("v",))) == "what decides its scores changed"

@@ -188,9 +188,9 @@ def test_a_point_is_run_again_where_data_judgements_or_model_are_others_and_the_
     third, told = said(config, DEPTHS, overrides=UNTRACKED)
     assert "anew        2 points, as its judgements were edited: depth=2; depth=5\n" in told
     metrics = third.folder.run_folder(at(third, depth=2)).metrics
-    metrics.write_text(metrics.read_text().replace('"weights_digest": null', '"weights_digest": "other"'))
+    metrics.write_text(metrics.read_text().replace('"model": "overlap"', '"model": "other"'))
     fourth, told = said(config, DEPTHS, overrides=UNTRACKED)
-    assert "anew        1 points, as its model's files changed: depth=2\n" in told
+    assert "anew        1 points, as what decides its scores changed: depth=2\n" in told
     assert at(fourth, depth=5) == at(third, depth=5).model_copy(update={"anew": None, "replaces": None})
     edited(config, '"relevance": 2', '"relevance": 1')
     edited(config, "nothing", "red apple pie 3 4")

@@ -74,7 +74,7 @@ def test_no_instruction_is_the_families_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "engine",
+    "settings",
     [
         {"load_format": "dummy"},
         {"extra": {"quantization": "fp8"}},
@@ -86,12 +86,12 @@ def test_no_instruction_is_the_families_own() -> None:
     ],
     ids=str,
 )
-def test_a_setting_that_changes_values_is_in_it(engine: dict[str, Any]) -> None:
-    assert made(**engine) != made()
+def test_a_setting_that_changes_values_is_in_it(settings: dict[str, Any]) -> None:
+    assert made(**settings) != made()
 
 
 @pytest.mark.parametrize(
-    "engine",
+    "settings",
     [
         {"max_num_seqs": 64, "max_num_batched_tokens": 4096, "block_size": 64},
         {"kv_cache_gib": 1, "prefix_caching": False, "compile": False, "tensor_parallel": 2},
@@ -99,8 +99,8 @@ def test_a_setting_that_changes_values_is_in_it(engine: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_how_fast_scores_are_made_is_not(engine: dict[str, Any]) -> None:
-    assert made(**engine) == made()
+def test_how_fast_scores_are_made_is_not(settings: dict[str, Any]) -> None:
+    assert made(**settings) == made()
 
 
 def test_what_may_be_a_secret_is_told_apart_and_not_shown() -> None:
