@@ -64,7 +64,7 @@ WORKS: list[tuple[str, str]] = [
     ("report a --format json", "ndcg_at_10"),
     ("compare a b --no-track", "comparison"),
     ("compare a b --uri sqlite:///tracked.db", "comparison"),
-    ("gate b --against a --max-drop ndcg_at_10=0.01", "passed"),
+    ("gate b --against a --max-drop ndcg_at_10=0.01 --min-queries 6", "passed"),
     ("sync a --uri sqlite:///tracked.db", "logged as MLflow run"),
     ("handbook", "Choos"),
 ]

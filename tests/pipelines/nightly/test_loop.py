@@ -202,8 +202,10 @@ def test_a_verdict_ends_the_night_and_is_told_again_to_whoever_asks(code: int, o
 
 
 @pytest.mark.parametrize("code", [5, 6])
-def test_a_daemon_goes_on_to_the_next_night_after_a_verdict(code: int, place: Workplace) -> None:
+def test_a_daemon_touches_no_night_that_has_its_verdict_and_goes_on_to_the_next(code: int, place: Workplace) -> None:
     place.now = at(1, 1, 59)
+    place.run_until(at(1, 2, 5), code)
+    place.now = at(2, 1, 59)
     place.run_until(at(2, 2, 5), code)
     assert [(one.due, one.exit_code) for one in place.state.occurrences] == [(at(1), code), (at(2), 0)]
     assert place.ran == ["job", "job"]
