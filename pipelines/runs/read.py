@@ -143,7 +143,7 @@ def read_fields(folder: RunFolder, names: Iterable[str]) -> dict[str, dict[str, 
         rows = pq.read_table(folder.per_query, columns=["query_id", FIELD + name], partitioning=None).to_pylist()
         found[name] = {row["query_id"]: row[FIELD + name] for row in rows if row[FIELD + name] is not None}
     missing = [name for name, of_query in found.items() if not of_query]
-    for file in sorted(folder.candidates.glob("part-*.parquet")) if missing else ():
+    for file in sorted(folder.texts.glob("part-*.parquet")) if missing else ():
         for row in pq.read_table(file, columns=["query_id", "attributes"], partitioning=None).to_pylist():
             attributes = dict(row["attributes"])
             for name in missing:

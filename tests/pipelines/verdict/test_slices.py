@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_fields
 from pipelines.verdict.limits import parse_limits
 from pipelines.verdict.rules import judge
@@ -121,6 +122,13 @@ def test_fields_are_read_from_the_candidates_where_the_run_did_not_keep_them(tmp
         check_slices_there(run.folder, {"language": ["zh", "no"]})
     with pytest.raises(DataError, match="none has a field colour"):
         check_slices_there(run.folder, {"colour": ["red"]})
+
+
+def test_where_no_texts_are_kept_fields_are_read_from_where_the_job_has_them(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", tmp_path / "private")
+    write_candidates([Candidates("q", "a query", ("d",), ("a",), (1.0,), attributes={"mood": "hasty"})], folder.texts)
+    assert not folder.candidates.exists()
+    assert read_fields(folder, ["mood"]) == {"mood": {"q": "hasty"}}
 
 
 def test_kept_fields_are_columns_beside_the_values_of_each_query(tmp_path: Path) -> None:
