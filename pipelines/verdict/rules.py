@@ -76,7 +76,7 @@ def judge(
     numbers = dict.fromkeys(places(list(run.reranked.values))) | numbers_of(run.metrics)
     most, least = ({place_of(name, numbers): limit for name, limit in of.items()} for of in (limits.most, limits.least))
     held = [*_drops(run, baseline, limits, allowed), *_drifts(run, pinned, limits, allowed)]
-    checks, notes = [_canaries(run)], [*_not_gated(limits, {*most, *least})]
+    checks, notes = [_canaries(run)], [*_not_gated(limits, {*most, *least}), *(run.analysis.get("remarks") or ())]
     if unknown is not None and limits.compares:
         checks.append(Check("baseline", Ruling.CANNOT_TELL, unknown))
     for one in held:
@@ -144,10 +144,7 @@ def _held(
         check_drop(f"{metric}{since}", found[metric], drop, min_queries=limits.min_queries, same_lists=same)
         for metric, drop in drops.items()
     ]
-    notes, judged = list(compared.notes), len(run.reranked.query_ids)
-    if compared.queries < judged:
-        notes.append(f"{other.run_id} and {run.run_id} share {compared.queries:,} of its {judged:,} judged queries")
-    return _Held(checks, notes, differing_inputs(run, other))
+    return _Held(checks, compared.notes, differing_inputs(run, other))
 
 
 def _by_metric(run: RunContent, drops: Mapping[str, float], option: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.runs.read import RunContent
+from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.verdict.limits import Limits, parse_limits
 from pipelines.verdict.rules import judge
 from pipelines.verdict.runs import Allowed
@@ -184,7 +184,7 @@ def test_queries_that_only_one_of_two_runs_judged_are_counted_in_a_note(tmp_path
         parse_limits(["ndcg@10=0.01"], [], []),
         allowed=Allowed(judgements=True),
     )
-    assert "a and b share 30 of its 60 judged queries" in found.notes
+    assert "of the 60 judged queries of b the 30 are compared that every run has" in found.notes
 
 
 # --- notes ---
@@ -205,3 +205,13 @@ def test_a_number_that_a_run_of_before_did_not_have_cannot_be_told(tmp_path: Pat
     del old.metrics["queue"]  # type: ignore[misc]
     found = judge(old, None, parse_limits([], ["queue_p95_ms=10"], []))
     assert "queue.time_ms.p95 was not measured in this run" in found.sentence()
+
+
+def test_what_is_to_be_minded_of_the_runs_data_is_a_note_once(tmp_path: Path) -> None:
+    runs = [run_of(tmp_path / name) for name in "ab"]
+    for run in runs:
+        run.folder.write_json(run.folder.analysis, {"schema_version": 2, "remarks": ["3 of 76 judged queries ..."]})
+    run, baseline = (read_run_folder(run.folder.path) for run in runs)
+    for against in (None, baseline):
+        found = judge(run, against, parse_limits(["ndcg@10=0.01"], [], []))
+        assert found.notes == ["3 of 76 judged queries ..."]
