@@ -62,6 +62,7 @@ class SweepState(BaseModel):
     grid: dict[str, list[Any]]
     dataset: str | None = None
     points: list[PointResult]
+    remarks: list[str] = []
 
     def at(self, digest: str) -> PointResult:
         return next(point for point in self.points if point.config_digest == digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pipelines.sweep.folder import STATE_VERSION, PointResult, SweepFolder, Swee
 from pipelines.sweep.grid import GridPoint
 from pipelines.sweep.key import CHANGES, PointKey, key_of_run, keys_of_now
 from stages.core.errors import TooManyFailuresError
+from stages.core.metrics import Metrics
 
 
 def sweep_state(
@@ -78,20 +79,37 @@ def _result(point: GridPoint, tried: Earlier) -> PointResult:
     return result
 
 
-def edited_meanwhile(folder: SweepFolder, state: SweepState, points: Sequence[GridPoint]) -> list[str]:
-    """What was edited while the sweep ran, in the words of CHANGES: points that share it were given different ones."""
+def sweep_remarks(folder: SweepFolder, state: SweepState, points: Sequence[GridPoint]) -> Iterator[str]:
+    """What the reader of the table must know, a sentence each without its full stop: points that share data, judgements
+    or a model, and yet were given different ones, or were computed otherwise.
+    """
     seen: dict[tuple[str, str], set[object]] = {}
+    computed: dict[str, set[str]] = {}
     for point, result in zip(points, state.points, strict=True):
         if result.finished:
-            key, config = key_of_run(folder.run_folder(result)), point.config
-            model = config.model_dump_json(include={"model", "engine", "serve"})
-            judged = config.data.model_dump_json(exclude={"depth"})
-            seen.setdefault(("candidates", config.data.model_dump_json()), set()).add(
-                tuple(sorted(key.candidates.items()))
-            )
-            seen.setdefault(("judgements", judged), set()).add(key.judgements)
-            seen.setdefault(("scoring", model), set()).add(key.scoring)
-    return list(dict.fromkeys(CHANGES[what] for (what, _), keys in seen.items() if len(keys) > 1))
+            run, config = folder.run_folder(result), point.config
+            key, model = key_of_run(run), config.model_dump_json(include={"model", "engine", "serve"})
+            given = {"candidates": config.data.model_dump_json(), "scoring": model}
+            given["judgements"] = config.data.model_dump_json(exclude={"depth"})
+            for what, shared in given.items():
+                seen.setdefault((what, shared), set()).add(repr(getattr(key, what)))
+            computed.setdefault(model, set()).update(_computed_in(read_metrics(run)))
+    edited = dict.fromkeys(CHANGES[what] for (what, _), keys in seen.items() if len(keys) > 1)
+    if edited:
+        told = " and ".join(edited)
+        yield f"while the sweep ran {told}, so its points cannot be compared: the same command computes the older anew"
+    for places in computed.values():
+        if len(places) > 1:
+            told = " and ".join(sorted(places))
+            yield f"points of one model were computed in {told}: under another --name all are computed alike"
+
+
+def _computed_in(metrics: Metrics) -> Iterator[str]:
+    """The dtype of what scored a run, and on what device where that is told; nothing where neither is."""
+    told: Mapping[str, Any] = dict(metrics)
+    part = told.get("identity") or told["model"]
+    if part.get("dtype"):
+        yield " on ".join(str(part[name]) for name in ("dtype", "device") if part.get(name))
 
 
 def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, config: RunConfig) -> None:

@@ -18,7 +18,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import MAX_POINTS, GridPoint, by_engine, grid_points, in_order, parse_grid, shown
 from pipelines.sweep.report import compare_command, sweep_document
-from pipelines.sweep.state import dataset, edited_meanwhile, sweep_state, take_numbers
+from pipelines.sweep.state import dataset, sweep_remarks, sweep_state, take_numbers
 from pipelines.sweep.tracking import SweepTracker
 from stages.core.errors import InterruptedRunError, RerankEvalError, TrackingError
 from stages.core.metrics import Metrics
@@ -89,12 +89,10 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
             raise InterruptedRunError(_how_to_go_on(order, name, folder, state)) from error
         finally:
             folder.write(state)
+    state.remarks = list(sweep_remarks(folder, state, points))
+    folder.write(state)
     _show(console, folder, state, tracker.fault)
-    if edited := edited_meanwhile(folder, state, points):
-        console.say(
-            f"mind        while the sweep ran {' and '.join(edited)}, so its points cannot be compared: "
-            f"the same command computes anew what is not of today: {_plain(_again(order, name))}"
-        )
+    console.remarks(state.remarks)
     return Sweep(folder, state, state.exit_code or (TrackingError.exit_code if tracker.fault else 0))
 
 

@@ -214,6 +214,7 @@ def test_data_that_is_edited_while_the_sweep_runs_is_told_and_mended_by_the_same
     first, told = said(config, grid, overrides=UNTRACKED)
     assert len({point.metrics["mrr"] for point in first.state.points}) == 2
     assert "mind        while the sweep ran its data was edited, so its points cannot be compared" in told
+    assert len(first.state.remarks) == 1 and first.folder.read() == first.state
     second, told = said(config, grid, overrides=UNTRACKED)
     assert "anew        1 points, as its data was edited: batch_queries=7\n" in told and "mind " not in told
     assert len({point.metrics["mrr"] for point in second.state.points}) == 1
