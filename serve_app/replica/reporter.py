@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+import ray
 import ray.util
 from prometheus_client import REGISTRY
 
@@ -27,6 +28,8 @@ from stages.telemetry.telemetry import Snapshot
 logger = logging.getLogger(__name__)
 # How long calls that were at work when the engine died have to end with that as their reason.
 LAST_WORDS_S = 1.0
+# How long Ray may take to end an actor that asks for it.
+KILLED_S = 5.0
 # A collector that does not answer for so long is restarting, or the machine is busy: the next snapshot has it all.
 ANSWER_S = 10.0
 
@@ -54,9 +57,10 @@ class Reporter:
         engine: Engine,
         collector: Any,
         facts: Mapping[str, Any],
-        end: Callable[[], object] = lambda: os._exit(1),
+        end: Callable[[], object] | None = None,
     ) -> None:
-        self._replica, self._engine, self._collector, self._facts, self._end = replica, engine, collector, facts, end
+        self._replica, self._engine, self._collector, self._facts = replica, engine, collector, facts
+        self._end = end or end_this_actor
         self._stopped = threading.Event()
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
@@ -91,3 +95,11 @@ class Reporter:
             self._collector.engine_died.remote(self._replica)
         if not self._stopped.wait(LAST_WORDS_S):
             self._end()
+
+
+def end_this_actor() -> None:
+    """Through Ray, which else warns the user of a worker that died unexpectedly."""
+    with contextlib.suppress(Exception):
+        ray.kill(ray.get_runtime_context().current_actor)
+        time.sleep(KILLED_S)
+    os._exit(1)
