@@ -127,8 +127,12 @@ def test_the_systemd_unit_s_night_ends_with_its_gate_s_verdict_and_is_not_repeat
     assert line is not None
     _, command, *words = shlex.split(line[1])
     assert command == "schedule" and "--retries" not in words
-    options = [word for word in words if word not in ("--config", "configs/nightly.yaml")]
-    options += ["--set", f"rerank.store={folder}/scores", "--set", "gate.min={ndcg@10: 2}"]
+    options = [
+        word.replace("/srv/rerank-eval", str(folder))
+        for word in words
+        if word not in ("--config", "configs/nightly.yaml")
+    ]
+    options += ["--set", "gate.min={ndcg@10: 2}"]
     done = schedule(folder, *options)
     assert done.returncode == 6, done.stdout
     assert "attempt 1 ended with exit code 6" in done.stdout and "tried again" not in done.stdout
