@@ -63,18 +63,23 @@ class Part(NamedTuple):
 
 
 class Beginnings:
-    """The beginnings of texts as `tokenizer` encodes them, without special tokens. It keeps nothing between calls."""
+    """The beginnings of texts as `tokenizer` encodes them, without special tokens. It keeps nothing between calls.
 
-    def __init__(self, tokenizer: Tokenizer, margin_chars: int = MARGIN_CHARS) -> None:
+    `chars_per_token` and `margin_chars`, at least 1, decide how much is read at first, and never what is found.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, chars_per_token: int = CHARS_PER_TOKEN, margin_chars: int = MARGIN_CHARS
+    ) -> None:
         self._tokenizer = tokenizer
-        self._margin_chars = margin_chars
+        self._chars_per_token, self._margin_chars = chars_per_token, margin_chars
         separators = _piece_separators(tokenizer)
         self._certain: Certain = _before_separator if separators else _before_word
         self._edge = re.compile(f"[{LETTERS}](?=[{re.escape(separators or SEPARATORS)}][{LETTERS}])")
 
     def of(self, texts: Sequence[str], room: int) -> Iterator[Beginning]:
         """One for each text, in order. `room` is how many tokens matter: a text that is not whole has more of them."""
-        chars = CHARS_PER_TOKEN * room + self._margin_chars
+        chars = self._chars_per_token * room + self._margin_chars
         parts = [self._part(text, chars) for text in texts]
         encodings = chain.from_iterable(map(self._encoded, _groups(parts)))
         for text, part, encoding in zip(texts, parts, encodings, strict=True):
