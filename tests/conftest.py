@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # With these a test has an engine, a cluster, a browser, a wheel or a server of its own.
 HEAVY_FIXTURES = {"local_ray", "served", "engine", "head", "browser", "wheel"}
 # With these it shares the engine, or the Ray that the engine runs in.
-ENGINE_FIXTURES = {"local_ray", "served", "engine"}
+ENGINE_FIXTURES = {"local_ray", "application", "served", "engine"}
 # Where such tests are, and those that start an engine by themselves or compute with Transformers.
 ENGINE_FILES = (
     "tests/pipelines/base/test_interruption.py",

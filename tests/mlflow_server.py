@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.mlflow_database import new_database
+
 
 class MlflowServer:
     """Its database and its artifacts lie in `folder`."""
@@ -27,6 +29,8 @@ class MlflowServer:
 
     def start(self) -> None:
         """Raises RuntimeError with the server's log where it does not come up."""
+        if not self.database.exists():
+            new_database(self.database)
         stores = ["--backend-store-uri", f"sqlite:///{self.database}", "--artifacts-destination", str(self.artifacts)]
         place = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
         with self._log.open("ab") as log:

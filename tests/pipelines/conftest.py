@@ -6,12 +6,16 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from pipelines.base.config import load_config
+from pipelines.base.config import config_with
+from tests.mlflow_database import new_database
+
+if TYPE_CHECKING:
+    from pipelines.job.engine import JobEngine
 
 Job = Callable[..., dict[str, Any]]
 
@@ -27,7 +31,7 @@ def http_port() -> int:
 
 @pytest.fixture(scope="package")
 def local_ray(http_port: int) -> Iterator[None]:
-    """A Ray of this machine for all tests here; jobs find it and leave it running."""
+    """A Ray of this machine for all tests here, with the stand-in scorer; jobs find both, and leave them running."""
     import ray
 
     from pipelines.base.cluster import connected
@@ -36,45 +40,65 @@ def local_ray(http_port: int) -> Iterator[None]:
     assert not ray.is_initialized()
     with connected(None):
         start_serve("127.0.0.1", http_port)
+        stand_in = _running({"model": {"name": "overlap"}})
         yield
+        stand_in.stop()
 
 
-@pytest.fixture(scope="package")
-def served(local_ray: None, poisoned_qwen3: Path) -> Iterator[dict[str, Any]]:
-    """The sections of a config whose engine is running; a job with these settings reuses it."""
+def _running(sections: dict[str, Any]) -> JobEngine:
+    """What a job with these sections scores with, ready."""
     from pipelines.job.engine import JobEngine
     from serve_app.engine.models import describe
 
-    sections = {
-        "model": {"name": str(poisoned_qwen3), "max_length": 400},
+    config = config_with(sections | {"data": {"format": "jsonl", "path": "unused.jsonl"}}, {})
+    running = JobEngine(describe(config.model), config)
+    running.wait_until_ready()
+    return running
+
+
+@pytest.fixture(scope="package")
+def served(application: str, poisoned_qwen3: Path) -> dict[str, Any]:
+    """The sections of a config whose engine is running; a job with these settings reuses it."""
+    return _sections(poisoned_qwen3)
+
+
+@pytest.fixture(scope="package")
+def application(local_ray: None, poisoned_qwen3: Path) -> Iterator[str]:
+    """The name of the Serve application of `served`."""
+    running = _running(_sections(poisoned_qwen3))
+    assert running.app is not None
+    yield running.app.name
+    running.stop()
+
+
+def _sections(model: Path) -> dict[str, Any]:
+    return {
+        "model": {"name": str(model), "max_length": 400},
         "engine": {"compile": False, "kv_cache_gib": 0.5},
         "serve": {"health_check_period_s": 1.0, "retry_for_s": 240.0},
     }
-    path = poisoned_qwen3 / "run.yaml"
-    path.write_text(yaml.safe_dump(sections | {"data": {"format": "jsonl", "path": "unused.jsonl"}}))
-    config = load_config(path)
-    engine = JobEngine(describe(config.model), config)
-    engine.wait_until_ready()
-    yield sections
-    engine.stop()
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of one MLflow database for all tests of a file: making it takes seconds."""
+    """The URI of one MLflow database for all tests of a file."""
     here = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
-        yield f"sqlite:///{here}/mlflow.db"
+        yield new_database(here / "mlflow.db")
 
 
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
     """Write a run config whose results and tracking stay in the test's own folder."""
 
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+
     def write(sections: dict[str, Any]) -> Path:
+        if "tracking" not in sections and not (tmp_path / "mlflow.db").exists():
+            new_database(tmp_path / "mlflow.db")
         mine = {
-            "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db", "experiment": "test"},
+            "tracking": {"uri": uri, "experiment": "test"},
             "output": {"dir": str(tmp_path / "results")},
         }
         path = tmp_path / "config.yaml"

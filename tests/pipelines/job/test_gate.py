@@ -18,6 +18,7 @@ from pipelines.job.run import run
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.sync import sync_run
 from stages.core.errors import CannotTellError, DataError, RegressedError, TrackingError
+from tests.mlflow_database import new_database
 
 WriteConfig = Callable[[dict[str, Any]], Path]
 WriteRows = Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -102,7 +103,7 @@ def test_where_several_hold_the_gravest_is_raised_and_the_others_are_told(
     assert "note        cannot tell: whether an earlier run passed is not known" in capfd.readouterr().out
     folder = latest(tmp_path)
     assert verdict(folder)["outcome"] == "cannot tell"
-    uri = f"sqlite:///{tmp_path}/later.db"
+    uri = new_database(tmp_path / "later.db")
     sync_run(folder.path, uri)
     (logged,) = MlflowClient(uri).search_runs([MlflowClient(uri).get_experiment_by_name("test").experiment_id])
     assert logged.data.tags["gate"] == "cannot tell"

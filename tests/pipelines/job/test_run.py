@@ -37,6 +37,7 @@ from stages.files.tables import read_candidates
 from stages.quality.evaluate import evaluate
 from stages.sources.trec import read_qrels, read_trec_run
 from stages.store.store import ScoreStore
+from tests.mlflow_database import new_database
 from tests.tiny_models import POISON
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 10}
@@ -66,7 +67,7 @@ def demo_run(served: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -
     sections = served | {
         "data": DEMO,
         "evaluate": {"metrics": ["ndcg@10", "mrr"]},
-        "tracking": {"uri": f"sqlite:///{here}/mlflow.db", "experiment": "demo", "tags": {"purpose": "test"}},
+        "tracking": {"uri": new_database(here / "mlflow.db"), "experiment": "demo", "tags": {"purpose": "test"}},
         "output": {"dir": str(here / "results")},
     }
     (here / "config.yaml").write_text(yaml.safe_dump(sections))
@@ -162,10 +163,9 @@ def test_a_second_run_reuses_the_running_engine_and_gives_the_same_ranking(
 # --- what decides the scores ---
 
 
-def test_a_run_and_mlflow_tell_the_identity_that_the_replica_told(demo_run: RunFolder) -> None:
+def test_a_run_and_mlflow_tell_the_identity_that_the_replica_told(demo_run: RunFolder, application: str) -> None:
     identity = told(demo_run)["identity"]
     digest = identity.pop("digest")
-    (application,) = serve.status().applications
     assert serve.get_deployment_handle("reranker", app_name=application).identity.remote().result() == identity
     config = load_config(demo_run.config)
     assert identity == asdict(foresee(describe(config.model), config)), "the job foresaw it"
@@ -176,10 +176,9 @@ def test_a_run_and_mlflow_tell_the_identity_that_the_replica_told(demo_run: RunF
 
 
 def test_a_job_on_a_running_application_that_scores_otherwise_is_refused_and_keeps_nothing(
-    served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows, tmp_path: Path
+    application: str, served: dict[str, Any], write_config: WriteConfig, write_rows: WriteRows, tmp_path: Path
 ) -> None:
     """0.1.0 reported and stored scores of an engine that reads 400 tokens as those of 32."""
-    (application,) = serve.status().applications
     sections = served | {
         "data": write_rows([row("q1", "which", "word " * 300, "brief")]),
         "rerank": {"store": str(tmp_path / "store")},
@@ -218,8 +217,7 @@ def test_an_application_of_0_1_0_is_refused_in_one_line(
         serve.delete("earlier")
 
 
-def test_a_replica_refuses_the_calls_of_a_job_that_means_another_score(served: dict[str, Any]) -> None:
-    (application,) = serve.status().applications
+def test_a_replica_refuses_the_calls_of_a_job_that_means_another_score(application: str) -> None:
     scorer = connect_scorer(application, 5.0, "another")
     with pytest.raises(IdentityError, match="the job as another"):
         asyncio.run(scorer.score("q", ["d"]))
@@ -329,7 +327,7 @@ def test_a_dead_tracking_server_costs_no_result_and_sync_catches_up(
     folder = RunFolder((tmp_path / "results" / "latest").resolve())
     assert told(folder)["coverage"]["answered"] == 1
     assert time.monotonic() - started < 60
-    uri = f"sqlite:///{tmp_path}/late.db"
+    uri = new_database(tmp_path / "late.db")
     for _ in range(2):
         sync_run(folder.path, uri)
     client = MlflowClient(tracking_uri=uri)
@@ -367,10 +365,9 @@ def test_the_same_job_again_asks_no_engine_and_new_candidates_are_scored_alone(
 
 
 def test_a_killed_replica_loses_nothing_and_counts_nothing_twice(
-    served: dict[str, Any], write_config: WriteConfig, local_ray: None
+    application: str, served: dict[str, Any], write_config: WriteConfig
 ) -> None:
     config = write_config(served | {"data": DEMO | {"depth": 30}})
-    (application,) = [name for name in serve.status().applications if name.startswith("rerank-")]
     collector = collector_of(application)
     (first,) = ray.get(collector.replicas.remote())
     killer = threading.Timer(5, os.kill, (first["process_id"], signal.SIGKILL))

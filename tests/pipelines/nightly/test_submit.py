@@ -29,6 +29,7 @@ import yaml
 from pipelines.base.config import load_config
 from pipelines.nightly.submit import describe_job, exit_code
 from stages.core.errors import ConfigError
+from tests.mlflow_database import new_database
 
 pytestmark = pytest.mark.heavy
 
@@ -155,7 +156,7 @@ def write_project(folder: Path, **changes: Any) -> Path:
     sections = {
         "data": {"format": "jsonl", "path": "rows.jsonl"},
         "model": {"name": "overlap"},
-        "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
+        "tracking": {"uri": new_database(folder / "mlflow.db")},
         "output": {"dir": str(folder / "results")},
     }
     config = work / "small.yaml"

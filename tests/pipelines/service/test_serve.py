@@ -96,12 +96,13 @@ def url(settings: AppSettings, http_port: int) -> Iterator[str]:
 
 def test_engines_that_score_otherwise_are_refused_and_run_on(settings: AppSettings, tmp_path: Path) -> None:
     """The first of this file: the service that others ask has the same route."""
+    before = set(serve.status().applications)
     path = tmp_path / "serve.yaml"
     told = {"model": {"name": settings.model.path, "max_length": 128}, "engine": settings.engine.model_dump()}
     path.write_text(yaml.safe_dump(told | {"serve": {"application": settings.name}}))
     with pytest.raises(ConfigError, match=f"application {settings.name} scores otherwise .* max_length 128 and 400"):
         run_service(load(ServeConfig, path), open_to_all=False)
-    assert set(serve.status().applications) == {settings.name}
+    assert set(serve.status().applications) == before >= {settings.name}
 
 
 def ask(url: str, query: str = "weather at sea", documents: list[str] | None = None) -> httpx.Response:

@@ -26,6 +26,7 @@ from pipelines.sweep.sweep import Sweep, SweepOrder, print_plan, run_sweep
 from pipelines.sweep.tracking import sync_sweep
 from stages.core.errors import ConfigError, DataError, InterruptedRunError
 from stages.report.markdown import to_markdown
+from tests.mlflow_database import new_database
 
 DEPTHS = "data.depth=[2, 5]"
 UNTRACKED = ("tracking.uri=null",)
@@ -285,7 +286,7 @@ def test_a_dead_tracking_server_costs_no_result_and_sync_logs_all(config: Path, 
     sweep = do(config, DEPTHS, overrides=(f"tracking.uri={dead}",))
     assert sweep.exit_code == 4
     assert all(point.exit_code == 0 and point.mlflow_run_id is None for point in sweep.state.points)
-    live = f"sqlite:///{tmp_path}/later.db"
+    live = new_database(tmp_path / "later.db")
     parent_id = sync_sweep(sweep.folder.path, live)
     client = MlflowClient(tracking_uri=live)
     parent = client.get_run(parent_id)

@@ -31,19 +31,20 @@ from pipelines.tracking.values import SERIES, run_metrics
 from stages.core.errors import DataError, TrackingError
 from tests.examples import examples
 from tests.logged_folders import ANALYSIS, BUSY, DIGEST, METRICS, POINTS, RUN_ID, make_folder
+from tests.mlflow_database import new_database
 
 pytestmark = pytest.mark.heavy
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of one MLflow database for all tests of this file: making it takes seconds."""
+    """The URI of one MLflow database for all tests of this file."""
     here = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         for name in IMPATIENT:
             patch.delenv(name, raising=False)
-        yield f"sqlite:///{here}/mlflow.db"
+        yield new_database(here / "mlflow.db")
 
 
 @pytest.fixture(scope="module")

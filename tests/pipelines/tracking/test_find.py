@@ -18,6 +18,7 @@ from pipelines.tracking.find import ensure_parent, fetch_run, latest_runs, log_c
 from pipelines.tracking.sync import sync_run
 from stages.core.errors import DataError, TrackingError
 from tests.logged_folders import ENVIRONMENT, make_folder
+from tests.mlflow_database import new_database
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     here = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
-        yield f"sqlite:///{here}/mlflow.db"
+        yield new_database(here / "mlflow.db")
 
 
 def logged(folder: RunFolder, store: str, experiment: str, started_s: int) -> str:

@@ -23,6 +23,7 @@ from pipelines.tracking.sync import sync_run
 from stages.core.errors import TrackingError
 from stages.telemetry.telemetry import TimelinePoint
 from tests.logged_folders import RUN_ID, make_folder
+from tests.mlflow_database import new_database
 from tests.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.heavy
@@ -132,7 +133,7 @@ def test_a_server_killed_while_numbers_and_while_files_are_logged_leaves_no_trac
     active = client.search_runs(["1"], run_view_type=ViewType.ACTIVE_ONLY)
     assert sorted(run.info.run_name for run in active) == [RUN_ID, f"{RUN_ID}.dense"]
     assert {run.name for run in latest_runs(server.uri, "test", dataset=None)} == {RUN_ID, f"{RUN_ID}.dense"}
-    undisturbed = f"sqlite:///{tmp_path}/undisturbed.db"
+    undisturbed = new_database(tmp_path / "undisturbed.db")
     expected_id = sync_run(folder.path, undisturbed)
     [part] = [run.info.run_id for run in active if run.info.run_id != run_id]
     [expected_part] = [
