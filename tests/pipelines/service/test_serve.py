@@ -128,6 +128,21 @@ def test_a_long_document_is_cut_and_named_and_a_long_query_is_the_clients_error(
     assert not any(word in error["message"] for word in ("\n", "Traceback", "ray::", "pid=", "/", "Error"))
 
 
+def test_a_document_of_millions_of_characters_is_scored_as_its_beginning_or_refused_with_the_limit(url: str) -> None:
+    def ask(document: str) -> httpx.Response:
+        return httpx.post(f"{url}/v1/rerank", json={"query": "sea", "documents": ["short", document]}, timeout=60)
+
+    beginning = "passages about the sea and the weather, "
+    results = [ask(beginning * times).json()["results"] for times in (5_000, 240_000)]
+    assert results[0] == results[1]
+    refused = ask(beginning * 260_000)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "too_large")
+    message = (
+        "document 1: the text has 10,400,000 characters, serve.max_text_chars allows 10,000,000: send a part of it"
+    )
+    assert refused.json()["error"]["message"].startswith(message)
+
+
 def test_bodies_are_read_within_deadline_and_limits_behind_serve_too(url: str) -> None:
     place = url.removeprefix("http://").split(":")
     head = b"POST /strict/v1/rerank HTTP/1.1\r\nHost: x\r\n"
