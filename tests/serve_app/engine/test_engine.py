@@ -226,7 +226,9 @@ class TestQwen3InFloat32:
         self, engine: RunningEngine
     ) -> None:
         beginning = "A pipe with capacity zero has no place to put anything. " * 500
+        began_s = time.monotonic()
         (expected,) = engine.score(QUERY, [beginning])
+        alone_s = time.monotonic() - began_s
         call, longest_s = engine.submit(engine.engine.score(QUERY, [beginning * 700])), 0.0
         while not call.done():
             asked_s = time.monotonic()
@@ -234,8 +236,9 @@ class TestQwen3InFloat32:
             longest_s = max(longest_s, time.monotonic() - asked_s)
             time.sleep(0.005)
         (pair,) = call.result()
-        assert (pair.logit, pair.truncated, pair.prompt_tokens) == (expected.logit, True, 4096)
-        assert longest_s < 1
+        assert (pair.truncated, pair.prompt_tokens) == (True, 4096)
+        assert pair.logit == pytest.approx(expected.logit, abs=1e-5)
+        assert longest_s < max(1.0, alone_s), "on a busy machine either takes longer"
 
     def test_a_text_of_too_many_characters_is_a_failed_pair_of_a_job_and_refused_online(
         self, engine: RunningEngine
