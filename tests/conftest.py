@@ -31,7 +31,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 HEAVY_FIXTURES = {"local_ray", "served", "engine", "head", "browser", "wheel"}
 # With these it shares the engine, or the Ray that the engine runs in.
 ENGINE_FIXTURES = {"local_ray", "application", "served", "engine"}
-# Where such tests are, and those that start an engine by themselves or compute with Transformers.
+# Where such tests are, and those that start an engine by themselves.
 ENGINE_FILES = (
     "tests/pipelines/base/test_interruption.py",
     "tests/pipelines/job/test_gate.py",
@@ -39,10 +39,8 @@ ENGINE_FILES = (
     "tests/pipelines/job/test_several_runs.py",
     "tests/pipelines/job/test_store_access.py",
     "tests/pipelines/job/test_texts_withheld.py",
-    "tests/pipelines/service/diagnose/test_steps.py",
     "tests/pipelines/service/test_serve.py",
-    "tests/pipelines/service/verify/",
-    "tests/pipelines/speed/bench/test_command.py",
+    "tests/pipelines/service/verify/test_served.py",
     "tests/pipelines/speed/tune/test_command.py",
     "tests/pipelines/sweep/test_sweep.py",
     "tests/pipelines/test_api.py",
