@@ -85,3 +85,12 @@ def test_each_key_of_metrics_json_is_documented_once_and_no_other(name: str) -> 
 
 def test_the_keys_of_metrics_json_are_found_in_its_parts() -> None:
     assert {"run_id", "part_of", "quality.delta", "queue.time_ms.p95", "scores.canaries_passed"} < set(keys_of(Metrics))
+
+
+def test_each_correction_names_a_test_that_is_there() -> None:
+    text = ShownText("docs/corrections.md").text
+    rows = [row for row in re.findall(r"^\| .*\|$", text, re.MULTILINE) if not row.startswith("| input |")]
+    named = [re.findall(r"`([\w/]+/test_\w+\.py)` \|$", row) for row in rows]
+    assert len(rows) > 40
+    assert [row for row, tests in zip(rows, named, strict=True) if len(tests) != 1] == []
+    assert [name for (name,) in named if not (ROOT / "tests" / name).is_file()] == []

@@ -439,19 +439,19 @@ def test_an_embedding_model_agrees_and_another_pooling_is_named(
 
 
 @pytest.mark.parametrize(
-    ("served", "told", "configured"),
+    ("reads", "told", "configured"),
     [(256, 256, 64), (128, 128, 64), (256, None, 64), (64, None, 256)],
     ids=["more than is asked for, told", "less than the model's own", "the model's own, untold", "less, untold"],
 )
 def test_an_embedding_models_limit_that_is_not_the_configs_is_named(
-    served: int, told: int | None, configured: int, serve: Callable[..., str], mini_lm: MiniLm, tmp_path: Path
+    reads: int, told: int | None, configured: int, serve: Callable[..., str], mini_lm: MiniLm, tmp_path: Path
 ) -> None:
     """At 64 tokens the document too long has 83: what the service reads of it does not tell a limit above."""
-    url = serve(lambda q, d, _: mini_lm.score(q, d, served), max_model_len=told)
+    url = serve(lambda q, d, _: mini_lm.score(q, d, reads), max_model_len=told)
     checked = verify(url, tmp_path, mini_lm.section(configured), 20)
-    assert (checked.code, checked.fault["name"]) == (1, f"other_length_{served}")
+    assert (checked.code, checked.fault["name"]) == (1, f"other_length_{reads}")
     assert checked.fault["setting"] == "model.max_length"
-    assert f"so that {served} tokens remain, not {configured} as here" in checked.fault["says"]
+    assert f"so that {reads} tokens remain, not {configured} as here" in checked.fault["says"]
 
 
 def test_an_embedding_models_limit_is_read_off_a_count_that_holds_the_querys_tokens(
