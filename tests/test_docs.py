@@ -90,7 +90,7 @@ def test_the_keys_of_metrics_json_are_found_in_its_parts() -> None:
 def test_each_correction_names_a_test_that_is_there() -> None:
     text = ShownText("docs/corrections.md").text
     rows = [row for row in re.findall(r"^\| .*\|$", text, re.MULTILINE) if not row.startswith("| input |")]
-    named = [re.findall(r"`([\w/]+/test_\w+\.py)` \|$", row) for row in rows]
+    named = [re.findall(r"`(tests/[\w/]+/test_\w+\.py)` \|$", row) for row in rows]
     assert len(rows) > 40
     assert [row for row, tests in zip(rows, named, strict=True) if len(tests) != 1] == []
-    assert [name for (name,) in named if not (ROOT / "tests" / name).is_file()] == []
+    assert [name for (name,) in named if not (ROOT / name).is_file()] == []
