@@ -1,5 +1,5 @@
 # make demo   set everything up and run the main job with a real model
-# make test   set everything up and run every test that needs no GPU
+# make test   set everything up and run the tests, none of which needs a GPU
 # make test-quick  what needs no engine and no cluster
 # make test-all    the tests that take more examples, with all of them, and those that are too long for make test
 # make check  format, lint, types, layers

@@ -64,7 +64,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if ENGINE_FIXTURES & fixtures and not item.nodeid.startswith(ENGINE_FILES):
             raise pytest.UsageError(f"{item.nodeid} shares the engine: name its file in ENGINE_FILES, {__file__}")
         if item.get_closest_marker("thorough") and not THOROUGH:
-            item.add_marker(pytest.mark.skip(reason="has an engine of its own for most of a minute: make test-all"))
+            item.add_marker(
+                pytest.mark.skip(
+                    reason="takes an engine, a cluster or a server of its own for most of a minute: make test-all"
+                )
+            )
 
 
 @pytest.hookimpl(optionalhook=True)

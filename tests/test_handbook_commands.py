@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import THOROUGH
 from tests.shown_texts import ShownText, called, reader_environment
 
 pytestmark = pytest.mark.heavy
@@ -24,9 +23,6 @@ HANDBOOK = ShownText("HANDBOOK.md")
 URL = "http://127.0.0.1:8000"
 READY_WITHIN_S = 240.0
 ASKS_THE_SERVICE = re.compile(r"^rerank-eval (watch|diagnose|loadtest|verify)\b")
-# What takes most of a minute is run under `make test-all` alone, and a load test for as long as it says.
-TAKES_LONG = re.compile(r"^rerank-eval (verify|diagnose (?!.*--no-direct))")
-SHORT_LOAD = " --step-s 0.5 --warm-up-s 0.2 --max-s 4"
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +64,16 @@ def wait_until_ready(url: str, service: subprocess.Popen[bytes], log: Path) -> N
             time.sleep(0.5)
 
 
-@pytest.mark.scaled
+@pytest.mark.thorough
 def test_each_command_runs_as_shown(url: str, workplace: Path) -> None:
-    sessions = [session for session in HANDBOOK.sessions() if THOROUGH or not TAKES_LONG.match(session[0])]
+    sessions = HANDBOOK.sessions()
     assert len(sessions) > 10
     for command, output in sessions:
         typed = command.replace(URL, url) + (f" --url {url}" if ASKS_THE_SERVICE.match(command) else "")
-        if command.startswith("rerank-eval loadtest") and not THOROUGH:
-            typed += SHORT_LOAD
         done = called(typed, workplace)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
         assert not output.strip() or done.stdout == output
     assert list((workplace / "diagnoses").glob("latest/diagnosis.json"))
     assert list((workplace / "loadtests").glob("latest/steps.csv"))
-    assert not THOROUGH or list((workplace / "verifications").glob("latest/verify.json"))
+    assert list((workplace / "verifications").glob("latest/verify.json"))

@@ -68,6 +68,7 @@ def test_the_demo_prints_what_the_readme_shows_and_passes_the_gate_that_the_docs
 
 
 @pytest.mark.heavy
+@pytest.mark.thorough
 def test_the_other_commands_run_as_shown(workplace: Path) -> None:
     others = [session for session in sessions() if not session[0].startswith(OF_THE_DEMO)]
     assert len(others) >= 4
@@ -79,6 +80,7 @@ def test_the_other_commands_run_as_shown(workplace: Path) -> None:
 
 
 @pytest.mark.heavy
+@pytest.mark.thorough
 def test_the_notebook_example_runs_line_by_line_and_shows_something(workplace: Path) -> None:
     """After the commands above, whose scores are in the store: no engine has to start."""
     (example,) = [block for text in TEXTS for block in text.blocks("python")]

@@ -36,7 +36,7 @@ def interrupt_when_some_are_ranked(results: Path, number: signal.Signals) -> Non
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_what_was_in_flight_is_kept_and_the_same_job_scores_only_the_rest(
     number: signal.Signals,
     served: dict[str, Any],

@@ -115,6 +115,7 @@ def contents(database: Path, uri: str, run_id: str, to: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.thorough
 def test_a_server_killed_while_numbers_and_while_files_are_logged_leaves_no_trace_after_the_next_sync(
     server: MlflowServer, tmp_path: Path
 ) -> None:

@@ -319,12 +319,14 @@ def stored_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[float], A
     return [score for score in expected if score is not None], found[0], found[1]
 
 
+@pytest.mark.thorough
 def test_a_whole_job_gives_its_scores_in_the_pairs_order(stored_job: tuple[list[float], Any, Any]) -> None:
     expected, fresh, _ = stored_job
     assert fresh.scores == pytest.approx(expected)
     assert fresh.tokens > 0
 
 
+@pytest.mark.thorough
 def test_a_job_is_timed_while_it_scores_and_one_whose_pairs_are_stored_as_a_whole(
     stored_job: tuple[list[float], Any, Any],
 ) -> None:
