@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipelines.base.cluster import connected, session_logs
 from pipelines.base.config import RunConfig
@@ -116,14 +117,7 @@ def _score(
         position = engine.check_positions(folder.texts, config.evaluate.position_queries)
         compiling.join()
     finally:
-        engines = engine.replicas()
-        if config.output.texts:  # nobody vouches for what other processes print
-            copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
-        elif engines:
-            console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
-        engine.stop()
-        for note in engine.notes:
-            console.say(f"note        {note}")
+        engines = _stop(engine, folder, console)
     return Scored(
         config=config,
         started=started,
@@ -137,6 +131,19 @@ def _score(
         canary_drift=engine.canary_drift,
         position=position,
     )
+
+
+def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dict[str, Any]]:
+    """Take the engine down, with its logs kept and what is to be known of it said. Returns what its replicas told."""
+    engines = engine.replicas()
+    if engine.config.output.texts:  # nobody vouches for what other processes print
+        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+    elif engines:
+        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
+    engine.stop()
+    for note in engine.notes:
+        console.say(f"note        {note}")
+    return engines
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:

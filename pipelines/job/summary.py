@@ -15,6 +15,7 @@ from stages.core.metrics import (
     CachePart,
     IdentityPart,
     Metrics,
+    ModelPart,
     QualityPart,
     QueuePart,
     ThroughputPart,
@@ -103,14 +104,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "candidates_digest": facts.candidates_digest,
         "lists_digest": facts.lists_digest,
         "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
-        "model": {
-            "name": facts.model.name,
-            "revision": facts.model.revision,
-            "family": facts.model.family,
-            "weights_digest": facts.model.digest,
-            "max_length": facts.model.max_length,
-            "dtype": facts.dtype,
-        },
+        "model": _model(facts),
         "identity": _identity(facts.identity),
         "quality": _quality(facts.first_stage, facts.reranked),
         "coverage": {
@@ -132,6 +126,17 @@ def summarise(facts: RunFacts) -> Metrics:
         "queue": _queue(telemetry),
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
+    }
+
+
+def _model(facts: RunFacts) -> ModelPart:
+    return {
+        "name": facts.model.name,
+        "revision": facts.model.revision,
+        "family": facts.model.family,
+        "weights_digest": facts.model.digest,
+        "max_length": facts.model.max_length,
+        "dtype": facts.dtype,
     }
 
 
