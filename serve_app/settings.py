@@ -6,7 +6,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Family = Literal["qwen3-reranker", "cross-encoder", "embedding"]
+# How models are scored: the kinds of recipes, and the one recipe that has a name of its own here.
+Family = Literal[
+    "qwen3-reranker",
+    "decoder",
+    "cross-encoder",
+    "modular-cross-encoder",
+    "embedding",
+    "late-interaction",
+    "listwise",
+]
 Template = Literal["single_newline", "blank_line"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
@@ -42,7 +51,21 @@ class ModelSettings(Settings):
     revision: str | None = Field(
         None, description="Branch, tag or commit of a Hugging Face id. Its commit is what is loaded, and told."
     )
-    family: Family | None = Field(None, description="How it is scored. null: read from the model's config.json.")
+    recipe: str | dict[str, Any] | None = Field(
+        None,
+        description="How it is scored: a recipe's name (`rerank-eval models` lists them), or one of your own. "
+        "null: as the hub id or the model's files say.",
+    )
+    family: Family | None = Field(None, description="What kind it must be of; another one is refused. null: any.")
+    query_prompt: str | None = Field(
+        None, description="What stands before each query of an embedding model. null: as its recipe says."
+    )
+    document_prompt: str | None = Field(
+        None, description="What stands before each document of an embedding model. null: as its recipe says."
+    )
+    dimensions: int | None = Field(
+        None, gt=0, description="Leading dimensions of an embedding that count (matryoshka). null: all."
+    )
     template: Template = Field(
         "single_newline", description="Which published Qwen3 prompt: lines joined by one newline, or by a blank line."
     )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from serve_app.settings import Family, Template
+from serve_app.settings import Template
 
 # Qwen3-Reranker's model card, "Transformers Usage"; the form with blank lines is its vLLM example and evaluation code.
 SYSTEM = (
@@ -79,7 +79,7 @@ class DirectPrompt(NamedTuple):
 class Prompts:
     """One prompt for each pair; for embedding models, and the layout `apart`, the query's and the document's."""
 
-    def __init__(self, tokenizer: Any, family: Family) -> None:
+    def __init__(self, tokenizer: Any, family: str) -> None:
         self.tokenizer, self.family = tokenizer, family
         self.plain = PlainText(tokenizer)
 

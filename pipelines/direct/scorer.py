@@ -10,6 +10,9 @@ from typing import Any
 from pipelines.direct.models import DirectModel, load_direct
 from pipelines.direct.prompts import DirectPrompt, Pair, Prompts, Recipe
 from serve_app.engine.models import ModelInfo
+from serve_app.recipes.cross_encoder import CrossEncoderRecipe
+from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.kinds import recipe_digest
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
@@ -33,8 +36,7 @@ class DirectScorer:
         """Loads the weights. Raises ConfigError for what has none, or is no model of the three families."""
         from transformers import AutoTokenizer
 
-        if model.family == "overlap":
-            raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
+        _require_known(model)
         self.family, self.dtype, self.batch_size = model.family, dtype, batch_size
         self.tokenizer: Any = AutoTokenizer.from_pretrained(model.path, revision=model.revision, padding_side="left")
         self._prompts = Prompts(self.tokenizer, model.family)
@@ -102,6 +104,19 @@ class DirectScorer:
             batch.append(place)
         if batch:
             yield batch
+
+
+def _require_known(model: ModelInfo) -> None:
+    """Written for three procedures: a comparison with another one would tell of faults that are none."""
+    if model.recipe is None:
+        raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
+    plain = (CrossEncoderRecipe(), EmbeddingRecipe())
+    known = model.family == "qwen3-reranker" or any(recipe_digest(model.recipe) == recipe_digest(one) for one in plain)
+    if not known:
+        raise ConfigError(
+            f"model.name {model.name} is scored by the recipe {model.recipe.name} ({model.recipe.kind}), for which "
+            "there is no second path: it can be run and served, not verified or compared with Transformers"
+        )
 
 
 def _pair(prompt: DirectPrompt, logit: float, recipe: Recipe) -> PairScore:

@@ -17,6 +17,7 @@ from stages.store.store import StoredScoring
 SET_BY = {
     "model": "model.name and model.revision",
     "family": "model.family",
+    "recipe": "model.recipe",
     "template": "model.template",
     "instruction": "model.instruction",
     "max_length": "model.max_length",

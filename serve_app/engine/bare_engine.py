@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serve_app.engine.engine_args import cpu_environment, engine_arguments
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import ModelInfo, read_model
 from serve_app.settings import EngineSettings
 
 KEPT = ("model", "revision", "runner", "hf_overrides", "load_format", "tensor_parallel_size", "max_model_len")
@@ -97,7 +97,7 @@ def main(path: Path) -> None:
     """Do the job at `path` and write its result to the file that it names as `out`."""
     job = json.loads(path.read_text(encoding="utf-8"))
     if job["do"] == "plan":
-        told = plan(ModelInfo(**job["model"]), EngineSettings(**job["engine"]), job["cores"])
+        told = plan(read_model(job["model"]), EngineSettings(**job["engine"]), job["cores"])
     else:
         told = score(job | json.loads(Path(job["prompts_file"]).read_text(encoding="utf-8")))
     Path(job["out"]).write_text(json.dumps(told), encoding="utf-8")

@@ -26,9 +26,10 @@ from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
-from serve_app.engine.outputs import Output, classified, cosine, not_finite
+from serve_app.engine.outputs import Output, not_finite
+from serve_app.engine.procedure import load_procedure
 from serve_app.engine.prompt_threads import PromptThreads
-from serve_app.engine.prompts import Prompt, load_encoder
+from serve_app.engine.prompts import Prompt
 from serve_app.engine.text_limit import TextLimit
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineDiedError, EngineError, first_line
@@ -55,9 +56,9 @@ class VllmEngine:
         max_text_chars: int,
         tell: Callable[[ScoringIdentity], object] = lambda _: None,
     ) -> None:
-        self.family = model.family
         self.limit = TextLimit(max_text_chars)
-        self.prompts = PromptThreads(load_encoder(model, model_settings))
+        self.procedure = load_procedure(model, model_settings)
+        self.prompts = PromptThreads(self.procedure.encoder)
         self.stats = EngineStats(replica)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
@@ -105,10 +106,7 @@ class VllmEngine:
         )
         tokenized_s = time.perf_counter()
         calls = Calls(priority)
-        if self.family == "embedding":
-            pairs = await self._cosines(prompts, calls)
-        else:
-            pairs = await self._logits(prompts, calls)
+        pairs = self.procedure.pairs(prompts, await self._computed(prompts, calls))
         ended_s = time.perf_counter()
         return TimedScores(
             pairs=pairs,
@@ -142,19 +140,17 @@ class VllmEngine:
         self.prompts.shutdown()
         self.llm.shutdown()
 
-    async def _logits(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
-        params = [_classification(prompt) for prompt in prompts]
-        outputs = await self._outputs([prompt.token_ids for prompt in prompts], params, calls)
-        return [classified(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
-
-    async def _cosines(self, prompts: Sequence[Prompt], calls: Calls) -> list[PairScore]:
-        """The first prompt is the query's. A text that occurs more than once is embedded once."""
+    async def _computed(self, prompts: Sequence[Prompt], calls: Calls) -> list[Output]:
+        """One output for each prompt. A text that is embedded more than once is computed once."""
+        task = self.procedure.task
+        if task == "classify":
+            params = [_classification(prompt) for prompt in prompts]
+            return await self._outputs([prompt.token_ids for prompt in prompts], params, calls)
         places: dict[tuple[int, ...], int] = {}
         index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
-        params = [PoolingParams(task="embed") for _ in places]
+        params = [PoolingParams(task=task) for _ in places]
         outputs = await self._outputs([list(ids) for ids in places], params, calls)
-        query = outputs[index[0]]
-        return [cosine(query, outputs[place], prompt) for place, prompt in zip(index[1:], prompts[1:], strict=True)]
+        return [outputs[place] for place in index]
 
     async def _outputs(
         self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls

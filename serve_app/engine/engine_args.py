@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from serve_app.engine.models import ModelInfo
+from serve_app.engine.procedure import kind_arguments
 from serve_app.settings import EngineSettings
 
 # vLLM's CPU attention takes blocks of 32 tokens and more; only full blocks are shared, so small ones share most.
@@ -31,13 +32,6 @@ CPU_ENVIRONMENT = {
     "VLLM_USE_AOT_COMPILE": "0",
 }
 
-# Official weights are causal language models; vLLM turns the yes and no rows of the head into a classifier on loading.
-QWEN3_OVERRIDES: dict[str, Any] = {
-    "architectures": ["Qwen3ForSequenceClassification"],
-    "classifier_from_token": ["no", "yes"],
-    "is_original_qwen3_reranker": True,
-}
-
 
 class Host(NamedTuple):
     """What the engine runs on; the limits are those that vLLM gives its offline LLM class there."""
@@ -51,7 +45,7 @@ class Host(NamedTuple):
 def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
     """Keyword arguments of vLLM's AsyncEngineArgs."""
     tokens = engine.max_num_batched_tokens or host.max_num_batched_tokens
-    if model.family != "qwen3-reranker":
+    if model.recipe is None or model.recipe.kind != "decoder":
         tokens = max(tokens, model.max_length)  # an encoder reads a prompt in one step, or not at all
     arguments: dict[str, Any] = {
         "model": model.path,
@@ -68,9 +62,7 @@ def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> di
         "scheduling_policy": "priority",  # so that an online call overtakes a batch job's pairs that wait
         "kv_cache_memory_bytes": int(engine.kv_cache_gib * GIB) if engine.kv_cache_gib else None,
     }
-    if model.family == "qwen3-reranker":
-        arguments["hf_overrides"] = QWEN3_OVERRIDES
-        arguments["enable_prefix_caching"] = engine.prefix_caching
+    arguments.update(kind_arguments(model, engine))
     arguments.update(
         _cpu(engine, host) if host.device == "cpu" else {"gpu_memory_utilization": engine.gpu_memory_share}
     )

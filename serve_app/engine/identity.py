@@ -14,7 +14,9 @@ from typing import Any
 
 from serve_app.engine.engine_args import has_bfloat16
 from serve_app.engine.models import ModelInfo, model_config
-from serve_app.engine.prompts import QWEN3_INSTRUCTION
+from serve_app.recipes.decoder import DecoderRecipe
+from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.kinds import recipe_digest
 from serve_app.settings import OVERLAP, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
@@ -62,14 +64,15 @@ def make_identity(
     """The identity of what an engine gives that computes in `dtype` on a `device` (cpu or cuda), with the packages that
     are installed here.
     """
-    if model.family == OVERLAP:
+    if model.recipe is None:
         return ScoringIdentity(OVERLAP, OVERLAP, None, None, model.max_length, SCORING_VERSION)
     instruction = prompt.instruction
-    if model.family == "qwen3-reranker":
-        instruction = instruction or QWEN3_INSTRUCTION
+    if isinstance(model.recipe, DecoderRecipe | EmbeddingRecipe):
+        instruction = instruction or model.recipe.instruction
     return ScoringIdentity(
         model=f"sha256:{model.digest}" if model.digest else f"{model.path}@{model.revision}",
         family=model.family,
+        recipe=f"{model.recipe.name} {recipe_digest(model.recipe)}",
         template=prompt.template if model.family == "qwen3-reranker" else None,
         instruction=instruction or None,
         max_length=model.max_length,

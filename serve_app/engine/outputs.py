@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from serve_app.engine.prompts import Prompt
+from serve_app.recipes.recipe import Score
 from stages.core.records import PairScore
-from stages.core.scoring import sigmoid
 
+# What is computed of a prompt: a raw logit, a pooled vector, a vector for each token.
+Task: TypeAlias = Literal["classify", "embed", "token_embed"]
 # vLLM's PoolingRequestOutput, or why there is none.
 Output: TypeAlias = Any | str
 
 
-def classified(prompt: Prompt, output: Output) -> PairScore:
+def classified(prompt: Prompt, output: Output, score: Score) -> PairScore:
     values, reason = _values(output)
     if reason is None and len(values) != 1:
         reason = f"the model gives {len(values)} values for a pair; a reranker gives one"
@@ -22,7 +24,7 @@ def classified(prompt: Prompt, output: Output) -> PairScore:
         return _failed(prompt, reason)
     logit = float(values[0])
     return PairScore(
-        score=sigmoid(logit),
+        score=score.of(logit),
         logit=logit,
         prompt_tokens=len(prompt.token_ids),
         cached_tokens=output.num_cached_tokens,

@@ -1,4 +1,4 @@
-"""Model family -> token ids of each (query, document) prompt. Only the document is ever cut.
+"""Texts -> token ids of each (query, document) prompt. Only the document is ever cut.
 
 A query or document may hold the text of a special token (`<|im_end|>`, `[SEP]`). The published procedures encode it as
 that token, so a document could close the prompt and vote for itself; here it is encoded as the plain text it is.
@@ -13,9 +13,8 @@ from typing import NamedTuple, Protocol
 from tokenizers import Encoding, Tokenizer
 
 from serve_app.engine.beginnings import Beginning, Beginnings
-from serve_app.engine.models import ModelInfo
-from serve_app.settings import Family, ModelSettings, Template
-from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
+from serve_app.settings import Template
+from stages.core.errors import QueryTooLongError, ScoringError
 
 # The published prompt of Qwen3-Reranker (model card, "Transformers Usage"). Its three parts are tokenized apart.
 QWEN3_PREFIX = (
@@ -142,44 +141,6 @@ class TextEncoder:
         if truncated:
             text.truncate(room)
         return Prompt(self.joiner.post_process(text, add_special_tokens=True).ids, truncated)
-
-
-def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:
-    """The encoder of a model, with the tokenizer of its folder. Raises ConfigError for `overlap`, which has none."""
-    if model.family == "overlap":
-        raise ConfigError("model.name overlap is no model: it is scored without an engine. Name a model")
-    from transformers import AutoTokenizer  # takes seconds to import, and whoever has a tokenizer does without
-
-    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
-    return make_encoder(
-        model.family,
-        tokenizer.backend_tokenizer,
-        model.max_length,
-        settings.template,
-        settings.instruction,
-        token_types="token_type_ids" in tokenizer.model_input_names,
-    )
-
-
-def make_encoder(
-    family: Family,
-    tokenizer: Tokenizer,
-    max_length: int,
-    template: Template,
-    instruction: str | None,
-    token_types: bool = True,
-) -> PromptEncoder:
-    """The encoder of a family; `tokenizer` loses its truncation and padding.
-
-    `token_types`: whether a cross-encoder reads them, that is, its tokenizer lists `token_type_ids` as a model input.
-    """
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    if family == "qwen3-reranker":
-        return Qwen3Encoder(tokenizer, max_length, template, instruction)
-    if family == "cross-encoder":
-        return PairEncoder(tokenizer, max_length, token_types)
-    return TextEncoder(tokenizer, max_length, instruction)
 
 
 def plain_text_tokenizer(tokenizer: Tokenizer) -> Tokenizer:

@@ -18,7 +18,8 @@ class ScoringIdentity:
     """Scores are the same where this and the texts are the same; a score store's key is made of it.
 
     `model` names the files that the model is loaded from: `owner/name@commit` on the Hugging Face hub, else `sha256:`
-    and a digest of each file's content. `template` and `instruction` are None where the family has none. `device` is
+    and a digest of each file's content. `recipe` is the name of how it is scored, and a digest of
+    what that says; `template` and `instruction` are None where the family has none. `device` is
     `cpu` or `cuda`, `dtype` what the engine computes in. `settings` are those of the engine that change values, each
     as JSON. Versions are None where the package is not installed, or no engine is asked.
     """
@@ -29,6 +30,7 @@ class ScoringIdentity:
     instruction: str | None
     max_length: int
     scoring_version: int
+    recipe: str | None = None
     device: str | None = None
     dtype: str | None = None
     vllm: str | None = None

@@ -33,6 +33,7 @@ class IdentityPart(TypedDict):
     instruction: str | None
     max_length: int
     scoring_version: int
+    recipe: NotRequired[str | None]
     device: str | None
     dtype: str | None
     vllm: str | None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.direct.prompts import WEB_SEARCH, Recipe
-from serve_app.settings import Family, Template
+from serve_app.settings import Template
 from stages.core.scoring import sigmoid
 from stages.quality.agreement import logit
 
@@ -40,7 +40,7 @@ class Hypothesis:
     undo: Undo | None = None
 
 
-def hypotheses(family: Family, published: Recipe, lengths: tuple[int, ...], own_instructions: bool) -> list[Hypothesis]:
+def hypotheses(family: str, published: Recipe, lengths: tuple[int, ...], own_instructions: bool) -> list[Hypothesis]:
     """All that are worth trying. `lengths` are limits, in tokens, that the service may have; `own_instructions` whether
     queries of the sample have instructions of their own.
     """

@@ -10,7 +10,7 @@ from pipelines.direct.prompts import Recipe
 from pipelines.direct.scorer import DirectScorer
 from pipelines.service.verify.sample_pairs import Sample
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.prompts import load_encoder
+from serve_app.engine.procedure import load_encoder
 from serve_app.settings import ModelSettings
 from stages.core.errors import QueryTooLongError
 from stages.quality.agreement import first_difference

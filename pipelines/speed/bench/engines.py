@@ -16,7 +16,7 @@ from pipelines.base.config import RunConfig
 from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, timed
 from pipelines.speed.bench.pairs import PairSet, requests_of, scored_texts
 from pipelines.speed.bench.process import Group
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import ModelInfo, plain_model
 from serve_app.engine.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPARATOR, QWEN3_SUFFIX, Prompt
 from stages.core.records import Candidates
 
@@ -150,8 +150,7 @@ def _cores() -> Sequence[int]:
 
 
 def _plain(bench: Bench) -> dict[str, Any]:
-    model = bench.model
-    return {name: getattr(model, name) for name in ("name", "path", "revision", "family", "max_length", "digest")}
+    return plain_model(bench.model)
 
 
 def _out(bench: Bench, job: Mapping[str, Any], name: str) -> dict[str, Any]:

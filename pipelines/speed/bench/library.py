@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import read_model
 from serve_app.settings import ModelSettings
 from stages.core.errors import EngineError
 
@@ -30,7 +30,7 @@ def transformers(job: dict[str, Any]) -> dict[str, Any]:
     from pipelines.direct.scorer import DirectScorer
 
     _use_all_cores()
-    scorer = DirectScorer(ModelInfo(**job["model"]), ModelSettings(**job["settings"]), job["dtype"], BATCH)
+    scorer = DirectScorer(read_model(job["model"]), ModelSettings(**job["settings"]), job["dtype"], BATCH)
     warm_up, pairs = ([Pair(query, text, None) for query, text in job[name]] for name in ("warm_up", "pairs"))
 
     def score(some: list[Any]) -> list[Any]:

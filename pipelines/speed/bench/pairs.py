@@ -12,7 +12,8 @@ from typing import Any
 
 from pipelines.speed.bench.models import draw_words
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.prompts import Prompt, load_encoder
+from serve_app.engine.procedure import load_encoder
+from serve_app.engine.prompts import Prompt
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import Candidates

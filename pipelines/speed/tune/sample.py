@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pipelines.base.config import RunConfig
 from pipelines.job.prepare import all_candidates
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.prompts import Prompt, load_encoder
+from serve_app.engine.procedure import load_encoder
+from serve_app.engine.prompts import Prompt
 from stages.core.errors import DataError, ScoringError
 from stages.core.records import Candidates
 from stages.sources import open_source

@@ -23,10 +23,12 @@ from transformers import (
 from pipelines.direct.prompts import Pair, PlainText, Prompts, Recipe
 from pipelines.direct.scorer import DirectScorer
 from serve_app.engine.models import ModelInfo, describe
-from serve_app.engine.prompts import PromptEncoder, load_encoder
+from serve_app.engine.procedure import load_encoder
+from serve_app.engine.prompts import PromptEncoder
 from serve_app.settings import Family, ModelSettings
 from stages.core.errors import ConfigError
 from tests.examples import examples
+from tests.recipes import recipe_of
 from tests.torch_threads import one_torch_thread
 
 QUERY = "how does prefix caching speed up reranking?"
@@ -124,7 +126,7 @@ def test_a_query_without_documents_has_no_scores(tiny_qwen3: Path) -> None:
 
 
 def services_encoder(family: Family, folder: Path, limit: int) -> PromptEncoder:
-    return load_encoder(ModelInfo(folder.name, str(folder), None, family, limit, None), ModelSettings())
+    return load_encoder(ModelInfo(folder.name, str(folder), None, recipe_of(family), limit, None), ModelSettings())
 
 
 FAMILIES: list[tuple[Family, str]] = [

@@ -28,11 +28,12 @@ from stages.store.file import FILE
 from stages.store.records import query_keys
 from stages.store.scorer import ForgivingStore, StoreFaults
 from stages.store.store import ScoreStore
+from tests.recipes import recipe_of
 
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[3]
-HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "main", "qwen3-reranker", 8192, None)
+HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "main", recipe_of("qwen3-reranker"), 8192, None)
 LOCAL = replace(HUB, name="/models/a", path="/models/a", revision=None, digest="0123")
 
 
@@ -56,7 +57,7 @@ def known_to(folder: Path, model: ModelInfo, config: RunConfig) -> bool:
         pytest.param(HUB, replace(HUB, path="Qwen/Qwen3-Reranker-4B"), {}, id="model"),
         pytest.param(HUB, replace(HUB, revision="22e683669b"), {}, id="commit"),
         pytest.param(LOCAL, replace(LOCAL, digest="4567"), {}, id="files"),
-        pytest.param(HUB, replace(HUB, family="cross-encoder"), {}, id="family"),
+        pytest.param(HUB, replace(HUB, recipe=recipe_of("cross-encoder")), {}, id="family"),
         pytest.param(HUB, replace(HUB, max_length=4096), {}, id="limit"),
         pytest.param(HUB, HUB, {"model": {"template": "blank_line"}}, id="template"),
         pytest.param(HUB, HUB, {"model": {"instruction": "Find the opposite"}}, id="instruction"),

@@ -15,9 +15,10 @@ from serve_app.engine.models import ModelInfo
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.telemetry.histogram import HistogramRecorder
 from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot, Telemetry
+from tests.recipes import recipe_of
 from tests.stages.core.test_identity import IDENTITY
 
-MODEL = ModelInfo("tiny", "/models/tiny", "v1", "qwen3-reranker", 512, "0123456789abcdef")
+MODEL = ModelInfo("tiny", "/models/tiny", "v1", recipe_of("qwen3-reranker"), 512, "0123456789abcdef")
 NOT_JUDGED = QueryMetrics((), {}, ())
 RANKINGS = [
     Ranking("q1", ("b", "a"), (0.9, 0.1), (2.0, -2.0), prompt_tokens=300, truncated_pairs=1, store_hits=1),
@@ -69,8 +70,8 @@ def facts(**changed: Any) -> RunFacts:
 
 
 def keys_of_identity() -> dict[str, Any]:
-    fields = ("model", "family", "template", "instruction", "max_length", "scoring_version", "device", "dtype")
-    return dict.fromkeys((*fields, "vllm", "transformers", "tokenizers", "digest")) | {
+    fields = ("model", "family", "template", "instruction", "max_length", "scoring_version")
+    return dict.fromkeys((*fields, "recipe", "device", "dtype", "vllm", "transformers", "tokenizers", "digest")) | {
         "settings": {"quantization": None}
     }
 

@@ -85,7 +85,9 @@ def test_a_missing_score_is_refused() -> None:
 
 # --- known scores ---
 
-EMBEDDED = ScoringIdentity("sha256:0", "embedding", None, None, 256, 2, "cpu", "bfloat16", "0.33.0", "5.19.0", "0.22")
+EMBEDDED = ScoringIdentity(
+    "sha256:0", "embedding", None, None, 256, 2, "own 0", "cpu", "bfloat16", "0.33.0", "5.19.0", "0.22"
+)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from serve_app.engine.engine_args import (
     CPU_SCHEDULER,
     IN_ENGINE_PROCESS,
-    QWEN3_OVERRIDES,
     Host,
     cpu_environment,
     engine_arguments,
     has_bfloat16,
 )
+from serve_app.engine.kinds.decoder import QWEN3_OVERRIDES
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings, Family
+from tests.recipes import recipe_of
 
 CPU = Host(device="cpu", max_num_seqs=256, max_num_batched_tokens=4096, bfloat16=True)
 OLD_CPU = CPU._replace(bfloat16=False)
@@ -28,7 +29,7 @@ GPU = Host(device="gpu", max_num_seqs=1024, max_num_batched_tokens=16_384, bfloa
 
 
 def model_of(family: Family, max_length: int = 8192) -> ModelInfo:
-    return ModelInfo("name", "/models/name", "main", family, max_length, "0" * 16)
+    return ModelInfo("name", "/models/name", "main", recipe_of(family), max_length, "0" * 16)
 
 
 def arguments_of(family: Family = "qwen3-reranker", host: Host = CPU, **settings: Any) -> dict[str, Any]:

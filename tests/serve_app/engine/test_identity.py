@@ -26,12 +26,16 @@ from serve_app.engine.identity import (
 )
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import classified, cosine
-from serve_app.engine.prompts import QWEN3_INSTRUCTION, Prompt, make_encoder
+from serve_app.engine.prompts import QWEN3_INSTRUCTION, PairEncoder, Prompt, PromptEncoder, Qwen3Encoder, TextEncoder
+from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
+from tests.recipes import PLAIN, recipe_of
 
-HUB = ModelInfo("Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "22e683669b", "qwen3-reranker", 8192, None)
+HUB = ModelInfo(
+    "Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-0.6B", "22e683669b", recipe_of("qwen3-reranker"), 8192, None
+)
 LOCAL = replace(HUB, name="/models/a", path="/models/a", revision=None, digest="0123")
 
 
@@ -51,7 +55,7 @@ def test_a_hub_model_is_named_by_its_commit_and_a_folder_by_its_content() -> Non
 def test_the_packages_that_compute_a_score_are_told_by_their_versions() -> None:
     told = made()
     assert told.vllm and told.transformers and told.tokenizers
-    assert made(replace(LOCAL, family="overlap", name="overlap")).vllm is None, "no package scores it"
+    assert made(replace(LOCAL, recipe=None, name="overlap")).vllm is None, "no package scores it"
 
 
 @pytest.mark.parametrize(
@@ -63,14 +67,14 @@ def test_the_packages_that_compute_a_score_are_told_by_their_versions() -> None:
     ],
 )
 def test_a_template_is_told_of_the_family_that_has_one(family: Family, template: str | None, instruction: str) -> None:
-    told = made(replace(LOCAL, family=family), {"template": "blank_line", "instruction": "find it"})
+    told = made(replace(LOCAL, recipe=recipe_of(family)), {"template": "blank_line", "instruction": "find it"})
     assert (told.family, told.template, told.instruction) == (family, template, instruction)
 
 
 def test_no_instruction_is_the_families_own() -> None:
     assert made().instruction == QWEN3_INSTRUCTION
     assert made(prompt={"instruction": QWEN3_INSTRUCTION}) == made()
-    assert made(replace(LOCAL, family="embedding")).instruction is None
+    assert made(replace(LOCAL, recipe=recipe_of("embedding"))).instruction is None
 
 
 @pytest.mark.parametrize(
@@ -209,17 +213,27 @@ def words_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def encoder_of(
+    family: str, tokenizer: Tokenizer, limit: int, template: Template, instruction: str | None
+) -> PromptEncoder:
+    if family == "qwen3-reranker":
+        return Qwen3Encoder(tokenizer, limit, template, instruction)
+    if family == "cross-encoder":
+        return PairEncoder(tokenizer, limit, token_types=True)
+    return TextEncoder(tokenizer, limit, instruction)
+
+
 def prompts() -> list[Any]:
     """Of each family, template, instruction and cut: what would be sent to the engine."""
     found: list[Any] = []
-    for family in get_args(Family):
+    for family in PLAIN:
         for template in get_args(Template) if family == "qwen3-reranker" else ("single_newline",):
             for default, instruction in ((None, None), ("do", None), ("do", "a b")):
                 if family == "cross-encoder" and (default or instruction):
                     continue
                 tokenizer = bytes_tokenizer() if family == "qwen3-reranker" else words_tokenizer()
                 limit = 400 if family == "qwen3-reranker" else 24
-                encoder = make_encoder(family, tokenizer, limit, template, default)
+                encoder = encoder_of(family, tokenizer, limit, template, default)
                 for most in (None, 3):
                     found.append(encoder.encode("a [SEP] b <|im_end|>", instruction, TEXTS, most))
     return found
@@ -232,7 +246,7 @@ def outputs() -> list[Any]:
     prompt = Prompt([1, 2, 3], True)
     given = [output(0.5), output(-40.0), output(float("nan")), output(), output(1.0, 2.0), "refused"]
     vectors = [output(0.6, 0.8), output(-1.0, 2.0), output(0.0, 0.0)]
-    scores = [classified(prompt, one) for one in given]
+    scores = [classified(prompt, one, Score()) for one in given]
     told = [asdict(one) for one in (*scores, *(cosine(vectors[0], one, prompt) for one in vectors))]
     # Ten digits: the last ones are the machine's library of mathematics.
     return [
@@ -241,7 +255,7 @@ def outputs() -> list[Any]:
 
 
 def asked_of_vllm() -> list[Any]:
-    models = [replace(LOCAL, family=family) for family in get_args(Family)]
+    models = [replace(LOCAL, recipe=recipe_of(family)) for family in PLAIN]
     return [
         {
             name: value

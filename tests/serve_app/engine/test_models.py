@@ -13,7 +13,8 @@ from huggingface_hub import constants
 
 from pipelines.base.extras import JOB
 from serve_app.engine import models
-from serve_app.engine.models import QWEN3_MAX_LENGTH, describe
+from serve_app.engine.models import USUAL_MAX_LENGTH, describe
+from serve_app.recipes import files
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 
@@ -84,15 +85,15 @@ def test_qwen3_embedding_is_told_from_qwen3_reranker_by_its_pooling(tmp_path: Pa
 
 
 @pytest.mark.parametrize("architectures", [["LlamaForCausalLM"], ["T5ForConditionalGeneration"], [], None])
-def test_an_unknown_architecture_is_an_error_that_lists_the_families(tmp_path: Path, architectures: Any) -> None:
+def test_an_unknown_architecture_is_an_error_that_names_the_remedy(tmp_path: Path, architectures: Any) -> None:
     message = refusal(settings_of(make_model(tmp_path, architectures=architectures)))
-    assert message.startswith("model.family: cannot tell it from")
-    assert message.endswith("Set one of: qwen3-reranker, cross-encoder, embedding.")
+    assert "is scored is not known" in message and "model.recipe" in message
 
 
-def test_a_family_that_is_set_is_believed(tmp_path: Path) -> None:
-    folder = make_model(tmp_path, architectures=["SomethingNew"])
+def test_a_family_that_is_set_has_to_agree(tmp_path: Path) -> None:
+    folder = make_model(tmp_path, architectures=["BertModel"])
     assert describe(settings_of(folder, family="embedding")).family == "embedding"
+    assert "is scored as embedding" in refusal(settings_of(folder, family="cross-encoder"))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_family_that_is_set_is_believed(tmp_path: Path) -> None:
         ({"max_position_embeddings": 512}, 512),
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta"}, 512),
         ({"max_position_embeddings": 514, "model_type": "roberta"}, 512),
-        ({"max_position_embeddings": 40_960, "architectures": ["Qwen3ForCausalLM"]}, QWEN3_MAX_LENGTH),
+        ({"max_position_embeddings": 40_960, "architectures": ["Qwen3ForCausalLM"]}, USUAL_MAX_LENGTH),
     ],
 )
 def test_the_limit_is_the_models_own(tmp_path: Path, config: dict[str, Any], limit: int) -> None:
@@ -171,10 +172,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str | None, str
     def download(repository: str, file: str, revision: str | None) -> Path:
         path = tmp_path / "snapshots" / branches.get(revision, revision or "") / file
         if not path.exists():
-            raise OSError(f"{file} is not in {repository}")
+            raise FileNotFoundError(f"{file} is not in {repository}")
         return path
 
-    monkeypatch.setattr(models, "_download", download)
+    monkeypatch.setattr(files, "download", download)
     return branches
 
 

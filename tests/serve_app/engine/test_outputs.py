@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from serve_app.engine.outputs import classified, cosine
 from serve_app.engine.prompts import Prompt
+from serve_app.recipes.recipe import Score
 from stages.core.records import PairScore
 from stages.core.scoring import sigmoid
 
@@ -36,7 +37,7 @@ PROMPT = Prompt([1, 2, 3, 4], truncated=True)
     ],
 )
 def test_what_is_no_score_is_a_failed_pair_with_its_reason(output: Any, reason: str) -> None:
-    pair = classified(PROMPT, output)
+    pair = classified(PROMPT, output, Score())
     assert pair.error is not None
     assert reason in pair.error
     assert (pair.score, pair.logit, pair.prompt_tokens, pair.truncated) == (None, None, 4, True)
@@ -60,7 +61,7 @@ def test_what_is_no_embedding_is_a_failed_pair_with_its_reason(query: Any, docum
 
 
 def test_a_good_output_is_a_score_with_its_counts() -> None:
-    pair = classified(PROMPT, output_of(0.0))
+    pair = classified(PROMPT, output_of(0.0), Score())
     assert pair == PairScore(0.5, logit=0.0, prompt_tokens=4, cached_tokens=3, truncated=True)
     assert cosine(output_of(3, 4), output_of(4, 3), PROMPT).score == pytest.approx(24 / 25)
 

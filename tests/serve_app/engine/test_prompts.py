@@ -16,10 +16,12 @@ from tokenizers.pre_tokenizers import Metaspace
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.prompts import PromptEncoder, load_encoder, make_encoder, plain_text_tokenizer
+from serve_app.engine.procedure import load_encoder
+from serve_app.engine.prompts import PairEncoder, PromptEncoder, plain_text_tokenizer
 from serve_app.settings import Family, ModelSettings, Template
 from stages.core.errors import QueryTooLongError, ScoringError
 from tests.examples import examples
+from tests.recipes import recipe_of
 
 TEMPLATES: dict[Template, str] = {
     "single_newline": "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {doc}",
@@ -135,7 +137,7 @@ def encoder_of(
     template: Template = "single_newline",
     instruction: str | None = None,
 ) -> PromptEncoder:
-    model = ModelInfo(folder.name, str(folder), None, family, limit, None)
+    model = ModelInfo(folder.name, str(folder), None, recipe_of(family), limit, None)
     return load_encoder(model, ModelSettings(template=template, instruction=instruction))
 
 
@@ -292,7 +294,7 @@ def test_only_models_with_token_types_are_told_where_the_document_starts(
     assert encoder_of("cross-encoder", tiny_xlm_roberta).encode("q", None, ["d"])[0].second_part is None
     # ModernBERT's post-processor numbers the parts as BERT's does; the model takes no such input and would fail.
     tokenizer = AutoTokenizer.from_pretrained(tiny_cross_encoder).backend_tokenizer
-    without = make_encoder("cross-encoder", tokenizer, LIMIT, "single_newline", None, token_types=False)
+    without = PairEncoder(tokenizer, LIMIT, token_types=False)
     assert without.encode("two words", None, ["a document"])[0] == bert._replace(second_part=None)
 
 

@@ -6,8 +6,9 @@ from serve_app.engine.models import ModelInfo
 from serve_app.http.ingress import build_ingress
 from serve_app.replica.app import AppSettings
 from serve_app.settings import DeploymentSettings, EngineSettings, HttpSettings, ModelSettings
+from tests.recipes import recipe_of
 
-MODEL = ModelInfo("tiny", "/models/tiny", None, "qwen3-reranker", 512, "0123456789abcdef")
+MODEL = ModelInfo("tiny", "/models/tiny", None, recipe_of("qwen3-reranker"), 512, "0123456789abcdef")
 
 
 def test_a_busy_machine_is_given_as_much_time_as_for_an_engine_and_our_own_limit_comes_before_serves() -> None:

@@ -13,8 +13,9 @@ from serve_app.engine.models import ModelInfo
 from serve_app.replica.app import AppSettings, _reason, deployment_options
 from serve_app.replica.deployment import RerankReplica
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
+from tests.recipes import recipe_of
 
-MODEL = ModelInfo("tiny", "/models/tiny", None, "qwen3-reranker", 512, "0123456789abcdef")
+MODEL = ModelInfo("tiny", "/models/tiny", None, recipe_of("qwen3-reranker"), 512, "0123456789abcdef")
 
 
 def app(
@@ -41,7 +42,7 @@ def test_equal_settings_have_one_name_fit_for_a_url() -> None:
     [
         {"path": "/models/other"},
         {"revision": "v2"},
-        {"family": "cross-encoder"},
+        {"recipe": recipe_of("cross-encoder")},
         {"max_length": 256},
         {"digest": "fedcba9876543210"},
     ],

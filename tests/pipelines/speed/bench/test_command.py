@@ -37,7 +37,7 @@ from tests.benchmark_inputs import a_round, benchmark, contender
 pytestmark = pytest.mark.heavy
 
 ORDER = PairOrder(queries=6, documents=10, tokens=220, spread=0.3)
-OVERLAP = ModelInfo("overlap", "overlap", None, "overlap", 8192, None)
+OVERLAP = ModelInfo("overlap", "overlap", None, None, 8192, None)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,65 @@
+"""What an engine does for one kind of model: texts -> prompts, what is asked of it for each, its outputs -> scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from serve_app.engine.kinds import cross_encoder, decoder, embedding
+from serve_app.engine.models import ModelInfo
+from serve_app.engine.outputs import Output, Task
+from serve_app.engine.prompts import Prompt, PromptEncoder
+from serve_app.settings import EngineSettings, ModelSettings
+from stages.core.errors import ConfigError
+from stages.core.records import PairScore
+
+
+class Procedure(Protocol):
+    """One kind's part of an engine, whatever computes. Several threads may call `encoder`.
+
+    `task` is what is computed of each prompt: `classify` a raw logit, `embed` a pooled vector, `token_embed` a vector a
+    token. Of `embed` and `token_embed` equal prompts are computed once.
+    """
+
+    encoder: PromptEncoder
+    task: Task
+
+    def pairs(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[PairScore]:
+        """One score for each document; `outputs` are parallel to `prompts`, which `encoder` made."""
+        ...
+
+
+# A recipe's kind -> its procedure, and what vLLM has to be told.
+_PROCEDURES: dict[str, Callable[..., Procedure]] = {
+    "decoder": decoder.DecoderProcedure,
+    "cross-encoder": cross_encoder.CrossEncoderProcedure,
+    "embedding": embedding.EmbeddingProcedure,
+}
+_ARGUMENTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "decoder": decoder.arguments,
+    "cross-encoder": cross_encoder.arguments,
+    "embedding": embedding.arguments,
+}
+
+
+def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
+    """With the tokenizer of the model's folder. Raises ConfigError for `overlap`, which has none."""
+    if model.recipe is None:
+        raise ConfigError("model.name overlap is no model: it is scored without an engine. Name a model")
+    from transformers import AutoTokenizer  # takes seconds to import, and whoever has a tokenizer does without
+
+    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return _PROCEDURES[model.recipe.kind](model.recipe, model, settings, tokenizer)
+
+
+def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:
+    """As `load_procedure`, for who needs prompts alone."""
+    return load_procedure(model, settings).encoder
+
+
+def kind_arguments(model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:
+    """Those of vLLM's arguments that the model's recipe decides."""
+    assert model.recipe is not None, "overlap has no engine"
+    return _ARGUMENTS[model.recipe.kind](model.recipe, model, engine)
