@@ -378,7 +378,9 @@ class TestBrokenEmbeddings:
 
     @pytest.fixture(scope="class")
     def engine(self, poisoned_qwen3: Path) -> Iterator[RunningEngine]:
-        yield from running(ModelSettings(name=str(poisoned_qwen3), family="embedding", max_length=400), "float32")
+        yield from running(
+            ModelSettings(name=str(poisoned_qwen3), recipe={"kind": "embedding"}, max_length=400), "float32"
+        )
 
     def test_texts_that_come_upon_the_cache_blocks_of_broken_ones_are_scored(self, engine: RunningEngine) -> None:
         """Without clean blocks some of them fail."""
