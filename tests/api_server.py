@@ -25,7 +25,8 @@ from stages.core.records import TimedScores
 from stages.core.scoring import OverlapScorer
 
 MODEL = "overlap"
-START_TIMEOUT_S = 10.0
+# For what comes within a moment, unless the machine is busy.
+PATIENCE_S = 60.0
 DOCUMENTS = ["a fox", "the red fox", "a dog"]
 BODY: dict[str, Any] = {"query": "red fox", "documents": DOCUMENTS}
 
@@ -43,11 +44,13 @@ class Call(NamedTuple):
 class StandInBackend:
     """A `service.Backend` over the OverlapScorer.
 
-    A call waits `delay_s`, then raises the next of `failures`, if any are left, then answers. A document is cut to
-    `max_document_tokens` words. `calls` holds all that was asked, `cancelled` what was cancelled meanwhile.
+    A call waits `delay_s`, and as long as it is `held`, then raises the next of `failures`, if any are left, then
+    answers. A document is cut to `max_document_tokens` words. `calls` holds all that was asked, `cancelled` what was
+    cancelled meanwhile.
     """
 
     delay_s: float = 0.0
+    held: bool = False
     failures: list[Exception] = field(default_factory=list)
     ready: int = 1
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -61,6 +64,8 @@ class StandInBackend:
         self.calls.append(call)
         try:
             await asyncio.sleep(self.delay_s)
+            while self.held:
+                await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             self.cancelled.append(call)
             raise
@@ -147,17 +152,17 @@ def running_api(
         server = _Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        until(lambda: server.started, START_TIMEOUT_S)
+        until(lambda: server.started)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_S) as client:
                 yield RunningApi(service, client, port)
         finally:
             server.should_exit = True
-            thread.join(START_TIMEOUT_S)
+            thread.join(PATIENCE_S)
             assert not thread.is_alive(), "the server does not stop"
 
 
-def until(condition: Any, timeout_s: float = 5.0) -> None:
+def until(condition: Any, timeout_s: float = PATIENCE_S) -> None:
     """Wait for a condition. AssertionError where it does not come true."""
     deadline = time.monotonic() + timeout_s
     while not condition():

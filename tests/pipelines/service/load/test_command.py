@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +28,14 @@ from pipelines.tracking.finding import FindingFolder
 from stages.core.errors import ConfigError, EngineError, InterruptedRunError
 from stages.telemetry.load import Latency, LoadResult, LoadStep
 from stages.telemetry.load_table import COLUMNS
-from tests.api_server import StandInBackend, running_api
+from tests.api_server import StandInBackend, running_api, until
 from tests.load_server import Behaviour, LoadServer
 from tests.virtual_time import VirtualTime
 
 pytestmark = pytest.mark.heavy
 
-QUICK = LoadPlan(step_s=0.6, warm_up_s=0.2, max_s=30, drain_s=5)
+# In so short a time, and with room for a machine that takes long for anything.
+QUICK = LoadPlan(step_s=0.6, warm_up_s=0.2, max_s=300, drain_s=60)
 
 
 def load(url: str, plan: LoadPlan = QUICK, shape: str = "1x4x60", **more: Any) -> LoadResult:
@@ -43,19 +43,25 @@ def load(url: str, plan: LoadPlan = QUICK, shape: str = "1x4x60", **more: Any) -
 
 
 @pytest.fixture
-def simulate(virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LoadResult]:
-    """A whole load test against a service without a network: in virtual time, what is measured is exact."""
+def simulated(virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> Callable[[Behaviour], str]:
+    """The address of a service without a network: in virtual time, what is measured is exact."""
 
-    def simulated(service: Behaviour, plan: LoadPlan = QUICK) -> LoadResult:
+    def behaving(service: Behaviour) -> str:
         @contextlib.asynccontextmanager
         async def sender(*_: object) -> AsyncIterator[Send]:
             yield service.send
 
         monkeypatch.setattr(load_run, "sender", sender)
         monkeypatch.setattr(load_run, "served_model", lambda _: service.model)
-        return load("http://simulated", plan)
+        return "http://127.0.0.1:8000"
 
-    return simulated
+    return behaving
+
+
+@pytest.fixture
+def simulate(simulated: Callable[[Behaviour], str]) -> Callable[..., LoadResult]:
+    """A whole load test against such a service."""
+    return lambda service, plan=QUICK: load(simulated(service), plan)
 
 
 @pytest.fixture
@@ -119,9 +125,10 @@ def test_too_many_errors_end_it_and_are_told_by_kind(simulate: Callable[..., Loa
 
 
 def test_our_own_service_refuses_with_429_once_its_queue_is_full() -> None:
-    with running_api(StandInBackend(delay_s=0.05), max_waiting=3) as api:
-        result = load(api.url)
-    assert set(result.steps[-1].errors) == {"HTTP 429"} and result.saturated
+    with running_api(StandInBackend(delay_s=2), max_waiting=3) as api:  # longer than a step: none makes room
+        result = load(api.url, replace(QUICK, start=8))
+    (step,) = result.steps
+    assert set(step.errors) == {"HTTP 429"} and step.errors["HTTP 429"] >= 5 and result.saturated
 
 
 def test_no_step_begins_that_would_end_too_late(simulate: Callable[..., LoadResult]) -> None:
@@ -154,31 +161,34 @@ def test_where_nobody_listens_it_says_how_to_start_the_service() -> None:
 
 
 def test_a_first_answer_that_takes_too_long_is_told() -> None:
-    with LoadServer(delay_s=30) as server, pytest.raises(EngineError, match=r"within 0\.3 s: try fewer documents"):
+    with LoadServer(delay_s=600) as server, pytest.raises(EngineError, match=r"within 0\.3 s: try fewer documents"):
         load(server.url, replace(QUICK, timeout_s=0.3))
 
 
 def test_ctrl_c_ends_it_with_what_is_measured() -> None:
-    stepped = threading.Event()
+    pressed = threading.Event()
 
     def press(now: LoadProgress) -> None:
-        if now.step is not None and not stepped.is_set():
-            stepped.set()
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        if now.doing == "2 clients" and not pressed.is_set():
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     with LoadServer(delay_s=0.02) as server:
-        started_s = time.monotonic()
         result = load(server.url, replace(QUICK, step_s=1), on_progress=press)
-        assert time.monotonic() - started_s < 20
-    assert (result.ended, result.saturated) == (WAS_INTERRUPTED, False) and 1 <= len(result.steps) <= 2
+    assert (result.ended, result.saturated) == (WAS_INTERRUPTED, False)
+    assert [step.level for step in result.steps] == [1, 2]
     assert all(step.answered for step in result.steps)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_before_anything_is_measured_says_so() -> None:
-    with LoadServer(delay_s=30) as server:
-        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    def press() -> None:
+        until(lambda: server.bodies)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with LoadServer(delay_s=600) as server:
+        threading.Thread(target=press).start()
         with pytest.raises(InterruptedRunError, match="before anything was measured"):
             load(server.url)
 
@@ -189,7 +199,7 @@ def test_it_runs_beside_the_main_thread_too() -> None:
     with LoadServer(delay_s=0.02) as server:
         thread = threading.Thread(target=lambda: found.append(load(server.url, replace(QUICK, highest=1))))
         thread.start()
-        thread.join(30)
+        thread.join(120)
     assert found and found[0].steps[0].answered > 0
 
 
@@ -235,7 +245,7 @@ def test_the_files_of_a_load_test_agree_and_go_to_mlflow(
         out=tmp_path,
         shape="1x3x60",
         repeat=0.5,
-        plan=LoadPlan(step_s=0.5, warm_up_s=0.2, max_s=20, highest=2),
+        plan=replace(QUICK, highest=2),
         as_json=True,
         uri="here",
     )
@@ -258,16 +268,17 @@ def test_the_files_of_a_load_test_agree_and_go_to_mlflow(
     }
     assert (tmp_path / "latest").resolve() == folder.resolve()
     ((path, uri, kind, params, metrics, _),) = logged
-    assert (path, uri, kind, params["max_s"]) == (folder, "here", "loadtest", 20)
+    assert (path, uri, kind, params["max_s"]) == (folder, "here", "loadtest", 300)
     assert max(step["pairs_per_s"] for step in content["steps"]) == pytest.approx(
         metrics["load/pairs_per_s_max"], abs=0.01
     )
 
 
-def test_the_terminal_shows_each_step_and_the_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    order = LoadOrder(out=tmp_path, shape="1x3x60", plan=LoadPlan(step_s=0.5, warm_up_s=0.2, max_s=20, highest=2))
-    with LoadServer(delay_s=0.02) as server:
-        folder = run_loadtest(replace(order, url=server.url), Console())
+def test_the_terminal_shows_each_step_and_the_table(
+    simulated: Callable[[Behaviour], str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    order = LoadOrder(out=tmp_path, shape="1x3x60", plan=replace(QUICK, highest=2))
+    folder = run_loadtest(replace(order, url=simulated(Behaviour(delay_s=0.02))), Console())
     shown = capfd.readouterr().out
     assert "1 client    " in shown and "2 clients   " in shown
     assert "It works best with" in shown and "Why the test ended: the highest level was reached, 2 clients." in shown
