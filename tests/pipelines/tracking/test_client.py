@@ -6,7 +6,6 @@ import json
 import socket
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +31,7 @@ from stages.core.errors import DataError, TrackingError
 from tests.examples import examples
 from tests.logged_folders import ANALYSIS, BUSY, DIGEST, METRICS, POINTS, RUN_ID, make_folder
 from tests.mlflow_database import new_database
+from tests.patience import waits_from_now_on
 
 pytestmark = pytest.mark.heavy
 
@@ -328,10 +328,10 @@ def test_a_dead_server_is_an_error_within_20_s_that_names_the_command_to_sync(
         monkeypatch.delenv(name)
     folder = make_folder(tmp_path / "run", dead_server)
     before = sorted(folder.path.rglob("*"))
-    started_s = time.monotonic()
+    waits = waits_from_now_on(monkeypatch)
     with pytest.raises(TrackingError) as raised:
         sync_run(folder.path)
-    assert time.monotonic() - started_s < 20
+    assert 0 < sum(waits) <= 20
     message = str(raised.value)
     assert dead_server in message and f"rerank-eval sync {folder.path}" in message and "\n" not in message
     assert raised.value.exit_code == 4
@@ -341,10 +341,12 @@ def test_a_dead_server_is_an_error_within_20_s_that_names_the_command_to_sync(
     assert sorted(p for p in folder.path.rglob("*") if folder.logs not in (p, p.parent)) == before
 
 
-def test_a_database_that_cannot_be_opened_is_an_error_within_20_s(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_an_error_within_20_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     folder = make_folder(tmp_path / "run", f"sqlite:///{tmp_path}/file/mlflow.db")
-    started_s = time.monotonic()
+    waits = waits_from_now_on(monkeypatch)
     with pytest.raises(TrackingError, match="rerank-eval sync"):
         sync_run(folder.path)
-    assert time.monotonic() - started_s < 20
+    assert sum(waits) <= 20
