@@ -29,7 +29,7 @@ class SlowEncoder:
         if query == "too long":
             raise QueryTooLongError("it is")
         if query.startswith("slow"):
-            assert self.go.wait(timeout=30)
+            assert self.go.wait(timeout=240)
         return [Prompt([len(document)]) for document in documents]
 
 
@@ -58,7 +58,7 @@ def test_the_loop_goes_on_while_prompts_are_made_and_an_online_call_passes_those
         threads = Threads()
         calls = [threads.start(f"slow {number}") for number in range(THREADS + 3)]
         await threads.begun(THREADS)
-        assert await asyncio.wait_for(threads.start("online", online=True), 10) == [Prompt([4])]
+        assert await asyncio.wait_for(threads.start("online", online=True), 120) == [Prompt([4])]
         assert not any(call.done() for call in calls)
         await threads.end(*calls)
 
@@ -71,7 +71,7 @@ def test_long_texts_go_one_call_at_a_time_and_hold_up_no_short_ones() -> None:
         calls = [threads.start("slow first", LONG), threads.start("slow second", LONG)]
         await threads.begun(1)
         for online in (True, False):
-            assert await asyncio.wait_for(threads.start("short", online=online), 10) == [Prompt([4])]
+            assert await asyncio.wait_for(threads.start("short", online=online), 120) == [Prompt([4])]
         assert threads.encoder.seen == ["slow first", "short", "short"]
         await threads.end(*calls)
         assert threads.encoder.seen[-1] == "slow second"

@@ -162,8 +162,8 @@ def test_fifty_megabytes_of_no_declared_length_are_refused(api: RunningApi) -> N
 )
 def test_millions_of_faults_cost_no_more_than_one(api: RunningApi, path: str, start: bytes) -> None:
     content = start + b"1," * (2 << 20) + b"1]}"
-    started_s = time.perf_counter()
+    started_s = time.process_time()
     answer = api.client.post(path, content=content)
-    assert time.perf_counter() - started_s < 4, "collecting every fault takes 10 s and 4 GB"
+    assert time.process_time() - started_s < 4, "collecting every fault takes 10 s and 4 GB"
     assert answer.status_code == 422
     assert len(answer.content) < 2000

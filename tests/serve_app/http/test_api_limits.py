@@ -7,12 +7,12 @@ import contextlib
 import json
 import logging
 import socket
-import time
 
 import pytest
 from ray.exceptions import RayActorError
 
 from serve_app.http.metrics import EndKind, Reason
+from serve_app.settings import HttpSettings
 from stages.core.errors import EngineError
 from tests.api_server import (
     BODY,
@@ -125,7 +125,7 @@ def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
 
 
 def test_a_large_body_is_refused_by_its_declared_length_before_it_is_sent() -> None:
-    with running_api(max_body_mib=1) as api, socket.create_connection(("127.0.0.1", api.port), timeout=5) as raw:
+    with running_api(max_body_mib=1) as api, socket.create_connection(("127.0.0.1", api.port), timeout=60) as raw:
         raw.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
 
@@ -140,35 +140,40 @@ def test_a_body_of_no_declared_length_is_refused_once_it_is_too_large() -> None:
 
 
 def test_a_body_that_never_ends_is_refused_while_it_is_sent() -> None:
-    with running_api(max_body_mib=0.01) as api, socket.create_connection(("127.0.0.1", api.port), timeout=5) as raw:
+    with running_api(max_body_mib=0.01) as api, socket.create_connection(("127.0.0.1", api.port), timeout=60) as raw:
         raw.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         raw.sendall(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
         assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_comes_too_slowly_ends_at_the_deadline_and_its_connection_with_it() -> None:
-    with running_api(deadline_s=0.2, max_waiting=1) as api, leaving(api, b'{"query"', 100) as slow:
+def test_a_body_that_comes_slowly_has_a_place_meanwhile() -> None:
+    with running_api(max_waiting=1) as api, leaving(api, b'{"query"', 100):
         until(lambda: api.service.at_work == 1)
         refused(api.client.post("/v1/rerank", json=BODY), 429)
+
+
+def test_a_body_that_comes_too_slowly_ends_at_the_deadline_and_its_connection_with_it() -> None:
+    with running_api(deadline_s=0.2, max_waiting=1) as api, leaving(api, b'{"query"', 100) as slow:
         answer = b"".join(iter(lambda: slow.recv(1000), b""))  # to its end: the server closes
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"slow_body"' in answer
         assert b"within 0.2 s" in answer
         assert api.ended("rejected", "slow_body") == 1
+        api.service.limits = HttpSettings(max_waiting=1)  # so that no busy machine is too slow for the next one
         assert indices(api.client.post("/v1/rerank", json=BODY)) == [1, 0, 2]
 
 
 def test_bytes_that_drip_in_do_not_put_the_deadline_off() -> None:
-    with running_api(deadline_s=0.3) as api, leaving(api, b"{", 100) as slow:
-        started_s = time.monotonic()
+    with running_api(deadline_s=0.3) as api, leaving(api, b"{", 100_000) as slow:
         slow.settimeout(0.05)
         answer = b""
-        while not answer and time.monotonic() - started_s < 5:
+        for _ in range(1200):  # a minute: many times the deadline
             slow.sendall(b" ")
             with contextlib.suppress(TimeoutError):
                 answer = slow.recv(1000)
+            if answer:
+                break
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - started_s < 2
 
 
 def test_more_documents_than_allowed_are_refused() -> None:
@@ -180,7 +185,7 @@ def test_more_documents_than_allowed_are_refused() -> None:
 
 
 def test_a_full_service_says_when_to_come_again() -> None:
-    backend = StandInBackend(delay_s=0.5)
+    backend = StandInBackend(held=True)
     with running_api(backend, max_waiting=2) as api, concurrent.futures.ThreadPoolExecutor() as pool:
         accepted = [pool.submit(api.client.post, "/v1/rerank", json=BODY) for _ in range(2)]
         until(lambda: len(backend.calls) == 2)
@@ -188,6 +193,7 @@ def test_a_full_service_says_when_to_come_again() -> None:
         error = refused(answer, 429)
         assert (error["code"], error["type"]) == ("overload", "rate_limit_error")
         assert int(answer.headers["retry-after"]) > 0
+        backend.held = False
         assert [indices(one.result()) for one in accepted] == [[1, 0, 2]] * 2
         assert api.ended("rejected", "overload") == 1
         assert indices(api.client.post("/v1/rerank", json=BODY)) == [1, 0, 2]
@@ -219,7 +225,7 @@ def test_the_deadline_ends_a_request_and_frees_its_work(ready: int, status: int,
 
 
 def leaving(api: RunningApi, content: bytes, length: int) -> socket.socket:
-    raw = socket.create_connection(("127.0.0.1", api.port), timeout=5)
+    raw = socket.create_connection(("127.0.0.1", api.port), timeout=60)
     raw.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (length, content))
     return raw
 

@@ -6,7 +6,6 @@ import os
 import time
 
 import psutil
-import pytest
 
 from serve_app.replica.gpus import Gpu, Gpus
 from serve_app.replica.node_metrics import SAMPLE_EVERY_S, NodeMetrics, this_node
@@ -46,12 +45,14 @@ def test_processors_and_memory_are_those_of_the_machine() -> None:
     while time.monotonic() < until_s:  # one core is busy
         pass
     clock.now_s += 1
+    before_mb = psutil.virtual_memory().used / 1e6
     sample = node.sample()
+    after_mb = psutil.virtual_memory().used / 1e6
     assert sample is not None
     assert sample.node == "n"
     assert 100 / (os.cpu_count() or 1) * 0.6 <= sample.values["cpu_utilization_percentage"] <= 100
-    used_mb = psutil.virtual_memory().used / 1e6
-    assert sample.values["system_memory_usage_megabytes"] == pytest.approx(used_mb, rel=0.2)
+    used_mb = sample.values["system_memory_usage_megabytes"]
+    assert 0.8 * min(before_mb, after_mb) <= used_mb <= 1.2 * max(before_mb, after_mb)
     assert 0 < sample.values["system_memory_usage_percentage"] < 100
     assert not any("gpu" in name for name in sample.values)
 
@@ -79,8 +80,8 @@ def test_the_node_is_named_so_that_mlflow_takes_it() -> None:
 def test_a_sample_costs_little() -> None:
     clock = Clock()
     node = NodeMetrics("n", clock=clock)
-    started_s = time.process_time()
+    started_s = time.thread_time()  # of this thread's own work, whatever else the machine does
     for _ in range(100):
         clock.now_s += 1
         node.sample()
-    assert (time.process_time() - started_s) / 100 < 0.01
+    assert (time.thread_time() - started_s) / 100 < 0.01

@@ -60,11 +60,10 @@ def test_counts_and_metrics_are_told_while_the_event_loop_is_busy() -> None:
 
     async def compute() -> None:
         telling = Reporter("a", FakeEngine(), collector, {}, end=lambda: pytest.fail("it lives"))
-        time.sleep(0.2)  # no other task of the loop gets on
+        until(lambda: len(collector.named("push")) > 5)  # meanwhile no other task of the loop gets on
         telling.stop()
 
     asyncio.run(compute())
-    assert len(collector.named("push")) > 5
     assert [arguments[0] for arguments in collector.named("expose")] == ["a"]
 
 
@@ -74,7 +73,7 @@ def test_a_dead_engine_ends_the_process_after_its_calls_had_time_to_end() -> Non
     until(lambda: collector.named("push"))
     assert not ended.wait(0.1)
     engine.dead, died_s = True, time.monotonic()
-    assert ended.wait(2)
+    assert ended.wait(60)
     assert time.monotonic() - died_s >= 0.05
     assert collector.named("engine_died") == [("a",)]
 
