@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 THOROUGH = os.environ.get("RERANK_EVAL_TESTS") == "all"
 SHARE = 5
 USUAL = 100
 
-settings.register_profile("rerank-eval", max_examples=USUAL if THOROUGH else USUAL // SHARE, deadline=None)
+# No clock: what takes long on a busy machine is no fault of a test.
+settings.register_profile(
+    "rerank-eval",
+    max_examples=USUAL if THOROUGH else USUAL // SHARE,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("rerank-eval")
 
 
