@@ -67,7 +67,7 @@ def has_data(prometheus_url: str, expression: str) -> bool:
     return any(math.isfinite(float(series["value"][1])) for series in result)
 
 
-def assert_dashboard_has_data(prometheus_url: str, timeout_s: float = 60.0) -> None:
+def assert_dashboard_has_data(prometheus_url: str, timeout_s: float = 180.0) -> None:
     """Every query of the dashboard, every recording rule and every name that an alert reads has a finite number, and
     Prometheus evaluates every rule without an error.
 
@@ -115,7 +115,7 @@ def running_prometheus(folder: Path, target: str) -> Iterator[str]:
             process.terminate()
 
 
-def _url_when_ready(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 30.0) -> str:
+def _url_when_ready(process: subprocess.Popen[bytes], log: Path, timeout_s: float = 120.0) -> str:
     deadline = time.monotonic() + timeout_s
     while process.poll() is None and time.monotonic() < deadline:
         if found := re.search(r'"Listening on".* address=(\S+)', log.read_text(encoding="utf-8")):

@@ -47,7 +47,7 @@ def url(workplace: Path) -> Iterator[str]:
     finally:
         os.kill(service.pid, signal.SIGINT)
         try:
-            service.wait(60)
+            service.wait(180)
         except subprocess.TimeoutExpired:
             os.killpg(service.pid, signal.SIGKILL)
 

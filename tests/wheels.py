@@ -47,7 +47,7 @@ class Installed:
             env=kept | {"COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 

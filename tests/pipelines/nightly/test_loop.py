@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -273,15 +274,15 @@ scheduler = Scheduler(cron, job, file, lambda text: print(text, flush=True))
 signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
 sys.exit(scheduler.once(State(config="c", cron="yearly", timezone="UTC", since=datetime.now(UTC))))
 """
+# At work, the first time, until it is let go.
 SLOW = """
 import pathlib, time, sys
-started = pathlib.Path({folder!r}, 'started')
+started, let_go = (pathlib.Path({folder!r}, name) for name in ('started', 'let go'))
 if started.exists():
     sys.exit(0)
-started.touch()
 try:
-    end = time.monotonic() + {seconds}
-    while time.monotonic() < end:
+    started.touch()
+    while not let_go.exists():
         time.sleep(0.05)
 except KeyboardInterrupt:
     pathlib.Path({folder!r}, 'finished what was in flight').touch()
@@ -300,31 +301,35 @@ def process(folder: Path, job: str) -> subprocess.Popen[str]:
 
 
 def wait_for(path: Path) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         if path.exists():
             return
         time.sleep(0.05)
     raise AssertionError(f"{path} never appeared")
 
 
-def test_sigterm_reaches_the_job_as_sigint_and_the_night_goes_on_at_the_next_start(tmp_path: Path) -> None:
-    job = SLOW.format(folder=str(tmp_path), seconds=60)
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[str]:
+    """SLOW in this folder; at the end it is let go, whoever still has it."""
+    yield SLOW.format(folder=str(tmp_path))
+    (tmp_path / "let go").touch()
+
+
+def test_sigterm_reaches_the_job_as_sigint_and_the_night_goes_on_at_the_next_start(tmp_path: Path, job: str) -> None:
     first = process(tmp_path, job)
     wait_for(tmp_path / "started")
-    time.sleep(0.3)
     first.send_signal(signal.SIGTERM)
-    output, _ = first.communicate(timeout=30)
+    output, _ = first.communicate(timeout=120)
     assert first.returncode == 130, output
     assert (tmp_path / "finished what was in flight").exists()
     state = StateFile(tmp_path, "nightly").read()
     assert state is not None and (state.occurrences[0].outcome, state.occurrences[0].attempts) == ("interrupted", 0)
-    output, _ = (second := process(tmp_path, job)).communicate(timeout=30)
+    output, _ = (second := process(tmp_path, job)).communicate(timeout=120)
     assert second.returncode == 0, output
     assert "goes on: its last attempt was interrupted" in output
 
 
-def test_a_scheduler_beside_a_living_one_is_refused(tmp_path: Path) -> None:
-    job = SLOW.format(folder=str(tmp_path), seconds=60)
+def test_a_scheduler_beside_a_living_one_is_refused(tmp_path: Path, job: str) -> None:
     first = process(tmp_path, job)
     try:
         wait_for(tmp_path / "started")
@@ -336,36 +341,37 @@ def test_a_scheduler_beside_a_living_one_is_refused(tmp_path: Path) -> None:
             pytest.fail("two hold the lock")
     finally:
         first.send_signal(signal.SIGTERM)
-        first.communicate(timeout=30)
+        first.communicate(timeout=120)
     assert not StateFile(tmp_path, "nightly").busy()
 
 
-def test_a_job_that_outlives_its_killed_scheduler_is_waited_for(tmp_path: Path) -> None:
-    job = SLOW.format(folder=str(tmp_path), seconds=3)
+def test_a_job_that_outlives_its_killed_scheduler_is_waited_for(tmp_path: Path, job: str) -> None:
     first = process(tmp_path, job)
     wait_for(tmp_path / "started")
     first.kill()
-    first.communicate(timeout=30)
+    first.wait()
     assert StateFile(tmp_path, "nightly").busy()
-    output, _ = (second := process(tmp_path, job)).communicate(timeout=60)
-    assert second.returncode == 0
-    assert output.startswith("waiting for a job that an earlier scheduler left running")
+    second = process(tmp_path, job)
+    assert second.stdout is not None
+    assert second.stdout.readline().startswith("waiting for a job that an earlier scheduler left running")
+    (tmp_path / "let go").touch()
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, output
     assert "goes on: its last attempt was cut off" in output
     state = StateFile(tmp_path, "nightly").read()
     assert state is not None and (state.occurrences[0].outcome, state.occurrences[0].attempts) == ("done", 2)
 
 
-def test_who_waits_for_such_a_job_can_be_stopped(tmp_path: Path) -> None:
-    job = SLOW.format(folder=str(tmp_path), seconds=8)
+def test_who_waits_for_such_a_job_can_be_stopped(tmp_path: Path, job: str) -> None:
     first = process(tmp_path, job)
     wait_for(tmp_path / "started")
     first.kill()
-    first.communicate(timeout=30)
+    first.wait()
     second = process(tmp_path, job)
     assert second.stdout is not None
     assert second.stdout.readline().startswith("waiting for a job")
     second.send_signal(signal.SIGTERM)
-    output, _ = second.communicate(timeout=6)
+    output, _ = second.communicate(timeout=120)  # the job is at work until the end of this test
     assert second.returncode == 1
     assert "stopped, while the job of an earlier scheduler is at work" in output
 

@@ -58,12 +58,12 @@ def head() -> Iterator[str]:
     command += ["--object-store-memory=100000000"]
     # As on a node where the project is installed: its Python comes first. A busy machine may take its time.
     environment = clean_environment(PATH=f"{ENVIRONMENT}{os.pathsep}{os.environ['PATH']}")
-    environment["RAY_raylet_start_wait_time_s"] = "120"
+    environment["RAY_raylet_start_wait_time_s"] = "300"
     log = Path(folder) / "head.log"
     with log.open("w") as output:
         process = psutil.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
-        wait_until(lambda: "runtime started" in log.read_text() or process.poll() is not None, 150)
+        wait_until(lambda: "runtime started" in log.read_text() or process.poll() is not None, 400)
         assert process.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{dashboard}"
     finally:
@@ -112,7 +112,7 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> None:
 
 def jobs(head: str) -> dict[str, dict[str, Any]]:
     """What the job server knows, by submission id."""
-    listed = httpx.get(f"{head}/api/jobs/", timeout=30, trust_env=False).json()
+    listed = httpx.get(f"{head}/api/jobs/", timeout=120, trust_env=False).json()
     return {job["submission_id"]: job for job in listed if job["submission_id"]}
 
 
@@ -139,7 +139,7 @@ class Told:
 
 
 def told(process: subprocess.Popen[str]) -> Told:
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=500)
     return Told(process.returncode, out, err)
 
 
@@ -255,7 +255,7 @@ def test_again_repeats_what_has_succeeded_and_refuses_what_runs(night: Night, he
     following = start(head, night.config, *TONIGHT)
     assert following.stdout is not None
     assert f"{submission_id}: runs already" in following.stdout.readline()
-    assert httpx.post(f"{head}/api/jobs/{submission_id}/stop", timeout=60, trust_env=False).json() == {"stopped": True}
+    assert httpx.post(f"{head}/api/jobs/{submission_id}/stop", timeout=120, trust_env=False).json() == {"stopped": True}
     stopped = told(following)
     assert (stopped.code, "stopped" in stopped.out) == (130, True)
 
@@ -305,7 +305,7 @@ def test_plain_ray_job_submit_runs_the_code_that_was_sent_as_the_docs_write_it(h
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

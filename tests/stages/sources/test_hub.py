@@ -92,7 +92,7 @@ def test_a_name_that_cannot_be_loaded_offline_is_one_line_with_the_remedy(tmp_pa
         env=environment,
         check=True,
         cwd=Path(__file__).parents[3],
-        timeout=120,
+        timeout=300,
     )
     lines = done.stdout.splitlines()
     assert len(lines) == 1, done.stdout
