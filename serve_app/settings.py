@@ -17,6 +17,7 @@ Family = Literal[
     "listwise",
 ]
 Template = Literal["single_newline", "blank_line"]
+Canaries = Literal["strict", "finite"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
 # Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
@@ -33,6 +34,8 @@ SET_ELSEWHERE = {
     "dtype": "engine.dtype",
     "load_format": "engine.load_format",
     "runner": "model.family",
+    "trust_remote_code": "model.trust_remote_code",
+    "code_revision": "model.code_revision",
 }
 
 
@@ -43,7 +46,7 @@ class Settings(BaseModel):
 
 
 class ModelSettings(Settings):
-    """Which model, and how its prompt is made. All of it decides a score."""
+    """Which model, and how its prompt is made. All of it decides a score, but for `canaries`."""
 
     name: str = Field(
         EMBEDDED_MODEL, description="A local folder, a Hugging Face id, or embedded:all-MiniLM-L6-v2 (in the package)."
@@ -74,6 +77,19 @@ class ModelSettings(Settings):
     )
     max_length: int | None = Field(
         None, gt=8, description="Tokens of a whole prompt; the document is cut to fit. null: the model's own limit."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run Python code of the model's own, in engine, config and tokenizer. Read it before."
+    )
+    code_revision: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{40}$",
+        description="Commit (40 hex digits) of code that the model takes from another repository.",
+    )
+    canaries: Canaries = Field(
+        "strict",
+        description="What a job asks of the scores of a few built-in pairs before it begins. strict: no answer is far "
+        "behind a text that has nothing to do with its query. finite: they are numbers, and not all the same.",
     )
 
 

@@ -9,6 +9,7 @@ from typing import cast
 from pipelines.base.redaction import redacted
 from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
+from serve_app.settings import Canaries
 from stages.core.identity import ScoringIdentity
 from stages.core.metrics import (
     SCHEMA_VERSION,
@@ -87,6 +88,7 @@ class RunFacts:
     telemetry: Telemetry
     store_used: bool = False
     canaries_passed: bool | None = None
+    canaries_asked: Canaries | None = None
     canary_drift: CanaryDrift | None = None
     part_of: str | None = None
 
@@ -119,6 +121,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
             "canaries_passed": facts.canaries_passed,
+            "canaries_asked": facts.canaries_asked,
             "canary_drift": facts.canary_drift and facts.canary_drift.largest,
             "canary_tolerance": facts.canary_drift and facts.canary_drift.tolerance,
         },

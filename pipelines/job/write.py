@@ -122,6 +122,7 @@ def _complete(
         telemetry=scored.streamed.telemetry if whole else Telemetry({}, 0.0),
         store_used=config.rerank.store is not None,
         canaries_passed=scored.canaries_passed,
+        canaries_asked=scored.config.model.canaries if scored.canaries_passed is not None else None,
         canary_drift=scored.canary_drift,
         part_of=part_of,
     )

@@ -162,8 +162,10 @@ def _not_gated(limits: Limits, limited: Collection[str]) -> Iterator[str]:
 def _canaries(run: RunContent) -> Check:
     """The built-in pairs: a job ends where they fail, so here it is only seen whether they were asked."""
     scored = (run.metrics.get("throughput") or {}).get("scored_pairs")
-    if (run.metrics.get("scores") or {}).get("canaries_passed"):
-        return Check("canaries", Ruling.PASSED, "the engine scored the built-in pairs sensibly")
+    scores = run.metrics.get("scores") or {}
+    if scores.get("canaries_passed"):
+        how = "with numbers, as model.canaries asks" if scores.get("canaries_asked") == "finite" else "sensibly"
+        return Check("canaries", Ruling.PASSED, f"the engine scored the built-in pairs {how}")
     if not scored or run.metrics["model"]["family"] == "overlap":
         return Check("canaries", Ruling.PASSED, "no engine was asked, so none could fail on the built-in pairs")
     return Check("canaries", Ruling.CANNOT_TELL, "whether the engine was tried on the built-in pairs is not recorded")

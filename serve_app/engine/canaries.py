@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from serve_app.settings import EMBEDDED_MODEL
+from serve_app.settings import EMBEDDED_MODEL, Canaries
 from stages.core.errors import CanaryError
 from stages.core.identity import ScoringIdentity
+from stages.core.records import PairScore
 from stages.core.scoring import Scorer
 
 LONGEST_TOKENS = 32  # no text of these has more
+# The first document of each query answers it, the others have nothing to do with it.
 CANARIES = (
     (
         "what is the capital of France",
@@ -21,6 +23,13 @@ CANARIES = (
         "how to sort a list in python",
         ("Use sorted(values) or values.sort().", "The Nile is a river in Africa.", "Rain is likely."),
     ),
+)
+# A cosine this close to 1 or -1 is that: vectors of single precision have the same direction.
+SATURATED = 1e-6
+# Of the spread of all the scores: how far ahead of the answer another document may be.
+WIDE_MARGIN = 0.5
+WHAT_TO_CHECK = (
+    "Check how the model is scored: rerank-eval models check says it. model.canaries: finite lets such a model pass"
 )
 
 # Cosines of these pairs by the embedded model in float32, with Transformers 5.19.0 and the published mean pooling.
@@ -41,8 +50,10 @@ class CanaryDrift(NamedTuple):
         return self.largest > self.tolerance
 
 
-async def check_canaries(scorer: Scorer) -> list[float]:
-    """Score a few built-in pairs. Raises CanaryError where scores are missing, not finite, or all the same.
+async def check_canaries(scorer: Scorer, demand: Canaries = "strict") -> list[float]:
+    """Score a few built-in pairs. Raises CanaryError where scores are missing, not finite, or all the same; under
+    `strict` also where they are what a model gives that is scored in another way than it was trained for: 1 or -1
+    throughout, or a document that has nothing to do with the query far ahead of its answer.
 
     The canaries catch an engine that answers nonsense (weights not loaded, template lost), not one that ranks badly.
     """
@@ -51,19 +62,41 @@ async def check_canaries(scorer: Scorer) -> list[float]:
         pairs = await scorer.score(query, documents)
         if len(pairs) != len(documents):
             raise CanaryError(f"the engine gives {len(pairs)} scores for {len(documents)} built-in documents.")
-        for pair in pairs:
-            value = pair.logit if pair.logit is not None else pair.score
-            if value is None or not math.isfinite(value):
-                raise CanaryError(
-                    f"the engine fails on a built-in pair: {pair.error or value}. Check model and engine.dtype."
-                )
-            scores.append(value)
+        scores += [_finite(pair) for pair in pairs]
     if len(set(scores)) == 1:
         raise CanaryError(
             f"the engine gives every built-in pair the same score, {scores[0]:g}: its weights or its prompt are wrong. "
             "Check model.name, model.family and engine.load_format."
         )
+    if demand == "strict":
+        _require_sense(scores)
     return scores
+
+
+def _finite(pair: PairScore) -> float:
+    value = pair.logit if pair.logit is not None else pair.score
+    if value is None or not math.isfinite(value):
+        raise CanaryError(f"the engine fails on a built-in pair: {pair.error or value}. Check model and engine.dtype.")
+    return value
+
+
+def _require_sense(scores: Sequence[float]) -> None:
+    """Raises CanaryError for scores that no model gives which is scored as its publisher does."""
+    if all(abs(abs(score) - 1) <= SATURATED for score in scores):
+        raise CanaryError(
+            "the engine gives every built-in pair 1 or -1: vectors of one value, or of one direction, are compared. "
+            f"{WHAT_TO_CHECK}"
+        )
+    spread = max(scores) - min(scores)
+    rest = iter(scores)
+    for query, documents in CANARIES:
+        answer, *others = [next(rest) for _ in documents]
+        ahead = max(range(len(others)), key=others.__getitem__)
+        if others[ahead] - answer > WIDE_MARGIN * spread:
+            raise CanaryError(
+                f"the engine finds {documents[ahead + 1]!r} ({others[ahead]:.3g}) far better than {documents[0]!r} "
+                f"({answer:.3g}) for {query!r}. {WHAT_TO_CHECK}"
+            )
 
 
 def canary_drift(model: str, identity: ScoringIdentity, scores: Sequence[float]) -> CanaryDrift | None:

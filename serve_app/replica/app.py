@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from stages.core.errors import ConfigError, EngineError
 from stages.core.identity import ScoringIdentity, parse_identity
 
 POLL_S = 0.25
+_OWN_ERROR = re.compile(r"^stages\.core\.errors\.\w+: ")  # which say by themselves what they are about
 # A replica with all its places taken answers late.
 ASKED_TIMEOUT_S = 5.0
 ROUTER = "serve_app.replica.routing:PrefixRouter"
@@ -51,7 +53,12 @@ class AppSettings:
         if self.deployment.application:
             return self.deployment.application
         shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s", "http"})
-        parts = (repr(self.model), self.prompt.model_dump_json(), self.engine.model_dump_json(), shared)
+        parts = (
+            repr(self.model),
+            self.prompt.model_dump_json(exclude={"canaries"}),
+            self.engine.model_dump_json(),
+            shared,
+        )
         return "rerank-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -231,4 +238,4 @@ def _reason(status: ServeStatus, name: str) -> str:
     messages = [deployment.message for deployment in app.deployments.values()] + [app.message]
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
     telling = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith("File")]
-    return (telling or lines or ["no reason was given"])[-1]
+    return _OWN_ERROR.sub("", (telling or lines or ["no reason was given"])[-1])

@@ -68,6 +68,7 @@ class CoveragePart(TypedDict):
 
 class ScoresPart(TypedDict):
     """`tied_share` of neighbours in a ranking have equal scores; `canaries_passed` is null where none was asked.
+    `canaries_asked`: strict where their order had to make sense, finite where any numbers would do.
 
     `canary_drift` is how far the embedded model's scores of the built-in pairs are from the known ones at most, and
     `canary_tolerance` how far rounding moves them; null for other models.
@@ -75,6 +76,7 @@ class ScoresPart(TypedDict):
 
     tied_share: float | None
     canaries_passed: NotRequired[bool | None]
+    canaries_asked: NotRequired[str | None]
     canary_drift: NotRequired[float | None]
     canary_tolerance: NotRequired[float | None]
 

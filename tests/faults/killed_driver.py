@@ -48,7 +48,7 @@ class Runs:
             self._folder / f"{self.results.name}-{limit}.yaml",
             self.results,
             data=data,
-            model={"name": str(self._model), "max_length": 512},
+            model={"name": str(self._model), "max_length": 512, "canaries": "finite"},
             engine=TINY_ENGINE,
             rerank={"store": str(self.store)},
         )

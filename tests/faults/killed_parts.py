@@ -90,7 +90,7 @@ class Jobs:
 
     def run(self, name: str) -> RunFolder:
         serve: dict[str, Any] = {"replicas": 2, "max_replicas_per_node": 1, "health_check_period_s": 1}
-        model = {"name": self._model, "max_length": 512}
+        model = {"name": self._model, "max_length": 512, "canaries": "finite"}
         config = write_config(
             self._folder / f"{name}.yaml",
             self._folder / name,

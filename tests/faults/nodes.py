@@ -69,7 +69,7 @@ class Jobs:
 
     def with_engines(self, name: str, nodes: int, meanwhile: Callable[[int], None] = lambda _: None) -> Measured:
         serve = {"replicas": nodes, "max_replicas_per_node": 1, "health_check_period_s": 1}
-        model = {"name": self._model, "max_length": 512}
+        model = {"name": self._model, "max_length": 512, "canaries": "finite"}
         rerank = {"batch_queries": BATCH_QUERIES}
         return self.run(name, nodes, QUERIES, meanwhile, model=model, engine=TINY_ENGINE, serve=serve, rerank=rerank)
 

@@ -124,6 +124,8 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[
 
 def _canaries(metrics: Metrics) -> str:
     passed = metrics["scores"].get("canaries_passed")
+    if passed and metrics["scores"].get("canaries_asked") == "finite":
+        return "not asked: model.canaries is finite, so any numbers do"
     if passed is not None:
         return "yes" if passed else "no"
     return "not asked: no engine was needed" if metrics["throughput"]["scored_pairs"] == 0 else "not recorded"

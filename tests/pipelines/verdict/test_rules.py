@@ -72,6 +72,17 @@ def test_a_run_of_before_the_canaries_were_recorded_cannot_tell(tmp_path: Path) 
     assert [check.name for check in found.checks if check.outcome == Ruling.CANNOT_TELL] == ["canaries"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"), [("strict", "sensibly"), ("finite", "with numbers, as model.canaries asks")]
+)
+def test_the_gate_says_what_was_asked_of_the_built_in_pairs(asked: str, told: str, tmp_path: Path) -> None:
+    scores = {"canaries_passed": True, "canaries_asked": asked}
+    (check,) = [
+        one for one in judge(run_of(tmp_path / "a", scores=scores), None, NOTHING).checks if one.name == "canaries"
+    ]
+    assert (check.outcome, check.words) == (Ruling.PASSED, f"the engine scored the built-in pairs {told}")
+
+
 def test_without_a_drop_the_gate_says_that_quality_is_not_gated(tmp_path: Path) -> None:
     assert judge(run_of(tmp_path / "a"), None, NOTHING).notes == ["quality is not gated: give --max-drop METRIC=VALUE"]
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from serve_app.engine.canaries import (
     CANARIES,
@@ -23,6 +25,7 @@ from stages.core.errors import CanaryError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from stages.core.scoring import OverlapScorer
+from tests.examples import examples
 
 
 class FixedScorer:
@@ -56,6 +59,7 @@ def test_canaries_are_pairs_of_several_queries_and_documents() -> None:
     ("pair", "reason"),
     [
         (PairScore(0.5), "the same score, 0.5"),
+        (PairScore(1.0), "the same score, 1"),
         (PairScore(0.5, logit=0.0), "the same score, 0"),
         (PairScore(float("nan")), "fails on a built-in pair: nan"),
         (PairScore(0.5, logit=float("inf")), "fails on a built-in pair: inf"),
@@ -75,7 +79,73 @@ def test_one_bad_score_among_good_ones_is_refused() -> None:
 
 
 def test_probabilities_that_tie_pass_where_their_logits_differ() -> None:
-    asyncio.run(check_canaries(FixedScorer(PairScore(1.0, logit=40.0), PairScore(1.0, logit=41.0))))
+    asyncio.run(check_canaries(FixedScorer(PairScore(1.0, logit=41.0), PairScore(1.0, logit=40.0))))
+
+
+def scorer_of(*scores: float) -> FixedScorer:
+    return FixedScorer(*(PairScore(score) for score in scores))
+
+
+# Three scores for each query, of which the first is the answer's.
+NONSENSE = {
+    "vectors of one value": [1.0, -1.0, 1.0, 1.0, 1.0, 1.0],
+    "vectors of nearly one direction": [1.0, 0.9999999, 0.9999998, 1.0, -0.9999999, 1.0],
+    "upside down": [-9.0, 8.0, 8.5, -9.5, 7.0, 8.0],
+    "one query's answer far behind": [5.0, -5.0, -5.0, -4.0, -5.0, 4.0],
+    "probabilities": [0.1, 0.2, 0.9, 0.6, 0.5, 0.5],
+}
+
+
+@pytest.mark.parametrize("scores", NONSENSE.values(), ids=NONSENSE)
+def test_what_no_model_gives_that_is_scored_as_published_is_refused_unless_the_user_says_otherwise(
+    scores: list[float],
+) -> None:
+    with pytest.raises(CanaryError) as caught:
+        asyncio.run(check_canaries(scorer_of(*scores)))
+    assert "rerank-eval models check" in str(caught.value) and "model.canaries: finite" in str(caught.value)
+    assert asyncio.run(check_canaries(scorer_of(*scores), "finite")) == scores
+
+
+def test_the_pair_that_makes_no_sense_is_named() -> None:
+    with pytest.raises(CanaryError) as caught:
+        asyncio.run(check_canaries(scorer_of(*NONSENSE["one query's answer far behind"])))
+    assert "'Rain is likely.' (4) far better than 'Use sorted(values)" in str(caught.value)
+    assert "for 'how to sort a list in python'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [0.71, 0.69, 0.70, 0.70, 0.69, 0.69],
+        [0.70, 0.71, 0.69, 0.75, 0.60, 0.60],
+        [-0.9, -1.0, -1.0, 1.0, -1.0, -1.0],
+        [9.0, -3.0, -3.0, 2.0, 6.0, -6.0],
+    ],
+    ids=["close together", "an answer barely behind", "nearly all at the ends", "behind by less than half the spread"],
+)
+def test_a_model_that_ranks_badly_is_not_refused(scores: list[float]) -> None:
+    asyncio.run(check_canaries(scorer_of(*scores)))
+
+
+@given(st.lists(st.floats(-100, 100, width=32), min_size=6, max_size=6), st.floats(0.01, 100), st.floats(-100, 100))
+@examples(200)
+def test_the_scale_of_the_scores_decides_nothing(scores: list[float], scale: float, shift: float) -> None:
+    """A model may give logits, cosines or sums: whether their order makes sense does not depend on their unit."""
+    assume(max(scores) - min(scores) > 1e-2)
+    margins = [max(scores[at + 1 : at + 3]) - scores[at] for at in (0, 3)]
+    spread = max(scores) - min(scores)
+    assume(all(abs(margin - spread / 2) > 1e-4 * spread for margin in margins))
+    moved = [score * scale + shift for score in scores]
+    assume(all(abs(abs(score) - 1) > 1e-5 for score in (*scores, *moved)))
+    assert is_refused(scores) == is_refused(moved) == any(margin > spread / 2 for margin in margins)
+
+
+def is_refused(scores: list[float]) -> bool:
+    try:
+        asyncio.run(check_canaries(scorer_of(*scores)))
+    except CanaryError:
+        return True
+    return False
 
 
 def test_a_missing_score_is_refused() -> None:

@@ -368,6 +368,12 @@ def test_the_effect_of_a_documents_place_is_not_told_as_0_where_it_is_small(posi
     [
         ({"canaries_passed": True}, 40, "yes"),
         ({"canaries_passed": False}, 40, "no"),
+        ({"canaries_passed": True, "canaries_asked": "strict"}, 40, "yes"),
+        (
+            {"canaries_passed": True, "canaries_asked": "finite"},
+            40,
+            "not asked: model.canaries is finite, so any numbers do",
+        ),
         ({"canaries_passed": None}, 0, "not asked: no engine was needed"),
         ({"canaries_passed": None}, None, "not recorded"),
         ({"canaries_passed": None}, 40, "not recorded"),
