@@ -45,6 +45,7 @@ ENGINE_FILES = (
     "tests/pipelines/sweep/test_sweep.py",
     "tests/pipelines/test_api.py",
     "tests/serve_app/engine/test_engine.py",
+    "tests/serve_app/engine/test_start_failure.py",
     "tests/test_handbook_commands.py",
     "tests/test_readme.py",
 )

@@ -49,8 +49,9 @@ class RerankReplica:
         # Before the engine starts: where it fails to, its process's log tells why.
         await collector.register.remote(context.replica_tag, facts)
         from serve_app.engine.light_start import spawned_light
+        from serve_app.engine.start_failure import telling_why
 
-        with spawned_light():
+        with telling_why(), spawned_light():
             from serve_app.engine.engine import VLLM_VERSION, VllmEngine
 
             def tell(identity: ScoringIdentity) -> None:

@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 
 from pipelines.base.titles import part_of
 from pipelines.speed.bench.gpu_memory import GpuMemory
+from serve_app.engine.start_failure import telling_line
 from serve_app.replica.gpus import open_gpus
 from stages.core.errors import EngineError
 
@@ -24,8 +25,6 @@ SAMPLE_S, MEMORY_EVERY = 0.5, 8  # memory is read every 4 s: it makes the kernel
 STOP_S = 20.0
 MIB = 1 << 20
 TOLD_LINES = 400  # of the end of a log, where a reason is looked for
-TELLING = ("rerank-eval:", "Value error")  # the latter is how pydantic goes on after naming the class
-ABOVE = "See root cause above"  # vLLM's last error is not the one that tells
 # What would make a contender another one: a cluster elsewhere, engine settings of the user's own.
 DROPPED = ("RAY_ADDRESS", "VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_KVCACHE_SPACE")
 
@@ -185,9 +184,8 @@ class Group:
         with contextlib.suppress(OSError):
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-TOLD_LINES:]
             told = [line.strip() for line in lines if line.strip()]
-            errors = [line for line in told if line.startswith(TELLING) or ("Error" in line and ABOVE not in line)]
             if told:
-                return f"{(errors or told)[-1][:300]} ({self.log})"
+                return f"{telling_line(lines) or told[-1][:300]} ({self.log})"
         return f"nothing was printed ({self.log})"
 
     def _look_forever(self) -> None:

@@ -73,6 +73,10 @@ def test_another_prompt_engine_or_deployment_has_another_name(changed: dict[str,
     assert app(**changed).name != app().name
 
 
+def test_what_is_asked_of_an_engine_before_it_scores_does_not_change_the_name() -> None:
+    assert app(prompt={"canaries": "finite"}).name == app().name
+
+
 @pytest.mark.parametrize("changed", [{"start_timeout_s": 5}, {"retry_for_s": 5}, {"ray_address": "ray://a"}], ids=str)
 def test_how_long_a_caller_waits_and_where_it_connects_does_not_change_the_name(changed: dict[str, Any]) -> None:
     assert app(**changed).name == app().name
@@ -167,6 +171,7 @@ def status(message: str, *of_deployments: str) -> ServeStatus:
     [
         (status("", TRACEBACK), "RuntimeError: Engine core initialization failed. See root cause above."),
         (status("The deployments ['reranker'] are UNHEALTHY.", TRACEBACK), "RuntimeError: Engine core"),
+        (status("", f"{TRACEBACK}stages.core.errors.EngineError: no room for 3 layers\n"), "no room for 3 layers"),
         (status("Deploying.", "Not enough GPUs: 1 of 2."), "Deploying."),
         (status("", "Not enough GPUs: 1 of 2.\n\n"), "Not enough GPUs: 1 of 2."),
         (status(""), "no reason was given"),
