@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.direct.prompts import DirectPrompt, Recipe
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import ModelInfo, own_code
 from stages.core.errors import ConfigError
 
 # The keys of sentence-transformers' pooling file, and what each is called here. Newer files name the mode itself.
@@ -53,7 +53,8 @@ class _Loaded:
         self.torch: Any = torch
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         kind = getattr(transformers, self.auto)
-        loaded = kind.from_pretrained(model.path, revision=model.revision, dtype=getattr(torch, dtype))
+        code = own_code(model)
+        loaded = kind.from_pretrained(model.path, revision=model.revision, dtype=getattr(torch, dtype), **code)
         self.device = device or self._free_device(loaded)
         self.model: Any = loaded.to(self.device).eval()
 

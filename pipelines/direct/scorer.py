@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.direct.models import DirectModel, load_direct
 from pipelines.direct.prompts import DirectPrompt, Pair, Prompts, Recipe
 from serve_app.engine.models import ModelInfo
+from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.kinds import recipe_digest
@@ -34,11 +35,9 @@ class DirectScorer:
         device: str | None = None,
     ) -> None:
         """Loads the weights. Raises ConfigError for what has none, or is no model of the three families."""
-        from transformers import AutoTokenizer
-
         _require_known(model)
         self.family, self.dtype, self.batch_size = model.family, dtype, batch_size
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(model.path, revision=model.revision, padding_side="left")
+        self.tokenizer: Any = load_tokenizer(model, padding_side="left")
         self._prompts = Prompts(self.tokenizer, model.family)
         self._model: DirectModel = load_direct(model, self.tokenizer, dtype, device)
         self.published = Recipe(model.max_length, settings.template, settings.instruction, pooling=self._model.pooling)

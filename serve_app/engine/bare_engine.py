@@ -18,7 +18,10 @@ from serve_app.engine.engine_args import cpu_environment, engine_arguments
 from serve_app.engine.models import ModelInfo, read_model
 from serve_app.settings import EngineSettings
 
-KEPT = ("model", "revision", "runner", "hf_overrides", "load_format", "tensor_parallel_size", "max_model_len")
+KEPT = (
+    *("model", "revision", "trust_remote_code", "code_revision", "runner", "hf_overrides", "load_format"),
+    *("tensor_parallel_size", "max_model_len"),
+)
 
 
 def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict[str, Any]:

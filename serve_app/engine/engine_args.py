@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import ModelInfo, own_code
 from serve_app.engine.procedure import kind_arguments
 from serve_app.settings import EngineSettings
 
@@ -63,6 +63,8 @@ def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> di
         "kv_cache_memory_bytes": int(engine.kv_cache_gib * GIB) if engine.kv_cache_gib else None,
     }
     arguments.update(kind_arguments(model, engine))
+    if model.trust_remote_code:
+        arguments.update(own_code(model))
     arguments.update(
         _cpu(engine, host) if host.device == "cpu" else {"gpu_memory_utilization": engine.gpu_memory_share}
     )

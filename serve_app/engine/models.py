@@ -26,6 +26,7 @@ class ModelInfo:
 
     What identifies its content: `revision`, the commit of a hub id (None for a folder), whatever branch or tag was
     asked for; `digest`, of a folder's files (None for a hub id). `remarks` are lines for whoever reads its scores.
+    `trust_remote_code`: code of its own may run, that of another repository at `code_revision`, a commit.
     """
 
     name: str
@@ -35,6 +36,8 @@ class ModelInfo:
     max_length: int
     digest: str | None
     remarks: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+    code_revision: str | None = None
 
     @property
     def family(self) -> Family | Literal["overlap", "qwen3-reranker"]:
@@ -79,12 +82,29 @@ def describe(settings: ModelSettings) -> ModelInfo:
         recipe=recipe,
         max_length=settings.max_length or min(limit, recipe.max_length or USUAL_MAX_LENGTH),
         digest=folder_digest(path) if Path(path).is_dir() else None,
+        trust_remote_code=settings.trust_remote_code,
+        code_revision=settings.code_revision,
     )
 
 
 def model_config(model: ModelInfo) -> dict[str, Any]:
     """Its config.json. Raises ConfigError where that cannot be read."""
     return ModelFiles(model.name, model.path, model.revision).config
+
+
+def tokenizer_config(model: ModelInfo) -> dict[str, Any]:
+    """Its tokenizer_config.json; {} where it has none."""
+    told: dict[str, Any] = ModelFiles(model.name, model.path, model.revision).json(
+        "tokenizer_config.json", optional=True
+    )
+    return told or {}
+
+
+def own_code(model: ModelInfo) -> dict[str, Any]:
+    """Arguments of vLLM, and of Transformers' `from_pretrained`: whether code of the model's own may run. Transformers
+    left to itself asks whoever sits at the terminal.
+    """
+    return {"trust_remote_code": model.trust_remote_code, "code_revision": model.code_revision}
 
 
 def folder_digest(path: str) -> str:

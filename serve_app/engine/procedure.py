@@ -9,6 +9,7 @@ from serve_app.engine.kinds import cross_encoder, decoder, embedding
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task
 from serve_app.engine.prompts import Prompt, PromptEncoder
+from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
@@ -46,9 +47,7 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     """With the tokenizer of the model's folder. Raises ConfigError for `overlap`, which has none."""
     if model.recipe is None:
         raise ConfigError("model.name overlap is no model: it is scored without an engine. Name a model")
-    from transformers import AutoTokenizer  # takes seconds to import, and whoever has a tokenizer does without
-
-    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+    tokenizer = load_tokenizer(model)
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return _PROCEDURES[model.recipe.kind](model.recipe, model, settings, tokenizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def test_the_model_is_served_as_a_pooling_model_of_its_own_length() -> None:
     assert arguments["revision"] == "main"
     assert arguments["runner"] == "pooling"
     assert arguments["max_model_len"] == 8192
+
+
+def test_code_of_the_models_own_runs_in_the_engine_where_it_is_trusted_alone() -> None:
+    assert "trust_remote_code" not in arguments_of()
+    trusted = replace(model_of("embedding"), trust_remote_code=True, code_revision="0123456789" * 4)
+    arguments = engine_arguments(trusted, EngineSettings(), CPU)
+    assert (arguments["trust_remote_code"], arguments["code_revision"]) == (True, "0123456789" * 4)
 
 
 def test_only_a_qwen3_reranker_is_turned_into_a_classifier_and_shares_prefixes() -> None:

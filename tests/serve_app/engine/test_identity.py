@@ -154,27 +154,37 @@ def test_the_dtype_that_auto_comes_to_is_foreseen(
     assert foresee_identity(LOCAL, ModelSettings(), EngineSettings(dtype=dtype), device).dtype == foreseen
 
 
+ELSEWHERE = {"AutoModel": "owner/code--modeling.Model"}
+
+
 @pytest.mark.parametrize(
-    ("auto_map", "extra", "refused"),
+    ("config", "tokenizer", "trust", "commit", "refused"),
     [
-        ({"AutoModel": "owner/code--modeling.Model"}, {"trust_remote_code": True}, True),
-        ({"AutoTokenizer": ["owner/code--tok.Tok", None]}, {"trust_remote_code": True, "code_revision": "main"}, True),
-        ({"AutoModel": "owner/code--m.M"}, {"trust_remote_code": True, "code_revision": "0123456789" * 4}, False),
-        ({"AutoModel": "modeling.Model"}, {"trust_remote_code": True}, False),
-        ({"AutoModel": "owner/code--modeling.Model"}, {}, False),
-        (None, {"trust_remote_code": True}, False),
+        (ELSEWHERE, None, True, None, True),
+        (None, {"AutoTokenizer": ["owner/code--tok.Tok", None]}, True, None, True),
+        (ELSEWHERE, None, True, "0123456789" * 4, False),
+        ({"AutoModel": "modeling.Model"}, None, True, None, False),
+        (ELSEWHERE, None, False, None, False),
+        (None, None, True, None, False),
     ],
 )
 def test_code_of_another_repository_is_named_by_its_commit_or_refused(
-    monkeypatch: pytest.MonkeyPatch, auto_map: Any, extra: dict[str, Any], refused: bool
+    monkeypatch: pytest.MonkeyPatch, config: Any, tokenizer: Any, trust: bool, commit: str | None, refused: bool
 ) -> None:
-    monkeypatch.setattr(identity, "model_config", lambda _: {"auto_map": auto_map})
-    engine = EngineSettings(dtype="float32", extra=extra)
+    monkeypatch.setattr(identity, "model_config", lambda _: {"auto_map": config})
+    monkeypatch.setattr(identity, "tokenizer_config", lambda _: {"auto_map": tokenizer})
+    model, engine = replace(LOCAL, trust_remote_code=trust, code_revision=commit), EngineSettings(dtype="float32")
     if not refused:
-        assert foresee_identity(LOCAL, ModelSettings(), engine, "cpu").dtype == "float32"
+        assert foresee_identity(model, ModelSettings(), engine, "cpu").dtype == "float32"
         return
-    with pytest.raises(ConfigError, match=r"code of owner/code, .* engine.extra.code_revision"):
-        foresee_identity(LOCAL, ModelSettings(), engine, "cpu")
+    with pytest.raises(ConfigError, match=r"code of owner/code, .* model.code_revision"):
+        foresee_identity(model, ModelSettings(), engine, "cpu")
+
+
+def test_that_code_of_the_models_own_ran_decides_a_score() -> None:
+    plain = make_identity(LOCAL, ModelSettings(), EngineSettings(), "cpu", "float32")
+    trusted = make_identity(replace(LOCAL, trust_remote_code=True), ModelSettings(), EngineSettings(), "cpu", "float32")
+    assert trusted == replace(plain, settings={"trust_remote_code": "true"})
 
 
 # --- our own part ---

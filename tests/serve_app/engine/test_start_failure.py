@@ -121,6 +121,7 @@ import sys
 from serve_app.engine.light_start import spawned_light
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.start_failure import telling_why
+from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineError
 
@@ -128,7 +129,7 @@ folder, told = sys.argv[1:]
 try:
     with telling_why(), spawned_light():
         from serve_app.engine.engine import VllmEngine
-        model = ModelInfo(folder, folder, None, "cross-encoder", 128, None)
+        model = ModelInfo(folder, folder, None, CrossEncoderRecipe(), 128, None)
         settings = EngineSettings(compile=False, kv_cache_gib=0.1)
         VllmEngine(model, ModelSettings(name=folder), settings, "one", 1000)
 except EngineError as error:
