@@ -13,6 +13,8 @@ from serve_app.recipes import files as model_files
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.recognise import recognise
+from serve_app.recipes.remarks import remarks_of
+from serve_app.recipes.whole import require_whole
 from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Family, ModelSettings
 from stages.core.errors import ConfigError
 
@@ -69,6 +71,7 @@ def describe(settings: ModelSettings) -> ModelInfo:
     # From here on of one commit, that of the branch as it is now.
     revision = None if Path(path).is_dir() else _commit(path, settings.revision)
     files = ModelFiles(settings.name, path, revision)
+    require_whole(settings, files)
     recipe = recognise(settings, files)
     limit = _limit(files, recipe)
     if settings.max_length is not None and settings.max_length > limit:
@@ -82,6 +85,7 @@ def describe(settings: ModelSettings) -> ModelInfo:
         recipe=recipe,
         max_length=settings.max_length or min(limit, recipe.max_length or USUAL_MAX_LENGTH),
         digest=folder_digest(path) if Path(path).is_dir() else None,
+        remarks=remarks_of(recipe, settings, files),
         trust_remote_code=settings.trust_remote_code,
         code_revision=settings.code_revision,
     )

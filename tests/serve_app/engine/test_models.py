@@ -84,7 +84,7 @@ def test_qwen3_embedding_is_told_from_qwen3_reranker_by_its_pooling(tmp_path: Pa
     assert describe(settings_of(folder)).family == "embedding"
 
 
-@pytest.mark.parametrize("architectures", [["LlamaForCausalLM"], ["T5ForConditionalGeneration"], [], None])
+@pytest.mark.parametrize("architectures", [["LlamaForCausalLM"], ["T5ForConditionalGeneration"]])
 def test_an_unknown_architecture_is_an_error_that_names_the_remedy(tmp_path: Path, architectures: Any) -> None:
     message = refusal(settings_of(make_model(tmp_path, architectures=architectures)))
     assert "is scored is not known" in message and "model.recipe" in message

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.direct.scorer import DirectScorer
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import load_encoder
 from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
@@ -19,10 +19,13 @@ from tests.tiny_models import make_tiny_cross_encoder
 
 CODE = """
 from pathlib import Path
-from transformers import BertTokenizer
+from transformers import BertConfig, BertTokenizer
 
 class Own(BertTokenizer):
     pass
+
+class OwnConfig(BertConfig):
+    model_type = "own"
 
 Path("it-ran").touch()
 """
@@ -40,49 +43,65 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = make_tiny_cross_encoder(tmp_path / "model")
     (folder / "own.py").write_text(CODE)
-    file = folder / "tokenizer_config.json"
-    told = json.loads(file.read_text()) | {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
-    file.write_text(json.dumps(told))
+    changed(folder / "tokenizer_config.json", tokenizer_class="Own", auto_map={"AutoTokenizer": ["own.Own", None]})
     return folder
+
+
+def changed(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 def model_of(folder: Path, **more: Any) -> ModelInfo:
     return ModelInfo("mine", str(folder), None, CrossEncoderRecipe(), 128, None, **more)
 
 
-@pytest.mark.parametrize("load", [load_tokenizer, lambda model: load_encoder(model, ModelSettings())])
+@pytest.mark.parametrize(
+    "load",
+    [
+        load_tokenizer,
+        lambda model: load_encoder(model, ModelSettings()),
+        lambda model: DirectScorer(model, ModelSettings()),
+    ],
+    ids=["tokenizer", "prompts", "the second path"],
+)
 def test_code_of_the_models_own_does_not_run_unless_it_is_trusted_and_nobody_is_asked(
     own_code: Path, load: Any
 ) -> None:
+    changed(own_code / "config.json", model_type="own", auto_map={"AutoConfig": "own.OwnConfig"})
     with pytest.raises(ConfigError) as caught:
         load(model_of(own_code))
     assert str(caught.value) == (
-        "model.name mine: tokenizer_config.json names Own, which is code of the model's own. Read it, then set "
+        "model.name mine: its tokenizer cannot be loaded: it is code of the model's own. Read it, then set "
         "model.trust_remote_code: true"
     )
     assert not (own_code.parent / "it-ran").exists()
-    load(model_of(own_code, trust_remote_code=True))
+
+
+def test_what_is_trusted_runs(own_code: Path) -> None:
+    assert type(load_tokenizer(model_of(own_code, trust_remote_code=True))).__name__ == "Own"
     assert (own_code.parent / "it-ran").exists()
-
-
-def test_nor_does_it_in_the_second_path(own_code: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model.trust_remote_code: true"):
-        DirectScorer(model_of(own_code), ModelSettings())
     scorer = DirectScorer(model_of(own_code, trust_remote_code=True), ModelSettings())
     assert len(scorer.score("a", ["b", "c"])) == 2
 
 
-def test_a_config_that_is_code_of_the_models_own_is_told_as_well(own_code: Path) -> None:
-    """The tokenizer's class is Transformers' own, but the config says nothing without the model's code."""
-    for name, told in (
-        ("tokenizer_config.json", {"tokenizer_class": None, "auto_map": {"AutoTokenizer": ["own.Own", None]}}),
-        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}),
-    ):
-        file = own_code / name
-        file.write_text(json.dumps(json.loads(file.read_text()) | told))
-    with pytest.raises(ConfigError, match=r"own. Read it, then set model.trust_remote_code: true") as caught:
-        load_tokenizer(model_of(own_code))
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("file", "values", "told"),
+    [
+        ("tokenizer_config.json", {}, "tokenizer_config.json says tokenizer_class Own"),
+        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.O"}}, "config.json says model_type own"),
+    ],
+)
+def test_a_model_that_is_nothing_without_its_own_code_is_refused_before_anything_starts(
+    own_code: Path, file: str, values: dict[str, Any], told: str
+) -> None:
+    """Transformers would take a tokenizer of its own in its place, without a word."""
+    changed(own_code / file, **values)
+    with pytest.raises(ConfigError, match=told) as caught:
+        describe(ModelSettings(name=str(own_code)))
+    assert str(caught.value).endswith("code of the model's own. Read it, then set model.trust_remote_code: true.")
+    trusted = describe(ModelSettings(name=str(own_code), trust_remote_code=True))
+    assert trusted.trust_remote_code
+    assert trusted.remarks == ("code of the model's own may run (model.trust_remote_code)",)
 
 
 def test_a_folder_without_a_tokenizer_is_told_in_one_line(tmp_path: Path) -> None:

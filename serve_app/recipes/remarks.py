@@ -1,0 +1,64 @@
+"""What whoever reads a model's scores should know of how they were made: lines without a full stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import PurePath
+
+from serve_app.recipes.bundled import bundled_recipes
+from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.files import ModelFiles
+from serve_app.recipes.kinds import Recipe
+from serve_app.settings import EMBEDDED_MODEL, ModelSettings
+
+# Names of base models and titles in the model's card.
+_CALLED = re.compile(r"^(?:base_model:|\s*-|#)\s*([\w./-]+)\s*$", re.MULTILINE)
+
+
+def remarks_of(recipe: Recipe, settings: ModelSettings, files: ModelFiles) -> tuple[str, ...]:
+    """Of this model, scored so."""
+    return tuple(_remarks(recipe, settings, files))
+
+
+def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles) -> Iterator[str]:
+    if isinstance(recipe, EmbeddingRecipe) and _without_prompts(recipe, settings):
+        yield (
+            "queries and documents go to the model as they are, as none of its files names a prompt. If its card does, "
+            f"{_cure(files)}"
+        )
+    if settings.trust_remote_code:
+        yield "code of the model's own may run (model.trust_remote_code)"
+
+
+def _without_prompts(recipe: EmbeddingRecipe, settings: ModelSettings) -> bool:
+    """Nobody said that there are none: no published recipe, no file, no user."""
+    if settings.name == EMBEDDED_MODEL:  # whose card names none
+        return False
+    silent = settings.query_prompt is None and settings.document_prompt is None and settings.recipe is None
+    of_files = recipe.name not in bundled_recipes()
+    bare = recipe.query in (None, "{query}") and recipe.document in (None, "{document}")
+    return silent and of_files and bare and not (settings.instruction or recipe.instruction)
+
+
+def _cure(files: ModelFiles) -> str:
+    """The recipes whose models this one seems to be of, or all that bring prompts."""
+    prompted = {name: recipe for name, recipe in bundled_recipes().items() if isinstance(recipe, EmbeddingRecipe)}
+    called = {word.lower() for word in _names(files)}
+    likely = [
+        name
+        for name, recipe in prompted.items()
+        if any(fnmatch(word, hub.rpartition("/")[2].lower()) for word in called for hub in recipe.hub)
+    ]
+    if likely:
+        return f"set model.recipe: by its name it may be {' or '.join(likely)}"
+    return "set model.query_prompt and model.document_prompt" + (
+        f", or model.recipe to one of {', '.join(prompted)}" if prompted else ""
+    )
+
+
+def _names(files: ModelFiles) -> Iterator[str]:
+    yield PurePath(files.path).name
+    for word in _CALLED.findall((files.text("README.md") or "")[:4000]):
+        yield word.rpartition("/")[2]
