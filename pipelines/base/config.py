@@ -117,7 +117,7 @@ def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Confi
     set_keys(content, overrides)
     read = [name for name, field in kind.model_fields.items() if field.annotation is not Any]
     _refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
-    return _validated(kind, content, f"config {path}")
+    return validated(kind, content, f"config {path}")
 
 
 def config_with(
@@ -137,7 +137,7 @@ def config_with(
     content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name))
     merged = _merged(content, sections)
     _refuse_hidden(merged, name)
-    return _validated(RunConfig, merged, name)
+    return validated(RunConfig, merged, name)
 
 
 def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,8 @@ def _refuse_hidden(content: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Config:
+def validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Config:
+    """The config of these sections. Raises ConfigError, which begins with `name`."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -18,7 +18,7 @@ import typer
 
 from pipelines.base.extras import needed_by
 from pipelines.base.process import INTERRUPTED, QUIET, called_with
-from pipelines.cli import runs, scores, service, speed
+from pipelines.cli import models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import RerankEvalError
 
@@ -188,6 +188,7 @@ def evaluate(
 runs.add_to(app)
 service.add_to(app)
 speed.add_to(app)
+app.add_typer(models.app, name="models")
 app.add_typer(scores.app, name="scores")
 
 

@@ -16,6 +16,8 @@ from pipelines.base.sections import TrackingSettings
 from pipelines.job.stream import Progress as Done
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test
+from serve_app.engine.models import ModelInfo
+from serve_app.recipes.told import told_recipe
 from serve_app.replica.app import RunningApp
 from stages.core.metrics import Metrics
 from stages.core.words import counted
@@ -29,6 +31,12 @@ LOG_EVERY_S = 15.0
 class JobConsole(Console):
     """Prints the course of a job."""
 
+    def scored_as(self, model: ModelInfo) -> None:
+        """By which recipe, and what a reader of its scores should know of that."""
+        if model.recipe is not None:
+            self.say(f"scored as   {escape(told_recipe(model.recipe))}")
+        self.remarks(model.remarks)
+
     def prepared(self, manifest: CandidatesManifest, set_aside: int, remarks: Sequence[str] = ()) -> None:
         told = f"{counted(manifest.queries, 'query', 'queries')}, {counted(manifest.pairs, 'pair')}"
         aside = f"; {counted(set_aside, 'row')} set aside (failures.parquet)" if set_aside else ""
@@ -36,7 +44,7 @@ class JobConsole(Console):
         self.remarks(remarks)
 
     def remarks(self, remarks: Sequence[str]) -> None:
-        """What a reader of the values must know of the data."""
+        """What a reader of the values must know of the data, or of the model."""
         for remark in remarks:
             self.say(f"mind        {escape(remark)}")
 

@@ -54,7 +54,13 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "set_aside_rows": len(set_aside),
         "remarks": list(data_remarks(meetings, judgements, set_aside, config.data.limit)),
         "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
-        "model": {"name": model.name, "family": model.family, "max_length": model.max_length},
+        "model": {
+            "name": model.name,
+            "family": model.family,
+            "recipe": model.recipe and model.recipe.name,
+            "max_length": model.max_length,
+            "remarks": list(model.remarks),
+        },
         "replicas": config.serve.replicas,
         "metrics": list(config.evaluate.metrics),
         "config_digest": config.digest,
@@ -89,7 +95,7 @@ def print_plan(config: RunConfig, *, as_json: bool) -> None:
     for hop in plan["hops"]:
         table.add_row(hop["hop"], hop["columns"], hop["counts"])
     console = Console(highlight=False)
-    for remark in plan["remarks"]:
+    for remark in (*plan["model"]["remarks"], *plan["remarks"]):
         console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
     if plan["set_aside_rows"]:

@@ -71,6 +71,7 @@ def _run_in(
     console: JobConsole,
     log: Callable[[RunFolder], object],
 ) -> RunFolder:
+    console.scored_as(model)
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
         check_pinned(config)

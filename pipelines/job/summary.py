@@ -140,6 +140,8 @@ def _model(facts: RunFacts) -> ModelPart:
         "weights_digest": facts.model.digest,
         "max_length": facts.model.max_length,
         "dtype": facts.dtype,
+        "recipe": facts.model.recipe.name if facts.model.recipe else None,
+        "remarks": list(facts.model.remarks),
     }
 
 

@@ -13,12 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from serve_app.engine.engine_args import has_bfloat16
-from serve_app.engine.models import ModelInfo, model_config, tokenizer_config
+from serve_app.engine.models import ModelInfo, model_config
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.kinds import recipe_digest
 from serve_app.settings import OVERLAP, EngineSettings, ModelSettings
-from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 
 # Of this package's own part in a score: prompts, what is asked of vLLM, and what is made of its answer. A test fails
@@ -86,11 +85,7 @@ def make_identity(
 
 
 def foresee_identity(model: ModelInfo, prompt: ModelSettings, engine: EngineSettings, device: str) -> ScoringIdentity:
-    """As an engine will tell it that runs on a machine like this one.
-
-    Raises ConfigError where the model is gone, or runs code that nothing identifies.
-    """
-    _require_known_code(model)
+    """As an engine will tell it that runs on a machine like this one. Raises ConfigError where the model is gone."""
     return make_identity(model, prompt, engine, device, _foreseen_dtype(model, engine, device))
 
 
@@ -111,18 +106,6 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, str) and _SECRET.search(name):
         return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return value
-
-
-def _require_known_code(model: ModelInfo) -> None:
-    """Code of the model's own is among its files; code that it takes from another repository is not."""
-    if not model.trust_remote_code or model.code_revision is not None or model.family == OVERLAP:
-        return
-    told = [file.get("auto_map") for file in (model_config(model), tokenizer_config(model))]
-    if elsewhere := re.search(r'"([^"]+)--', json.dumps(told)):
-        raise ConfigError(
-            f"model.trust_remote_code: {model.name} runs code of {elsewhere[1]}, which may change unseen. Set "
-            "model.code_revision to a commit of it (40 hex digits)"
-        )
 
 
 def _foreseen_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:

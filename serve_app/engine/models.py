@@ -96,14 +96,6 @@ def model_config(model: ModelInfo) -> dict[str, Any]:
     return ModelFiles(model.name, model.path, model.revision).config
 
 
-def tokenizer_config(model: ModelInfo) -> dict[str, Any]:
-    """Its tokenizer_config.json; {} where it has none."""
-    told: dict[str, Any] = ModelFiles(model.name, model.path, model.revision).json(
-        "tokenizer_config.json", optional=True
-    )
-    return told or {}
-
-
 def own_code(model: ModelInfo) -> dict[str, Any]:
     """Arguments of vLLM, and of Transformers' `from_pretrained`: whether code of the model's own may run. Transformers
     left to itself asks whoever sits at the terminal.

@@ -6,6 +6,7 @@ Each kind of recipe reads the files that are its own; here is what concerns a mo
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -66,7 +67,8 @@ def _require_merged(files: ModelFiles) -> None:
     kind, base = adapter.get("peft_type", "adapter"), adapter.get("base_model_name_or_path", "a base model")
     raise ConfigError(
         f"model.name {files.name}: adapter_config.json says {kind} weights on top of {base}, which the engine would "
-        "leave out. Merge them (peft: merge_and_unload), save the model without adapter_config.json, and name that folder."
+        "leave out. Merge them (peft: merge_and_unload), save the model without adapter_config.json, and "
+        "name that folder."
     )
 
 
@@ -122,10 +124,18 @@ def _listed(source: Path) -> frozenset[str]:
 
 
 def _require_code(settings: ModelSettings, files: ModelFiles) -> None:
-    """A config or tokenizer that only the model's own code can read is nothing without it."""
-    if settings.trust_remote_code:
-        return
+    """A config or tokenizer that only the model's own code can read is nothing without it; and code that it takes from
+    another repository is not among its files, so that only a commit says which it is.
+    """
     tokenizer: Mapping[str, Any] = files.json("tokenizer_config.json", optional=True) or {}
+    if settings.trust_remote_code:
+        elsewhere = re.search(r'"([^"]+)--', json.dumps([files.config.get("auto_map"), tokenizer.get("auto_map")]))
+        if elsewhere and settings.code_revision is None:
+            raise ConfigError(
+                f"model.trust_remote_code: {files.name} runs code of {elsewhere[1]}, which may change unseen. Set "
+                "model.code_revision to a commit of it (40 hex digits)."
+            )
+        return
     if "AutoConfig" in (files.config.get("auto_map") or {}) and not _knows(str(files.config.get("model_type"))):
         told = f"config.json says model_type {files.config.get('model_type')}"
     elif tokenizer.get("auto_map") and not _has_tokenizer(str(tokenizer.get("tokenizer_class"))):

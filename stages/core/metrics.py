@@ -14,7 +14,9 @@ intervals, `percentile` and `bca`, where 2 has `interval`.
 
 
 class ModelPart(TypedDict):
-    """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's."""
+    """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's.
+    `recipe` is the name of how it is scored, `remarks` what a reader of its scores should know of that.
+    """
 
     name: str
     revision: str | None
@@ -22,6 +24,8 @@ class ModelPart(TypedDict):
     weights_digest: str | None
     max_length: int
     dtype: str | None
+    recipe: NotRequired[str | None]
+    remarks: NotRequired[list[str]]
 
 
 class IdentityPart(TypedDict):

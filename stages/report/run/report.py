@@ -74,7 +74,7 @@ def _lead(run: RunNumbers) -> Iterator[Text]:
     else:
         told = run.analysis["significance"][run.main]
         yield Text(_verdict(told), tone_of(told) if is_significant(told) else "unsure")
-    for remark in run.analysis.get("remarks") or ():
+    for remark in (*(run.metrics["model"].get("remarks") or ()), *(run.analysis.get("remarks") or ())):
         yield Text(f"Mind: {remark}.", "unsure")
     yield Text(_what(run))
 
@@ -198,6 +198,7 @@ def _settings_section(run: RunNumbers) -> Section:
     hardware = environment.get("hardware") or {}
     rows: list[list[Cell | str]] = [
         ["model", f"{model['name']} ({model['family']}, {model['dtype'] or 'not loaded'})"],
+        ["scored as", model.get("recipe") or model["family"]],
         ["weights", str(model["weights_digest"] or model["revision"] or "not told")],
         ["commit", str(environment.get("git_commit") or "not told")],
         ["hardware", ", ".join(f"{name} {value}" for name, value in hardware.items())],

@@ -111,7 +111,13 @@ def test_judgements_of_other_queries_are_refused(limit: int | None, config: RunC
 def test_the_plan_says_what_with_and_how_it_is_measured(config: RunConfig) -> None:
     plan = make_plan(config)
     assert plan["dataset"] == "small"
-    assert plan["model"] == {"name": "overlap", "family": "overlap", "max_length": 8192}
+    assert plan["model"] == {
+        "name": "overlap",
+        "family": "overlap",
+        "recipe": None,
+        "max_length": 8192,
+        "remarks": [],
+    }
     assert (plan["replicas"], plan["metrics"]) == (2, ["ndcg@10", "mrr@10"])
     assert plan["config_digest"] == config.digest
 

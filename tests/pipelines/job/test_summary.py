@@ -81,7 +81,9 @@ DOCUMENTED: dict[str, Any] = {
     "run_id": None,
     "config_digest": None,
     "candidates_digest": None,
-    "model": dict.fromkeys(("name", "revision", "family", "weights_digest", "max_length", "dtype")),
+    "model": dict.fromkeys(
+        ("name", "revision", "family", "weights_digest", "max_length", "dtype", "recipe", "remarks")
+    ),
     "quality": {
         "first_stage": {"ndcg_at_10": None},
         "reranked": {"ndcg_at_10": None},
@@ -127,6 +129,8 @@ def test_the_model_is_described_by_all_that_tells_it_from_another() -> None:
         "weights_digest": "0123456789abcdef",
         "max_length": 512,
         "dtype": "bfloat16",
+        "recipe": "qwen3-reranker",
+        "remarks": [],
     }
 
 

@@ -29,7 +29,6 @@ from serve_app.engine.outputs import classified, cosine
 from serve_app.engine.prompts import QWEN3_INSTRUCTION, PairEncoder, Prompt, PromptEncoder, Qwen3Encoder, TextEncoder
 from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
-from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 from tests.recipes import PLAIN, recipe_of
 
@@ -152,33 +151,6 @@ def test_the_dtype_that_auto_comes_to_is_foreseen(
     monkeypatch.setattr(identity, "has_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(identity, "model_config", lambda _: config)
     assert foresee_identity(LOCAL, ModelSettings(), EngineSettings(dtype=dtype), device).dtype == foreseen
-
-
-ELSEWHERE = {"AutoModel": "owner/code--modeling.Model"}
-
-
-@pytest.mark.parametrize(
-    ("config", "tokenizer", "trust", "commit", "refused"),
-    [
-        (ELSEWHERE, None, True, None, True),
-        (None, {"AutoTokenizer": ["owner/code--tok.Tok", None]}, True, None, True),
-        (ELSEWHERE, None, True, "0123456789" * 4, False),
-        ({"AutoModel": "modeling.Model"}, None, True, None, False),
-        (ELSEWHERE, None, False, None, False),
-        (None, None, True, None, False),
-    ],
-)
-def test_code_of_another_repository_is_named_by_its_commit_or_refused(
-    monkeypatch: pytest.MonkeyPatch, config: Any, tokenizer: Any, trust: bool, commit: str | None, refused: bool
-) -> None:
-    monkeypatch.setattr(identity, "model_config", lambda _: {"auto_map": config})
-    monkeypatch.setattr(identity, "tokenizer_config", lambda _: {"auto_map": tokenizer})
-    model, engine = replace(LOCAL, trust_remote_code=trust, code_revision=commit), EngineSettings(dtype="float32")
-    if not refused:
-        assert foresee_identity(model, ModelSettings(), engine, "cpu").dtype == "float32"
-        return
-    with pytest.raises(ConfigError, match=r"code of owner/code, .* model.code_revision"):
-        foresee_identity(model, ModelSettings(), engine, "cpu")
 
 
 def test_that_code_of_the_models_own_ran_decides_a_score() -> None:

@@ -118,3 +118,31 @@ def test_a_model_that_only_its_own_code_can_read_needs_the_users_trust(
 )
 def test_code_that_is_not_needed_asks_for_no_trust(tmp_path: Path, contents: dict[str, Any]) -> None:
     require_whole(ModelSettings(name="mine"), files_of(tmp_path, contents))
+
+
+ELSEWHERE = {"AutoModel": "owner/code--modeling.Model"}
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("auto_map", "tokenizer", "said", "refused"),
+    [
+        (ELSEWHERE, None, {"trust_remote_code": True}, True),
+        (None, {"AutoTokenizer": ["owner/code--tok.Tok", None]}, {"trust_remote_code": True}, True),
+        (ELSEWHERE, None, {"trust_remote_code": True, "code_revision": COMMIT}, False),
+        ({"AutoModel": "modeling.Model"}, None, {"trust_remote_code": True}, False),
+        (ELSEWHERE, None, {}, False),
+        (None, None, {"trust_remote_code": True}, False),
+    ],
+)
+def test_code_of_another_repository_is_named_by_its_commit_or_refused(
+    tmp_path: Path, auto_map: Any, tokenizer: Any, said: dict[str, Any], refused: bool
+) -> None:
+    told = {"auto_map": tokenizer, "tokenizer_class": "BertTokenizer"}
+    files = files_of(tmp_path, config("BertModel", auto_map=auto_map) | {"tokenizer_config.json": told})
+    settings = ModelSettings(name="mine", **said)
+    if not refused:
+        require_whole(settings, files)
+        return
+    with pytest.raises(ConfigError, match=r"code of owner/code, .* model.code_revision to a commit of it"):
+        require_whole(settings, files)
