@@ -53,7 +53,7 @@ def _byte_pieces() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 @cache
-def _blank_pieces() -> tuple[dict[str, int], list[tuple[str, str]]]:
+def blank_pieces() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Vocabulary and merges of SentencePiece's BPE: blanks are `▁`, and what is unknown is spelled in bytes."""
     learner = Tokenizer(BPE())
     learner.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -105,12 +105,12 @@ def _clip() -> Tokenizer:
 
 
 def _gemma() -> Tokenizer:
-    vocabulary, merges = _blank_pieces()
+    vocabulary, merges = blank_pieces()
     return GemmaTokenizer(vocab=vocabulary, merges=merges).backend_tokenizer
 
 
 def _llama() -> Tokenizer:
-    vocabulary, merges = _blank_pieces()
+    vocabulary, merges = blank_pieces()
     return LlamaTokenizer(vocab=vocabulary, merges=merges).backend_tokenizer
 
 
