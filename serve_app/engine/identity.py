@@ -22,7 +22,7 @@ from stages.core.identity import ScoringIdentity
 
 # Of this package's own part in a score: prompts, what is asked of vLLM, and what is made of its answer. A test fails
 # where one of them changes and this does not. 1, never written down, was rerank-eval 0.1.0.
-SCORING_VERSION = 2
+SCORING_VERSION = 3
 
 # Arguments of vLLM in `engine.extra` that change no score. What is not here is taken for one that does: at worst pairs
 # are scored again. How numbers are summed (GPUs, batches, kernels) moves scores by rounding alone, as any batch does.

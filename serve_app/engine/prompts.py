@@ -13,17 +13,7 @@ from typing import NamedTuple, Protocol
 from tokenizers import Encoding, Tokenizer
 
 from serve_app.engine.beginnings import Beginning, Beginnings
-from serve_app.settings import Template
 from stages.core.errors import QueryTooLongError, ScoringError
-
-# The published prompt of Qwen3-Reranker (model card, "Transformers Usage"). Its three parts are tokenized apart.
-QWEN3_PREFIX = (
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
-)
-QWEN3_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-QWEN3_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
-QWEN3_SEPARATOR: dict[Template, str] = {"single_newline": "\n", "blank_line": "\n\n"}
 
 
 class Prompt(NamedTuple):
@@ -48,35 +38,6 @@ class PromptEncoder(Protocol):
     ) -> list[Prompt]: ...
 
 
-class Qwen3Encoder:
-    """The published Qwen3-Reranker procedure, with the query's part encoded once per call.
-
-    The cut between `<Document>:` and the blank that follows it changes no token: Qwen's pre-tokenizer ends a piece
-    there whatever comes next, and looks at nothing behind it. Tests compare both ways on hundreds of prompts.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, max_length: int, template: Template, instruction: str | None) -> None:
-        self.plain = plain_text_tokenizer(tokenizer)
-        self.beginnings = Beginnings(self.plain)
-        self.prefix = tokenizer.encode(QWEN3_PREFIX, add_special_tokens=False).ids
-        self.suffix = tokenizer.encode(QWEN3_SUFFIX, add_special_tokens=False).ids
-        self.separator = QWEN3_SEPARATOR[template]
-        self.instruction = instruction or QWEN3_INSTRUCTION
-        self.max_length = max_length
-
-    def encode(
-        self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
-    ) -> list[Prompt]:
-        parts = (f"<Instruct>: {instruction or self.instruction}", f"<Query>: {query}", "<Document>:")
-        first = _first(self.beginnings, self.separator.join(parts), self.max_length)
-        head = self.prefix + first.encoding.ids
-        room = self.max_length - len(head) - len(self.suffix)
-        _require_room(room, self.max_length, first.whole)
-        room = min(room, max_document_tokens or room)
-        bodies = self.beginnings.of([f" {document}" for document in documents], room)
-        return [Prompt(head + body.encoding.ids[:room] + self.suffix, len(body.encoding) > room) for body in bodies]
-
-
 class PairEncoder:
     """A cross-encoder's `[CLS] query [SEP] document [SEP]`, as the tokenizer's own post-processor joins it.
 
@@ -98,7 +59,7 @@ class PairEncoder:
             raise ScoringError("cross-encoder models take no instruction: remove the instruction column")
         first, whole = _first(self.beginnings, query, self.max_length)
         room = self.room - len(first)
-        _require_room(room, self.max_length, whole)
+        require_room(room, self.max_length, whole)
         room = min(room, max_document_tokens or room)
         return [self._join(first, second.encoding, room) for second in self.beginnings.of(documents, room)]
 
@@ -131,7 +92,7 @@ class TextEncoder:
         task = instruction or self.instruction
         text = f"Instruct: {task}\nQuery: {query}" if task else query
         first, whole = _first(self.beginnings, text, self.max_length)
-        _require_room(self.room - len(first) + 1, self.max_length, whole)
+        require_room(self.room - len(first) + 1, self.max_length, whole)
         room = min(self.room, max_document_tokens or self.room)
         texts = self.beginnings.of(documents, room)
         return [self._finish(first, self.room), *(self._finish(one.encoding, room) for one in texts)]
@@ -165,7 +126,7 @@ def _first(beginnings: Beginnings, query: str, max_length: int) -> Beginning:
     return first
 
 
-def _require_room(room: int, max_length: int, counted: bool) -> None:
+def require_room(room: int, max_length: int, counted: bool) -> None:
     """`counted`: the query was read to its end, so that it is known how many tokens it has."""
     if room < 1:
         excess = f"{1 - room} tokens too long" if counted else f"at least {1 - room} tokens too long"

@@ -17,7 +17,8 @@ from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, timed
 from pipelines.speed.bench.pairs import PairSet, requests_of, scored_texts
 from pipelines.speed.bench.process import Group
 from serve_app.engine.models import ModelInfo, plain_model
-from serve_app.engine.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SEPARATOR, QWEN3_SUFFIX, Prompt
+from serve_app.engine.prompts import Prompt
+from serve_app.recipes.decoder import DecoderRecipe, around_document, fill
 from stages.core.records import Candidates
 
 PLAN_LIMIT_S = 300.0
@@ -117,14 +118,16 @@ def classify_body(drawn: PairSet, one: Candidates, first: int) -> Body:
 
 
 def score_body(bench: Bench, _drawn: PairSet, one: Candidates, _first: int) -> Body:
-    """Of vLLM's /v1/score, so that what it joins is our prompt: for Qwen3 the template is in the texts, around them."""
-    if bench.model.family != "qwen3-reranker":
+    """Of vLLM's /v1/score, so that what it joins is our prompt: a decoder's template is in the texts, around them."""
+    recipe = bench.model.recipe
+    if not isinstance(recipe, DecoderRecipe):
         return {"queries": one.query, "documents": list(one.texts)}
-    settings = bench.config.model
-    parts = (f"<Instruct>: {settings.instruction or QWEN3_INSTRUCTION}", f"<Query>: {one.query}", "<Document>:")
+    task = bench.config.model.instruction or recipe.instruction
+    before, behind = around_document((recipe.instructed if task else None) or recipe.prompt)
+    values = {"query": one.query, "instruction": task or ""}
     return {
-        "queries": QWEN3_PREFIX + QWEN3_SEPARATOR[settings.template].join(parts),
-        "documents": [f" {text}{QWEN3_SUFFIX}" for text in one.texts],
+        "queries": fill(before, values),
+        "documents": [fill(behind, values | {"document": text}) for text in one.texts],
     }
 
 

@@ -18,7 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from serve_app.engine.prompts import QWEN3_INSTRUCTION, QWEN3_PREFIX, QWEN3_SUFFIX
+from serve_app.recipes.bundled import bundled_recipe
+from serve_app.recipes.decoder import DecoderRecipe, fill
 from stages.speed.arithmetic import QWEN3_RERANKERS, LayerShape
 
 SEED = 20_250_605
@@ -156,9 +157,10 @@ def _tokenizer() -> Any:
 
 def _texts() -> Iterator[str]:
     """The template's words are learned too: in the real vocabulary each is one token, and it is in every prompt."""
-    yield from [
-        f"{QWEN3_PREFIX}<Instruct>: {QWEN3_INSTRUCTION}\n<Query>: \n<Document>: {QWEN3_SUFFIX}yes\nno\n"
-    ] * 2_000
+    recipe = bundled_recipe("qwen3-reranker")
+    assert isinstance(recipe, DecoderRecipe)
+    values = {"instruction": recipe.instruction or "", "query": "", "document": ""}
+    yield from [fill("".join((*recipe.prompt, "yes\nno\n")), values)] * 2_000
     source = random.Random(SEED)
     for _ in range(TEXT_WORDS // 200):
         yield " ".join(draw_words(source, 200))

@@ -19,7 +19,6 @@ from serve_app.engine.engine_args import (
     engine_arguments,
     has_bfloat16,
 )
-from serve_app.engine.kinds.decoder import QWEN3_OVERRIDES
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import EngineSettings, Family
 from tests.recipes import recipe_of
@@ -53,8 +52,11 @@ def test_code_of_the_models_own_runs_in_the_engine_where_it_is_trusted_alone() -
 
 
 def test_only_a_qwen3_reranker_is_turned_into_a_classifier_and_shares_prefixes() -> None:
-    assert arguments_of("qwen3-reranker")["hf_overrides"] == QWEN3_OVERRIDES
-    assert QWEN3_OVERRIDES["classifier_from_token"] == ["no", "yes"]  # the score is the second less the first
+    assert arguments_of("qwen3-reranker")["hf_overrides"] == {
+        "architectures": ["Qwen3ForSequenceClassification"],
+        "classifier_from_token": ["no", "yes"],  # the score is the second less the first
+        "method": "from_2_way_softmax",
+    }
     assert arguments_of("qwen3-reranker")["enable_prefix_caching"] is True
     assert arguments_of("qwen3-reranker", prefix_caching=False)["enable_prefix_caching"] is False
     for family in ("cross-encoder", "embedding"):

@@ -24,9 +24,11 @@ from serve_app.engine.identity import (
     foresee_identity,
     make_identity,
 )
+from serve_app.engine.frame import FrameEncoder
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import classified, cosine
-from serve_app.engine.prompts import QWEN3_INSTRUCTION, PairEncoder, Prompt, PromptEncoder, Qwen3Encoder, TextEncoder
+from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, TextEncoder
+from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
 from stages.core.identity import ScoringIdentity
@@ -71,8 +73,9 @@ def test_a_template_is_told_of_the_family_that_has_one(family: Family, template:
 
 
 def test_no_instruction_is_the_families_own() -> None:
-    assert made().instruction == QWEN3_INSTRUCTION
-    assert made(prompt={"instruction": QWEN3_INSTRUCTION}) == made()
+    web_search = "Given a web search query, retrieve relevant passages that answer the query"
+    assert made().instruction == web_search
+    assert made(prompt={"instruction": web_search}) == made()
     assert made(replace(LOCAL, recipe=recipe_of("embedding"))).instruction is None
 
 
@@ -162,7 +165,7 @@ def test_that_code_of_the_models_own_ran_decides_a_score() -> None:
 # --- our own part ---
 
 # SCORING_VERSION -> digest of what it stands for.
-KNOWN = {2: "40443225c4ee14d5"}
+KNOWN = {3: "b0d284349503ead0"}
 TEXTS = (
     "a",
     "b a",
@@ -199,7 +202,9 @@ def encoder_of(
     family: str, tokenizer: Tokenizer, limit: int, template: Template, instruction: str | None
 ) -> PromptEncoder:
     if family == "qwen3-reranker":
-        return Qwen3Encoder(tokenizer, limit, template, instruction)
+        recipe = recipe_of("qwen3-reranker" if template == "single_newline" else "qwen3-reranker-blank-lines")
+        assert isinstance(recipe, DecoderRecipe)
+        return FrameEncoder(tokenizer, limit, recipe, instruction)
     if family == "cross-encoder":
         return PairEncoder(tokenizer, limit, token_types=True)
     return TextEncoder(tokenizer, limit, instruction)

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.procedure import load_encoder
 from serve_app.engine.prompts import PairEncoder, PromptEncoder, plain_text_tokenizer
+from serve_app.recipes.recognise import BLANK_LINES
 from serve_app.settings import Family, ModelSettings, Template
 from stages.core.errors import QueryTooLongError, ScoringError
 from tests.examples import examples
@@ -137,7 +138,8 @@ def encoder_of(
     template: Template = "single_newline",
     instruction: str | None = None,
 ) -> PromptEncoder:
-    model = ModelInfo(folder.name, str(folder), None, recipe_of(family), limit, None)
+    recipe = recipe_of(BLANK_LINES if template == "blank_line" else family)
+    model = ModelInfo(folder.name, str(folder), None, recipe, limit, None)
     return load_encoder(model, ModelSettings(template=template, instruction=instruction))
 
 
