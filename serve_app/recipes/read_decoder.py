@@ -1,0 +1,142 @@
+"""A causal model's files -> its decoder recipe: from its LogitScore and chat template, or from the name it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import PurePath
+from typing import Any
+
+from serve_app.recipes.bundled import bundled_recipes
+from serve_app.recipes.chat_template import Form, read_form
+from serve_app.recipes.decoder import ARCHITECTURES, DecoderRecipe, fill
+from serve_app.recipes.files import ModelFiles
+from serve_app.recipes.recipe import Score
+from stages.core.errors import ConfigError
+
+MODULES = "modules.json"
+SETTINGS = "config_sentence_transformers.json"
+CAUSAL = "ForCausalLM"
+# What a recipe is called that is read off a model's own files.
+OF_FILES = "logit-score"
+ACTIVATIONS = {"torch.nn.modules.linear.Identity": "none", "torch.nn.modules.activation.Sigmoid": "sigmoid"}
+# Keys of config.json that change a logit behind the head, and the values that leave it alone.
+BEHIND_THE_HEAD: dict[str, tuple[Any, ...]] = {
+    "final_logit_softcapping": (None,),
+    "logits_soft_cap": (None,),
+    "logit_scale": (None, 1.0),
+    "logits_scaling": (None, 1.0),
+    "lm_head_bias": (None, False),
+}
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+BASE_MODEL = re.compile(r"^base_model:\s*((?:\n\s*- .+)+|.+)$", re.MULTILINE)
+CACHED = re.compile(r"models--(.+?)--(.+)")
+
+
+def read_decoder(files: ModelFiles) -> DecoderRecipe | None:
+    """None for what is no causal model, or pools. Raises ConfigError for one that nothing tells how to score."""
+    if not files.architecture.endswith(CAUSAL):
+        return None
+    modules = files.json(MODULES, optional=True) or []
+    kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
+    if kinds == ["Transformer", "LogitScore"]:
+        recipe = _of_logit_score(files, str(modules[1].get("path", "")))
+    elif kinds:
+        return None
+    else:
+        recipe = _named(files)
+    return recipe
+
+
+def require_readable(recipe: DecoderRecipe, files: ModelFiles) -> None:
+    """Raises ConfigError where the model's logits are not what the engine computes."""
+    architecture, known = files.architecture, recipe.architectures or ARCHITECTURES
+    if architecture not in known or architecture not in ARCHITECTURES:
+        raise ConfigError(
+            f"model.name {files.name}: config.json: architectures: {architecture} is not one that the recipe "
+            f"{recipe.name} can be read with: {', '.join(known)}"
+        )
+    for key, harmless in BEHIND_THE_HEAD.items():
+        if (value := files.config.get(key)) not in harmless:
+            raise ConfigError(
+                f"model.name {files.name}: config.json: {key} {value}: the engine's classifiers have no such step "
+                "behind the head, so that its scores would be others"
+            )
+
+
+def _of_logit_score(files: ModelFiles, folder: str) -> DecoderRecipe:
+    """The published recipe of the same prompt, with the model's own tokens; else one of all that the files say."""
+    score = files.json(f"{folder}/config.json")
+    form = read_form(files)
+    tokens = {"positive": score.get("true_token_id"), "negative": score.get("false_token_id")}
+    if score.get("module_input_name", "causal_logits") != "causal_logits":
+        raise _refused(files, f"{folder}/config.json", "module_input_name", score["module_input_name"])
+    for recipe in _published():
+        if _same(recipe, form):
+            return DecoderRecipe.model_validate(recipe.model_dump() | {"tokens": tokens})
+    told = files.json(SETTINGS, optional=True) or {}
+    activation = str(told.get("activation_fn") or "torch.nn.modules.activation.Sigmoid")
+    if activation not in ACTIVATIONS:
+        raise _refused(files, SETTINGS, "activation_fn", activation)
+    return DecoderRecipe(
+        name=OF_FILES,
+        source=f"{MODULES}, {folder}/config.json and the chat template of the model",
+        tokens=tokens,  # type: ignore[arg-type]
+        score=Score(activation=ACTIVATIONS[activation]),  # type: ignore[arg-type]
+        **form._asdict(),
+    )
+
+
+def _same(recipe: DecoderRecipe, form: Form) -> bool:
+    """Whether both write the same prompt where nobody gives an instruction."""
+
+    def plain(prompt: str, instruction: str | None) -> str:
+        kept = {name: f"{{{name}}}" for name in ("query", "document")}
+        return fill(prompt, kept | {"instruction": instruction or ""})
+
+    theirs = form.instructed if form.instructed and form.instruction else form.prompt
+    return plain("".join(recipe.prompt), recipe.instruction) == plain(theirs, form.instruction) and (
+        recipe.strip == form.strip
+    )
+
+
+def _named(files: ModelFiles) -> DecoderRecipe:
+    """The recipe of the published model that this one is, or was made from, as its name or its README.md says."""
+    names = list(_names(files))
+    found = {
+        recipe.name: recipe
+        for recipe in _published()
+        if any(fnmatch(name.lower(), hub.rsplit("/", 1)[-1].lower()) for name in names for hub in recipe.hub)
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    known = ", ".join(recipe.name for recipe in _published())
+    said = f"its name and README.md say {' and '.join(found)}" if found else "none of its files says how it is scored"
+    raise ConfigError(
+        f"model.name {files.name}: a {files.architecture} without 1_LogitScore, and {said}. Set model.recipe: "
+        f"{next(iter(found), 'qwen3-reranker')} if it is one, or another of {known}, or one of your own"
+    )
+
+
+def _names(files: ModelFiles) -> Iterator[str]:
+    """What the model is called: its folder or hub id, the base model and the title of its README.md."""
+    for part in PurePath(files.path).parts[-3:]:
+        cached = CACHED.fullmatch(part)
+        if cached:
+            yield cached[2]
+    yield PurePath(files.path).name.replace("___", ".")  # ModelScope's spelling
+    readme = files.text("README.md") or ""
+    head = readme.split("\n---", 1)[0] if readme.startswith("---") else ""
+    for named in BASE_MODEL.findall(head):
+        yield from (word.rsplit("/", 1)[-1] for word in named.split())
+    title = TITLE.search(readme)
+    yield from (word.rsplit("/", 1)[-1] for word in (title[1].split() if title else ()))
+
+
+def _published() -> list[DecoderRecipe]:
+    return [recipe for recipe in bundled_recipes().values() if isinstance(recipe, DecoderRecipe)]
+
+
+def _refused(files: ModelFiles, file: str, key: str, value: Any) -> ConfigError:
+    return ConfigError(f"model.name {files.name}: {file}: {key} {value} is not known here. Set model.recipe")
