@@ -61,7 +61,10 @@ def make_tiny_qwen3(folder: Path, layers: int = 4, spread: float = 0.05) -> Path
         eos_token_id=tokenizer.eos_token_id,
     )
     torch.manual_seed(SEED)
-    return _save(Qwen3ForCausalLM(config), tokenizer, folder)
+    _save(Qwen3ForCausalLM(config), tokenizer, folder)
+    # As the older snapshots: it alone tells that this is no other Qwen3.
+    (folder / "README.md").write_text("# Qwen3-Reranker-tiny\n", encoding="utf-8")
+    return folder
 
 
 def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
@@ -73,6 +76,7 @@ def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
         model.get_input_embeddings().weight[first] = math.nan
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text("# Qwen3-Reranker-poisoned\n", encoding="utf-8")
     return folder
 
 

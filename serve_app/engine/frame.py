@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from serve_app.engine.beginnings import Beginnings
 from serve_app.engine.prompts import Prompt, plain_text_tokenizer, require_room
 from serve_app.recipes.decoder import PLACE, DecoderRecipe, fill
-from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
+from stages.core.errors import ConfigError, ScoringError
 
 # A text with places, or the ids of one without.
 Segment: TypeAlias = str | list[int]
@@ -99,7 +99,9 @@ class FrameEncoder:
     def _fixed(self, segments: Sequence[Segment], values: dict[str, str], max_length: int) -> Fixed:
         ids, counted = [], True
         for segment in segments:
-            found = Fixed(segment, True) if isinstance(segment, list) else self._first(fill(segment, values), max_length)
+            found = (
+                Fixed(segment, True) if isinstance(segment, list) else self._first(fill(segment, values), max_length)
+            )
             ids += found.ids
             counted &= found.counted
         return Fixed(ids, counted)
@@ -150,8 +152,8 @@ class FrameEncoder:
         """Raises ConfigError where a sample's ids are not those of its units, each encoded as it is."""
         if self.start and self.uninstructed.ahead[:1] == ([self.start[-1]],):
             raise ConfigError(
-                f"model.recipe {self.recipe.name}: its prompt begins with the token that special_tokens adds. Leave one "
-                "of the two out"
+                f"model.recipe {self.recipe.name}: its prompt begins with the token that special_tokens adds. Leave "
+                "one of the two out"
             )
         for task in {self.instruction, "an instruction" if self.recipe.takes_instruction else self.instruction}:
             units = (self.recipe.instructed if task else None) or self.recipe.prompt
@@ -171,15 +173,16 @@ class FrameEncoder:
 def _frame(tokenizer: Tokenizer, plain: Tokenizer, units: Sequence[str]) -> Frame:
     ahead: list[Segment] = []
     behind: list[Segment] = []
-    before = after = None
+    before: str | None = None
+    after = ""
     for segment in (segment for unit in units for segment in _segments(tokenizer, unit)):
         if isinstance(segment, str) and "{document}" in segment:
             before, _, after = segment.partition("{document}")
             continue
-        if isinstance(segment, str) and not PLACE.search(segment):
-            segment = plain.encode(segment, add_special_tokens=False).ids
-        (ahead if before is None else behind).append(segment)
-    assert before is not None and after is not None, "a recipe's prompt has a place for the document"
+        fixed = isinstance(segment, str) and not PLACE.search(segment)
+        kept = plain.encode(segment, add_special_tokens=False).ids if fixed else segment
+        (ahead if before is None else behind).append(kept)
+    assert before is not None, "a recipe's prompt has a place for the document"
     return Frame(tuple(ahead), before, after, tuple(behind))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from serve_app.engine.file_digests import files_digest
 from serve_app.recipes import files as model_files
+from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.recognise import recognise
@@ -78,6 +79,8 @@ def describe(settings: ModelSettings) -> ModelInfo:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
     if settings.instruction is not None and recipe.family == "cross-encoder":
         raise ConfigError("model.instruction: cross-encoder models take no instruction. Remove it.")
+    if settings.instruction is not None and isinstance(recipe, DecoderRecipe) and not recipe.takes_instruction:
+        raise ConfigError(f"model.instruction: the recipe {recipe.name} takes no instruction. Remove it.")
     return ModelInfo(
         name=settings.name,
         path=path,

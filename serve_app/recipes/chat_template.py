@@ -68,9 +68,8 @@ class Chat:
 def read_form(files: ModelFiles) -> Form:
     """Raises ConfigError for a template that changes texts, or has none of them, or more than once."""
     chat = Chat(files)
+    plain, with_task = _placed(chat, None), _placed(chat, "instruction")
     strip = _strips(chat)
-    plain = _placed(chat, None)
-    with_task = _placed(chat, "instruction")
     default = _default_prompt(files)
     if "{instruction}" not in with_task:
         if default:
@@ -99,9 +98,9 @@ def _strips(chat: Chat) -> bool:
     """Whether texts lose the blanks at both ends. Raises ConfigError where they are changed otherwise."""
     for probe in PROBES:
         text = chat.render(f"0{probe}1", f"2{probe}3", f"4{probe}5")
-        for name, mark in (("query", f"0{probe}1"), ("document", f"2{probe}3")):
+        for name, mark in (("a query", f"0{probe}1"), ("a document", f"2{probe}3")):
             if mark not in text:
-                raise chat.refusal(f"changes the text of a {name}")
+                raise chat.refusal(f"changes the text of {name}")
     blank = chat.render(" \n9query47\n ", " \n9document47\n ")
     kept = [f" \n9{name}47\n " in blank for name in ("query", "document")]
     if kept[0] != kept[1]:
@@ -115,8 +114,7 @@ def _transformer(files: ModelFiles) -> Mapping[str, Any]:
         known = KNOWN.get(key, ())
         if known is not None and value not in known:
             raise ConfigError(f"model.name {files.name}: {BERT}: {key} {value} is not known here. Set model.recipe")
-    modalities = told.get("modality_config") or {}
-    if (modalities.get("message") or {}).get("format", "flat") != "flat" or (modalities and "message" not in modalities):
+    if ((told.get("modality_config") or {}).get("message") or {}).get("format") != "flat":
         raise ConfigError(
             f"model.name {files.name}: {BERT}: modality_config has no message of the format flat, so that no chat "
             "template tells its prompt. Write it in model.recipe"

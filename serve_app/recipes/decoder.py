@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from serve_app.recipes.recipe import BaseRecipe, Score
 from serve_app.settings import Family, Settings
@@ -26,16 +26,16 @@ def _as_units(told: Any) -> Any:
     return (told,) if isinstance(told, str) else told
 
 
-def _no_boolean(told: Any) -> Any:
+def _text_or_id(told: Any) -> Any:
     if isinstance(told, bool):
         raise ValueError("a token is a text or an id; YAML reads yes and no as true and false: put it in quotes")
+    if not (isinstance(told, str) and told) and not (isinstance(told, int) and told >= 0):
+        raise ValueError(f"{told!r} is no token: it is a text or an id")
     return told
 
 
 Units = Annotated[tuple[str, ...], BeforeValidator(_as_units)]
-Token = Annotated[
-    Annotated[str, Strict(), Field(min_length=1)] | Annotated[int, Strict(), Field(ge=0)], BeforeValidator(_no_boolean)
-]
+Token = Annotated[str | int, BeforeValidator(_text_or_id)]
 
 
 class Tokens(Settings):

@@ -12,12 +12,14 @@ from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.chat_template import Form, read_form
 from serve_app.recipes.decoder import ARCHITECTURES, DecoderRecipe, fill
 from serve_app.recipes.files import ModelFiles
-from serve_app.recipes.recipe import Score
+from serve_app.recipes.kinds import parse_recipe
 from stages.core.errors import ConfigError
 
 MODULES = "modules.json"
+POOLING_FILE = "1_Pooling/config.json"  # only embedding models have it
 SETTINGS = "config_sentence_transformers.json"
 CAUSAL = "ForCausalLM"
+QWEN3 = "qwen3-reranker"
 # What a recipe is called that is read off a model's own files.
 OF_FILES = "logit-score"
 ACTIVATIONS = {"torch.nn.modules.linear.Identity": "none", "torch.nn.modules.activation.Sigmoid": "sigmoid"}
@@ -41,12 +43,12 @@ def read_decoder(files: ModelFiles) -> DecoderRecipe | None:
     modules = files.json(MODULES, optional=True) or []
     kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
     if kinds == ["Transformer", "LogitScore"]:
-        recipe = _of_logit_score(files, str(modules[1].get("path", "")))
-    elif kinds:
+        return _of_logit_score(files, str(modules[1].get("path", "")))
+    if "Pooling" in kinds or (not kinds and files.json(POOLING_FILE, optional=True)):
         return None
-    else:
-        recipe = _named(files)
-    return recipe
+    if kinds:
+        raise _refused(files, MODULES, "the modules", ", ".join(kinds))
+    return _named(files)
 
 
 def require_readable(recipe: DecoderRecipe, files: ModelFiles) -> None:
@@ -72,33 +74,44 @@ def _of_logit_score(files: ModelFiles, folder: str) -> DecoderRecipe:
     tokens = {"positive": score.get("true_token_id"), "negative": score.get("false_token_id")}
     if score.get("module_input_name", "causal_logits") != "causal_logits":
         raise _refused(files, f"{folder}/config.json", "module_input_name", score["module_input_name"])
+    where = f"model.name {files.name}: {folder}/config.json"
     for recipe in _published():
         if _same(recipe, form):
-            return DecoderRecipe.model_validate(recipe.model_dump() | {"tokens": tokens})
+            return _parsed(recipe.model_dump() | {"tokens": tokens}, where)
     told = files.json(SETTINGS, optional=True) or {}
     activation = str(told.get("activation_fn") or "torch.nn.modules.activation.Sigmoid")
     if activation not in ACTIVATIONS:
         raise _refused(files, SETTINGS, "activation_fn", activation)
-    return DecoderRecipe(
-        name=OF_FILES,
-        source=f"{MODULES}, {folder}/config.json and the chat template of the model",
-        tokens=tokens,  # type: ignore[arg-type]
-        score=Score(activation=ACTIVATIONS[activation]),  # type: ignore[arg-type]
-        **form._asdict(),
-    )
+    content = {
+        "name": OF_FILES,
+        "source": f"{MODULES}, {folder}/config.json and the chat template of the model",
+        "kind": "decoder",
+        "tokens": tokens,
+        "score": {"activation": ACTIVATIONS[activation]},
+    }
+    return _parsed(content | form._asdict(), where)
+
+
+def _parsed(content: dict[str, Any], where: str) -> DecoderRecipe:
+    recipe = parse_recipe(content, where)
+    assert isinstance(recipe, DecoderRecipe)
+    return recipe
 
 
 def _same(recipe: DecoderRecipe, form: Form) -> bool:
     """Whether both write the same prompt where nobody gives an instruction."""
 
-    def plain(prompt: str, instruction: str | None) -> str:
-        kept = {name: f"{{{name}}}" for name in ("query", "document")}
-        return fill(prompt, kept | {"instruction": instruction or ""})
-
-    theirs = form.instructed if form.instructed and form.instruction else form.prompt
-    return plain("".join(recipe.prompt), recipe.instruction) == plain(theirs, form.instruction) and (
-        recipe.strip == form.strip
-    )
+    kept = {name: f"{{{name}}}" for name in ("query", "document")}
+    ours, theirs = "".join(recipe.prompt), form.prompt
+    if form.instruction and form.instructed:
+        theirs = form.instructed
+    plain = [
+        fill(prompt, kept | {"instruction": default or ""})
+        for prompt, default in ((ours, recipe.instruction), (theirs, form.instruction))
+    ]
+    instructed = form.instructed or form.prompt
+    takes_it_alike = "{instruction}" not in instructed or instructed == "".join(recipe.instructed or recipe.prompt)
+    return plain[0] == plain[1] and takes_it_alike and recipe.strip == form.strip
 
 
 def _named(files: ModelFiles) -> DecoderRecipe:
@@ -111,12 +124,21 @@ def _named(files: ModelFiles) -> DecoderRecipe:
     }
     if len(found) == 1:
         return next(iter(found.values()))
-    known = ", ".join(recipe.name for recipe in _published())
-    said = f"its name and README.md say {' and '.join(found)}" if found else "none of its files says how it is scored"
+    said = f"its name and README.md say {' and '.join(found)}" if found else "nothing else tells how it is scored"
     raise ConfigError(
-        f"model.name {files.name}: a {files.architecture} without 1_LogitScore, and {said}. Set model.recipe: "
-        f"{next(iter(found), 'qwen3-reranker')} if it is one, or another of {known}, or one of your own"
+        f"model.name {files.name}: a {files.architecture} without 1_LogitScore, and {said}. {_choices(files)}"
     )
+
+
+def _choices(files: ModelFiles) -> str:
+    """What can be done about a model that nothing tells of."""
+    if files.architecture not in ARCHITECTURES:
+        return f"A recipe can read {', '.join(ARCHITECTURES)}"
+    known = [recipe.name for recipe in _published() if files.architecture in recipe.architectures]
+    if QWEN3 in known:  # the one that most are
+        known = [QWEN3, *(name for name in known if not name.startswith(QWEN3))]
+    told = f"{' or '.join(known)}, if it is one, or " if known else ""
+    return f"Set model.recipe: {told}one of your own, of kind decoder with prompt and tokens"
 
 
 def _names(files: ModelFiles) -> Iterator[str]:

@@ -115,10 +115,9 @@ def add_logit_score(
     for name, content in written.items():
         (folder / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    tokenizer_config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps(tokenizer_config | {"padding_side": "left"}), encoding="utf-8"
-    )
+    file = folder / "tokenizer_config.json"
+    tokenizer_config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(json.dumps(tokenizer_config | {"padding_side": "left"}), encoding="utf-8")
     return folder
 
 
@@ -146,9 +145,7 @@ def _spelled(word: str) -> list[tuple[str, str]]:
 def _qwen_pieces() -> tuple[dict[str, int], list[tuple[str, str]]]:
     learner = Qwen2Tokenizer().backend_tokenizer
     learner.model = models.BPE()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, initial_alphabet=ByteLevel.alphabet(), show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=ByteLevel.alphabet(), show_progress=False)
     learner.train_from_iterator([*demo_texts(), *["\n".join(ANSWERS)] * 100], trainer)
     learned = json.loads(learner.to_str())["model"]
     return learned["vocab"], [tuple(pair) for pair in learned["merges"]]

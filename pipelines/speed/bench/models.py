@@ -35,7 +35,7 @@ SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>"
 ADDED = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 MADE = (*WITH_WEIGHTS, *QWEN3_RERANKERS)
 # Changes whenever what is made changes: an older folder is then made anew.
-VERSION = 1
+VERSION = 2
 
 # Words that no language has, in the lengths and frequencies of one: what a tokenizer does with them is ordinary work.
 WORDS, TEXT_WORDS = 20_000, 200_000
@@ -112,6 +112,8 @@ def _write(shape: LayerShape, folder: Path, *, weights: bool) -> None:
 
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
+    # The one file that tells a reranker from any other Qwen3.
+    (folder / "README.md").write_text("# Qwen3-Reranker-made-up\n", encoding="utf-8")
     config: Any = Qwen3Config(
         vocab_size=VOCABULARY + 64 if weights else QWEN3_VOCABULARY,
         hidden_size=shape.hidden,

@@ -17,6 +17,7 @@ from tokenizers.processors import TemplateProcessing
 
 from serve_app.engine import identity
 from serve_app.engine.engine_args import Host, engine_arguments
+from serve_app.engine.frame import FrameEncoder
 from serve_app.engine.identity import (
     DECIDE_NO_SCORE,
     SCORING_VERSION,
@@ -24,7 +25,6 @@ from serve_app.engine.identity import (
     foresee_identity,
     make_identity,
 )
-from serve_app.engine.frame import FrameEncoder
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import classified, cosine
 from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, TextEncoder
