@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -95,7 +96,7 @@ def places(units: tuple[str, ...]) -> list[str]:
     return [name for unit in units for name in PLACE.findall(unit)]
 
 
-def fill(text: str, values: dict[str, str]) -> str:
+def fill(text: str, values: Mapping[str, str]) -> str:
     """A unit with its places filled; what is filled in is looked at no further."""
     return PLACE.sub(lambda place: values[place[1]], text)
 

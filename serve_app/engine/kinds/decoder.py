@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from serve_app.engine.frame import FrameEncoder
+from serve_app.engine.frame_encoder import FrameEncoder
 from serve_app.engine.models import ModelInfo, model_config
 from serve_app.engine.outputs import Output, Task, classified
 from serve_app.engine.prompts import Prompt, PromptEncoder

@@ -17,7 +17,7 @@ from tokenizers.processors import TemplateProcessing
 
 from serve_app.engine import identity
 from serve_app.engine.engine_args import Host, engine_arguments
-from serve_app.engine.frame import FrameEncoder
+from serve_app.engine.frame_encoder import FrameEncoder
 from serve_app.engine.identity import (
     DECIDE_NO_SCORE,
     SCORING_VERSION,
