@@ -35,6 +35,7 @@ class Form(NamedTuple):
     instructed: str | None
     instruction: str | None
     strip: bool
+    max_length: int | None
 
 
 class Chat:
@@ -43,7 +44,9 @@ class Chat:
     def __init__(self, files: ModelFiles) -> None:
         self.files = files
         told = _transformer(files)
-        given = dict((told.get("processing_kwargs") or {}).get("chat_template") or {})
+        processing = told.get("processing_kwargs") or {}
+        given = dict(processing.get("chat_template") or {})
+        self.max_length = (processing.get("text") or {}).get("max_length") or told.get("max_seq_length")
         given.pop("restore_suffix", None)  # whether what is cut off behind a long document is put back: it always is
         self.file, self.template = _template(files, given.pop("chat_template", None))
         self.given = _special_tokens(files) | given
@@ -74,12 +77,12 @@ def read_form(files: ModelFiles) -> Form:
     if "{instruction}" not in with_task:
         if default:
             raise chat.refusal(f"leaves out the instruction that {SETTINGS} names in default_prompt_name")
-        return Form(plain, None, None, strip)
+        return Form(plain, None, None, strip, chat.max_length)
     before, _, after = with_task.partition("{instruction}")
     inside = plain[len(before) : len(plain) - len(after)]
     if plain == f"{before}{inside}{after}" and len(plain) >= len(before) + len(after) and (default or inside):
-        return Form(with_task, None, default or inside, strip)
-    return Form(plain, with_task, default, strip)
+        return Form(with_task, None, default or inside, strip, chat.max_length)
+    return Form(plain, with_task, default, strip, chat.max_length)
 
 
 def _placed(chat: Chat, instruction: str | None) -> str:

@@ -20,8 +20,6 @@ POOLING_FILE = "1_Pooling/config.json"  # only embedding models have it
 SETTINGS = "config_sentence_transformers.json"
 CAUSAL = "ForCausalLM"
 QWEN3 = "qwen3-reranker"
-# What a recipe is called that is read off a model's own files.
-OF_FILES = "logit-score"
 ACTIVATIONS = {"torch.nn.modules.linear.Identity": "none", "torch.nn.modules.activation.Sigmoid": "sigmoid"}
 # Keys of config.json that change a logit behind the head, and the values that leave it alone.
 BEHIND_THE_HEAD: dict[str, tuple[Any, ...]] = {
@@ -77,13 +75,14 @@ def _of_logit_score(files: ModelFiles, folder: str) -> DecoderRecipe:
     where = f"model.name {files.name}: {folder}/config.json"
     for recipe in _published():
         if _same(recipe, form):
-            return _parsed(recipe.model_dump() | {"tokens": tokens}, where)
+            max_length = form.max_length or recipe.max_length
+            return _parsed(recipe.model_dump() | {"tokens": tokens, "max_length": max_length}, where)
     told = files.json(SETTINGS, optional=True) or {}
     activation = str(told.get("activation_fn") or "torch.nn.modules.activation.Sigmoid")
     if activation not in ACTIVATIONS:
         raise _refused(files, SETTINGS, "activation_fn", activation)
     content = {
-        "name": OF_FILES,
+        "name": "decoder",
         "source": f"{MODULES}, {folder}/config.json and the chat template of the model",
         "kind": "decoder",
         "tokens": tokens,

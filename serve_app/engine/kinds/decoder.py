@@ -9,6 +9,7 @@ from serve_app.engine.frame_encoder import FrameEncoder
 from serve_app.engine.models import ModelInfo, model_config
 from serve_app.engine.outputs import Output, Task, classified
 from serve_app.engine.prompts import Prompt, PromptEncoder
+from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.decoder import DecoderRecipe, Token
 from serve_app.recipes.recipe import OWN
 from serve_app.settings import EngineSettings, ModelSettings
@@ -86,9 +87,7 @@ def _spellings(
     published = recipe.name != OWN or tensor_parallel == 1
     if architecture in AS_WRITTEN and len(as_written) == len(told) and published:
         return as_written
-    from transformers import AutoTokenizer  # takes seconds to import, and most recipes do without
-
-    tokenizer = AutoTokenizer.from_pretrained(model.path, revision=model.revision)
+    tokenizer = load_tokenizer(model)
     ids = token_ids(recipe, tokenizer)
     _require_first_rows(recipe, model, ids, tensor_parallel)
     return [str(tokenizer.convert_ids_to_tokens(one)) for one in reversed(ids)]

@@ -68,7 +68,7 @@ def test_a_published_chat_template_gives_the_published_recipe_with_the_models_ow
 def test_a_line_break_less_at_the_end_is_another_prompt(tmp_path: Path) -> None:
     """vLLM's own template of Qwen3-Reranker: the library that reads it scores so, and the card does not."""
     short = decoder_of(add_logit_score(make(tmp_path), QWEN3_RERANKER.removesuffix("\n"), 9693, 2152))
-    assert short.name == "logit-score"
+    assert short.name == "decoder"
     assert short.prompt[0].endswith("</think>\n") and not short.prompt[0].endswith("</think>\n\n")
 
 
@@ -79,7 +79,7 @@ def test_any_other_template_is_read_as_it_is_written(tmp_path: Path) -> None:
     recipe = decoder_of(folder)
     assert recipe.prompt == ("<s>Task: {instruction}. Passage: {document}\nQuestion: {query}\nRelevant:",)
     assert (recipe.instructed, recipe.instruction, recipe.special_tokens) == (None, "none", False)
-    assert (recipe.name, recipe.score.activation) == ("logit-score", "none")
+    assert (recipe.name, recipe.score.activation) == ("decoder", "none")
 
 
 def test_a_template_may_write_another_prompt_where_there_is_an_instruction(tmp_path: Path) -> None:
@@ -160,6 +160,15 @@ def test_what_is_half_known_is_refused(tmp_path: Path, file: str, keys: dict[str
     assert file in message and told in message
 
 
+def test_the_publishers_limit_is_that_of_the_files_where_they_name_one(tmp_path: Path) -> None:
+    folder = add_logit_score(make(tmp_path), ZERANK, 1, None)
+    assert decoder_of(folder).max_length == 32_768
+    change(folder, "sentence_bert_config.json", max_seq_length=2048)
+    assert decoder_of(folder).max_length == 2048
+    change(folder, "sentence_bert_config.json", processing_kwargs={"text": {"max_length": 1024}})
+    assert decoder_of(folder).max_length == 1024
+
+
 def test_a_logit_score_without_a_template_is_refused(tmp_path: Path) -> None:
     folder = add_logit_score(make(tmp_path), ZERANK, 1, None)
     (folder / "chat_template.jinja").unlink()
@@ -168,7 +177,7 @@ def test_a_logit_score_without_a_template_is_refused(tmp_path: Path) -> None:
     assert decoder_of(folder).name == "zerank"
     named = [{"name": "default", "template": OWN}, {"name": "reranker", "template": ZERANK}]
     change(folder, "tokenizer_config.json", chat_template=named)
-    assert decoder_of(folder).name == "logit-score"
+    assert decoder_of(folder).name == "decoder"
     asked = {"chat_template": {"chat_template": "reranker", "add_generation_prompt": True}}
     change(folder, "sentence_bert_config.json", processing_kwargs=asked)
     assert decoder_of(folder).name == "zerank"
