@@ -42,4 +42,6 @@ def api(args: dict[str, Any]) -> serve.Application:
 
 
 def _settings(sections: Sections) -> AppSettings:
-    return AppSettings(describe(sections.model), sections.model, sections.engine, sections.serve)
+    return AppSettings(
+        describe(sections.model, sections.engine.backend), sections.model, sections.engine, sections.serve
+    )

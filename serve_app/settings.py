@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # How models are scored: the kinds of recipes, and the one recipe that has a name of its own here.
 Family = Literal[
@@ -18,6 +18,7 @@ Family = Literal[
 ]
 Template = Literal["single_newline", "blank_line"]
 Canaries = Literal["strict", "finite"]
+Backend = Literal["vllm", "transformers"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
 # Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
@@ -37,6 +38,10 @@ SET_ELSEWHERE = {
     "trust_remote_code": "model.trust_remote_code",
     "code_revision": "model.code_revision",
 }
+
+# Settings of the engine that mean nothing to Transformers. Of the others prefix_caching and compile are switches that
+# are on by default: there is no cache, and what is not compiled is eager.
+VLLM_ALONE = ("block_size", "kv_cache_gib", "gpu_memory_share", "tensor_parallel", "load_format", "extra")
 
 
 class Settings(BaseModel):
@@ -94,17 +99,29 @@ class ModelSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """How vLLM runs. null means the good default of the device at hand."""
+    """How the engine runs. null means the good default of the device at hand."""
 
+    backend: Backend = Field(
+        "vllm",
+        description="What computes. transformers: for models that vLLM lacks, such as DeBERTa-v2, MPNet and T5, in "
+        "batches of like lengths, at its own speed.",
+    )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         "auto", description="auto: on a CPU bfloat16 where the processor computes in it, else float32; on a GPU vLLM's."
     )
     block_size: int | None = Field(
         None, gt=0, description="Tokens per cache block. null: 32 on a CPU, vLLM's on a GPU."
     )
-    max_num_seqs: int | None = Field(None, gt=0, description="Prompts per step. null: what vLLM gives its LLM class.")
+    max_num_seqs: int | None = Field(
+        None,
+        gt=0,
+        description="Prompts per step. null: what vLLM gives its LLM class; with Transformers 32 on a CPU, else 128.",
+    )
     max_num_batched_tokens: int | None = Field(
-        None, gt=0, description="Tokens per step. null: what vLLM gives its LLM class."
+        None,
+        gt=0,
+        description="Tokens per step. null: what vLLM gives its LLM class; with Transformers, padding included, 4,096 "
+        "on a CPU, else 32,768.",
     )
     kv_cache_gib: float | None = Field(
         None, gt=0, description="Cache size in GiB. null: 2 on a CPU; on a GPU what is left."
@@ -125,6 +142,15 @@ class EngineSettings(Settings):
             if name in SET_ELSEWHERE:
                 raise ValueError(f"{name} has a setting of its own. Set {SET_ELSEWHERE[name]}")
         return extra
+
+    @model_validator(mode="after")
+    def _nothing_of_another_backend(self) -> Self:
+        """A value that does nothing would be taken for one that does."""
+        fields = type(self).model_fields
+        for name in VLLM_ALONE if self.backend == "transformers" else ():
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True):
+                raise ValueError(f"{name} is vLLM's, and engine.backend is transformers. Leave one of them out")
+        return self
 
 
 class HttpSettings(Settings):

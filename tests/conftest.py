@@ -34,6 +34,7 @@ ENGINE_FIXTURES = {"local_ray", "application", "served", "engine"}
 # Where such tests are, and those that start an engine by themselves.
 ENGINE_FILES = (
     "tests/pipelines/base/test_interruption.py",
+    "tests/pipelines/job/test_backend.py",
     "tests/pipelines/job/test_gate.py",
     "tests/pipelines/job/test_run.py",
     "tests/pipelines/job/test_several_runs.py",
@@ -46,6 +47,7 @@ ENGINE_FILES = (
     "tests/pipelines/test_api.py",
     "tests/serve_app/engine/test_engine.py",
     "tests/serve_app/engine/test_start_failure.py",
+    "tests/serve_app/recipes/test_architectures.py",
     "tests/test_handbook_commands.py",
     "tests/test_readme.py",
 )

@@ -29,7 +29,7 @@ from stages.sources import open_source
 
 def make_plan(config: RunConfig) -> dict[str, Any]:
     """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
-    model = describe(config.model)
+    model = describe(config.model, config.engine.backend)
     source = open_source(config.data)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
@@ -59,6 +59,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
             "family": model.family,
             "recipe": model.recipe and model.recipe.name,
             "max_length": model.max_length,
+            "backend": None if model.recipe is None else config.engine.backend,
             "remarks": list(model.remarks),
         },
         "replicas": config.serve.replicas,

@@ -22,6 +22,7 @@ SET_BY = {
     "instruction": "model.instruction",
     "max_length": "model.max_length",
     "device": "serve.gpus_per_replica",
+    "backend": "engine.backend",
     "dtype": "engine.dtype",
 }
 # What no job asks for: it is as it is where the engine runs.

@@ -63,7 +63,7 @@ def check_model(name: str | None, config: Path | None, overrides: Sequence[str])
         raise ConfigError("models check: name a model (a folder or a Hugging Face id), or a run config with --config")
     set_keys(content, overrides)
     settings = validated(ServeConfig, content, f"config {config}" if config else "models check")
-    model = describe(settings.model)
+    model = describe(settings.model, settings.engine.backend)
     return model, {
         "model": model.name,
         "path": model.path,

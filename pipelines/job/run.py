@@ -53,7 +53,7 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
     InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
     started = datetime.now(UTC)
-    model = describe(config.model)
+    model = describe(config.model, config.engine.backend)
     source = open_source(config.data)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)

@@ -142,6 +142,7 @@ def _model(facts: RunFacts) -> ModelPart:
         "dtype": facts.dtype,
         "recipe": facts.model.recipe.name if facts.model.recipe else None,
         "remarks": list(facts.model.remarks),
+        "backend": facts.identity.backend,
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ray import serve
+from rich.markup import escape
 
 from pipelines.base.cluster import connected
 from pipelines.base.config import ServeConfig
@@ -44,13 +45,15 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
             f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
             "127.0.0.1, or say --open-to-all"
         )
-    settings = AppSettings(describe(config.model), config.model, config.engine, config.serve)
+    settings = AppSettings(describe(config.model, config.engine.backend), config.model, config.engine, config.serve)
     logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
     console = Console()
     with (
         libraries_log_to(logs),
         connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas),
     ):
+        for remark in settings.model.remarks:
+            console.say(f"mind        {escape(remark)}")
         console.say(f"logs        {logs}/job.log")
         start_serve(http.host, http.port)
         engines = RunningApp(settings)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pipelines.direct.prompts import Pair
 from pipelines.direct.scorer import DirectScorer
+from serve_app.settings import Backend
+from stages.core.errors import ConfigError
 from stages.core.words import number
 from stages.quality.agreement import agreement
 
@@ -24,6 +26,15 @@ class Tolerance(NamedTuple):
 
     value: float
     origin: str
+
+
+def require_second_path(backend: Backend) -> None:
+    """Raises ConfigError where the service itself computes with what it would be compared with."""
+    if backend == "transformers":
+        raise ConfigError(
+            "engine.backend transformers: there is no second path to compare such a service with, as it computes with "
+            "Transformers itself. Compare its scores with those of the model's card"
+        )
 
 
 def measured_tolerance(

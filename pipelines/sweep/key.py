@@ -85,7 +85,7 @@ def scoring_of_run(metrics: Metrics) -> tuple[Any, ...]:
 
 def scoring_of_now(config: RunConfig) -> tuple[Any, ...]:
     """The same of a run that would start now. Raises ConfigError where there is no such model."""
-    identity = foresee_identity(describe(config.model), config.model, config.engine, "cpu")
+    identity = foresee_identity(describe(config.model, config.engine.backend), config.model, config.engine, "cpu")
     return _foretold(redacted(asdict(identity)))
 
 

@@ -7,7 +7,6 @@ task is cancelled (a client went away, a replica stops) what is still in the eng
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,24 +23,19 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.hosted import HostedEngine
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output, not_finite
-from serve_app.engine.procedure import load_procedure
-from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt
-from serve_app.engine.text_limit import TextLimit
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineDiedError, EngineError, first_line
 from stages.core.identity import ScoringIdentity
-from stages.core.records import PairScore, TimedScores
 
-VLLM_VERSION: str = vllm.__version__
-# vLLM serves lower numbers first.
-ONLINE, BATCH = 0, 10
+VERSIONS: dict[str, str] = {"vllm": vllm.__version__}
 
 
-class VllmEngine:
+class VllmEngine(HostedEngine):
     """A Scorer: one vLLM engine with the prompts of one model.
 
     `tell` hears what decides its scores as soon as vLLM has settled that, which is long before it can score.
@@ -56,10 +50,7 @@ class VllmEngine:
         max_text_chars: int,
         tell: Callable[[ScoringIdentity], object] = lambda _: None,
     ) -> None:
-        self.limit = TextLimit(max_text_chars)
-        self.procedure = load_procedure(model, model_settings)
-        self.prompts = PromptThreads(self.procedure.encoder)
-        self.stats = EngineStats(replica)
+        super().__init__(model, model_settings, replica, max_text_chars)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
         # Of the files as they are here and now: the job may have seen others, on another machine or before a change.
@@ -74,46 +65,6 @@ class VllmEngine:
             disable_log_stats=arguments.disable_log_stats,
         )
         self._ids = itertools.count()
-
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """Score each document for the query, behind all online work. One of too many characters is a failed pair.
-
-        Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died.
-        """
-        faults = [self.limit.fault(document) for document in documents]
-        fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
-        scored = iter((await self.score_timed(query, fitting, instruction, priority=BATCH)).pairs)
-        return [next(scored) if fault is None else PairScore(None, error=fault) for fault in faults]
-
-    async def score_timed(
-        self,
-        query: str,
-        documents: Sequence[str],
-        instruction: str | None = None,
-        *,
-        priority: int = ONLINE,
-        max_document_tokens: int | None = None,
-    ) -> TimedScores:
-        """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left.
-
-        Raises TextTooLongError for a document as well.
-        """
-        self.limit.require(query, documents, instruction)
-        await self.check_health()  # a dead engine is nobody's fault here: its calls must not be suspected
-        started_s = time.perf_counter()
-        prompts = await self.prompts.encode(
-            query, instruction, documents, max_document_tokens, online=priority == ONLINE
-        )
-        tokenized_s = time.perf_counter()
-        calls = Calls(priority)
-        pairs = self.procedure.pairs(prompts, await self._computed(prompts, calls))
-        ended_s = time.perf_counter()
-        return TimedScores(
-            pairs=pairs,
-            tokenize_ms=(tokenized_s - started_s) * 1000,
-            queue_ms=self.stats.longest_wait_ms(calls.names),
-            engine_ms=(ended_s - tokenized_s) * 1000,
-        )
 
     def facts(self) -> dict[str, Any]:
         """What the engine settled on, for the record of a run."""
@@ -131,17 +82,17 @@ class VllmEngine:
         """Whether the engine is gone for good; for any thread: vLLM watches its process from one of its own."""
         return bool(self.llm.errored)
 
-    async def check_health(self) -> None:
-        """Raise EngineError when the engine is dead."""
-        if self.dead:
-            raise EngineError("the engine died")
-
     def shutdown(self) -> None:
         self.prompts.shutdown()
         self.llm.shutdown()
 
-    async def _computed(self, prompts: Sequence[Prompt], calls: Calls) -> list[Output]:
-        """One output for each prompt. A text that is embedded more than once is computed once."""
+    async def _computed(self, prompts: Sequence[Prompt], priority: int) -> tuple[list[Output], float]:
+        calls = Calls(priority)
+        outputs = await self._all_outputs(prompts, calls)
+        return outputs, self.stats.longest_wait_ms(calls.names)
+
+    async def _all_outputs(self, prompts: Sequence[Prompt], calls: Calls) -> list[Output]:
+        """A text that is embedded more than once is computed once."""
         task = self.procedure.task
         if task == "classify":
             params = [_classification(prompt) for prompt in prompts]

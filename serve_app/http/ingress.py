@@ -80,6 +80,7 @@ class ServedBackend:
             "instruction": told.get("instruction"),
             "template": told.get("template"),
             "dtype": told.get("dtype"),
+            "backend": self._settings.engine.backend if identity is None else told.get("backend"),
             "identity": identity,
             "replicas": self._settings.deployment.replicas,
         }

@@ -61,12 +61,15 @@ def vllm_loads(architecture: str) -> Loading | None:
     return "wrapped" if architecture in WRAPPED else None
 
 
-def require_computed(name: str, architecture: str, backend: Backend) -> None:
-    """Raises ConfigError for an architecture that the backend lacks, and names the other one where that has it."""
+def require_computed(name: str, architecture: str, backend: Backend, *, own_code: bool = False) -> None:
+    """Raises ConfigError for an architecture that the backend lacks, and names the other one where that has it.
+    `own_code`: the model brings a class for Transformers, which may run.
+    """
     if backend == "vllm" and vllm_loads(architecture) is None:
-        fault, other = f"vLLM does not compute {architecture} as it was published", _in_transformers(architecture)
+        fault = f"vLLM does not compute {architecture} as it was published"
+        other = own_code or _in_transformers(architecture)
         mend = "Set engine.backend: transformers, which does"
-    elif backend == "transformers" and not _in_transformers(architecture):
+    elif backend == "transformers" and not (own_code or _in_transformers(architecture)):
         fault, other = f"Transformers has no {architecture}", vllm_loads(architecture) is not None
         mend = "Leave engine.backend out: vLLM has it"
     else:

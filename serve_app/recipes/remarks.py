@@ -11,18 +11,20 @@ from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe
-from serve_app.settings import EMBEDDED_MODEL, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, Backend, ModelSettings
 
 # Names of base models and titles in the model's card.
 _CALLED = re.compile(r"^(?:base_model:|\s*-|#)\s*([\w./-]+)\s*$", re.MULTILINE)
 
 
-def remarks_of(recipe: Recipe, settings: ModelSettings, files: ModelFiles) -> tuple[str, ...]:
+def remarks_of(recipe: Recipe, settings: ModelSettings, files: ModelFiles, backend: Backend) -> tuple[str, ...]:
     """Of this model, scored so."""
-    return tuple(_remarks(recipe, settings, files))
+    return tuple(_remarks(recipe, settings, files, backend))
 
 
-def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles) -> Iterator[str]:
+def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles, backend: Backend) -> Iterator[str]:
+    if backend == "transformers":
+        yield "computed with Transformers instead of vLLM (engine.backend), at its own speed"
     if isinstance(recipe, EmbeddingRecipe) and _without_prompts(recipe, settings):
         yield (
             "queries and documents go to the model as they are, as none of its files names a prompt. If its card does, "

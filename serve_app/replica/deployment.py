@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import serve
@@ -16,14 +16,17 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.orphans import die_together
 from serve_app.replica.collector import collector_of
 from serve_app.replica.reporter import Reporter
-from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.settings import Backend, EngineSettings, ModelSettings
 from stages.core.errors import IdentityError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore, TimedScores
 
+if TYPE_CHECKING:  # it brings the libraries that prompts are made with
+    from serve_app.engine.hosted import HostedEngine
+
 
 class RerankReplica:
-    """Hosts one engine. vLLM is imported here, in the replica's process, after its environment is set.
+    """Hosts one engine, whose library is imported here, in the replica's process, after its environment is set.
 
     It has no `check_health`: Serve would call that on the event loop that computes (see `reporter`).
     """
@@ -52,14 +55,14 @@ class RerankReplica:
         from serve_app.engine.start_failure import telling_why
 
         with telling_why(), spawned_light():
-            from serve_app.engine.engine import VLLM_VERSION, VllmEngine
+            kind, versions = _load_engine(engine.backend)
 
             def tell(identity: ScoringIdentity) -> None:
                 collector.register.remote(context.replica_tag, {"identity": asdict(identity)})
 
-            await collector.register.remote(context.replica_tag, {"vllm": VLLM_VERSION})
-            self._engine = VllmEngine(model, model_settings, engine, context.replica_tag, max_text_chars, tell)
-        facts |= {"vllm": VLLM_VERSION, "ready_s": time.time(), "identity": asdict(self._engine.identity)}
+            await collector.register.remote(context.replica_tag, versions)
+            self._engine = kind(model, model_settings, engine, context.replica_tag, max_text_chars, tell)
+        facts |= versions | {"ready_s": time.time(), "identity": asdict(self._engine.identity)}
         facts |= self._engine.facts()
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
@@ -102,6 +105,17 @@ class RerankReplica:
             reporter.stop()
         if engine := getattr(self, "_engine", None):
             engine.shutdown()
+
+
+def _load_engine(backend: Backend) -> tuple[Callable[..., HostedEngine], dict[str, str]]:
+    """The class of engine, and the versions of what it computes with. Imports that, and nothing of the other's."""
+    if backend == "transformers":
+        from serve_app.engine import transformers_engine
+
+        return transformers_engine.TransformersEngine, transformers_engine.VERSIONS
+    from serve_app.engine import engine
+
+    return engine.VllmEngine, engine.VERSIONS
 
 
 def _cores() -> set[int]:

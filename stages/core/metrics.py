@@ -14,8 +14,9 @@ intervals, `percentile` and `bca`, where 2 has `interval`.
 
 
 class ModelPart(TypedDict):
-    """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's.
-    `recipe` is the name of how it is scored, `remarks` what a reader of its scores should know of that.
+    """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's, and `backend`
+    what it computed with (vllm or transformers). `recipe` is the name of how it is scored, `remarks` what a reader of
+    its scores should know of that.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelPart(TypedDict):
     dtype: str | None
     recipe: NotRequired[str | None]
     remarks: NotRequired[list[str]]
+    backend: NotRequired[str | None]
 
 
 class IdentityPart(TypedDict):
@@ -44,6 +46,7 @@ class IdentityPart(TypedDict):
     transformers: str | None
     tokenizers: str | None
     settings: dict[str, str]
+    backend: NotRequired[str | None]
     digest: str
 
 

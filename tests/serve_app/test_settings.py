@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from serve_app.settings import SET_ELSEWHERE, DeploymentSettings, EngineSettings, ModelSettings, Settings
+from serve_app.settings import SET_ELSEWHERE, VLLM_ALONE, DeploymentSettings, EngineSettings, ModelSettings, Settings
 
 SECTIONS: tuple[type[Settings], ...] = (ModelSettings, EngineSettings, DeploymentSettings)
 
@@ -51,6 +51,20 @@ def test_a_setting_never_changes(section: type[Settings]) -> None:
 def test_a_value_out_of_range_is_an_error_that_names_the_key(section: type[Settings], key: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=key):
         section.model_validate({key: value})
+
+
+@pytest.mark.parametrize("name", VLLM_ALONE)
+def test_what_only_vllm_has_is_refused_beside_transformers(name: str) -> None:
+    values = {"load_format": "dummy", "extra": {"quantization": "fp8"}, "gpu_memory_share": 0.5}
+    told = {"backend": "transformers", name: values.get(name, 2)}
+    with pytest.raises(ValidationError, match=f"{name} is vLLM's, and engine.backend is transformers"):
+        EngineSettings.model_validate(told)
+    assert EngineSettings.model_validate(told | {"backend": "vllm"}).backend == "vllm"
+
+
+def test_a_config_that_was_written_with_all_its_defaults_is_read_again() -> None:
+    written = EngineSettings(backend="transformers", dtype="float32", max_num_seqs=8).model_dump()
+    assert EngineSettings.model_validate(written).max_num_seqs == 8
 
 
 def test_settings_survive_json() -> None:

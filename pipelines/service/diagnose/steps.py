@@ -19,7 +19,7 @@ from pipelines.service.load.plan import LoadPlan
 from pipelines.service.load.run import WAS_INTERRUPTED, run_load
 from pipelines.service.scrape import between, look_at, since_start
 from pipelines.service.target import Target
-from pipelines.service.tolerance import CALIBRATION_PAIRS, DTYPES, Tolerance, measured_tolerance
+from pipelines.service.tolerance import CALIBRATION_PAIRS, DTYPES, Tolerance, measured_tolerance, require_second_path
 from serve_app.engine.models import describe
 from stages.core.errors import ConfigError, InterruptedRunError
 from stages.diagnosis.direct import SideBySide
@@ -83,9 +83,11 @@ def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
     """The same requests through the service, under load, and straight through Transformers with the same weights.
 
     Speed is compared in the service's own dtype, scores with float32. Raises ConfigError where the model has no
-    weights or nobody says the dtype, RuntimeError where the model does not fit beside the engine.
+    weights, nobody says the dtype, or the service computes with Transformers too; RuntimeError where the model does not
+    fit beside the engine.
     """
-    scorer = DirectScorer(describe(config.model), config.model, _dtype(target, config))
+    require_second_path(config.engine.backend)
+    scorer = DirectScorer(describe(config.model, config.engine.backend), config.model, _dtype(target, config))
     held = LoadPlan(start=PROBE_CLIENTS, highest=PROBE_CLIENTS, step_s=DIRECT_S, warm_up_s=WARM_UP_S, max_s=DIRECT_S)
     payloads = _payloads(probe)
     served = _under_load(target, payloads, held).steps[0]
@@ -111,7 +113,7 @@ def _weights(config: ServeConfig | None) -> Path | None:
     """The model's folder on this machine, where it is one."""
     if config is None:
         return None
-    path = Path(describe(config.model).path)
+    path = Path(describe(config.model, config.engine.backend).path)
     return path if path.is_dir() else None
 
 
@@ -130,7 +132,11 @@ def _compared(
     some: list[dict[str, Any]] = []
     while len(some) < len(requests) and sum(len(one["documents"]) for one in some) < CALIBRATION_PAIRS:
         some.append(requests[len(some)])
-    exact = scorer if scorer.dtype == "float32" else DirectScorer(describe(config.model), config.model)
+    exact = (
+        scorer
+        if scorer.dtype == "float32"
+        else DirectScorer(describe(config.model, config.engine.backend), config.model)
+    )
     pairs = [pair for one in some for pair in _pairs(one)]
     direct = [pair.score for pair in exact.score_all(pairs)]
     tolerance = measured_tolerance(scorer.dtype, pairs, direct, lambda _: scorer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.base.config import ServeConfig, load
 from pipelines.service.target import DEFAULT_URL, Target, find_target
-from pipelines.service.tolerance import DTYPES
+from pipelines.service.tolerance import DTYPES, require_second_path
 from pipelines.service.verify.service import told_model
 from serve_app.engine.models import ModelInfo, describe
 from stages.core.errors import ConfigError
@@ -55,9 +55,10 @@ def make_setup(order: VerifyOrder) -> Setup:
         raise ConfigError(f"--dtype {order.dtype}: choose from {', '.join(DTYPES)}")
     if order.tolerance is not None and order.tolerance <= 0:
         raise ConfigError(f"--tolerance {order.tolerance:g}: give a difference above 0")
-    model = describe(config.model)
+    model = describe(config.model, config.engine.backend)
     if model.family == "overlap":
         raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
+    require_second_path(config.engine.backend)
     target = find_target(order.url)
     told = told_model(target)
     expected, origin = _expected(order, config, told)

@@ -21,6 +21,7 @@ from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.report import check_form, show
+from pipelines.speed.backend import require_vllm
 from pipelines.speed.bench.bench import Bench
 from pipelines.speed.bench.contenders import choose
 from pipelines.speed.bench.engines import ask_plan
@@ -121,7 +122,8 @@ def read_benchmark(folder: Path) -> Benchmark:
 
 def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Console, began_s: float) -> Benchmark:
     config, load_format = _config(order, work)
-    model = describe(config.model)
+    require_vllm(config.engine.backend, "a benchmark holds vLLM's speed against Transformers' own")
+    model = describe(config.model, config.engine.backend)
     chosen = choose(model.family, load_format, order.clients, order.only, quick=order.quick)
     with console.working("making the pairs"):
         maker = PairMaker(model, config.model)

@@ -29,7 +29,7 @@ def main(config_file: Path, out: Path) -> None:
     threading.Thread(target=_until_stdin_ends, args=(stop,), daemon=True).start()
     with connected(None, config.serve.replicas):
         signal.signal(signal.SIGTERM, lambda *_: stop.set())  # after Ray has set its own
-        engine = JobEngine(describe(config.model), config)
+        engine = JobEngine(describe(config.model, config.engine.backend), config)
         try:
             engine.wait_until_ready()
             # Where the user has a Ray token, a local cluster wants it, and only the process that started it knows.

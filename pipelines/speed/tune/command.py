@@ -23,6 +23,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.console import Console
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
+from pipelines.speed.backend import require_vllm
 from pipelines.speed.tune.sample import PromptSample, read_sample
 from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials, Trials
@@ -74,7 +75,8 @@ def tune(order: TuneOrder, console: Console, open_trials: OpenTrials = EngineTri
     ends_s = time.monotonic() + 60 * order.minutes
     config = load_config(order.config, order.overrides)
     check_target(order.target, ConfigFile.find(order.config).path)
-    model = describe(config.model)
+    require_vllm(config.engine.backend, "tune searches vLLM's settings")
+    model = describe(config.model, config.engine.backend)
     folder = Path(tempfile.mkdtemp(prefix="rerank-eval-tune-"))
     try:
         with libraries_log_to(folder / "logs"):

@@ -116,6 +116,7 @@ def test_the_plan_says_what_with_and_how_it_is_measured(config: RunConfig) -> No
         "family": "overlap",
         "recipe": None,
         "max_length": 8192,
+        "backend": None,
         "remarks": [],
     }
     assert (plan["replicas"], plan["metrics"]) == (2, ["ndcg@10", "mrr@10"])

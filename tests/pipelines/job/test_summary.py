@@ -71,9 +71,8 @@ def facts(**changed: Any) -> RunFacts:
 
 def keys_of_identity() -> dict[str, Any]:
     fields = ("model", "family", "template", "instruction", "max_length", "scoring_version")
-    return dict.fromkeys((*fields, "recipe", "device", "dtype", "vllm", "transformers", "tokenizers", "digest")) | {
-        "settings": {"quantization": None}
-    }
+    more = ("recipe", "device", "dtype", "vllm", "transformers", "tokenizers", "backend", "digest")
+    return dict.fromkeys((*fields, *more)) | {"settings": {"quantization": None}}
 
 
 # Those that other tools rely on, and below what was added to them since.
@@ -82,7 +81,7 @@ DOCUMENTED: dict[str, Any] = {
     "config_digest": None,
     "candidates_digest": None,
     "model": dict.fromkeys(
-        ("name", "revision", "family", "weights_digest", "max_length", "dtype", "recipe", "remarks")
+        ("name", "revision", "family", "weights_digest", "max_length", "dtype", "recipe", "remarks", "backend")
     ),
     "quality": {
         "first_stage": {"ndcg_at_10": None},
@@ -131,6 +130,7 @@ def test_the_model_is_described_by_all_that_tells_it_from_another() -> None:
         "dtype": "bfloat16",
         "recipe": "qwen3-reranker",
         "remarks": [],
+        "backend": "vllm",
     }
 
 

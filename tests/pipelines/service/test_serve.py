@@ -176,6 +176,7 @@ def test_the_service_is_ready_and_names_its_model(url: str, settings: AppSetting
     (model,) = httpx.get(f"{url}/v1/models").json()["data"]
     assert model["id"] == settings.model.name
     assert model["dtype"] == model["identity"]["dtype"] in ("bfloat16", "float32")
+    assert model["backend"] == "vllm"
     assert model["identity"]["model"] == f"sha256:{settings.model.digest}"
 
 

@@ -92,6 +92,7 @@ def test_what_a_backend_has_is_let_pass() -> None:
     require_computed("a/model", "BertForSequenceClassification", "vllm")
     require_computed("a/model", "BertForSequenceClassification", "transformers")
     require_computed("a/model", "DebertaV2ForSequenceClassification", "transformers")
+    require_computed("a/model", "SomebodysOwnModel", "transformers", own_code=True)
 
 
 def test_without_vllm_nothing_is_said_against_a_model(monkeypatch: pytest.MonkeyPatch) -> None:

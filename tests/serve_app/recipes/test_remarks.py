@@ -12,7 +12,7 @@ from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.remarks import remarks_of
-from serve_app.settings import EMBEDDED_MODEL, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, Backend, ModelSettings
 
 E5 = EmbeddingRecipe(name="e5", hub=("intfloat/*e5-*",), query="query: {query}", document="passage: {document}")
 BGE = EmbeddingRecipe(name="bge", hub=("BAAI/bge-*-v1.5",), query="Represent: {query}")
@@ -23,13 +23,20 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remarks, "bundled_recipes", lambda: {"bge": BGE, "e5": E5})
 
 
-def told(folder: Path, known: Any = None, readme: str = "", **settings: Any) -> tuple[str, ...]:
+def told(
+    folder: Path, known: Any = None, readme: str = "", backend: Backend = "vllm", **settings: Any
+) -> tuple[str, ...]:
     folder.mkdir(exist_ok=True)
     (folder / "README.md").write_text(readme, encoding="utf-8")
     settings.setdefault("name", str(folder))
-    return remarks_of(
-        known or EmbeddingRecipe(name="embedding"), ModelSettings(**settings), ModelFiles("m", str(folder), None)
-    )
+    files = ModelFiles("m", str(folder), None)
+    return remarks_of(known or EmbeddingRecipe(name="embedding"), ModelSettings(**settings), files, backend)
+
+
+def test_that_transformers_computes_is_told_first(tmp_path: Path) -> None:
+    first, second = told(tmp_path / "mine", backend="transformers")
+    assert first == "computed with Transformers instead of vLLM (engine.backend), at its own speed"
+    assert second.startswith("queries and documents go to the model as they are")
 
 
 def test_an_embedding_model_of_whose_prompts_nothing_is_known_is_told_with_what_might_apply(tmp_path: Path) -> None:

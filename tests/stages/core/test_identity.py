@@ -24,6 +24,7 @@ IDENTITY = ScoringIdentity(
     transformers="5.19.0",
     tokenizers="0.22.1",
     settings={"quantization": '"fp8"'},
+    backend="vllm",
 )
 CHANGED: dict[str, Any] = {
     "model": "Qwen/Qwen3-Reranker-0.6B@22e683669b",
@@ -39,6 +40,7 @@ CHANGED: dict[str, Any] = {
     "transformers": "5.20.0",
     "tokenizers": None,
     "settings": {"quantization": '"awq"'},
+    "backend": "transformers",
 }
 
 

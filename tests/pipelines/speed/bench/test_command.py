@@ -26,7 +26,7 @@ from pipelines.speed.bench.process import Group
 from serve_app.engine.bare_engine import plan
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.models import ModelInfo, describe
-from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError, DataError, EngineError
 from stages.core.records import Candidates
 from stages.core.scoring import OverlapScorer
@@ -239,8 +239,12 @@ def test_an_unknown_contender_is_refused_with_the_choices() -> None:
         (BenchmarkOrder(overrides=("data.depth=3",)), "--set data.depth=3: a benchmark takes model, engine"),
         (BenchmarkOrder(model="no/such/folder"), "no such folder"),
         (BenchmarkOrder(model="overlap"), "of the family overlap"),
+        (
+            BenchmarkOrder(model=EMBEDDED_MODEL, overrides=("engine.backend=transformers",)),
+            "engine.backend transformers: a benchmark holds vLLM's speed against Transformers' own",
+        ),
     ],
-    ids=["rounds", "override", "folder", "overlap"],
+    ids=["rounds", "override", "folder", "overlap", "backend"],
 )
 def test_an_order_that_cannot_be_carried_out_leaves_no_folder(
     order: BenchmarkOrder, told: str, tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch

@@ -234,6 +234,12 @@ def test_its_head_says_when_where_what_and_how(config: Path, capfd: pytest.Captu
     capfd.readouterr()
 
 
+def test_there_is_nothing_to_tune_where_transformers_computes(config: Path) -> None:
+    overrides = ("engine.backend=transformers", "engine.kv_cache_gib=null")
+    with pytest.raises(ConfigError, match=r"engine\.backend transformers: tune searches vLLM's settings"):
+        tune(TuneOrder(config, overrides), Console(quiet=True), standing_in(nothing_is_faster))
+
+
 def test_where_nothing_is_faster_nothing_is_written(config: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tune(TuneOrder(config), Console(quiet=True), standing_in(nothing_is_faster))
     assert not config.with_name("mine.tuned.yaml").exists()

@@ -1,0 +1,80 @@
+"""A model's recipe -> what computes its prompts in Transformers, told as vLLM tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from serve_app.engine.batcher import Compute, DeviceLostError
+from serve_app.engine.models import ModelInfo, model_config
+from serve_app.engine.prompts import Prompt
+from serve_app.engine.transformers_models import CausalModel, Classifier, Embedder, FirstStep, Row
+from serve_app.recipes.cross_encoder import CrossEncoderRecipe
+from serve_app.recipes.decoder import DecoderRecipe
+from serve_app.recipes.embedding import EmbeddingRecipe
+from stages.core.errors import ConfigError
+
+
+class Data(NamedTuple):
+    """A tensor in float32, on the CPU."""
+
+    data: Any
+
+
+class Computed(NamedTuple):
+    """What is read of vLLM's PoolingRequestOutput. Nothing is cached here."""
+
+    outputs: Data
+    num_cached_tokens: int = 0
+
+
+def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> Compute:
+    """Loads the weights. Raises ConfigError for a kind of model that vLLM alone computes here."""
+    recipe, pad = model.recipe, tokenizer.pad_token_id
+    if isinstance(recipe, CrossEncoderRecipe):
+        return _told(Classifier(model, pad, dtype, device).logits, device)
+    if isinstance(recipe, DecoderRecipe):
+        kind = FirstStep if model_config(model).get("is_encoder_decoder") else CausalModel
+        positive, negative = recipe.tokens.positive, recipe.tokens.negative
+        tokens = [_token(model, tokenizer, one) for one in (positive, negative) if one is not None]
+        weights = kind(model, pad, dtype, device)
+        return _told(lambda rows: weights.logits(rows, tokens), device)
+    if isinstance(recipe, EmbeddingRecipe):
+        embedder, pooling = Embedder(model, pad, dtype, device), recipe.pooling or "mean"
+        return _told(lambda rows: embedder.vectors(rows, pooling), device)
+    raise ConfigError(
+        f"engine.backend transformers: {model.name} is scored by the recipe {model.recipe and model.recipe.name}, "
+        f"which vLLM alone computes here. Leave engine.backend out"
+    )
+
+
+def _token(model: ModelInfo, tokenizer: Any, told: str | int) -> int:
+    """The id of a token that is told by its text in the vocabulary, or by that id."""
+    found = told if isinstance(told, int) else tokenizer.convert_tokens_to_ids(told)
+    if found is None or found == tokenizer.unk_token_id or not 0 <= found < len(tokenizer):
+        raise ConfigError(f"model.recipe: {model.name} has no token {told!r} in its vocabulary")
+    return int(found)
+
+
+def _told(values: Callable[[Sequence[Row]], Any], device: str) -> Compute:
+    """A GPU that has failed fails from then on, whatever it is asked; that it lacks memory passes."""
+    import torch
+
+    def compute(prompts: Sequence[Prompt]) -> list[Computed]:
+        try:
+            found = values([_row(prompt) for prompt in prompts])
+            return [Computed(Data(one.cpu())) for one in found]
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            raise
+        except torch.AcceleratorError as error:
+            raise DeviceLostError(f"{device}: {error}") from error
+
+    return compute
+
+
+def _row(prompt: Prompt) -> Row:
+    if prompt.second_part is None:
+        return Row(prompt.token_ids)
+    second = len(prompt.token_ids) - prompt.second_part
+    return Row(prompt.token_ids, [0] * prompt.second_part + [1] * second)
