@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from serve_app.engine.batcher import Compute, DeviceLostError
+from serve_app.engine.kinds.decoder import token_ids
 from serve_app.engine.models import ModelInfo, model_config
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.transformers_models import CausalModel, Classifier, Embedder, FirstStep, Row
@@ -35,9 +36,7 @@ def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> C
         return _told(Classifier(model, pad, dtype, device).logits, device)
     if isinstance(recipe, DecoderRecipe):
         kind = FirstStep if model_config(model).get("is_encoder_decoder") else CausalModel
-        positive, negative = recipe.tokens.positive, recipe.tokens.negative
-        tokens = [_token(model, tokenizer, one) for one in (positive, negative) if one is not None]
-        weights = kind(model, pad, dtype, device)
+        weights, tokens = kind(model, pad, dtype, device), list(token_ids(recipe, tokenizer))
         return _told(lambda rows: weights.logits(rows, tokens), device)
     if isinstance(recipe, EmbeddingRecipe):
         embedder, pooling = Embedder(model, pad, dtype, device), recipe.pooling or "mean"
@@ -46,14 +45,6 @@ def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> C
         f"engine.backend transformers: {model.name} is scored by the recipe {model.recipe and model.recipe.name}, "
         f"which vLLM alone computes here. Leave engine.backend out"
     )
-
-
-def _token(model: ModelInfo, tokenizer: Any, told: str | int) -> int:
-    """The id of a token that is told by its text in the vocabulary, or by that id."""
-    found = told if isinstance(told, int) else tokenizer.convert_tokens_to_ids(told)
-    if found is None or found == tokenizer.unk_token_id or not 0 <= found < len(tokenizer):
-        raise ConfigError(f"model.recipe: {model.name} has no token {told!r} in its vocabulary")
-    return int(found)
 
 
 def _told(values: Callable[[Sequence[Row]], Any], device: str) -> Compute:

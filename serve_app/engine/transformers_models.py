@@ -92,7 +92,7 @@ class Classifier(Weights):
 
 
 class CausalModel(Weights):
-    """A decoder: its last token's state, and the logits of single tokens behind it.
+    """A decoder: its last token's state, and the logits of single tokens behind it, which are that times the head.
 
     The last layer's output is the weights' dtype, and logits are computed from it in float32, as vLLM does: rounded to
     bfloat16, a logit of 8 to 16 would be known to 0.06 only.
@@ -112,15 +112,7 @@ class CausalModel(Weights):
         head = self.model.get_output_embeddings()
         with self.torch.inference_mode():
             found = self.states(rows) @ head.weight[tokens].float().T
-            if getattr(head, "bias", None) is not None:
-                found = found + head.bias[tokens].float()
-            return _first_less_second(self._capped(found))
-
-    def _capped(self, logits: Any) -> Any:
-        """As Gemma 2 and 3 publish them."""
-        config = self.model.config.get_text_config()
-        cap = getattr(config, "final_logit_softcapping", None)
-        return logits if cap is None else cap * self.torch.tanh(logits / cap)
+            return _first_less_second(found)
 
 
 class FirstStep(Weights):

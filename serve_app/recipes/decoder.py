@@ -21,6 +21,8 @@ ARCHITECTURES = (
     "Qwen2ForCausalLM",
     "Qwen3ForCausalLM",
 )
+# Encoder-decoders, which vLLM lacks: their logits are those of the decoder's first step.
+FIRST_STEP = ("T5ForConditionalGeneration",)
 
 
 def _as_units(told: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.chat_template import Form, read_form
-from serve_app.recipes.decoder import ARCHITECTURES, DecoderRecipe, fill
+from serve_app.recipes.decoder import ARCHITECTURES, FIRST_STEP, DecoderRecipe, fill
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import parse_recipe
 from stages.core.errors import ConfigError
@@ -36,6 +36,8 @@ CACHED = re.compile(r"models--(.+?)--(.+)")
 
 def read_decoder(files: ModelFiles) -> DecoderRecipe | None:
     """None for what is no causal model, or pools. Raises ConfigError for one that nothing tells how to score."""
+    if files.architecture in FIRST_STEP:
+        return _named(files)
     if not files.architecture.endswith(CAUSAL):
         return None
     modules = files.json(MODULES, optional=True) or []
@@ -52,7 +54,7 @@ def read_decoder(files: ModelFiles) -> DecoderRecipe | None:
 def require_readable(recipe: DecoderRecipe, files: ModelFiles) -> None:
     """Raises ConfigError where the model's logits are not what the engine computes."""
     architecture, known = files.architecture, recipe.architectures or ARCHITECTURES
-    if architecture not in known or architecture not in ARCHITECTURES:
+    if architecture not in known or architecture not in (*ARCHITECTURES, *FIRST_STEP):
         raise ConfigError(
             f"model.name {files.name}: config.json: architectures: {architecture} is not one that the recipe "
             f"{recipe.name} can be read with: {', '.join(known)}"

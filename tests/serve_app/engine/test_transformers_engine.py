@@ -123,7 +123,43 @@ def test_a_cross_encoder_scores_as_in_sentence_transformers(kind: str, tmp_path:
     assert pairs[-1].prompt_tokens == 512
 
 
-@pytest.mark.parametrize("kind", [*CROSS_ENCODERS, "mpnet_embedding"])
+def test_monot5_scores_as_its_library_does(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+    folder = transformers_only.make_monot5(tmp_path / "monot5-tiny-msmarco")
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), T5ForConditionalGeneration.from_pretrained(folder)
+    words = tokenizer.convert_tokens_to_ids(["▁true", "▁false"])
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    expected = []
+    for document in DOCUMENTS:
+        read = tokenizer(f"Query: {QUERY} Document: {document} Relevant:").input_ids
+        if len(read) > 512:  # T5's tokens end where words do, so that the parts make the whole
+            before, behind = ids(f"Query: {QUERY} Document:"), [*ids("Relevant:"), tokenizer.eos_token_id]
+            read = [*before, *ids(document)[: 512 - len(before) - len(behind)], *behind]
+        start = torch.tensor([[model.config.decoder_start_token_id]])
+        with torch.no_grad():
+            first = model(input_ids=torch.tensor([read]), decoder_input_ids=start).logits[0, 0]
+        expected.append(float(torch.log_softmax(first[words], dim=0)[0].exp()))
+    pairs = scored(folder)
+    scores = [pair.score for pair in pairs]
+    assert scores == pytest.approx(expected, abs=1e-5)
+    assert in_order(scores) == in_order(expected)
+    assert (pairs[-1].truncated, pairs[-1].prompt_tokens) == (True, 512)
+
+
+def test_a_decoder_scores_here_as_transformers_does(tiny_qwen3: Path) -> None:
+    from pipelines.direct.scorer import DirectScorer
+
+    model = ModelSettings(name=str(tiny_qwen3), recipe="qwen3-reranker")
+    expected = [pair.logit for pair in DirectScorer(describe(model), model).score(QUERY, DOCUMENTS)]
+    pairs = scored(tiny_qwen3, recipe="qwen3-reranker")
+    assert [pair.logit for pair in pairs] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [*CROSS_ENCODERS, "mpnet_embedding", "monot5"])
 def test_none_of_them_is_scored_where_nobody_asked_for_transformers(kind: str, tmp_path: Path) -> None:
     folder = getattr(transformers_only, f"make_{kind}")(tmp_path / f"{kind}-tiny")
     with pytest.raises(ConfigError, match=r"Set engine\.backend: transformers, which does\.$"):
