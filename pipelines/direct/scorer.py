@@ -13,7 +13,6 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
-from serve_app.recipes.kinds import recipe_digest
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
@@ -109,9 +108,8 @@ def _require_known(model: ModelInfo) -> None:
     """Written for three procedures: a comparison with another one would tell of faults that are none."""
     if model.recipe is None:
         raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
-    plain = (CrossEncoderRecipe(), EmbeddingRecipe())
-    known = model.family == "qwen3-reranker" or any(recipe_digest(model.recipe) == recipe_digest(one) for one in plain)
-    if not known:
+    plain = isinstance(model.recipe, CrossEncoderRecipe | EmbeddingRecipe) and model.recipe.plain
+    if model.family != "qwen3-reranker" and not plain:
         raise ConfigError(
             f"model.name {model.name} is scored by the recipe {model.recipe.name} ({model.recipe.kind}), for which "
             "there is no second path: it can be run and served, not verified or compared with Transformers"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
-from serve_app.settings import EMBEDDED_MODEL, Canaries
+from serve_app.engine.identity import recipe_told
+from serve_app.engine.models import describe
+from serve_app.settings import EMBEDDED_MODEL, Canaries, ModelSettings
 from stages.core.errors import CanaryError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
@@ -104,11 +107,18 @@ def canary_drift(model: str, identity: ScoringIdentity, scores: Sequence[float])
     the embedded one, and with settings that change scores on purpose.
     """
     tolerance = TOLERANCES.get(identity.dtype or "")
-    published = identity.family == "embedding" and identity.instruction is None and not identity.settings
-    if model != EMBEDDED_MODEL or tolerance is None or not published or identity.max_length < LONGEST_TOKENS:
+    changed = identity.instruction is not None or identity.settings or identity.max_length < LONGEST_TOKENS
+    if model != EMBEDDED_MODEL or tolerance is None or changed or identity.recipe != published_recipe():
         return None
     largest = max(abs(score - known) for score, known in zip(scores, KNOWN_SCORES, strict=True))
     return CanaryDrift(largest, tolerance)
+
+
+@cache
+def published_recipe() -> str:
+    """That of the embedded model, without prompts or a cut of a user's, as an identity tells it."""
+    recipe = describe(ModelSettings(name=EMBEDDED_MODEL)).recipe
+    return recipe_told(recipe) if recipe else ""
 
 
 def describe_drift(drift: CanaryDrift, identity: ScoringIdentity) -> str:

@@ -16,7 +16,7 @@ from serve_app.engine.engine_args import has_bfloat16
 from serve_app.engine.models import ModelInfo, model_config
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
-from serve_app.recipes.kinds import recipe_digest
+from serve_app.recipes.kinds import Recipe, recipe_digest
 from serve_app.settings import OVERLAP, EngineSettings, ModelSettings
 from stages.core.identity import ScoringIdentity
 
@@ -70,7 +70,7 @@ def make_identity(
     return ScoringIdentity(
         model=f"sha256:{model.digest}" if model.digest else f"{model.path}@{model.revision}",
         family=model.family,
-        recipe=f"{model.recipe.name} {recipe_digest(model.recipe)}",
+        recipe=recipe_told(model.recipe),
         template=prompt.template if model.family == "qwen3-reranker" else None,
         instruction=instruction or None,
         max_length=model.max_length,
@@ -83,6 +83,11 @@ def make_identity(
         settings=deciding_settings(engine) | ({"trust_remote_code": "true"} if model.trust_remote_code else {}),
         backend=engine.backend,
     )
+
+
+def recipe_told(recipe: Recipe) -> str:
+    """Its name, and a digest of what it says."""
+    return f"{recipe.name} {recipe_digest(recipe)}"
 
 
 def foresee_identity(model: ModelInfo, prompt: ModelSettings, engine: EngineSettings, device: str) -> ScoringIdentity:

@@ -11,10 +11,14 @@ from typing import Any, Literal
 from serve_app.engine.file_digests import files_digest
 from serve_app.recipes import files as model_files
 from serve_app.recipes.architectures import require_computed
+from serve_app.recipes.cross_encoder import TASK, CrossEncoderRecipe
+from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
+from serve_app.recipes.transformer import transformer
 from serve_app.recipes.whole import require_whole
 from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Backend, Family, ModelSettings
 from stages.core.errors import ConfigError
@@ -87,8 +91,8 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
     limit = _limit(files, recipe)
     if settings.max_length is not None and settings.max_length > limit:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
-    if settings.instruction is not None and recipe.family == "cross-encoder":
-        raise ConfigError("model.instruction: cross-encoder models take no instruction. Remove it.")
+    if settings.instruction is not None and isinstance(recipe, CrossEncoderRecipe | ModularRecipe):
+        raise ConfigError(f"model.instruction: {recipe.family} models take no instruction. Remove it.")
     return ModelInfo(
         name=settings.name,
         path=path,
@@ -160,11 +164,11 @@ def _require_computed(settings: ModelSettings, files: ModelFiles, recipe: Recipe
 
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:
-    """Tokens the model can read, from its config.json and, for embedding models, sentence_bert_config.json."""
+    """Tokens the model can read, from its config.json and, for encoders, what sentence-transformers says of it."""
     positions = int(files.config.get("max_position_embeddings", USUAL_MAX_LENGTH))
     if files.config.get("model_type") in AFTER_PADDING:
         positions -= 2
-    if recipe.family == "embedding":
-        sentence = files.json("sentence_bert_config.json", optional=True) or {}
-        positions = min(positions, int(sentence.get("max_seq_length") or positions))
+    if isinstance(recipe, EmbeddingRecipe | ModularRecipe | CrossEncoderRecipe):
+        task = TASK if isinstance(recipe, CrossEncoderRecipe) else "feature-extraction"
+        positions = min(positions, transformer(files, task).max_tokens or positions)
     return positions

@@ -12,17 +12,21 @@ from stages.core.records import PairScore
 
 # What is computed of a prompt: a raw logit, a pooled vector, a vector for each token.
 Task: TypeAlias = Literal["classify", "embed", "token_embed"]
-# vLLM's PoolingRequestOutput, or why there is none.
-Output: TypeAlias = Any | str
+# vLLM's PoolingRequestOutput, or a str: why there is none.
+Output: TypeAlias = Any
 
 
 def classified(prompt: Prompt, output: Output, score: Score) -> PairScore:
-    values, reason = _values(output)
-    if reason is None and len(values) != 1:
-        reason = f"the model gives {len(values)} values for a pair; a reranker gives one"
-    if reason is not None or isinstance(output, str):
-        return _failed(prompt, reason)
-    logit = float(values[0])
+    reason = failure(output)
+    if reason is None and output.outputs.data.numel() != 1:
+        reason = f"the model gives {output.outputs.data.numel()} values for a pair; a reranker gives one"
+    if reason is not None:
+        return failed(prompt, reason)
+    return scored(prompt, output, float(output.outputs.data.double().flatten()[0]), score)
+
+
+def scored(prompt: Prompt, output: Output, logit: float, score: Score) -> PairScore:
+    """A pair's raw value, which was made of an output."""
     return PairScore(
         score=score.of(logit),
         logit=logit,
@@ -32,18 +36,17 @@ def classified(prompt: Prompt, output: Output, score: Score) -> PairScore:
     )
 
 
-def cosine(query: Output, document: Output, prompt: Prompt) -> PairScore:
-    first, first_reason = _values(query)
-    second, second_reason = _values(document)
-    if (reason := first_reason or second_reason) is not None:
-        return _failed(prompt, reason)
-    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
-    if not norm:
-        return _failed(prompt, "the engine returned an embedding of length zero")
+def similar(query: Any, document: Any, prompt: Prompt, similarity: Literal["cosine", "dot"]) -> PairScore:
+    """The similarity of two vectors."""
+    first, second = query.double(), document.double()
+    value = float(first @ second)
+    if similarity == "cosine":
+        norm = float(first.norm() * second.norm())
+        if not norm:
+            return failed(prompt, "the engine returned an embedding of length zero")
+        value /= norm
     # Single precision, as the engine's numbers are: a stored score is then the same as a fresh one, to the last bit.
-    return PairScore(
-        float(np.float32(first @ second / norm)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated
-    )
+    return PairScore(float(np.float32(value)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
 
 
 def not_finite(output: Output) -> bool:
@@ -51,17 +54,16 @@ def not_finite(output: Output) -> bool:
     return not isinstance(output, str) and not bool(output.outputs.data.isfinite().all())
 
 
-def _values(output: Output) -> tuple[np.ndarray[Any, np.dtype[np.float64]], str | None]:
-    """The engine's numbers as a vector, and what is wrong with them. An aborted request arrives as an empty tensor."""
+def failure(output: Output) -> str | None:
+    """What is wrong with the engine's numbers. An aborted request arrives as an empty tensor."""
     if isinstance(output, str):
-        return np.empty(0), output
-    values = output.outputs.data.double().flatten().numpy()
-    if not values.size:
-        return values, "the engine returned nothing: the request was aborted"
+        return output
+    if not output.outputs.data.numel():
+        return "the engine returned nothing: the request was aborted"
     if not_finite(output):
-        return values, "the engine returned a value that is not a finite number"
-    return values, None
+        return "the engine returned a value that is not a finite number"
+    return None
 
 
-def _failed(prompt: Prompt, reason: str | None) -> PairScore:
+def failed(prompt: Prompt, reason: str) -> PairScore:
     return PairScore(None, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated, error=reason)

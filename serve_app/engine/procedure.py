@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from serve_app.engine.kinds import cross_encoder, decoder, embedding
+from serve_app.engine.kinds import cross_encoder, decoder, embedding, modular
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task
 from serve_app.engine.prompts import Prompt, PromptEncoder
 from serve_app.engine.tokenizer import load_tokenizer
+from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.modular import ModularRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
@@ -34,11 +36,13 @@ class Procedure(Protocol):
 _PROCEDURES: dict[str, Callable[..., Procedure]] = {
     "decoder": decoder.DecoderProcedure,
     "cross-encoder": cross_encoder.CrossEncoderProcedure,
+    "modular-cross-encoder": modular.ModularProcedure,
     "embedding": embedding.EmbeddingProcedure,
 }
 _ARGUMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "decoder": decoder.arguments,
     "cross-encoder": cross_encoder.arguments,
+    "modular-cross-encoder": modular.arguments,
     "embedding": embedding.arguments,
 }
 
@@ -56,6 +60,13 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
 def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:
     """As `load_procedure`, for who needs prompts alone."""
     return load_procedure(model, settings).encoder
+
+
+def task_of(model: ModelInfo) -> Task:
+    """What its procedure asks of an engine, without the files that loading it takes."""
+    if isinstance(model.recipe, EmbeddingRecipe | ModularRecipe):
+        return "token_embed" if model.recipe.computed is None else "embed"
+    return "classify"
 
 
 def kind_arguments(model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:

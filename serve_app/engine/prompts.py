@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from serve_app.engine.beginnings import Beginning, Beginnings
+from serve_app.recipes.embedding import EmbeddingRecipe
 from stages.core.errors import QueryTooLongError, ScoringError
 
 
 class Prompt(NamedTuple):
-    """Token ids as the engine gets them. `second_part` is where the document starts, for models with token types."""
+    """Token ids as the engine gets them. `second_part` is where the document starts, for models with token types;
+    `prompt_tokens` how many at the beginning stand before the text, for models that leave them out when they pool.
+    """
 
     token_ids: list[int]
     truncated: bool = False
     second_part: int | None = None
+    prompt_tokens: int = 0
 
 
 class PromptEncoder(Protocol):
@@ -39,16 +43,19 @@ class PromptEncoder(Protocol):
 
 
 class PairEncoder:
-    """A cross-encoder's `[CLS] query [SEP] document [SEP]`, as the tokenizer's own post-processor joins it.
+    """A cross-encoder's `[CLS] query [SEP] document [SEP]`, as the tokenizer's own post-processor joins it. `before` is
+    what stands before each query.
 
     Post-processors number the two parts even for models that have no token types, such as ModernBERT.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, token_types: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int, token_types: bool, before: str = "") -> None:
         self.plain = plain_text_tokenizer(tokenizer)
         self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.token_types = token_types
+        self.before = before
+        self.prompt_tokens = prompt_length(tokenizer, before)
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
         self.max_length = max_length
 
@@ -57,7 +64,7 @@ class PairEncoder:
     ) -> list[Prompt]:
         if instruction is not None:
             raise ScoringError("cross-encoder models take no instruction: remove the instruction column")
-        first, whole = _first(self.beginnings, query, self.max_length)
+        first, whole = _first(self.beginnings, self.before + query, self.max_length)
         room = self.room - len(first)
         require_room(room, self.max_length, whole)
         room = min(room, max_document_tokens or room)
@@ -69,39 +76,72 @@ class PairEncoder:
             second.truncate(room)
         joined = self.joiner.post_process(first, second, add_special_tokens=True)
         second_part = joined.type_ids.index(1) if self.token_types and 1 in joined.type_ids else None
-        return Prompt(joined.ids, truncated, second_part)
+        return Prompt(joined.ids, truncated, second_part, self.prompt_tokens)
 
 
 class TextEncoder:
-    """An embedding model's texts: the query first, then each document, each on its own.
-
-    An instruction is given as Qwen3-Embedding and E5-instruct publish it: `Instruct: ...\\nQuery: ...`.
+    """An embedding model's texts: the query first, then each document, each on its own, with what stands before it.
+    `instruction` is that of the settings, where a call has none of its own.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, instruction: str | None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, max_length: int, recipe: EmbeddingRecipe, instruction: str | None = None
+    ) -> None:
         self.plain = plain_text_tokenizer(tokenizer)
         self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.recipe = recipe
         self.instruction = instruction
         self.max_length = max_length
 
     def encode(
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
     ) -> list[Prompt]:
-        task = instruction or self.instruction
-        text = f"Instruct: {task}\nQuery: {query}" if task else query
-        first, whole = _first(self.beginnings, text, self.max_length)
+        if instruction is not None and self.recipe.instructed is None:
+            raise ScoringError("this model's queries have no place for an instruction: remove the instruction column")
+        before, before_document = self.recipe.query_prompt(instruction or self.instruction), self.recipe.document_prompt
+        first, whole = _first(self.beginnings, before + query, self.max_length)
         require_room(self.room - len(first) + 1, self.max_length, whole)
         room = min(self.room, max_document_tokens or self.room)
-        texts = self.beginnings.of(documents, room)
-        return [self._finish(first, self.room), *(self._finish(one.encoding, room) for one in texts)]
+        texts = self.beginnings.of([before_document + document for document in documents], room)
+        skipped, skipped_document = self._prompt_tokens(before), self._prompt_tokens(before_document)
+        return [
+            self._finish(first, self.room, skipped),
+            *(self._finish(one.encoding, room, skipped_document) for one in texts),
+        ]
 
-    def _finish(self, text: Encoding, room: int) -> Prompt:
+    def _prompt_tokens(self, before: str) -> int:
+        """0 where nobody asks."""
+        pooling = self.recipe.pooling
+        return 0 if pooling is None or pooling.include_prompt else prompt_length(self.joiner, before)
+
+    def _finish(self, text: Encoding, room: int, prompt_tokens: int) -> Prompt:
         truncated = len(text) > room
         if truncated:
             text.truncate(room)
-        return Prompt(self.joiner.post_process(text, add_special_tokens=True).ids, truncated)
+        ids = self.joiner.post_process(text, add_special_tokens=True).ids
+        return Prompt(ids, truncated, prompt_tokens=prompt_tokens)
+
+
+def prompt_length(tokenizer: Tokenizer, before: str) -> int:
+    """Tokens of what stands before a text, with those that the tokenizer puts at the beginning, as
+    sentence-transformers counts them: alone, without a special token at its end.
+    """
+    if not before:
+        return 0
+    ids = tokenizer.encode(before).ids
+    special = {token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
+    return len(ids) - (ids[-1] in special)
+
+
+def lower_cased(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer, which from now on reads all text in lower case."""
+    own = tokenizer.normalizer
+    steps: list[Any] = [*cast("Any", own)] if isinstance(own, normalizers.Sequence) else [own] if own else []
+    if not any(isinstance(step, normalizers.Lowercase) for step in steps):
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *steps])
+    return tokenizer
 
 
 def plain_text_tokenizer(tokenizer: Tokenizer) -> Tokenizer:

@@ -34,5 +34,7 @@ def parse_recipe(content: Mapping[str, Any], where: str) -> Recipe:
 
 def recipe_digest(recipe: Recipe) -> str:
     """12 hex digits over what decides a score: not where it was published, and for whom."""
-    told = recipe.model_dump_json(exclude={"name", "source", "verified", "hub", "architectures", "max_length"})
+    told = recipe.model_dump_json(
+        exclude={"name", "source", "verified", "hub", "architectures", "max_length", "resembles"}
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:12]

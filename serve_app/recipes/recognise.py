@@ -5,14 +5,16 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any
 
+from serve_app.recipes import cross_encoder, embedding, modular
 from serve_app.recipes.bundled import bundled_recipe, bundled_recipes
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.read_decoder import QWEN3, read_decoder, require_readable
-from serve_app.settings import ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, ModelSettings
 from stages.core.errors import ConfigError
 
 BLANK_LINES = "qwen3-reranker-blank-lines"
@@ -20,10 +22,11 @@ BLANK_LINES = "qwen3-reranker-blank-lines"
 
 def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that is told by `model.recipe`, by a hub id, or by the files. Raises ConfigError for none."""
-    recipe = _told(settings) or _published(files) or _read(settings, files)
-    recipe = _with_template(recipe, settings)
-    if isinstance(recipe, DecoderRecipe):
-        require_readable(recipe, files)
+    try:
+        recipe = _told(settings) or _published(files) or _read(settings, files)
+        recipe = completed(_with_template(recipe, settings), files, settings)
+    except ConfigError as error:  # of a file, which knows no more of the model than that it is one
+        raise ConfigError(str(error).replace("model.name: ", f"model.name {settings.name}: ", 1)) from error
     if settings.family is not None and settings.family not in (recipe.family, recipe.name):
         raise ConfigError(
             f"model.family {settings.family}: {settings.name} is scored as {recipe.family}. Leave model.family out"
@@ -39,33 +42,36 @@ def _told(settings: ModelSettings) -> Recipe | None:
 
 
 def _published(files: ModelFiles) -> Recipe | None:
-    """The recipe that is published for this hub id."""
+    """The recipe that is published for this hub id. What lies in a folder is not known by the folder's name."""
+    published = files.name if files.name == EMBEDDED_MODEL else files.path
     for recipe in bundled_recipes().values():
-        if any(fnmatch(files.path.lower(), pattern.lower()) for pattern in recipe.hub):
+        if any(fnmatch(published.lower(), pattern.lower()) for pattern in recipe.hub):
             return recipe
     return None
 
 
 def _read(settings: ModelSettings, files: ModelFiles) -> Recipe:
-    """The recipe that the architecture and what lies beside it imply; a plain encoder is an embedding model."""
-    if (decoder := read_decoder(files)) is not None:
-        return decoder
-    architecture = files.architecture
-    if architecture == "Qwen3ForCausalLM":  # Qwen3-Embedding: it pools
-        return EmbeddingRecipe()
-    if architecture == "Qwen3ForSequenceClassification":
-        raise ConfigError(
-            f"model.name {settings.name} is a converted Qwen3-Reranker, whose prompt cannot be told from it. "
-            "Use the original, such as Qwen/Qwen3-Reranker-0.6B: it is converted when it is loaded."
-        )
-    if architecture.endswith("ForSequenceClassification"):
-        return CrossEncoderRecipe()
-    if architecture.endswith("Model"):
-        return EmbeddingRecipe()
+    """The recipe that the files tell: each kind knows its own."""
+    found = modular.read(files) or read_decoder(files) or embedding.read(files) or cross_encoder.read(files)
+    if found is not None:
+        return found
     raise ConfigError(
-        f"model.name {settings.name}: how its architecture {architecture} is scored is not known. Name a recipe of "
-        "`rerank-eval models` in model.recipe, or write one there."
+        f"model.name {settings.name}: how its architecture {files.architecture} is scored is not known. Name a recipe "
+        "of `rerank-eval models` in model.recipe, or write one there."
     )
+
+
+def completed(recipe: Recipe, files: ModelFiles, settings: ModelSettings) -> Recipe:
+    """With what the files and the user say where the recipe leaves it to them."""
+    if isinstance(recipe, EmbeddingRecipe):
+        return embedding.complete(recipe, files, settings)
+    if isinstance(recipe, ModularRecipe):
+        return modular.complete(recipe, files)
+    if isinstance(recipe, CrossEncoderRecipe):
+        return cross_encoder.complete(recipe, files)
+    if isinstance(recipe, DecoderRecipe):
+        require_readable(recipe, files)
+    return recipe
 
 
 def _with_template(recipe: Recipe, settings: ModelSettings) -> Recipe:

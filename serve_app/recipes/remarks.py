@@ -28,7 +28,7 @@ def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles, backend
     if isinstance(recipe, EmbeddingRecipe) and _without_prompts(recipe, settings):
         yield (
             "queries and documents go to the model as they are, as none of its files names a prompt. If its card does, "
-            f"{_cure(files)}"
+            f"{_cure(recipe, files)}"
         )
     if settings.trust_remote_code:
         yield "code of the model's own may run (model.trust_remote_code)"
@@ -44,17 +44,26 @@ def _without_prompts(recipe: EmbeddingRecipe, settings: ModelSettings) -> bool:
     return silent and of_files and bare and not (settings.instruction or recipe.instruction)
 
 
-def _cure(files: ModelFiles) -> str:
-    """The recipes whose models this one seems to be of, or all that bring prompts."""
-    prompted = {name: recipe for name, recipe in bundled_recipes().items() if isinstance(recipe, EmbeddingRecipe)}
+def _cure(recipe: EmbeddingRecipe, files: ModelFiles) -> str:
+    """The recipes whose models this one seems to be of, by its name or else by how it is built, or all of them."""
+    published = {name: one for name, one in bundled_recipes().items() if isinstance(one, EmbeddingRecipe)}
+    prompted = {name: one for name, one in published.items() if one.query_prompt(None) or one.document_prompt}
     called = {word.lower() for word in _names(files)}
-    likely = [
+    named = [
         name
-        for name, recipe in prompted.items()
-        if any(fnmatch(word, hub.rpartition("/")[2].lower()) for word in called for hub in recipe.hub)
+        for name, one in prompted.items()
+        if any(fnmatch(word, hub.rpartition("/")[2].lower()) for word in called for hub in one.hub)
     ]
-    if likely:
-        return f"set model.recipe: by its name it may be {' or '.join(likely)}"
+    if named:
+        return f"set model.recipe: by its name it may be {' or '.join(named)}"
+    built = [
+        name
+        for name, one in prompted.items()
+        if any(likeness.fits(files.config, recipe.pooling) for likeness in one.resembles)
+    ]
+    if built:
+        told = ", ".join(built)
+        return f"set model.query_prompt and model.document_prompt, or model.recipe: by its make it may be {told}"
     return "set model.query_prompt and model.document_prompt" + (
         f", or model.recipe to one of {', '.join(prompted)}" if prompted else ""
     )

@@ -9,7 +9,7 @@ from serve_app.recipes.kinds import Recipe
 from serve_app.recipes.recipe import OWN
 
 # What a recipe says of itself, rather than of how a model is scored.
-ABOUT = ("name", "kind", "source", "verified", "hub", "architectures", "max_length")
+ABOUT = ("name", "kind", "source", "verified", "hub", "architectures", "max_length", "resembles")
 
 
 def told_recipe(recipe: Recipe) -> str:

@@ -17,6 +17,7 @@ from pipelines.speed.bench.process import Group
 from pipelines.speed.tune.sample import PromptSample
 from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
+from serve_app.engine.procedure import task_of
 from serve_app.settings import EngineSettings
 from stages.core.errors import RerankEvalError, first_line
 from stages.speed.tuning import Point, TrialResult
@@ -95,7 +96,7 @@ class EngineTrials:
         arguments = engine_arguments(self.model, engine, self.host)
         job = {
             "do": "score",
-            "task": "embed" if self.model.family == "embedding" else "classify",
+            "task": task_of(self.model),
             "arguments": {key: value for key, value in arguments.items() if value is not None},
             "prompts_file": str(self.folder / "prompts.json"),
             "out": str(self.folder / f"{name}-told.json"),

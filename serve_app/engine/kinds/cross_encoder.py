@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from serve_app.engine.kinds import views
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task, classified
-from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder
+from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, lower_cased
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
+from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.records import PairScore
 
@@ -21,14 +23,16 @@ class CrossEncoderProcedure:
 
     def __init__(self, recipe: CrossEncoderRecipe, model: ModelInfo, settings: ModelSettings, tokenizer: Any) -> None:
         del settings
-        self.recipe = recipe
+        self.score = recipe.score or Score()
+        backend = lower_cased(tokenizer.backend_tokenizer) if recipe.lower_case else tokenizer.backend_tokenizer
         token_types = "token_type_ids" in tokenizer.model_input_names
-        self.encoder = PairEncoder(tokenizer.backend_tokenizer, model.max_length, token_types)
+        self.encoder = PairEncoder(backend, model.max_length, token_types, recipe.query.removesuffix("{query}"))
 
     def pairs(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[PairScore]:
-        return [classified(prompt, output, self.recipe.score) for prompt, output in zip(prompts, outputs, strict=True)]
+        return [classified(prompt, output, self.score) for prompt, output in zip(prompts, outputs, strict=True)]
 
 
 def arguments(recipe: CrossEncoderRecipe, model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:
-    del recipe, model, engine
-    return {}
+    """How vLLM has to read its files."""
+    del engine
+    return views.arguments(recipe, model)

@@ -196,7 +196,7 @@ def test_a_model_without_weights_or_of_an_unknown_kind_is_refused(tmp_path: Path
     shutil.copytree(minilm, dense)
     modules = json.loads((dense / "modules.json").read_text())
     (dense / "modules.json").write_text(json.dumps([*modules, {"type": "models.Dense", "path": "3_Dense"}]))
-    with pytest.raises(ConfigError, match="module Dense is not known"):
+    with pytest.raises(ConfigError, match="Dense"):
         scorer(dense)
 
 
@@ -204,5 +204,5 @@ def test_a_classifier_of_several_labels_is_no_reranker(tmp_path: Path, tiny_cros
     shutil.copytree(tiny_cross_encoder, tmp_path / "labels")
     config = BertConfig.from_pretrained(tiny_cross_encoder, num_labels=3)
     BertForSequenceClassification(config).save_pretrained(tmp_path / "labels")
-    with pytest.raises(ConfigError, match="gives 3 values for a pair"):
+    with pytest.raises(ConfigError, match="labels 3"):
         scorer(tmp_path / "labels")

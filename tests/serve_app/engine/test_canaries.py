@@ -19,6 +19,7 @@ from serve_app.engine.canaries import (
     canary_drift,
     check_canaries,
     describe_drift,
+    published_recipe,
 )
 from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import CanaryError
@@ -156,7 +157,7 @@ def test_a_missing_score_is_refused() -> None:
 # --- known scores ---
 
 EMBEDDED = ScoringIdentity(
-    "sha256:0", "embedding", None, None, 256, 2, "own 0", "cpu", "bfloat16", "0.33.0", "5.19.0", "0.22"
+    "sha256:0", "embedding", None, None, 256, 2, published_recipe(), "cpu", "bfloat16", "0.33.0", "5.19.0", "0.22"
 )
 
 
@@ -178,6 +179,7 @@ def test_the_embedded_models_scores_may_round_and_not_move(dtype: str) -> None:
         (EMBEDDED_MODEL, {"instruction": "find it"}),
         (EMBEDDED_MODEL, {"settings": {"quantization": '"fp8"'}}),
         (EMBEDDED_MODEL, {"max_length": 9}),
+        (EMBEDDED_MODEL, {"recipe": "without-prompts 0"}),
         (EMBEDDED_MODEL, {"dtype": "float64"}),
     ],
 )

@@ -26,9 +26,10 @@ from serve_app.engine.identity import (
     make_identity,
 )
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.outputs import classified, cosine
+from serve_app.engine.outputs import classified, similar
 from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, TextEncoder
 from serve_app.recipes.decoder import DecoderRecipe
+from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
 from stages.core.identity import ScoringIdentity
@@ -207,7 +208,7 @@ def encoder_of(
         return FrameEncoder(tokenizer, limit, recipe, instruction)
     if family == "cross-encoder":
         return PairEncoder(tokenizer, limit, token_types=True)
-    return TextEncoder(tokenizer, limit, instruction)
+    return TextEncoder(tokenizer, limit, EmbeddingRecipe(), instruction)
 
 
 def prompts() -> list[Any]:
@@ -232,9 +233,10 @@ def outputs() -> list[Any]:
 
     prompt = Prompt([1, 2, 3], True)
     given = [output(0.5), output(-40.0), output(float("nan")), output(), output(1.0, 2.0), "refused"]
-    vectors = [output(0.6, 0.8), output(-1.0, 2.0), output(0.0, 0.0)]
+    vectors = [torch.tensor(values) for values in ((0.6, 0.8), (-1.0, 2.0), (0.0, 0.0))]
     scores = [classified(prompt, one, Score()) for one in given]
-    told = [asdict(one) for one in (*scores, *(cosine(vectors[0], one, prompt) for one in vectors))]
+    cosines = [similar(vectors[0], one, prompt, "cosine") for one in vectors]
+    told = [asdict(one) for one in (*scores, *cosines)]
     # Ten digits: the last ones are the machine's library of mathematics.
     return [
         {name: float(f"{one:.10g}") if isinstance(one, float) else one for name, one in pair.items()} for pair in told

@@ -17,12 +17,14 @@ from serve_app.engine.models import USUAL_MAX_LENGTH, describe
 from serve_app.recipes import files
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
+from tests.checkpoints.sentence_transformers import add_modules, pooling
 
 
 def make_model(folder: Path, weights: bytes = b"weights", **config: Any) -> Path:
     """A folder that looks like a model: its config.json and a file of weights."""
     folder.mkdir(exist_ok=True)
-    described = {"architectures": ["BertForSequenceClassification"], "max_position_embeddings": 512} | config
+    classifier = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "relevant"}}
+    described = classifier | {"max_position_embeddings": 512} | config
     (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
     (folder / "model.safetensors").write_bytes(weights)
     return folder
@@ -78,8 +80,7 @@ def test_the_architecture_tells_the_family(tmp_path: Path, architecture: str, fa
 
 def test_qwen3_embedding_is_told_from_qwen3_reranker_by_its_pooling(tmp_path: Path) -> None:
     folder = make_model(tmp_path, architectures=["Qwen3ForCausalLM"])
-    (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}', encoding="utf-8")
+    add_modules(folder, [pooling("lasttoken", 64)])
     assert describe(settings_of(folder)).family == "embedding"
 
 
