@@ -91,8 +91,8 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
     limit = _limit(files, recipe)
     if settings.max_length is not None and settings.max_length > limit:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
-    if settings.instruction is not None and isinstance(recipe, CrossEncoderRecipe | ModularRecipe):
-        raise ConfigError(f"model.instruction: {recipe.family} models take no instruction. Remove it.")
+    if settings.instruction is not None and not _takes_instruction(recipe):
+        raise ConfigError(f"model.instruction: the recipe {recipe.name} takes no instruction. Remove it.")
     return ModelInfo(
         name=settings.name,
         path=path,
@@ -161,6 +161,13 @@ def _require_computed(settings: ModelSettings, files: ModelFiles, recipe: Recipe
             f"engine.backend transformers: {settings.name} is scored by the recipe {recipe.name} ({recipe.kind}), "
             "which vLLM alone computes here. Leave engine.backend out."
         )
+
+
+def _takes_instruction(recipe: Recipe) -> bool:
+    """An embedding model's recipe tells by itself."""
+    if isinstance(recipe, DecoderRecipe | CrossEncoderRecipe):
+        return recipe.takes_instruction
+    return not isinstance(recipe, ModularRecipe)
 
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +167,17 @@ def llama(folder: Path, *, labels: int = 1) -> Path:
         pad_token_id=tokenizer.eos_token_id,
     )
     return _save(lambda: LlamaForSequenceClassification(config), tokenizer, folder)
+
+
+def llama_bidirectional(folder: Path) -> Path:
+    """As llama-nemotron-rerank has it: every token sees every other, and the mean of all is judged. Without its own
+    code Transformers takes it for a plain Llama.
+    """
+    llama(folder)
+    file = folder / "config.json"
+    changed = {"architectures": ["LlamaBidirectionalForSequenceClassification"], "pooling": "avg"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed), encoding="utf-8")
+    return folder
 
 
 def _save(make: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from serve_app.engine.frame_encoder import FrameEncoder
 from serve_app.engine.kinds import views
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task, classified
@@ -22,14 +23,19 @@ class CrossEncoderProcedure:
     encoder: PromptEncoder
 
     def __init__(self, recipe: CrossEncoderRecipe, model: ModelInfo, settings: ModelSettings, tokenizer: Any) -> None:
-        del settings
         self.score = recipe.score or Score()
-        backend = lower_cased(tokenizer.backend_tokenizer) if recipe.lower_case else tokenizer.backend_tokenizer
-        token_types = "token_type_ids" in tokenizer.model_input_names
-        self.encoder = PairEncoder(backend, model.max_length, token_types, recipe.query.removesuffix("{query}"))
+        self.encoder = _encoder(recipe, model, settings, tokenizer)
 
     def pairs(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[PairScore]:
         return [classified(prompt, output, self.score) for prompt, output in zip(prompts, outputs, strict=True)]
+
+
+def _encoder(recipe: CrossEncoderRecipe, model: ModelInfo, settings: ModelSettings, tokenizer: Any) -> PromptEncoder:
+    if recipe.frame is not None:
+        return FrameEncoder(tokenizer.backend_tokenizer, model.max_length, recipe.frame, settings.instruction)
+    backend = lower_cased(tokenizer.backend_tokenizer) if recipe.lower_case else tokenizer.backend_tokenizer
+    token_types = "token_type_ids" in tokenizer.model_input_names
+    return PairEncoder(backend, model.max_length, token_types, recipe.query.removesuffix("{query}"))
 
 
 def arguments(recipe: CrossEncoderRecipe, model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_the_activation_is_where_sentence_transformers_looks_for_it(
         ({"own": {"default_prompt_name": "web"}}, "config_sentence_transformers.json says default_prompt_name 'web'"),
         ({"transformer": {"transformer_task": "text-generation"}}, "transformer_task 'text-generation'"),
         ({"architectures": ["MistralForSequenceClassification"]}, "a classifier on a decoder"),
-        ({"architectures": ["Qwen3ForSequenceClassification"]}, "set model.recipe to plain-pair"),
+        ({"architectures": ["Qwen3ForSequenceClassification"]}, "Set model.recipe to plain-pair"),
     ],
 )
 def test_what_is_not_known_of_a_classifier_is_refused(tmp_path: Path, files: Any, told: str) -> None:
@@ -138,5 +138,5 @@ def test_a_chain_that_gives_no_one_number_is_refused(tmp_path: Path, modules: An
 def test_neither_takes_an_instruction(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     for folder in (classifier(tmp_path / "one"), modular(tmp_path, *ETTIN, own={"model_type": "CrossEncoder"})):
-        with pytest.raises(ConfigError, match=r"model.instruction: .* take no instruction"):
+        with pytest.raises(ConfigError, match=r"model.instruction: .* takes no instruction"):
             described(folder, instruction="Judge the tone.")
