@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer, normalizers
 
 from serve_app.engine.beginnings import Beginning, Beginnings
 from serve_app.recipes.embedding import EmbeddingRecipe
-from stages.core.errors import QueryTooLongError, ScoringError
+from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
 
 
 class Prompt(NamedTuple):
@@ -54,6 +54,7 @@ class PairEncoder:
         self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.token_types = token_types
+        require_plain_prompt(tokenizer, self.plain, before)
         self.before = before
         self.prompt_tokens = prompt_length(tokenizer, before)
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
@@ -91,6 +92,8 @@ class TextEncoder:
         self.beginnings = Beginnings(self.plain)
         self.joiner = tokenizer
         self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=False)
+        for prompt in (recipe.query_prompt(None), recipe.query_prompt(instruction), recipe.document_prompt):
+            require_plain_prompt(tokenizer, self.plain, prompt)
         self.recipe = recipe
         self.instruction = instruction
         self.max_length = max_length
@@ -122,6 +125,15 @@ class TextEncoder:
             text.truncate(room)
         ids = self.joiner.post_process(text, add_special_tokens=True).ids
         return Prompt(ids, truncated, prompt_tokens=prompt_tokens)
+
+
+def require_plain_prompt(tokenizer: Tokenizer, plain: Tokenizer, before: str) -> None:
+    """Raises ConfigError for a prompt that holds a special token: it is encoded with its text, as plain text."""
+    if tokenizer.encode(before, add_special_tokens=False).ids != plain.encode(before, add_special_tokens=False).ids:
+        raise ConfigError(
+            f"model.recipe: the prompt {before!r} holds a special token of this model's tokenizer, which is not scored "
+            "here. Needed: a prompt of plain text"
+        )
 
 
 def prompt_length(tokenizer: Tokenizer, before: str) -> int:

@@ -191,8 +191,10 @@ def _prompts(recipe: EmbeddingRecipe, told: Mapping[str, Any], settings: ModelSe
 
 
 def _own_prompts(told: Mapping[str, Any], *, told_by_user: bool) -> dict[str, str | None]:
-    """Those that sentence-transformers' encode_query and encode_document choose. Raises ConfigError where the files
-    have some, none of them is for queries or documents, and the user says nothing.
+    """Those that sentence-transformers' encode_query and encode_document are documented to choose: its release 6.2 puts
+    an empty `document` of its own before a `passage` of the publisher's.
+
+    Raises ConfigError where the files have some, none of them is for queries or documents, and the user says nothing.
     """
     prompts = {name: text for name, text in (told.get("prompts") or {}).items() if text is not None}
     query = prompts.get("query", "")

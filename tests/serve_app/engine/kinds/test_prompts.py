@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from serve_app.engine.prompts import PairEncoder, TextEncoder, lower_cased, prompt_length
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.modules import Pooling
+from stages.core.errors import ConfigError
 from tests.tiny_models import bert_tokenizer, qwen3_tokenizer
 
 LIMIT = 24
@@ -96,6 +97,15 @@ def test_a_prompt_is_as_long_as_its_tokens_less_a_special_one_at_the_end() -> No
         alone = len(tokenizer.encode("query: ", add_special_tokens=False).ids)
         assert prompt_length(tokenizer, "query: ") == alone + around
         assert prompt_length(tokenizer, "") == 0
+
+
+def test_a_prompt_with_a_special_token_is_refused() -> None:
+    recipe = EmbeddingRecipe(query="[MASK] {query}", document="{document}")
+    tokenizer = bert_tokenizer().backend_tokenizer
+    with pytest.raises(ConfigError, match=r"the prompt '\[MASK\] ' holds a special token"):
+        TextEncoder(tokenizer, LIMIT, recipe)
+    with pytest.raises(ConfigError, match="holds a special token"):
+        PairEncoder(tokenizer, LIMIT, token_types=True, before="[SEP]")
 
 
 def test_prompts_are_counted_only_where_they_are_left_out() -> None:
