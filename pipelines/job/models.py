@@ -88,7 +88,7 @@ def print_check(name: str | None, config: Path | None, overrides: Sequence[str],
         return
     console = Console(highlight=False)
     for key, text in _lines(model):
-        console.print(f"{key:<12}{escape(text)}", soft_wrap=True)
+        console.print(f"{key:<11} {escape(text)}", soft_wrap=True)
 
 
 def _lines(model: ModelInfo) -> Iterator[tuple[str, str]]:

@@ -12,9 +12,11 @@ from serve_app.engine.file_digests import files_digest
 from serve_app.recipes import files as model_files
 from serve_app.recipes.architectures import require_computed
 from serve_app.recipes.cross_encoder import TASK, CrossEncoderRecipe
+from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
@@ -167,7 +169,7 @@ def _takes_instruction(recipe: Recipe) -> bool:
     """An embedding model's recipe tells by itself."""
     if isinstance(recipe, DecoderRecipe | CrossEncoderRecipe):
         return recipe.takes_instruction
-    return not isinstance(recipe, ModularRecipe)
+    return not isinstance(recipe, ModularRecipe | LateInteractionRecipe)
 
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:

@@ -49,6 +49,17 @@ def similar(query: Any, document: Any, prompt: Prompt, similarity: Literal["cosi
     return PairScore(float(np.float32(value)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
 
 
+def token_vectors(output: Output, dimension: int | None) -> tuple[Any, str | None]:
+    """A vector for each token, of so many numbers where that is known, and what is wrong with them."""
+    reason = failure(output)
+    if isinstance(output, str) or reason is not None:
+        return np.empty((0, 0), np.float32), reason
+    vectors = output.outputs.data.float().numpy()
+    if vectors.ndim != 2 or dimension not in (None, vectors.shape[1]):
+        return vectors, f"the engine returned vectors of shape {list(vectors.shape)}, not {dimension} numbers a token"
+    return vectors, None
+
+
 def not_finite(output: Output) -> bool:
     """Whether the engine computed something that is not a number, which an output that is missing is not."""
     return not isinstance(output, str) and not bool(output.outputs.data.isfinite().all())

@@ -19,13 +19,15 @@ from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
 
 class Prompt(NamedTuple):
     """Token ids as the engine gets them. `second_part` is where the document starts, for models with token types;
-    `prompt_tokens` how many at the beginning stand before the text, for models that leave them out when they pool.
+    `prompt_tokens` how many at the beginning stand before the text, for models that leave them out when they pool;
+    `beside` is what its encoder tells the procedure that it belongs to.
     """
 
     token_ids: list[int]
     truncated: bool = False
     second_part: int | None = None
     prompt_tokens: int = 0
+    beside: Any = None
 
 
 class PromptEncoder(Protocol):

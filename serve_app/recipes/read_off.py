@@ -25,7 +25,4 @@ READ_OFF = {
         "modules.json with Pooling, or a plain encoder; prompts from config_sentence_transformers.json",
         SENTENCE_TRANSFORMERS,
     ),
-    "late-interaction": ReadOff(
-        "HF_ColBERT with artifact.metadata, or PyLate's modules.json", "a MaxSim of the tests' own, made-up weights"
-    ),
 }

@@ -12,6 +12,7 @@ from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.late_interaction_files import read_late_interaction
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.read_decoder import QWEN3, read_decoder, require_readable
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
@@ -23,7 +24,7 @@ BLANK_LINES = "qwen3-reranker-blank-lines"
 def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that is told by `model.recipe`, by a hub id, or by the files. Raises ConfigError for none."""
     try:
-        recipe = _told(settings) or _published(files) or _read(settings, files)
+        recipe = _told(settings) or _published(files) or _read_by_token(files) or _read(settings, files)
         recipe = completed(_with_template(recipe, settings), files, settings)
     except ConfigError as error:  # of a file, which knows no more of the model than that it is one
         raise ConfigError(str(error).replace("model.name: ", f"model.name {settings.name}: ", 1)) from error
@@ -48,6 +49,11 @@ def _published(files: ModelFiles) -> Recipe | None:
         if any(fnmatch(published.lower(), pattern.lower()) for pattern in recipe.hub):
             return recipe
     return None
+
+
+def _read_by_token(files: ModelFiles) -> Recipe | None:
+    """What is known by its own files, whatever its architecture is called; None for all other models."""
+    return read_late_interaction(files)
 
 
 def _read(settings: ModelSettings, files: ModelFiles) -> Recipe:

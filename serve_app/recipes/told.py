@@ -28,11 +28,13 @@ def told_procedure(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 
 def _told(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Texts are quoted, so that blanks and line ends are seen; a list of texts is a line each."""
+    """Texts are quoted, so that blanks and line ends are seen; a list of texts is a line each, one of signs a line."""
     if value is None or value in ([], {}) or value is False:
         return
     if isinstance(value, dict):
         yield name, _pairs(value)
+    elif isinstance(value, list) and all(isinstance(one, str) and len(one) == 1 for one in value):
+        yield name, " ".join(value)
     elif isinstance(value, list):
         for place, one in enumerate(value):
             yield (name if place == 0 else ""), _pairs(one) if isinstance(one, dict) else _one(one)

@@ -57,5 +57,7 @@ def listwise_tokenizer() -> Qwen2Tokenizer:
     tokenizer = Qwen2Tokenizer(vocab=learned["vocab"] | filled, merges=merges, model_max_length=131_072)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in QWEN3_SPECIAL])
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in QWEN3_ADDED])
-    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token, _ in (EMBED_TOKEN, RERANK_TOKEN)])
+    tokenizer.add_tokens(
+        [AddedToken(token, special=True, normalized=False) for token, _ in (EMBED_TOKEN, RERANK_TOKEN)]
+    )
     return tokenizer

@@ -29,13 +29,15 @@ from pipelines.speed.tune.space import allowed, axes_of, start_of
 from pipelines.speed.tune.trials import EngineTrials, Trials
 from pipelines.speed.tune.written import check_target, write_tuned
 from serve_app.engine.models import ModelInfo, describe
-from stages.core.errors import EngineError
+from stages.core.errors import ConfigError, EngineError
 from stages.core.words import number
 from stages.report.terminal import print_document
 from stages.report.tuning_report import sentence, tuning_content, tuning_document, written
 from stages.speed.tuning import Point, Search, TrialResult, Tuned, changes
 
 NOT_CONFIRMED = "Interrupted before anything was confirmed: the config stays as it is."
+# Of these the engine gives each token a value, which trials do not read.
+UNTRIED = ("late-interaction", "listwise")
 SHORT_S = 3.0  # a pass over the pairs that is shorter is more noise than rate
 # The config, its model, the pairs, a folder to work in, and when the time is over -> what measures.
 OpenTrials = Callable[[RunConfig, ModelInfo, PromptSample, Path, float], Trials]
@@ -77,6 +79,8 @@ def tune(order: TuneOrder, console: Console, open_trials: OpenTrials = EngineTri
     check_target(order.target, ConfigFile.find(order.config).path)
     require_vllm(config.engine.backend, "tune searches vLLM's settings")
     model = describe(config.model, config.engine.backend)
+    if model.family in UNTRIED:
+        raise ConfigError(f"model.name {model.name} is {model.family}: tune tries models that give a text one value")
     folder = Path(tempfile.mkdtemp(prefix="rerank-eval-tune-"))
     try:
         with libraries_log_to(folder / "logs"):

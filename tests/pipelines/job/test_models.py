@@ -14,6 +14,7 @@ from serve_app.engine.models import describe
 from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.decoder import DecoderRecipe, Tokens
 from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.told import told_procedure, told_recipe
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
 
@@ -123,6 +124,13 @@ def test_prompts_are_told_with_their_places_and_line_ends() -> None:
 
 def test_what_does_not_apply_is_left_out() -> None:
     assert {key for key, _ in told_procedure(EmbeddingRecipe())} <= {"query", "document", "instructed", "similarity"}
+
+
+def test_signs_are_told_in_one_line_and_words_in_a_line_each() -> None:
+    recipe = LateInteractionRecipe(query_marker="[Q] ", document_marker="[D] ", skipped=("!", "?"), head=("1_a", "2_b"))
+    lines = list(told_procedure(recipe))
+    assert ("skipped", "! ?") in lines
+    assert [text for key, text in lines if key in ("head", "")] == ["1_a", "2_b"]
 
 
 @pytest.mark.parametrize(

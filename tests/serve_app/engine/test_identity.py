@@ -223,7 +223,7 @@ def prompts() -> list[Any]:
                 limit = 400 if family == "qwen3-reranker" else 24
                 encoder = encoder_of(family, tokenizer, limit, template, default)
                 for most in (None, 3):
-                    found.append(encoder.encode("a [SEP] b <|im_end|>", instruction, TEXTS, most))
+                    found.append([one[:3] for one in encoder.encode("a [SEP] b <|im_end|>", instruction, TEXTS, most)])
     return found
 
 

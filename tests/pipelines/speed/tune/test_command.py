@@ -417,3 +417,11 @@ def test_a_real_engine_is_measured_and_one_that_does_not_start_has_its_reason(
     assert refused.error is not None
     assert "max_num_batched_tokens" in refused.error
     assert ".log" in refused.error
+
+
+def test_a_model_that_gives_each_token_a_value_is_not_tried(config: Path, tmp_path: Path) -> None:
+    described = {"architectures": ["HF_ColBERT"], "model_type": "bert", "max_position_embeddings": 512}
+    (tmp_path / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    order = TuneOrder(config, (f"model.name={tmp_path}",))
+    with pytest.raises(ConfigError, match="is late-interaction: tune tries models that give a text one value"):
+        tune(order, Console(quiet=True), standing_in(faster_with_128))

@@ -1,0 +1,124 @@
+"""The files of a late-interaction model -> its recipe. Layouts: Stanford's (HF_ColBERT) and PyLate's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from serve_app.recipes.bundled import bundled_recipe
+from serve_app.recipes.files import ModelFiles
+from serve_app.recipes.late_interaction import LateInteractionRecipe
+from stages.core.errors import ConfigError
+
+SETTINGS, METADATA, MODULES = "config_sentence_transformers.json", "artifact.metadata", "modules.json"
+TRANSFORMER = "sentence_bert_config.json"
+STANFORD, PYLATE = "stanford-colbert", "pylate-colbert"
+# Of a module's own config.json: what is computed here is a matrix, and a bias.
+KNOWN_DENSE = {"in_features", "out_features", "bias", "activation_function", "use_residual"}
+KNOWN_DENSE |= {"module_input_name", "module_output_name"}
+# Each key that decides a vector -> the values of it that are known here.
+STANFORD_KNOWN = {"similarity": ("cosine",), "interaction": ("colbert",)}
+
+
+def read_late_interaction(files: ModelFiles) -> LateInteractionRecipe | None:
+    """None for a model of another kind. Raises ConfigError for a late-interaction model that is not known well enough
+    to be scored right.
+    """
+    if files.architecture == "HF_ColBERT":
+        return _stanford(files)
+    settings = files.json(SETTINGS, optional=True) or {}
+    if settings.get("model_type") in ("ColBERT", "MultiVectorEncoder") or "query_prefix" in settings:
+        return _pylate(files, settings)
+    return None
+
+
+def _stanford(files: ModelFiles) -> LateInteractionRecipe:
+    recipe = _bundled(STANFORD)
+    if files.config.get("model_type") != "bert":
+        raise _refusal(files, "config.json", "model_type", files.config.get("model_type"), "bert")
+    told = files.json(METADATA, optional=True) or {}
+    for key, known in STANFORD_KNOWN.items():
+        if told.get(key, known[0]) not in known:
+            raise _refusal(files, METADATA, key, told[key], " or ".join(known))
+    return _changed(
+        recipe,
+        {
+            "query_marker": told.get("query_token_id"),
+            "document_marker": told.get("doc_token_id"),
+            "query_length": told.get("query_maxlen"),
+            "max_length": told.get("doc_maxlen"),
+            "expansion": "attended" if told.get("attend_to_mask_tokens") else None,
+            "skipped": None if told.get("mask_punctuation", True) else (),
+            "dimension": told.get("dim"),
+        },
+    )
+
+
+def _pylate(files: ModelFiles, told: Mapping[str, Any]) -> LateInteractionRecipe:
+    recipe = _bundled(PYLATE)
+    if files.architecture not in recipe.architectures:
+        known = " or ".join(recipe.architectures)
+        raise _refusal(files, "config.json", "architectures", files.architecture, known)
+    if told.get("model_type") == "MultiVectorEncoder":
+        raise _refusal(files, SETTINGS, "model_type", "MultiVectorEncoder", "PyLate's layout")
+    if any((told.get("prompts") or {}).values()):
+        raise _refusal(files, SETTINGS, "prompts", told["prompts"], "none beside query_prefix and document_prefix")
+    if str(told.get("similarity_fn_name")).lower() == "meanmaxsim":
+        raise _refusal(files, SETTINGS, "similarity_fn_name", told["similarity_fn_name"], "MaxSim")
+    if (files.json(TRANSFORMER, optional=True) or {}).get("do_lower_case"):
+        raise _refusal(files, TRANSFORMER, "do_lower_case", True, "false")
+    head, dimension = _head(files)
+    expansion = "attended" if told.get("attend_to_expansion_tokens") else None
+    return _changed(
+        recipe,
+        {
+            "query_marker": told.get("query_prefix"),
+            "document_marker": told.get("document_prefix"),
+            "query_length": told.get("query_length"),
+            "max_length": told.get("document_length"),
+            "expansion": "none" if told.get("do_query_expansion") is False else expansion,
+            "skipped": told.get("skiplist_words"),
+            "head": head,
+            "dimension": dimension,
+        },
+    )
+
+
+def _head(files: ModelFiles) -> tuple[tuple[str, ...], int]:
+    """The folders of the Dense modules behind the encoder, and how many numbers the last one gives."""
+    modules = files.json(MODULES)
+    kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+    if kinds[:1] != ["Transformer"] or len(kinds) < 2 or set(kinds[1:]) != {"Dense"}:
+        raise _refusal(files, MODULES, "its modules", ", ".join(kinds), "Transformer, and Dense behind it")
+    if modules[0]["path"]:
+        raise _refusal(files, MODULES, "the Transformer's path", modules[0]["path"], "the folder itself")
+    folders = tuple(str(module["path"]) for module in modules[1:])
+    for folder in folders:
+        file = f"{folder}/config.json"
+        told = files.json(file)
+        if unknown := sorted(set(told) - KNOWN_DENSE):
+            raise _refusal(files, file, unknown[0], told[unknown[0]], "a Dense module without it")
+        if not str(told.get("activation_function", "Identity")).endswith("Identity"):
+            raise _refusal(files, file, "activation_function", told["activation_function"], "Identity")
+        if told.get("use_residual"):
+            raise _refusal(files, file, "use_residual", True, "false")
+    return folders, int(told["out_features"])
+
+
+def _bundled(name: str) -> LateInteractionRecipe:
+    recipe = bundled_recipe(name)
+    assert isinstance(recipe, LateInteractionRecipe)
+    return recipe
+
+
+def _changed(recipe: LateInteractionRecipe, told: Mapping[str, Any]) -> LateInteractionRecipe:
+    """With what the files say; None: they say nothing."""
+    said = {name: value for name, value in told.items() if value is not None}
+    return LateInteractionRecipe.model_validate(recipe.model_dump() | said)
+
+
+def _refusal(files: ModelFiles, file: str, what: str, value: object, needed: str) -> ConfigError:
+    return ConfigError(
+        f"model.name {files.name}: {file} says that {what} is {value!r}; a late-interaction model is scored here with "
+        f"{needed}. Name another model"
+    )
