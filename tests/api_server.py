@@ -88,10 +88,10 @@ class StandInBackend:
         return {"family": MODEL, "max_model_len": 512, "replicas": self.ready}
 
 
-def make_service(backend: StandInBackend | None = None, **limits: Any) -> Service:
+def make_service(backend: StandInBackend | None = None, *, listwise: bool = False, **limits: Any) -> Service:
     """The real Service over a stand-in; `limits` are fields of HttpSettings."""
     backend = backend or StandInBackend()
-    return Service(backend, MODEL, HttpSettings(**limits), ServiceMetrics(backend.registry))
+    return Service(backend, MODEL, HttpSettings(**limits), ServiceMetrics(backend.registry), listwise=listwise)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Findings:
     """What the analysis takes from the job besides the folder; `work` and `position` are None for a part of a job.
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
-    told; None: all, and texts as well.
+    told; None: all, and texts as well. `listwise`: scores belong to whole lists.
     """
 
     judgements: Judgements
@@ -41,13 +41,18 @@ class Findings:
     position: PositionCheck | None
     remarks: Sequence[str] = ()
     labels: frozenset[str] | None = None
+    listwise: bool = False
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
     """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
     rankings = _RankingTable(folder, found.labels)
     settings = AnalysisSettings(
-        config.evaluate.metrics, config.evaluate.depths, config.evaluate.confidence, config.evaluate.seed
+        config.evaluate.metrics,
+        config.evaluate.depths,
+        config.evaluate.confidence,
+        config.evaluate.seed,
+        found.listwise,
     )
     told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)

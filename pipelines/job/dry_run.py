@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
+from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import all_candidates
 from pipelines.job.remarks import data_remarks
 from pipelines.verdict.gate import check_pinned
@@ -30,6 +31,7 @@ from stages.sources import open_source
 def make_plan(config: RunConfig) -> dict[str, Any]:
     """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
     model = describe(config.model, config.engine.backend)
+    require_whole_lists(config, model)
     source = open_source(config.data)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))

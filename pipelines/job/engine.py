@@ -24,7 +24,7 @@ from serve_app.replica.client import ServedScorer, UrgentScorer
 from serve_app.settings import OVERLAP
 from stages.analysis.position import PositionCheck, position_check
 from stages.core.errors import EngineError
-from stages.core.identity import read_key
+from stages.core.identity import ScoringIdentity, read_key
 from stages.core.records import Candidates, PairScore
 from stages.core.scoring import OverlapScorer, Scorer
 from stages.files.tables import read_candidates
@@ -73,7 +73,13 @@ class JobEngine:
         """Start at the first candidates with a pair that the store does not know."""
         if self.needed or self._store is None:
             return
-        keys = query_keys(self.identity.key, candidates.instruction, candidates.query, candidates.texts)
+        keys = query_keys(
+            self.identity.key,
+            candidates.instruction,
+            candidates.query,
+            candidates.texts,
+            listwise=self.identity.listwise,
+        )
         if len(self._store.lookup(keys)) < len(set(keys.pairs)):
             self.start()
 
@@ -113,15 +119,15 @@ class JobEngine:
         """Score the top of the first `queries` queries again, in order and shuffled; None where no engine runs."""
         if not self.app or not queries:
             return None
-        scorer = self._urgent(self.app.name)
-        return asyncio.run(position_check(scorer, map(_top, islice(read_candidates(candidates), queries))))
+        scorer, some = self._urgent(self.app.name), map(_top, islice(read_candidates(candidates), queries))
+        return asyncio.run(position_check(scorer, some, listwise=self.identity.listwise))
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""
         if not self.needed:
             inner: Callable[[], Scorer] = UnneededScorer
         elif self.app:
-            inner = partial(connect_scorer, self.app.name, self._retry_for_s, self.identity.digest)
+            inner = partial(connect_scorer, self.app.name, self._retry_for_s, self.identity)
         else:
             inner = OverlapScorer
         return partial(with_store, inner, self._access) if self._access else inner
@@ -174,8 +180,8 @@ class JobEngine:
             unused = unused_scores(self._store.store.scorings(), self.identity)
             self.notes += [f"rerank.store {self._access.folder}: {one}" for one in unused]
 
-    def _urgent(self, application: str) -> UrgentScorer:
-        return UrgentScorer(reranker_handle(application), self._retry_for_s, self.identity.digest)
+    def _urgent(self, application: str) -> ServedScorer:
+        return _connected(UrgentScorer, application, self._retry_for_s, self.identity)
 
     @property
     def _retry_for_s(self) -> float:
@@ -200,6 +206,12 @@ class UnneededScorer:
         raise EngineError(f"{len(documents)} scores vanished from rerank.store while the job ran. Run it again")
 
 
-def connect_scorer(application: str, retry_for_s: float, identity: str) -> Scorer:
+def connect_scorer(application: str, retry_for_s: float, identity: ScoringIdentity) -> Scorer:
     """A scorer over the application's handle, which takes scores of that identity alone."""
-    return ServedScorer(reranker_handle(application), retry_for_s, identity)
+    return _connected(ServedScorer, application, retry_for_s, identity)
+
+
+def _connected(
+    kind: type[ServedScorer], application: str, retry_for_s: float, identity: ScoringIdentity
+) -> ServedScorer:
+    return kind(reranker_handle(application), retry_for_s, identity.digest, listwise=identity.listwise)

@@ -19,6 +19,7 @@ from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
+from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.stream import Feed, Stream
 from pipelines.job.summary import Coverage
@@ -54,6 +55,7 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
     """
     started = datetime.now(UTC)
     model = describe(config.model, config.engine.backend)
+    require_whole_lists(config, model)
     source = open_source(config.data)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)

@@ -19,6 +19,7 @@ import ray
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_list, _internal_kv_put
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from stages.core.identity import read_key
 from stages.core.records import PairScore
 from stages.core.scoring import Scorer
 from stages.store.records import QueryKeys
@@ -105,7 +106,9 @@ class StoreActor:
 
 def with_store(make_scorer: Callable[[], Scorer], access: StoreAccess) -> Scorer:
     """The scorer with the store in front of it."""
-    return StoredScorer(make_scorer(), access.connect(), access.scoring, access.model)
+    identity = read_key(access.scoring)
+    listwise = identity is not None and identity.listwise
+    return StoredScorer(make_scorer(), access.connect(), access.scoring, access.model, listwise=listwise)
 
 
 def describe_faults(folder: str, faults: StoreFaults) -> str | None:

@@ -132,7 +132,8 @@ def _complete(
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
     remarks = prepared.remarks(None if whole else folder.path.name)
-    found = Findings(prepared.judgements, first_stage, reranked, failures, work, position, remarks, prepared.labels)
+    judged = (prepared.judgements, first_stage, reranked)
+    found = Findings(*judged, failures, work, position, remarks, prepared.labels, scored.identity.listwise)
     write_analysis(folder, config, found)
     folder.write_json(folder.metrics, summarise(facts))
     return coverage

@@ -31,6 +31,8 @@ CPU_ENVIRONMENT = {
     # start; without them torch's own cache is used, and that works.
     "VLLM_USE_AOT_COMPILE": "0",
 }
+# Kinds whose prompts can be read in several steps.
+CAUSAL = ("decoder", "listwise")
 
 
 class Host(NamedTuple):
@@ -45,7 +47,7 @@ class Host(NamedTuple):
 def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
     """Keyword arguments of vLLM's AsyncEngineArgs."""
     tokens = engine.max_num_batched_tokens or host.max_num_batched_tokens
-    if model.recipe is None or model.recipe.kind != "decoder":
+    if model.recipe is None or model.recipe.kind not in CAUSAL:
         tokens = max(tokens, model.max_length)  # an encoder reads a prompt in one step, or not at all
     arguments: dict[str, Any] = {
         "model": model.path,

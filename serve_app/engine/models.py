@@ -17,6 +17,7 @@ from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.late_interaction import LateInteractionRecipe
+from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
@@ -95,6 +96,11 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
         raise ConfigError(f"model.max_length {settings.max_length} is more than {settings.name} can read: {limit}.")
     if settings.instruction is not None and not _takes_instruction(recipe):
         raise ConfigError(f"model.instruction: the recipe {recipe.name} takes no instruction. Remove it.")
+    if isinstance(recipe, ListwiseRecipe) and (settings.max_length or limit) < recipe.least_length:
+        raise ConfigError(
+            f"model.max_length {settings.max_length or limit}: {settings.name} reads a query and its documents in one "
+            f"prompt and needs {recipe.least_length}"
+        )
     return ModelInfo(
         name=settings.name,
         path=path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from serve_app.engine.kinds import cross_encoder, decoder, embedding, late_interaction, modular
+from serve_app.engine.kinds import cross_encoder, decoder, embedding, late_interaction, listwise, modular
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task
 from serve_app.engine.prompts import Prompt, PromptEncoder
@@ -39,6 +39,7 @@ _PROCEDURES: dict[str, Callable[..., Procedure]] = {
     "modular-cross-encoder": modular.ModularProcedure,
     "embedding": embedding.EmbeddingProcedure,
     "late-interaction": late_interaction.LateInteractionProcedure,
+    "listwise": listwise.ListwiseProcedure,
 }
 _ARGUMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "decoder": decoder.arguments,
@@ -46,6 +47,7 @@ _ARGUMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "modular-cross-encoder": modular.arguments,
     "embedding": embedding.arguments,
     "late-interaction": late_interaction.arguments,
+    "listwise": listwise.arguments,
 }
 
 

@@ -22,6 +22,7 @@ from serve_app.replica.client import as_raised
 from serve_app.replica.collector import collector_of, engine_fact
 from serve_app.replica.exposition import labelled_exposition
 from serve_app.settings import HttpSettings
+from stages.core.identity import LISTWISE
 from stages.core.records import TimedScores
 
 
@@ -96,7 +97,9 @@ class Api:
         """Called by Serve in the replica's process."""
         registry = CollectorRegistry()
         backend = ServedBackend(self._settings, registry, serve.get_replica_context().replica_tag)
-        service = Service(backend, self._settings.model.name, self._limits, ServiceMetrics(registry))
+        model = self._settings.model
+        listwise = model.family == LISTWISE
+        service = Service(backend, model.name, self._limits, ServiceMetrics(registry), listwise=listwise)
         return make_api(service, self._key_digests)
 
 

@@ -60,10 +60,13 @@ class RequestEnd:
 
 
 class Service:
-    """One model's reranking for online callers, within limits."""
+    """One model's reranking for online callers, within limits. `listwise`: a pair alone has no score."""
 
-    def __init__(self, backend: Backend, model: str, limits: HttpSettings, metrics: ServiceMetrics) -> None:
+    def __init__(
+        self, backend: Backend, model: str, limits: HttpSettings, metrics: ServiceMetrics, *, listwise: bool = False
+    ) -> None:
         self.backend, self.model, self.limits, self.metrics = backend, model, limits, metrics
+        self.listwise = listwise
         self.at_work = 0
         self._opened = False
 
@@ -104,6 +107,8 @@ class Service:
         queries, documents = _pairs(request)
         if len(set(queries)) == 1:
             pairs = (await self._scores(queries[0], documents, None, None)).pairs
+        elif self.listwise:
+            raise RefusalError(422, "bad_request", f"{self.model} scores a query's documents together", "text_1")
         else:
             pairs = await self._each(queries, documents)
         values, usage = _values(pairs), _usage(pairs)
@@ -113,10 +118,8 @@ class Service:
 
     async def _each(self, queries: Sequence[str], documents: Sequence[str]) -> list[PairScore]:
         """A query of its own for each document. Where one is refused, the others are not scored for nobody."""
-        calls = [
-            asyncio.create_task(self._scores(query, [text], None, None))
-            for query, text in zip(queries, documents, strict=True)
-        ]
+        pairs = zip(queries, documents, strict=True)
+        calls = [asyncio.create_task(self._scores(query, [text], None, None)) for query, text in pairs]
         try:
             return [scores.pairs[0] for scores in await asyncio.gather(*calls)]
         finally:

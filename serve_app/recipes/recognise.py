@@ -13,6 +13,7 @@ from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.late_interaction_files import read_late_interaction
+from serve_app.recipes.listwise_files import read_listwise
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.read_decoder import QWEN3, read_decoder, require_readable
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
@@ -53,7 +54,7 @@ def _published(files: ModelFiles) -> Recipe | None:
 
 def _read_by_token(files: ModelFiles) -> Recipe | None:
     """What is known by its own files, whatever its architecture is called; None for all other models."""
-    return read_late_interaction(files)
+    return read_late_interaction(files) or read_listwise(files)
 
 
 def _read(settings: ModelSettings, files: ModelFiles) -> Recipe:

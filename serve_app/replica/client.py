@@ -40,12 +40,14 @@ class ServedScorer:
     """Sends a query and its documents as one call; retries elsewhere, with back-off, for `retry_for_s` seconds.
 
     With `identity`, the digest of a ScoringIdentity, only a replica answers whose scores are decided by just that.
+    `listwise`: a list is scored as a whole or not at all, so one that kills is never cut into parts.
     """
 
-    def __init__(self, handle: Any, retry_for_s: float, identity: str | None = None) -> None:
+    def __init__(self, handle: Any, retry_for_s: float, identity: str | None = None, *, listwise: bool = False) -> None:
         self.handle = handle
         self.retry_for_s = retry_for_s
         self.identity = identity
+        self.listwise = listwise
         self._exclusion = Exclusion()
         self._deaths_in_a_row = 0
 
@@ -74,10 +76,12 @@ class ServedScorer:
             deaths, self._deaths_in_a_row = deaths + 1, self._deaths_in_a_row + 1
             if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
                 raise _hopeless(death) from death
-            if len(documents) == 1 and deaths >= DEATHS_TO_CONVICT:
-                return [PairScore(None, error=f"scoring this pair kills the engine: {reason_of(death)}")]
+            if (self.listwise or len(documents) == 1) and deaths >= DEATHS_TO_CONVICT:
+                killer = "list" if self.listwise else "pair"
+                fault = PairScore(None, error=f"scoring this {killer} kills the engine: {reason_of(death)}")
+                return [fault] * len(documents)
         scores: list[PairScore] = []
-        for part in _parts(documents):
+        for part in [documents] if self.listwise else _parts(documents):
             scores += await self._suspect(query, part, instruction, deaths)
         return scores
 

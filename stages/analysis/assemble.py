@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.analysis.calibration import calibration
-from stages.analysis.depth import DEPTHS, advise, depth_curve
+from stages.analysis.depth import DEPTHS, NOT_OF_LISTS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
@@ -33,12 +33,15 @@ ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """`metrics` in order of importance: the first chooses weights, strata and movers."""
+    """`metrics` in order of importance: the first chooses weights, strata and movers. `listwise`: a score belongs to
+    its whole list.
+    """
 
     metrics: Sequence[str]
     depths: Sequence[int] = DEPTHS
     confidence: float = CONFIDENCE
     seed: int = 0
+    listwise: bool = False
 
 
 def analyse(
@@ -93,6 +96,9 @@ def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: Analysi
 def _depth(
     judged: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
+    if settings.listwise:
+        words = dict.fromkeys(settings.metrics, NOT_OF_LISTS)
+        return {"points": [], "best": {}, "enough": {}, "words": words}
     curve = depth_curve(judged, judgements, first, settings.depths)
     advice = {
         metric: advise(curve, first, metric, seed=settings.seed, alpha=1 - settings.confidence)

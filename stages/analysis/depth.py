@@ -16,6 +16,11 @@ DEPTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 # Means of the same values differ by less.
 _ROUNDING = 1e-12
+# Of a listwise model, instead of a curve.
+NOT_OF_LISTS = (
+    "Depth curves do not apply: the model reads a list as a whole, so that a shorter list would have other scores. "
+    "Rerank at each depth instead: rerank-eval sweep --grid 'data.depth=[10, 20]'."
+)
 
 
 @dataclass(frozen=True, slots=True)

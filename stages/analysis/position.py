@@ -1,4 +1,6 @@
-"""Whether a pair's score depends on the place of its document in the call, which it must not."""
+"""Whether a pair's score depends on the place of its document in the call, which it must not unless the model reads a
+list as a whole.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class PositionCheck:
 
     `largest` is in the unit of the score, `largest_logit` in that of the logit (None where there is none); `where` is
     the (query id, document id) of the largest, None where no score differs. `failed` pairs had no score in one of
-    the orders and were not compared. Low precision moves a score a little with what shares its batch.
+    the orders and were not compared. Low precision moves a score a little with what shares its batch. `listwise`: the
+    model reads a list as a whole, so that order matters by design.
     """
 
     queries: int
@@ -27,6 +30,7 @@ class PositionCheck:
     largest: float
     largest_logit: float | None
     where: tuple[str, str] | None
+    listwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class _Change:
     where: tuple[str, str]
 
 
-async def position_check(scorer: Scorer, queries: Iterable[Candidates]) -> PositionCheck:
+async def position_check(scorer: Scorer, queries: Iterable[Candidates], *, listwise: bool = False) -> PositionCheck:
     """Score each query's candidates as given and shuffled. The scorer must not have a score store in front of it."""
     rng = random.Random(0)
     changes: list[_Change] = []
@@ -52,6 +56,7 @@ async def position_check(scorer: Scorer, queries: Iterable[Candidates]) -> Posit
         largest=worst.score if worst else 0.0,
         largest_logit=max((change.logit for change in changes if change.logit is not None), default=None),
         where=worst.where if worst and (worst.score or worst.logit) else None,
+        listwise=listwise,
     )
 
 

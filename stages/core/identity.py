@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 LONGEST_SHOWN = 60
 # What the identities of rerank-eval 0.1.0 begin with: lists, which left half of what decides a score out.
 BEFORE = "["
+# The family whose scores belong to a whole list.
+LISTWISE = "listwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class ScoringIdentity:
     tokenizers: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     backend: str | None = None
+
+    @property
+    def listwise(self) -> bool:
+        """Whether a score belongs to its whole list and the order in it, instead of to a pair."""
+        return self.family == LISTWISE
 
     @property
     def key(self) -> str:

@@ -30,19 +30,24 @@ class QueryKeys:
     pairs: tuple[bytes, ...]
 
 
-def query_keys(scoring: str, instruction: str | None, query: str, documents: Sequence[str]) -> QueryKeys:
+def query_keys(
+    scoring: str, instruction: str | None, query: str, documents: Sequence[str], *, listwise: bool = False
+) -> QueryKeys:
     """Keys that differ where anything that decides a score differs.
 
     `scoring` stands for the model, its prompt and its limits. Each part is preceded by its length, so that no two
-    different quadruples read the same.
+    different quadruples read the same. `listwise`: a score belongs to its place in the whole list of documents.
     """
     start = hashlib.blake2b(digest_size=16)
     for part in (scoring, instruction, query):
         start.update(_framed(part))
     pairs = []
-    for document in documents:
+    listed = _list_digest(documents) if listwise else b""
+    for place, document in enumerate(documents):
         pair = start.copy()
         pair.update(_framed(document))
+        if listwise:
+            pair.update(listed + struct.pack("<q", place))
         pairs.append(pair.digest())
     return QueryKeys(int.from_bytes(start.digest()[:8], "little", signed=True), tuple(pairs))
 
@@ -74,6 +79,14 @@ def scores_in(records: bytes, wanted: Collection[bytes] | None = None) -> dict[b
         for key, number, tokens, flags in RECORD.iter_unpack(records)
         if wanted is None or key in wanted
     }
+
+
+def _list_digest(documents: Sequence[str]) -> bytes:
+    """Of all documents in their order."""
+    listed = hashlib.blake2b(digest_size=16)
+    for document in documents:
+        listed.update(_framed(document))
+    return listed.digest()
 
 
 def _framed(part: str | None) -> bytes:

@@ -79,21 +79,24 @@ class StoredScorer:
     """A Scorer that asks another one only for what the store does not know, once per distinct text.
 
     Calls with the same query text wait for each other, so that the later one finds what the earlier one had scored.
-    `scoring` stands for the model, its prompt and its limits, `model` is its name for people.
+    `scoring` stands for the model, its prompt and its limits, `model` is its name for people. `listwise`: a score
+    belongs to its whole list, which is asked for as a whole where the store lacks one of it.
     """
 
-    def __init__(self, scorer: Scorer, store: Store, scoring: str, model: str = "") -> None:
+    def __init__(self, scorer: Scorer, store: Store, scoring: str, model: str = "", *, listwise: bool = False) -> None:
         self.scorer, self.store = scorer, store
-        self.scoring, self.model = scoring, model
+        self.scoring, self.model, self.listwise = scoring, model, listwise
         self._at_work: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """As the scorer within, whose errors pass through."""
-        keys = query_keys(self.scoring, instruction, query, documents)
+        keys = query_keys(self.scoring, instruction, query, documents, listwise=self.listwise)
         async with self._at_work.setdefault(keys.query, asyncio.Lock()):
             # In a thread: another process may hold the file for a while, and other queries go on meanwhile.
             known = await asyncio.to_thread(self.store.lookup, keys)
             missing = {key: text for key, text in zip(keys.pairs, documents, strict=True) if key not in known}
+            if missing and self.listwise:
+                missing = dict(zip(keys.pairs, documents, strict=True))
             if missing:
                 fresh = await self.scorer.score(query, list(missing.values()), instruction)
                 scored = dict(zip(missing, fresh, strict=True))

@@ -19,7 +19,10 @@ def depth_section(analysis: Mapping[str, Any], metric: str | None) -> Section | 
 
 def _depth(analysis: Mapping[str, Any], metric: str) -> Iterator[Block]:
     depth = analysis.get("depth")
-    if not depth or not depth["points"]:
+    if not depth:
+        return
+    if not depth["points"]:
+        yield from (Text(words) for name, words in depth["words"].items() if name == metric)
         return
     told, first_stage = analysis["significance"][metric], analysis["significance"][metric]["mean_baseline"]
     best = depth["best"][metric]

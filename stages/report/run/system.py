@@ -136,7 +136,8 @@ def _position(position: Mapping[str, Any]) -> str:
     if not position["pairs"]:
         return f"not known: no pair was scored twice{failed}"
     largest = f"at most {number(position['largest'])}" if position["largest"] else "none"
-    return f"{largest} over {count(position['pairs'])} pairs{failed}"
+    meant = ": the model reads a list as a whole, its order matters by design" if position.get("listwise") else ""
+    return f"{largest} over {count(position['pairs'])} pairs{failed}{meant}"
 
 
 def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
@@ -148,7 +149,7 @@ def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
         )
     if (ties.get("saturated") or 0) > MANY_TIES:
         yield f"{share(ties['saturated'])} of the probabilities are 0 or 1 in single precision: rank by the logit."
-    if position and position["largest"] > LARGE_POSITION_EFFECT:
+    if position and not position.get("listwise") and position["largest"] > LARGE_POSITION_EFFECT:
         yield (
             f"A score changed by {number(position['largest'])} when the candidates were shuffled: it depends on what "
             "else is in the batch. Try engine.dtype float32."

@@ -102,6 +102,7 @@ def test_what_the_job_told_is_there_beside_the_analysis(made: Collection, tmp_pa
         "largest": 0.25,
         "largest_logit": 0.5,
         "where": ["p", "c"],
+        "listwise": False,
     }
     assert found["failures"] == []
     cost = found["cost"]

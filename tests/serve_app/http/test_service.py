@@ -276,6 +276,17 @@ def test_numbers_of_texts_that_make_no_pairs_are_refused_and_counted(first: list
     assert ended(backend.registry, "rejected", "bad_request", "score") == 1
 
 
+def test_a_model_of_whole_lists_scores_many_texts_against_one_and_no_single_pairs() -> None:
+    backend = StandInBackend()
+    service = make_service(backend, listwise=True)
+    assert len(score(service, "red fox", ["fox", "dog", "red fox"]).data) == 3
+    assert [len(call.documents) for call in backend.calls] == [3]
+    with pytest.raises(RefusalError, match="scores a query's documents together") as refusal:
+        score(service, ["fox", "red dog", "fox"], ["a fox", "dog", "fox"])
+    assert (refusal.value.status, refusal.value.param) == (422, "text_1")
+    assert len(backend.calls) == 1
+
+
 def test_one_refused_pair_cancels_the_calls_of_the_others() -> None:
     class OneTooLong(StandInBackend):
         async def score(self, query: str, *rest: object) -> TimedScores:

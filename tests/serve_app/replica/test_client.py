@@ -13,7 +13,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica import client
 from serve_app.replica.client import FIRST_WAIT_S, LONGEST_WAIT_S, ServedScorer, reason_of
-from stages.core.errors import EngineError, IdentityError, QueryTooLongError
+from stages.core.errors import EngineDiedError, EngineError, IdentityError, QueryTooLongError
 from stages.core.records import Candidates, PairScore
 from stages.core.rerank import rerank
 
@@ -148,6 +148,24 @@ def test_a_bug_in_the_replica_is_neither_retried_nor_taken_for_a_failure_to_scor
     with pytest.raises(TypeError):
         score(handle)
     assert len(handle.calls) == 1
+
+
+# --- whole lists ---
+
+
+def test_a_list_that_kills_the_engine_is_never_cut_and_fails_as_a_whole() -> None:
+    handle = FakeHandle(EngineDiedError("the engine died while it scored"))
+    scorer = ServedScorer(handle, 600, listwise=True)
+    pairs = asyncio.run(scorer.score("query", ("one", "two", "three")))
+    assert [call[1] for call in handle.calls] == [["one", "two", "three"]] * 3
+    reason = "scoring this list kills the engine: the engine died while it scored"
+    assert pairs == [PairScore(None, error=reason)] * 3
+
+
+def test_a_list_beside_which_the_engine_died_is_asked_for_again_as_a_whole() -> None:
+    handle = FakeHandle(EngineDiedError("the engine died while it scored"), ANSWER)
+    assert asyncio.run(ServedScorer(handle, 600, listwise=True).score("query", ("one", "two"))) == ANSWER
+    assert [call[1] for call in handle.calls] == [["one", "two"]] * 2
 
 
 # --- what decides the replica's scores ---

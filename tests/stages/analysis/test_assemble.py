@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from stages.analysis.assemble import AnalysisSettings, analyse
-from stages.analysis.depth import depth_curve
+from stages.analysis.depth import NOT_OF_LISTS, depth_curve
 from stages.analysis.fusion import interpolation
 from stages.analysis.oracle import oracle
 from stages.analysis.strata import SCRIPT
@@ -98,6 +98,12 @@ def test_the_depth_curve_has_a_row_for_each_depth_with_its_corrected_p(made: Col
         assert set(told["corrected_p"]) == set(METRICS)
     assert found["points"][-1]["means"][MAIN] == pytest.approx(made.reranked.mean(MAIN))
     assert set(found["enough"]) == set(found["words"]) == set(METRICS)
+
+
+def test_of_a_model_of_whole_lists_one_line_says_that_no_curve_applies(made: Collection) -> None:
+    found = strict(analysed(made, listwise=True))
+    assert found["depth"] == {"points": [], "best": {}, "enough": {}, "words": dict.fromkeys(METRICS, NOT_OF_LISTS)}
+    assert found["oracle"] == strict(analysed(made))["oracle"]
 
 
 def test_oracle_and_fusion_are_given_as_means(made: Collection) -> None:

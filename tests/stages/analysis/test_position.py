@@ -52,3 +52,9 @@ def test_two_candidates_always_change_places() -> None:
 def test_a_query_that_fails_as_a_whole_is_counted() -> None:
     found = asyncio.run(position_check(PlaceScorer(), [one_query("q9", {"a": 0.0, "b": 0.0}, query="fails")[0]]))
     assert (found.pairs, found.failed, found.where) == (0, 2, None)
+
+
+def test_of_a_model_of_whole_lists_it_is_told_that_order_matters_by_design() -> None:
+    found = asyncio.run(position_check(PlaceScorer(), QUERIES, listwise=True))
+    assert found.listwise and found.largest >= 0.01
+    assert not asyncio.run(position_check(PlaceScorer(), QUERIES)).listwise

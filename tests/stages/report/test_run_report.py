@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from stages.analysis.depth import NOT_OF_LISTS
 from stages.report.document import Block, Details, Document, Figure, Section, Table, Text, cell, figures
 from stages.report.html import to_html
 from stages.report.latex import to_latex
@@ -356,6 +357,10 @@ def test_one_first_stage_of_several_sends_to_the_run_that_knows_the_cost() -> No
         ({"largest": 0.0}, "none over 20 pairs"),
         ({"failed": 3, "pairs": 17, "largest": 0.01}, "at most 0.010 over 17 pairs, 3 failed"),
         ({"failed": 20, "pairs": 0, "largest": 0.0}, "not known: no pair was scored twice, 20 failed"),
+        (
+            {"listwise": True, "largest": 0.2},
+            "at most 0.200 over 20 pairs: the model reads a list as a whole, its order matters by design",
+        ),
     ],
 )
 def test_the_effect_of_a_documents_place_is_not_told_as_0_where_it_is_small(position: Json, told: str) -> None:
@@ -401,6 +406,19 @@ def test_what_speaks_against_the_scores_is_said(analysis: Json, metrics: Json, w
     ((told, tone),) = texts(section(report(analysed(**analysis), metrics), "Can the scores").blocks)
     assert words in told
     assert tone == "bad"
+
+
+def test_an_order_that_matters_by_design_does_not_speak_against_the_scores() -> None:
+    position = ANALYSIS["position"] | {"largest": 0.2, "listwise": True}
+    (told,) = texts(section(report(analysed(position=position)), "Can the scores").blocks)
+    assert told == ("Nothing here speaks against the scores.", "good")
+
+
+def test_where_depth_curves_do_not_apply_one_line_says_so_in_their_place() -> None:
+    depth = {"points": [], "best": {}, "enough": {}, "words": {"ndcg@10": NOT_OF_LISTS}}
+    blocks = section(report(analysed(depth=depth)), "How deep").blocks
+    assert texts(blocks)[0][0] == NOT_OF_LISTS
+    assert not [one for one in blocks if isinstance(one, Figure) and one.name == "depth"]
 
 
 def test_what_was_set_aside_is_told_with_reasons_and_counts() -> None:

@@ -41,6 +41,19 @@ def test_two_pairs_share_a_key_only_when_everything_is_equal(one: Parts, other: 
     assert len(pair_key(one)) == 16
 
 
+LISTS = st.lists(st.text(max_size=3), max_size=4)
+
+
+@given(LISTS, LISTS)
+def test_two_lists_share_keys_only_when_they_are_equal_and_no_list_shares_one_with_pairs(
+    one: list[str], other: list[str]
+) -> None:
+    ours, theirs = (query_keys("m", None, "q", texts, listwise=True).pairs for texts in (one, other))
+    assert len(set(ours)) == len(one), "equal texts at two places have a score each"
+    assert ours == theirs if one == other else not set(ours) & set(theirs)
+    assert not set(ours) & set(query_keys("m", None, "q", one).pairs)
+
+
 def test_parts_do_not_run_into_each_other() -> None:
     keys = {pair_key(("s", *parts)) for parts in itertools.product((None, "", "a"), ("", "a", "ab"), ("b", "ab", ""))}
     assert len(keys) == 27

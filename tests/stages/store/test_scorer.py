@@ -93,6 +93,37 @@ def test_another_scoring_instruction_or_query_never_meets_the_score(
     assert inner.asked == ["text"]
 
 
+class Placed(Counting):
+    """Scores that a list's whole order decides; asked for `broken`, it fails the pair at that place."""
+
+    def __init__(self, broken: int | None = None) -> None:
+        super().__init__()
+        self.broken = broken
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        await super().score(query, documents, instruction)
+        listed = len("".join(documents[: len(documents) // 2]))
+        pairs = [PairScore(listed + place / 8) for place in range(len(documents))]
+        return [PairScore(None, error="NaN") if place == self.broken else pair for place, pair in enumerate(pairs)]
+
+
+def test_the_scores_of_a_whole_list_are_used_for_that_list_alone(tmp_path: Path) -> None:
+    scorer = StoredScorer(inner := Placed(), opened(tmp_path), "m", listwise=True)
+    lists = [("a", "bb", "a"), ("bb", "a", "a"), ("a", "bb"), ("a", "bb", "a", "c")]
+    fresh = [scored(scorer, "q", *texts) for texts in lists]
+    assert inner.asked == [text for texts in lists for text in texts]
+    again = [scored(StoredScorer(Forbidden(), opened(tmp_path), "m", listwise=True), "q", *texts) for texts in lists]
+    assert [[pair.score for pair in one] for one in again] == [[pair.score for pair in one] for one in fresh]
+    assert all(pair.stored for one in again for pair in one) and not any(pair.stored for one in fresh for pair in one)
+
+
+def test_a_list_of_which_one_score_is_missing_is_scored_as_a_whole(tmp_path: Path) -> None:
+    scored(StoredScorer(Placed(broken=1), opened(tmp_path), "m", listwise=True), "q", "a", "b", "c")
+    pairs = scored(StoredScorer(inner := Placed(), opened(tmp_path), "m", listwise=True), "q", "a", "b", "c")
+    assert inner.asked == ["a", "b", "c"]
+    assert [(pair.score, pair.stored) for pair in pairs] == [(1.0, False), (1.125, False), (1.25, False)]
+
+
 def test_a_failed_pair_is_not_kept_and_the_scorers_own_errors_pass(tmp_path: Path) -> None:
     class Failing:
         async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
