@@ -20,6 +20,7 @@ class LateInteractionRecipe(BaseRecipe):
 
     `head` is what makes a token's state its vector: the modules of these folders, or else `linear.weight` beside the
     encoder's weights. Vectors have length 1 and `dimension` numbers; null: as many as the head gives.
+    `engine_class` is the engine's own name of the architecture, where it goes by another one than the model's.
     """
 
     family: ClassVar[Family] = "late-interaction"
@@ -33,3 +34,4 @@ class LateInteractionRecipe(BaseRecipe):
     skipped_as: Literal["vocabulary", "text"] = "vocabulary"
     head: tuple[str, ...] = ()
     dimension: int | None = Field(None, gt=0)
+    engine_class: str | None = None

@@ -12,7 +12,7 @@ from stages.core.errors import ConfigError
 
 SETTINGS, METADATA, MODULES = "config_sentence_transformers.json", "artifact.metadata", "modules.json"
 TRANSFORMER = "sentence_bert_config.json"
-STANFORD, PYLATE = "stanford-colbert", "pylate-colbert"
+STANFORD, PYLATE, JINA = "stanford-colbert", "pylate-colbert", "jina-colbert-v2"
 # Of a module's own config.json: what is computed here is a matrix, and a bias.
 KNOWN_DENSE = {"in_features", "out_features", "bias", "activation_function", "use_residual"}
 KNOWN_DENSE |= {"module_input_name", "module_output_name"}
@@ -20,22 +20,20 @@ KNOWN_DENSE |= {"module_input_name", "module_output_name"}
 STANFORD_KNOWN = {"similarity": ("cosine",), "interaction": ("colbert",)}
 
 
-def read_late_interaction(files: ModelFiles) -> LateInteractionRecipe | None:
+def read_late_interaction(files: ModelFiles, *, trusted: bool) -> LateInteractionRecipe | None:
     """None for a model of another kind. Raises ConfigError for a late-interaction model that is not known well enough
-    to be scored right.
+    to be scored right. `trusted`: code of the model's own may run.
     """
     if files.architecture == "HF_ColBERT":
-        return _stanford(files)
+        return _stanford(files, trusted)
     settings = files.json(SETTINGS, optional=True) or {}
     if settings.get("model_type") in ("ColBERT", "MultiVectorEncoder") or "query_prefix" in settings:
         return _pylate(files, settings)
     return None
 
 
-def _stanford(files: ModelFiles) -> LateInteractionRecipe:
-    recipe = _bundled(STANFORD)
-    if files.config.get("model_type") != "bert":
-        raise _refusal(files, "config.json", "model_type", files.config.get("model_type"), "bert")
+def _stanford(files: ModelFiles, trusted: bool) -> LateInteractionRecipe:
+    recipe = _bundled(JINA if _is_jinas(files, trusted) else STANFORD)
     told = files.json(METADATA, optional=True) or {}
     for key, known in STANFORD_KNOWN.items():
         if told.get(key, known[0]) not in known:
@@ -47,11 +45,33 @@ def _stanford(files: ModelFiles) -> LateInteractionRecipe:
             "document_marker": told.get("doc_token_id"),
             "query_length": told.get("query_maxlen"),
             "max_length": told.get("doc_maxlen"),
-            "expansion": "attended" if told.get("attend_to_mask_tokens") else None,
+            "expansion": _expansion(files, recipe, told.get("attend_to_mask_tokens")),
             "skipped": None if told.get("mask_punctuation", True) else (),
             "dimension": told.get("dim"),
         },
     )
+
+
+def _is_jinas(files: ModelFiles, trusted: bool) -> bool:
+    """Whether the encoder is Jina's XLM-RoBERTa instead of BERT."""
+    if files.config.get("model_type") == "bert":
+        return False
+    if files.config.get("position_embedding_type") != "rotary" or files.config.get("model_type") != "xlm-roberta":
+        needed = "bert, or xlm-roberta with rotary positions"
+        raise _refusal(files, "config.json", "model_type", files.config.get("model_type"), needed)
+    if not trusted:
+        raise ConfigError(
+            f"model.name {files.name}: config.json says that position_embedding_type is 'rotary', which only the "
+            "model's own code reads. Read it, then set model.trust_remote_code: true"
+        )
+    return True
+
+
+def _expansion(files: ModelFiles, recipe: LateInteractionRecipe, attended: bool | None) -> str | None:
+    """None: as the recipe says. Queries whose mask tokens are not attended to are computed for BERT alone."""
+    if recipe.name == JINA and attended is False:
+        raise _refusal(files, METADATA, "attend_to_mask_tokens", False, "true for this encoder")
+    return None if attended is None else "attended" if attended else "unattended"
 
 
 def _pylate(files: ModelFiles, told: Mapping[str, Any]) -> LateInteractionRecipe:

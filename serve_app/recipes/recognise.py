@@ -25,7 +25,7 @@ BLANK_LINES = "qwen3-reranker-blank-lines"
 def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that is told by `model.recipe`, by a hub id, or by the files. Raises ConfigError for none."""
     try:
-        recipe = _told(settings) or _published(files) or _read_by_token(files) or _read(settings, files)
+        recipe = _told(settings) or _published(files) or _read_by_token(settings, files) or _read(settings, files)
         recipe = completed(_with_template(recipe, settings), files, settings)
     except ConfigError as error:  # of a file, which knows no more of the model than that it is one
         raise ConfigError(str(error).replace("model.name: ", f"model.name {settings.name}: ", 1)) from error
@@ -52,9 +52,9 @@ def _published(files: ModelFiles) -> Recipe | None:
     return None
 
 
-def _read_by_token(files: ModelFiles) -> Recipe | None:
-    """What is known by its own files, whatever its architecture is called; None for all other models."""
-    return read_late_interaction(files) or read_listwise(files)
+def _read_by_token(settings: ModelSettings, files: ModelFiles) -> Recipe | None:
+    """What gives each token a vector; None for all other models."""
+    return read_late_interaction(files, trusted=settings.trust_remote_code) or read_listwise(files)
 
 
 def _read(settings: ModelSettings, files: ModelFiles) -> Recipe:

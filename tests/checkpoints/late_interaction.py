@@ -4,6 +4,7 @@
   (colbert-ir/colbertv2.0, answerdotai/answerai-colbert-small-v1)
 * PyLate's: [Transformer, Dense] in modules.json, settings in config_sentence_transformers.json
   (lightonai/GTE-ModernColBERT-v1)
+* Jina's: Stanford's over another encoder (jinaai/jina-colbert-v2)
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tests.tiny_models import BERT_SPECIAL, SEED, bert_tokenizer, qwen3_tokenizer
+from tests.tiny_models import BERT_SPECIAL, SEED, bert_tokenizer, qwen3_tokenizer, xlm_roberta_tokenizer
 
 STANFORD_METADATA = {
     "query_token_id": "[unused0]",
@@ -174,3 +175,79 @@ def _modern_bert_tokenizer() -> PreTrainedTokenizerFast:
     )
     fast.add_tokens([AddedToken(token, normalized=True, special=False) for token in ("[Q] ", "[D] ")])
     return fast
+
+
+def make_jina_colbert(folder: Path, **metadata: Any) -> Path:
+    """jina-colbert-v2's layout: Stanford's, over Jina's XLM-RoBERTa with rotary positions, whose config is code."""
+    tokenizer = xlm_roberta_tokenizer()
+    markers = ("[QueryMarker]", "[DocumentMarker]")
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in markers])
+    config = JINA_CONFIG | {"vocab_size": len(tokenizer)}
+    hidden, inner = JINA_CONFIG["hidden_size"], JINA_CONFIG["intermediate_size"]
+    torch.manual_seed(SEED)
+    weights = {
+        "roberta.embeddings.word_embeddings.weight": _random(len(tokenizer), hidden),
+        "roberta.embeddings.token_type_embeddings.weight": _random(1, hidden),
+        **_norm("roberta.emb_ln", hidden),
+        "linear.weight": _random(48, hidden),
+    }
+    for layer in range(JINA_CONFIG["num_hidden_layers"]):
+        place = f"roberta.encoder.layers.{layer}"
+        weights |= _linear(f"{place}.mixer.Wqkv", hidden, 3 * hidden) | _linear(
+            f"{place}.mixer.out_proj", hidden, hidden
+        )
+        weights |= _linear(f"{place}.mlp.fc1", hidden, inner) | _linear(f"{place}.mlp.fc2", inner, hidden)
+        weights |= _norm(f"{place}.norm1", hidden) | _norm(f"{place}.norm2", hidden)
+    folder.mkdir(exist_ok=True)
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    (folder / "configuration_xlm_roberta.py").write_text(JINA_CODE, encoding="utf-8")
+    told = STANFORD_METADATA | {"query_token_id": markers[0], "doc_token_id": markers[1]}
+    told |= {"attend_to_mask_tokens": True} | metadata
+    (folder / "artifact.metadata").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+JINA_CONFIG: dict[str, Any] = {
+    "architectures": ["HF_ColBERT"],
+    "auto_map": {"AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig"},
+    "model_type": "xlm-roberta",
+    "hidden_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 8194,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "position_embedding_type": "rotary",
+    "rotary_emb_base": 20_000.0,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+# Of the publisher's own class the engine reads these.
+JINA_CODE = """
+from transformers import PretrainedConfig
+
+
+class XLMRobertaFlashConfig(PretrainedConfig):
+    model_type = "xlm-roberta"
+
+    def __init__(self, lora_rank=4, lora_alpha=1, **told):
+        super().__init__(**told)
+        self.lora_rank, self.lora_alpha = lora_rank, lora_alpha
+"""
+
+
+def _random(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape) * 0.15
+
+
+def _linear(name: str, inputs: int, outputs: int) -> dict[str, torch.Tensor]:
+    return {f"{name}.weight": _random(outputs, inputs), f"{name}.bias": _random(outputs)}
+
+
+def _norm(name: str, width: int) -> dict[str, torch.Tensor]:
+    return {f"{name}.weight": 1 + _random(width), f"{name}.bias": _random(width)}

@@ -41,7 +41,8 @@ def make_tiny_jina_v3(folder: Path, projected: int = PROJECTED, **config: Any) -
     weights["projector.0.weight"] = torch.randn(32, 64) * 0.3
     weights["projector.2.weight"] = torch.randn(projected, 32) * 0.3
     save_file({name: value.contiguous() for name, value in weights.items()}, folder / "model.safetensors")
-    told = described.to_dict() | {"architectures": ["JinaForRanking"]} | config
+    code = {"auto_map": {"AutoModel": "modeling.JinaForRanking"}}  # which the engine does without
+    told = described.to_dict() | {"architectures": ["JinaForRanking"]} | code | config
     (folder / "config.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     tokenizer.save_pretrained(folder)
     return folder

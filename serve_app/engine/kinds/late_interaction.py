@@ -106,7 +106,8 @@ class LateInteractionProcedure:
 def arguments(recipe: LateInteractionRecipe, model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:
     """A vector for each token is asked for; a query may have more tokens than a document."""
     del engine
-    return {"pooler_config": {"task": "token_embed"}, "max_model_len": max(model.max_length, recipe.query_length)}
+    asked = {"pooler_config": {"task": "token_embed"}, "max_model_len": max(model.max_length, recipe.query_length)}
+    return asked | ({"hf_overrides": {"architectures": [recipe.engine_class]}} if recipe.engine_class else {})
 
 
 def _skipped(recipe: LateInteractionRecipe, tokenizer: Any, plain: Tokenizer) -> list[int]:

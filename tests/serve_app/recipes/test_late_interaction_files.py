@@ -82,6 +82,23 @@ def test_without_its_metadata_stanfords_layout_is_scored_by_the_published_defaul
     assert recipe.skipped == tuple(string.punctuation)
 
 
+JINAS = {"model_type": "xlm-roberta", "position_embedding_type": "rotary"}
+
+
+def test_jinas_encoder_is_read_by_its_own_code_where_that_is_trusted(tmp_path: Path) -> None:
+    stanford(tmp_path, JINAS, query_token_id="[QueryMarker]", attend_to_mask_tokens=True)
+    assert "only the model's own code reads. Read it, then set model.trust_remote_code: true" in refusal(tmp_path)
+    recipe = recipe_of(tmp_path, trust_remote_code=True)
+    assert (recipe.name, recipe.query_marker, recipe.expansion) == ("jina-colbert-v2", "[QueryMarker]", "attended")
+    assert recipe.engine_class == "ColBERTJinaRobertaModel"
+
+
+def test_queries_of_jinas_encoder_whose_masks_are_not_attended_to_are_refused(tmp_path: Path) -> None:
+    stanford(tmp_path, JINAS, attend_to_mask_tokens=False)
+    words = "artifact.metadata says that attend_to_mask_tokens is False"
+    assert words in refusal(tmp_path, trust_remote_code=True)
+
+
 def test_pylates_layout_is_scored_as_its_settings_say(tmp_path: Path) -> None:
     recipe = recipe_of(pylate(tmp_path, query_length=48, document_length=300, skiplist_words=["a", "."]))
     assert (recipe.name, recipe.query_marker, recipe.document_marker) == ("pylate-colbert", "[Q] ", "[D] ")
@@ -116,6 +133,7 @@ def test_what_decides_a_score_is_in_its_identity(tmp_path: Path) -> None:
     ("changed", "words"),
     [
         ({"config": {"model_type": "xlm-roberta"}}, "config.json says that model_type is 'xlm-roberta'"),
+        ({"config": {"model_type": "new", "position_embedding_type": "rotary"}}, "says that model_type is 'new'"),
         ({"similarity": "l2"}, "artifact.metadata says that similarity is 'l2'"),
         ({"interaction": "flipr"}, "artifact.metadata says that interaction is 'flipr'"),
     ],

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from sentence_transformers import MultiVectorEncoder
+from transformers import AutoTokenizer, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
 from pipelines.direct.prompts import PlainText
 from serve_app.settings import ModelSettings
-from tests.checkpoints.late_interaction import make_modern_colbert, make_pylate_bert, make_stanford_colbert
+from tests.checkpoints.late_interaction import (
+    JINA_CONFIG,
+    STANFORD_METADATA,
+    make_jina_colbert,
+    make_modern_colbert,
+    make_pylate_bert,
+    make_stanford_colbert,
+)
 from tests.serve_app.engine.test_engine import RunningEngine, running
 
 QUERIES = (
@@ -30,7 +41,7 @@ DOCUMENTS = (
     "def rerank(query, documents):\n    return sorted(documents, key=lambda d: -score(query, d))",
 )
 # What a tokenizer would take for tokens of its own.
-SPELLED = "[MASK] [SEP] caching [unused1] [D] and [Q] [CLS]"
+SPELLED = "[MASK] [SEP] caching [unused1] [D] and [Q] [CLS] <mask> </s>"
 
 
 class Published(NamedTuple):
@@ -56,13 +67,65 @@ class Published(NamedTuple):
         return maxsim(self.model.encode_query([query])[0], vectors[~torch.isin(ids[0], skipped)])
 
 
+class PublishedByJina:
+    """Jina's encoder in Transformers, its markers and its mask tokens put together here as Stanford's code does."""
+
+    def __init__(self, folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        config = JinaEmbeddingsV3Config(
+            vocab_size=len(self.tokenizer),
+            **{name: JINA_CONFIG[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")},
+            **{name: JINA_CONFIG[name] for name in ("intermediate_size", "max_position_embeddings")},
+            rope_parameters={"rope_type": "default", "rope_theta": JINA_CONFIG["rotary_emb_base"]},
+        )
+        self.model = JinaEmbeddingsV3Model(config, add_pooling_layer=False).eval()
+        self.projection = weights.pop("linear.weight")
+        self.model.load_state_dict(dict(_renamed(weights)))
+        split = [self.tokenizer.encode(sign, add_special_tokens=False) for sign in string.punctuation]
+        self.skipped = torch.tensor([ids[0] for ids in split])
+
+    def score(self, query: str, document: str) -> float:
+        return self._score(query, self.tokenizer.encode(document, add_special_tokens=False))
+
+    def score_spelled(self, query: str, document: str) -> float:
+        (body,) = PlainText(self.tokenizer).ids([document])
+        return self._score(query, body)
+
+    def _score(self, query: str, body: list[int]) -> float:
+        asked = self._marked("[QueryMarker]", self.tokenizer.encode(query, add_special_tokens=False)[:29])
+        ids = self._marked("[DocumentMarker]", body[: STANFORD_METADATA["doc_maxlen"] - 3])
+        kept = self._vectors(ids)[~torch.isin(torch.tensor(ids), self.skipped)]
+        return maxsim(self._vectors(asked + [self.tokenizer.mask_token_id] * (32 - len(asked))), kept)
+
+    def _marked(self, marker: str, body: list[int]) -> list[int]:
+        first, last = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        return [first, self.tokenizer.convert_tokens_to_ids(marker), *body, last]
+
+    def _vectors(self, ids: list[int]) -> torch.Tensor:
+        with torch.inference_mode():
+            states = self.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            return torch.nn.functional.normalize(states @ self.projection.T, dim=-1)
+
+
+def _renamed(weights: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Jina's names -> those of Transformers."""
+    names = {"roberta.": "", "emb_ln": "embeddings.LayerNorm", "encoder.layers": "layers"}
+    names |= {"mixer.out_proj": "self_attn.o_proj", "norm1": "post_attention_layernorm", "norm2": "post_mlp_layernorm"}
+    for name, value in weights.items():
+        renamed = reduce(lambda now, change: now.replace(*change), names.items(), name)
+        parts = value.chunk(3) if "Wqkv" in name else (value,)
+        for letter, part in zip("qkv", parts, strict=False):
+            yield renamed.replace("mixer.Wqkv", f"self_attn.{letter}_proj"), part
+
+
 def maxsim(query: torch.Tensor, document: torch.Tensor) -> float:
     return sum(max(float(one @ other) for other in document) for one in query)
 
 
 class Served(NamedTuple):
     engine: RunningEngine
-    published: Published
+    published: Published | PublishedByJina
 
 
 def stanford(folder: Path) -> Path:
@@ -78,12 +141,17 @@ def bert_attended(folder: Path) -> Path:
     return make_pylate_bert(folder, attend_to_expansion_tokens=True, skiplist_words=[])
 
 
-@pytest.fixture(scope="module", params=[stanford, modern, bert_attended])
+def jina(folder: Path) -> Path:
+    return make_jina_colbert(folder)
+
+
+@pytest.fixture(scope="module", params=[stanford, modern, bert_attended, jina])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     make: Callable[[Path], Path] = request.param
     folder = make(tmp_path_factory.mktemp(make.__name__))
-    published = Published(MultiVectorEncoder(str(folder), device="cpu"))
-    for engine in running(ModelSettings(name=str(folder)), "float32"):
+    jinas = make is jina
+    published = PublishedByJina(folder) if jinas else Published(MultiVectorEncoder(str(folder), device="cpu"))
+    for engine in running(ModelSettings(name=str(folder), trust_remote_code=jinas), "float32"):
         yield Served(engine, published)
 
 
