@@ -56,8 +56,11 @@ class HostedEngine(ABC):
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """Score each document for the query, behind all online work. One of too many characters is a failed pair.
 
-        Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died.
+        Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died; TextTooLongError
+        for a document of a list that is scored as a whole: without it the others would have other scores.
         """
+        if self.identity.listwise:
+            return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
         faults = [self.limit.fault(document) for document in documents]
         fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
         scored = iter((await self.score_timed(query, fitting, instruction, priority=BATCH)).pairs)
