@@ -8,6 +8,7 @@ on the CPU. Documents are the engine's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,29 @@ from stages.core.errors import ConfigError
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # What an encoder may lack: nothing here reads the vector that it makes of a whole text.
 UNREAD = "pooler."
+REMEMBERED = 64
 
 
 class QueryVectors:
-    """The encoder and its head. Several threads may call it. Raises ConfigError where weights are missing."""
+    """The encoder and its head. Several threads may call it. Raises ConfigError where weights are missing.
+
+    `of(ids, attended)` gives one vector of length 1 for each token, as a numpy array; only the first `attended` tokens
+    are attended to. A query is asked for again where its documents are read in passages: the last ones are remembered.
+    """
 
     def __init__(self, model: ModelInfo, head: Sequence[str]) -> None:
         import torch
 
+        self.of = lru_cache(REMEMBERED)(self._of)
         self._torch: Any = torch
         self._encoder: Any = _encoder(model)
         self._layers = [_dense(model, f"{folder}/") for folder in head] or [_dense(model, "")]
 
-    def of(self, ids: Sequence[int], attended: int) -> Any:
-        """One vector of length 1 for each token, as a numpy array; only the first `attended` tokens are attended to."""
+    def _of(self, ids: tuple[int, ...], attended: int) -> Any:
         torch = self._torch
         mask = torch.tensor([[1] * attended + [0] * (len(ids) - attended)])
         with torch.inference_mode():
-            states = self._encoder(input_ids=torch.tensor([list(ids)]), attention_mask=mask).last_hidden_state[0]
+            states = self._encoder(input_ids=torch.tensor([ids]), attention_mask=mask).last_hidden_state[0]
             for weight, bias in self._layers:
                 states = torch.nn.functional.linear(states, weight, bias)
             return torch.nn.functional.normalize(states, dim=-1).numpy()

@@ -11,6 +11,8 @@ from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
+from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.settings import EMBEDDED_MODEL, Backend, ModelSettings
 
 # Names of base models and titles in the model's card.
@@ -30,6 +32,8 @@ def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles, backend
             "queries and documents go to the model as they are, as none of its files names a prompt. If its card does, "
             f"{_cure(recipe, files)}"
         )
+    if isinstance(recipe, LateInteractionRecipe | ListwiseRecipe):
+        yield f"a query is cut at {recipe.query_length} tokens, as its publisher does"
     if settings.trust_remote_code:
         yield "code of the model's own may run (model.trust_remote_code)"
 

@@ -23,8 +23,7 @@ class LateInteractionEncoder:
     """A text is `first`, its marker, its tokens and `last`; a query is filled up with `mask`.
 
     Where `vectors` computes queries, the prompts are the documents' alone, each with the query's vectors beside it;
-    otherwise the first prompt is the query's. A query is cut at its length, as the publisher does, and then counts as
-    cut in each of its pairs.
+    otherwise the first prompt is the query's. A query is cut at its length, as the publisher does.
     """
 
     def __init__(
@@ -51,16 +50,13 @@ class LateInteractionEncoder:
             raise ScoringError("late-interaction models take no instruction: remove the instruction column")
         asked = next(self._texts([query], self.query_marker, self.recipe.query_length))
         room = self.max_length if max_document_tokens is None else min(self.max_length, max_document_tokens + 3)
-        found = [
-            one._replace(truncated=one.truncated or asked.truncated)
-            for one in self._texts(documents, self.document_marker, room)
-        ]
+        found = list(self._texts(documents, self.document_marker, room))
         filled = asked.token_ids
         if self.recipe.expansion != "none":
             filled = filled + [self.mask] * (self.recipe.query_length - len(filled))
         if self.vectors is None:
             return [Prompt(filled, asked.truncated), *found]
-        vectors = self.vectors.of(filled, attended=len(asked.token_ids))
+        vectors = self.vectors.of(tuple(filled), len(asked.token_ids))
         return [one._replace(beside=vectors) for one in found]
 
     def _texts(self, texts: Sequence[str], marker: int, length: int) -> Iterator[Prompt]:

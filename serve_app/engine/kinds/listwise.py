@@ -100,7 +100,7 @@ class ListwiseEncoder:
         ids, members = list(self.opening), list[Member]()
         for part, document in zip(parts, documents, strict=False):
             ids += [*part, DOCUMENT_TOKEN]
-            members.append(Member(len(part) + 1, document.truncated or query.truncated))
+            members.append(Member(len(part) + 1, document.truncated))
         ids += [*parts[-1], QUERY_TOKEN, *self.closing]
         members[0] = members[0]._replace(tokens=members[0].tokens + len(ids) - sum(one.tokens for one in members))
         return Prompt(ids, any(one.truncated for one in members), beside=tuple(members))

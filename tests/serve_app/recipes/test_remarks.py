@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.recipes import remarks
+from serve_app.recipes.bundled import bundled_recipe
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
@@ -82,3 +83,11 @@ def test_code_of_the_models_own_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, CrossEncoderRecipe(), trust_remote_code=True) == (
         "code of the model's own may run (model.trust_remote_code)",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("stanford-colbert", "at 32 tokens"), ("jina-reranker-v3", "at 512 tokens")]
+)
+def test_where_a_publisher_cuts_queries_is_told(tmp_path: Path, name: str, words: str) -> None:
+    (remark,) = told(tmp_path / "mine", bundled_recipe(name))
+    assert remark == f"a query is cut {words}, as its publisher does"

@@ -182,7 +182,7 @@ def test_a_document_that_spells_special_tokens_is_scored_as_the_text_it_is(serve
 
 
 @pytest.mark.thorough
-def test_what_is_cut_is_told_of_documents_and_of_a_query_in_all_its_pairs(served: Served) -> None:
-    cut = [pair.truncated for pair in served.engine.score(QUERIES[0], DOCUMENTS)]
-    assert cut == [len(document) > 600 for document in DOCUMENTS]
-    assert all(pair.truncated for pair in served.engine.score(QUERIES[2], DOCUMENTS))
+def test_of_each_document_it_is_told_whether_it_was_cut(served: Served) -> None:
+    for query in QUERIES:
+        cut = [pair.truncated for pair in served.engine.score(query, DOCUMENTS)]
+        assert cut == [len(document) > 600 for document in DOCUMENTS]

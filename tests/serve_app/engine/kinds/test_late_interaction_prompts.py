@@ -62,9 +62,9 @@ def test_a_query_of_unattended_masks_has_a_vector_for_each_place_beside_each_doc
 
 def test_tokens_that_are_not_attended_to_change_no_vector_but_their_own(stanford: Path) -> None:
     vectors = QueryVectors(describe(ModelSettings(name=str(stanford))), ())
-    ids = [3, 1, 40, 41, 42, 5]
-    assert vectors.of([*ids, 6, 6], attended=6)[:6] == pytest.approx(vectors.of(ids, attended=6), abs=1e-5)
-    assert vectors.of([*ids, 6, 6], attended=8)[:6] != pytest.approx(vectors.of(ids, attended=6), abs=1e-3)
+    ids = (3, 1, 40, 41, 42, 5)
+    assert vectors.of((*ids, 6, 6), 6)[:6] == pytest.approx(vectors.of(ids, 6), abs=1e-5)
+    assert vectors.of((*ids, 6, 6), 8)[:6] != pytest.approx(vectors.of(ids, 6), abs=1e-3)
 
 
 def test_without_expansion_the_engine_computes_the_query_as_long_as_it_is_and_cuts_it(unexpanded: Path) -> None:
@@ -76,7 +76,7 @@ def test_without_expansion_the_engine_computes_the_query_as_long_as_it_is_and_cu
     assert not document.truncated
     long, document = procedure.encoder.encode("how does it work " * 20, None, ["It works."])
     assert len(long.token_ids) == 16
-    assert document.truncated
+    assert not document.truncated
 
 
 def test_only_so_many_tokens_of_a_document_are_read_as_are_asked_for(stanford: Path) -> None:
