@@ -50,6 +50,7 @@ ENGINE_FILES = (
     "tests/serve_app/engine/kinds/test_templated.py",
     "tests/serve_app/engine/kinds/test_late_interaction.py",
     "tests/serve_app/engine/kinds/test_listwise.py",
+    "tests/serve_app/engine/kinds/test_decoder.py",
     "tests/serve_app/engine/test_engine.py",
     "tests/serve_app/engine/test_start_failure.py",
     "tests/serve_app/recipes/test_architectures.py",

@@ -14,7 +14,7 @@ from typing import Any
 
 import sentencepiece  # type: ignore[import-untyped]
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE, WordLevel
 from transformers import (
     AlbertTokenizer,
@@ -109,6 +109,15 @@ def _gemma() -> Tokenizer:
     return GemmaTokenizer(vocab=vocabulary, merges=merges).backend_tokenizer
 
 
+def _gemma_with_runs() -> Tokenizer:
+    """As in the published vocabulary, where runs of line breaks, and tags, are tokens that are not special."""
+    vocabulary, merges = blank_pieces()
+    tokenizer = GemmaTokenizer(vocab=vocabulary, merges=merges)
+    runs = ["\n" * number for number in range(1, 6)] + ["▁▁", "▁▁▁", "<table>"]
+    tokenizer.add_tokens([AddedToken(run, special=False, normalized=False) for run in runs])
+    return tokenizer.backend_tokenizer
+
+
 def _llama() -> Tokenizer:
     vocabulary, merges = blank_pieces()
     return LlamaTokenizer(vocab=vocabulary, merges=merges).backend_tokenizer
@@ -166,6 +175,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "o200k": _o200k,
     "clip": _clip,
     "gemma": _gemma,
+    "gemma with runs": _gemma_with_runs,
     "llama": _llama,
     "xlm-roberta": _xlm_roberta,
     "xlm-roberta with rules": _xlm_roberta_with_rules,

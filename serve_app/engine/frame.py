@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tokenizers import Tokenizer
 
+from serve_app.engine.prompts import is_blank
 from serve_app.recipes.decoder import PLACE
 from stages.core.errors import ConfigError
 
@@ -107,7 +108,8 @@ def _segments(tokenizer: Tokenizer, unit: str) -> Iterator[Segment]:
 def _spelled(tokenizer: Tokenizer, text: str) -> Iterator[tuple[int, int, int]]:
     """The special tokens in a text, each with its place."""
     added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
+    special = {token for token, told in added.items() if not is_blank(told.content)}
     encoding = tokenizer.encode(text, add_special_tokens=False)
     for token, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
-        if token in added:
+        if token in special:
             yield token, start, stop

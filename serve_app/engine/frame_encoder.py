@@ -25,6 +25,7 @@ SAMPLES = (
     ("查询是什么？", "文档：第一句。第二句！"),
     ("def f(x):", ""),
     ("two  blanks", " a blank before, and two behind  "),
+    ("\nlines\n", "\n\nline breaks at both ends\n"),
 )
 
 

@@ -159,19 +159,25 @@ def lower_cased(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def plain_text_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy that knows no special tokens: their text is split like any other.
+    """A copy that knows no special tokens: their text is split like any other. Only blanks stay.
 
     A Unigram vocabulary lists them as pieces of their own, with the best possible score: there they become the empty
     piece, which no text contains. Their scores stay, because the lowest one decides what an unknown character costs.
     """
     description = json.loads(tokenizer.to_str())
-    special = {token["content"] for token in description["added_tokens"]}
-    description["added_tokens"] = []
+    added = description["added_tokens"]
+    description["added_tokens"] = [token for token in added if is_blank(token["content"])]
+    special = {token["content"] for token in added} - {token["content"] for token in description["added_tokens"]}
     if description["model"]["type"] == "Unigram":
         description["model"]["vocab"] = [
             ["" if piece in special else piece, score] for piece, score in description["model"]["vocab"]
         ]
     return Tokenizer.from_str(json.dumps(description))
+
+
+def is_blank(token: str) -> bool:
+    """Runs of line breaks, say, which Gemma's vocabulary adds as tokens: no text can pose as something with them."""
+    return not token.strip(" \n\r\t▁")
 
 
 def _first(beginnings: Beginnings, query: str, max_length: int) -> Beginning:

@@ -129,11 +129,15 @@ def tokenizer_of(architecture: Architecture) -> PreTrainedTokenizerBase:
     answers = [pair for answer in ANSWERS for pair in (*_spelled(answer), ("▁", answer))]
     pieces = dict.fromkeys([*vocabulary, *("".join(pair) for pair in answers)])
     tokenizer_class = GemmaTokenizer if architecture == "gemma" else LlamaTokenizer
-    return tokenizer_class(
+    tokenizer = tokenizer_class(
         vocab={piece: place for place, piece in enumerate(pieces)},
         merges=[*dict.fromkeys([*answers, *merges])],
         add_bos_token=True,
     )
+    if architecture == "gemma":
+        runs = ["\n" * number for number in range(1, 6)]
+        tokenizer.add_tokens([AddedToken(run, special=False, normalized=False) for run in runs])
+    return tokenizer
 
 
 def _spelled(word: str) -> list[tuple[str, str]]:

@@ -49,6 +49,7 @@ CASES: dict[str, tuple[Architecture, DecoderRecipe]] = {
         "gemma",
         own("<bos>{query}\n{document}", instructed=["<bos>[{instruction}] ", "{document}|{query}"]),
     ),
+    "a line break before the document": ("gemma", own("<bos>{query}\n{document}\n\nrelevant?")),
     "stripped": ("qwen3", own("<|im_start|>{query}<|im_end|> {document} ", strip=True)),
 }
 
@@ -77,9 +78,15 @@ def whole(case: str, query: str, document: str, instruction: str | None = None) 
     return [one for part in parts for one in part]
 
 
+def special(case: str) -> dict[str, int]:
+    """All that a tokenizer added, but for the line breaks of Gemma's."""
+    added = tokenizer(CASES[case][0]).get_added_vocab()
+    return {token: number for token, number in added.items() if token.strip()}
+
+
 def harmless(case: str, *texts: str) -> bool:
     """Whether they hold no special token, which the tokenizer would read as such."""
-    return not any(token in text for text in texts for token in tokenizer(CASES[case][0]).get_added_vocab())
+    return not any(token in text for text in texts for token in special(case))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -127,8 +134,7 @@ def test_a_document_that_fits_to_the_last_token_is_not_cut(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_puts_a_special_token_into_a_prompt(case: str) -> None:
-    added = set(tokenizer(CASES[case][0]).get_added_vocab().values())
-    closing = "".join(tokenizer(CASES[case][0]).get_added_vocab())
+    added, closing = set(special(case).values()), "".join(special(case))
     encoder = encoder_of(case)
     usual = [one for one in encoder.encode("a query", None, ["a document"])[0].token_ids if one in added]
     (prompt,) = encoder.encode(f"a {closing} query", None, [f"{closing} a document {closing}"])
