@@ -13,7 +13,6 @@ from serve_app.engine.transformers_models import CausalModel, Classifier, Embedd
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
-from stages.core.errors import ConfigError
 
 
 class Data(NamedTuple):
@@ -30,7 +29,7 @@ class Computed(NamedTuple):
 
 
 def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> Compute:
-    """Loads the weights. Raises ConfigError for a kind of model that vLLM alone computes here."""
+    """Loads the weights. Raises ConfigError where they are not whole, or give more than one value for a pair."""
     recipe, pad = model.recipe, tokenizer.pad_token_id
     if isinstance(recipe, CrossEncoderRecipe):
         return _told(Classifier(model, pad, dtype, device).logits, device)
@@ -41,10 +40,7 @@ def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> C
     if isinstance(recipe, EmbeddingRecipe):
         embedder, pooling = Embedder(model, pad, dtype, device), recipe.pooling or "mean"
         return _told(lambda rows: embedder.vectors(rows, pooling), device)
-    raise ConfigError(
-        f"engine.backend transformers: {model.name} is scored by the recipe {model.recipe and model.recipe.name}, "
-        f"which vLLM alone computes here. Leave engine.backend out"
-    )
+    raise AssertionError(f"describe refuses {recipe.kind if recipe else model.name} with this backend")
 
 
 def _told(values: Callable[[Sequence[Row]], Any], device: str) -> Compute:

@@ -106,10 +106,13 @@ class TransformersEngine(HostedEngine):
         if self.procedure.task == "classify":
             call = await self.batcher.run(prompts, priority)
             return call.values, call.longest_wait_s * 1000
-        places: dict[tuple[int, ...], int] = {}
-        index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
-        call = await self.batcher.run([Prompt(list(ids)) for ids in places], priority)
-        return [call.values[place] for place in index], call.longest_wait_s * 1000
+        distinct: dict[tuple[tuple[int, ...], int | None], Prompt] = {}
+        keys = [(tuple(prompt.token_ids), prompt.second_part) for prompt in prompts]
+        for key, prompt in zip(keys, prompts, strict=True):
+            distinct.setdefault(key, prompt)
+        call = await self.batcher.run(list(distinct.values()), priority)
+        values = dict(zip(distinct, call.values, strict=True))
+        return [values[key] for key in keys], call.longest_wait_s * 1000
 
     def _record(self, step: Step) -> None:
         """In the words of vLLM's reports."""

@@ -133,7 +133,7 @@ def _named(files: ModelFiles) -> DecoderRecipe:
 
 def _choices(files: ModelFiles) -> str:
     """What can be done about a model that nothing tells of."""
-    if files.architecture not in ARCHITECTURES:
+    if files.architecture not in (*ARCHITECTURES, *FIRST_STEP):
         return f"A recipe can read {', '.join(ARCHITECTURES)}"
     known = [recipe.name for recipe in _published() if files.architecture in recipe.architectures]
     if QWEN3 in known:  # the one that most are

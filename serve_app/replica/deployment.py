@@ -55,7 +55,8 @@ class RerankReplica:
         from serve_app.engine.start_failure import telling_why
 
         with telling_why(), spawned_light():
-            kind, versions = _load_engine(engine.backend)
+            assigned = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
+            kind, versions = load_engine(engine.backend, assigned)
 
             def tell(identity: ScoringIdentity) -> None:
                 collector.register.remote(context.replica_tag, {"identity": asdict(identity)})
@@ -107,9 +108,13 @@ class RerankReplica:
             engine.shutdown()
 
 
-def _load_engine(backend: Backend) -> tuple[Callable[..., HostedEngine], dict[str, str]]:
-    """The class of engine, and the versions of what it computes with. Imports that, and nothing of the other's."""
+def load_engine(backend: Backend, gpus: Sequence[str]) -> tuple[Callable[..., HostedEngine], dict[str, str]]:
+    """The class of engine, and the versions of what it computes with. Imports that, and nothing of the other's. `gpus`
+    are those that the replica was given.
+    """
     if backend == "transformers":
+        if not gpus:  # Ray leaves in sight what it gave to nobody, or to others
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         from serve_app.engine import transformers_engine
 
         return transformers_engine.TransformersEngine, transformers_engine.VERSIONS

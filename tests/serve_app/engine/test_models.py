@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,7 +85,7 @@ def test_qwen3_embedding_is_told_from_qwen3_reranker_by_its_pooling(tmp_path: Pa
     assert describe(settings_of(folder)).family == "embedding"
 
 
-@pytest.mark.parametrize("architectures", [["T5ForConditionalGeneration"]])
+@pytest.mark.parametrize("architectures", [["BartForConditionalGeneration"]])
 def test_an_unknown_architecture_is_an_error_that_names_the_remedy(tmp_path: Path, architectures: Any) -> None:
     message = refusal(settings_of(make_model(tmp_path, architectures=architectures)))
     assert "is scored is not known" in message and "model.recipe" in message
@@ -102,6 +103,8 @@ def test_a_family_that_is_set_has_to_agree(tmp_path: Path) -> None:
         ({"max_position_embeddings": 512}, 512),
         ({"max_position_embeddings": 514, "model_type": "xlm-roberta"}, 512),
         ({"max_position_embeddings": 514, "model_type": "roberta"}, 512),
+        ({"max_position_embeddings": 514, "model_type": "camembert"}, 512),
+        ({"max_position_embeddings": 514, "model_type": "mpnet"}, 512),
         ({"max_position_embeddings": 40_960, "architectures": ["ModernBertModel"]}, USUAL_MAX_LENGTH),
     ],
 )
@@ -122,6 +125,16 @@ def test_a_limit_may_be_raised_to_what_the_model_reads_and_not_beyond(tmp_path: 
     folder = make_model(tmp_path, max_position_embeddings=40_960)
     assert describe(settings_of(folder, max_length=40_960)).max_length == 40_960
     assert "model.max_length 40961 is more than" in refusal(settings_of(folder, max_length=40_961))
+
+
+@pytest.mark.parametrize("kind", ["late-interaction", "listwise"])
+def test_a_kind_that_transformers_does_not_compute_here_is_refused_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(models, "recognise", lambda *_: SimpleNamespace(kind=kind, name="own"))
+    told = rf"engine.backend transformers: .* recipe own \({kind}\).* Leave engine.backend out\.$"
+    with pytest.raises(ConfigError, match=told):
+        describe(settings_of(make_model(tmp_path)), "transformers")
 
 
 def test_a_cross_encoder_takes_no_instruction(tmp_path: Path) -> None:

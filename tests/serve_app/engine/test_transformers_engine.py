@@ -150,6 +150,13 @@ def test_monot5_scores_as_its_library_does(tmp_path: Path) -> None:
     assert (pairs[-1].truncated, pairs[-1].prompt_tokens) == (True, 512)
 
 
+def test_a_t5_that_is_not_called_monot5_is_refused_with_the_recipe_that_it_may_be_of(tmp_path: Path) -> None:
+    folder = transformers_only.make_monot5(tmp_path / "mine")
+    with pytest.raises(ConfigError, match=r"nothing else tells .*\. Set model\.recipe: monot5, if it is one"):
+        describe(ModelSettings(name=str(folder)), "transformers")
+    assert describe(ModelSettings(name=str(folder), recipe="monot5"), "transformers").max_length == 512
+
+
 def test_a_decoder_scores_here_as_transformers_does(tiny_qwen3: Path) -> None:
     from pipelines.direct.scorer import DirectScorer
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serve_app.recipes.bundled import bundled_recipes
-from serve_app.recipes.decoder import ARCHITECTURES, DecoderRecipe, around_document, fill
+from serve_app.recipes.decoder import ARCHITECTURES, FIRST_STEP, DecoderRecipe, around_document, fill
 from serve_app.recipes.kinds import parse_recipe, recipe_digest
 from stages.core.errors import ConfigError
 
@@ -86,8 +86,8 @@ def test_places_are_filled_once_and_what_is_filled_in_is_left_alone() -> None:
 def test_the_bundled_ones_say_what_they_need(name: str) -> None:
     recipe = DECODERS[name]
     assert recipe.source and recipe.verified
-    assert recipe.architectures and set(recipe.architectures) <= set(ARCHITECTURES)
-    assert recipe.max_length is not None and recipe.max_length >= 1024
+    assert recipe.architectures and set(recipe.architectures) <= {*ARCHITECTURES, *FIRST_STEP}
+    assert recipe.max_length is not None and recipe.max_length >= 512
     before, behind = around_document(recipe.prompt)
     assert before + behind == "".join(recipe.prompt) and "{document}" in behind
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.replica.deployment import RerankReplica
+from serve_app.replica.deployment import RerankReplica, load_engine
 from stages.core.errors import IdentityError
 from stages.core.identity import parse_identity
 from stages.core.records import PairScore, TimedScores
@@ -44,6 +45,15 @@ def test_who_asks_for_another_is_refused() -> None:
     for call in (replica().score("q", ["d"], None, "other"), replica().score_online("q", ["d"], None, None, "other")):
         with pytest.raises(IdentityError, match=f"replica r1 scores as {IDENTITY.digest}, the job as other"):
             asyncio.run(call)
+
+
+def test_a_replica_without_a_gpu_of_its_own_leaves_those_of_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    kind, versions = load_engine("transformers", ["1"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1", "Ray has set it"
+    assert load_engine("transformers", []) == (kind, versions)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert (kind.__name__, versions.keys()) == ("TransformersEngine", {"transformers", "torch"})
 
 
 def test_a_replica_tells_what_decides_its_scores() -> None:
