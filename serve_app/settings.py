@@ -17,6 +17,7 @@ Family = Literal[
     "listwise",
 ]
 Template = Literal["single_newline", "blank_line"]
+LongDocuments = Literal["cut", "passages"]
 Canaries = Literal["strict", "finite"]
 Backend = Literal["vllm", "transformers"]
 
@@ -82,6 +83,17 @@ class ModelSettings(Settings):
     )
     max_length: int | None = Field(
         None, gt=8, description="Tokens of a whole prompt; the document is cut to fit. null: the model's own limit."
+    )
+    long_documents: LongDocuments = Field(
+        "cut",
+        description="A document that does not fit is cut, or read in overlapping passages that fit, of which the best "
+        "one's score is its own (MaxP).",
+    )
+    max_passages: int = Field(
+        32,
+        gt=1,
+        lt=65536,
+        description="Passages of one document at most. What lies behind them is not read, and told as cut.",
     )
     trust_remote_code: bool = Field(
         False, description="Run Python code of the model's own, in engine, config and tokenizer. Read it before."

@@ -40,7 +40,9 @@ def export(
     store: StoreArgument,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
 ) -> None:
-    """Write every score to a Parquet file: key, score, logit, prompt_tokens, truncated, model, identity, written."""
+    """Write every score to a Parquet file: key, score, logit, prompt_tokens, truncated, passages, cut_score,
+    cut_logit, model, identity, written.
+    """
     from pipelines.job.store_admin import export_scores
 
     scores, damaged = export_scores(store, out)

@@ -21,6 +21,7 @@ SET_BY = {
     "template": "model.template",
     "instruction": "model.instruction",
     "max_length": "model.max_length",
+    "long_documents": "model.long_documents",
     "device": "serve.gpus_per_replica",
     "backend": "engine.backend",
     "dtype": "engine.dtype",

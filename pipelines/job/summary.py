@@ -36,6 +36,8 @@ class Coverage:
     pairs: int = 0
     failed_pairs: int = 0
     truncated_pairs: int = 0
+    pairs_in_passages: int = 0
+    passages: int = 0
     prompt_tokens: int = 0
     store_hits: int = 0
     neighbours: int = 0
@@ -47,6 +49,9 @@ class Coverage:
         self.pairs += len(ranking.doc_ids) + len(ranking.failed)
         self.failed_pairs += len(ranking.failed)
         self.truncated_pairs += ranking.truncated_pairs
+        several = [passages for passages in ranking.passages if passages > 1]
+        self.pairs_in_passages += len(several)
+        self.passages += sum(several)
         self.prompt_tokens += ranking.prompt_tokens
         self.store_hits += ranking.store_hits
         self.neighbours += max(len(ranking.doc_ids) - 1, 0)
@@ -96,6 +101,7 @@ class RunFacts:
 def summarise(facts: RunFacts) -> Metrics:
     """The content of metrics.json."""
     done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
+    in_passages = facts.identity.long_documents is not None
     telemetry = facts.telemetry if facts.telemetry.latest else None
     return {
         "schema_version": SCHEMA_VERSION,
@@ -116,6 +122,8 @@ def summarise(facts: RunFacts) -> Metrics:
             "pairs": done.pairs,
             "failed_pairs": done.failed_pairs,
             "truncated_pairs": done.truncated_pairs,
+            "pairs_in_passages": done.pairs_in_passages if in_passages else None,
+            "passages": done.passages if in_passages else None,
             "set_aside_rows": facts.set_aside_rows,
         },
         "scores": {

@@ -82,6 +82,7 @@ def make_identity(
         tokenizers=_version("tokenizers"),
         settings=deciding_settings(engine) | ({"trust_remote_code": "true"} if model.trust_remote_code else {}),
         backend=engine.backend,
+        long_documents=f"passages, at most {prompt.max_passages}" if prompt.long_documents == "passages" else None,
     )
 
 

@@ -101,6 +101,11 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
             f"model.max_length {settings.max_length or limit}: {settings.name} reads a query and its documents in one "
             f"prompt and needs {recipe.least_length}"
         )
+    if settings.long_documents == "passages" and recipe.kind == "listwise":
+        raise ConfigError(
+            f"model.long_documents passages: {settings.name} scores a list of documents at once (listwise), and its "
+            "scores of passages belong to other lists. Set model.long_documents cut"
+        )
     return ModelInfo(
         name=settings.name,
         path=path,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from serve_app.engine.kinds import cross_encoder, decoder, embedding, late_interaction, listwise, modular
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task
+from serve_app.engine.passages import PassageProcedure
 from serve_app.engine.prompts import Prompt, PromptEncoder
 from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.embedding import EmbeddingRecipe
@@ -58,7 +59,8 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     tokenizer = load_tokenizer(model)
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
-    return _PROCEDURES[model.recipe.kind](model.recipe, model, settings, tokenizer)
+    procedure = _PROCEDURES[model.recipe.kind](model.recipe, model, settings, tokenizer)
+    return PassageProcedure(procedure, settings.max_passages) if settings.long_documents == "passages" else procedure
 
 
 def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:

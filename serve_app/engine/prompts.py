@@ -20,7 +20,8 @@ from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
 class Prompt(NamedTuple):
     """Token ids as the engine gets them. `second_part` is where the document starts, for models with token types;
     `prompt_tokens` how many at the beginning stand before the text, for models that leave them out when they pool;
-    `beside` is what its encoder tells the procedure that it belongs to.
+    `beside` is what its encoder tells the procedure that it belongs to;
+    `passage` which passage of its document it holds, counted from 0: one above 0 belongs to the prompt before it.
     """
 
     token_ids: list[int]
@@ -28,6 +29,7 @@ class Prompt(NamedTuple):
     second_part: int | None = None
     prompt_tokens: int = 0
     beside: Any = None
+    passage: int = 0
 
 
 class PromptEncoder(Protocol):

@@ -61,12 +61,17 @@ class Usage(BaseModel):
 
 
 class RerankResponse(BaseModel):
-    """Results, best first. `truncated` holds the indices of the documents that were cut to fit the model."""
+    """Results, best first. `truncated` holds the indices of the documents that were cut to fit the model, `passages`
+    those of the documents that were read in several passages, and in how many.
+    """
 
     id: str
     model: str
     results: list[Result]
     truncated: list[int] = Field(description="Indices of documents that were cut.")
+    passages: dict[int, int] | None = Field(
+        None, description="Index of each document that was read in several passages -> how many. Absent where none was."
+    )
     usage: Usage
     meta: dict[str, Any] = Field(description="`timings_ms` of this request, and what Cohere's client reads.")
 

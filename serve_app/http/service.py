@@ -97,6 +97,7 @@ class Service:
                 for index in order
             ],
             truncated=[index for index, pair in enumerate(scores.pairs) if pair.truncated],
+            passages={index: pair.passages for index, pair in enumerate(scores.pairs) if pair.passages > 1} or None,
             usage=usage,
             meta=_meta(scores, started_s),
         )

@@ -39,13 +39,15 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the ranking. `rank` and `was`, the place among the passages as given, count from 1."""
+    """One line of the ranking. `rank` and `was`, the place among the passages as given, count from 1. `note` says what
+    became of one that did not fit the model.
+    """
 
     rank: int
     was: int
     score: float
     text: str
-    cut: bool
+    note: str
 
     @property
     def moved(self) -> int:
@@ -55,11 +57,16 @@ class Row:
 
 def rows(answer: RerankResponse, passages: Sequence[str]) -> list[Row]:
     """The ranking, best first."""
-    cut = set(answer.truncated)
     return [
-        Row(rank, result.index + 1, result.relevance_score, passages[result.index], result.index in cut)
+        Row(rank, result.index + 1, result.relevance_score, passages[result.index], _note(answer, result.index))
         for rank, result in enumerate(answer.results, start=1)
     ]
+
+
+def _note(answer: RerankResponse, index: int) -> str:
+    parts = (answer.passages or {}).get(index, 1)
+    read = [f"read in {parts} parts, the best one counts"] if parts > 1 else []
+    return "; ".join([*read, *(["cut to fit the model"] if index in answer.truncated else [])])
 
 
 def notice_html(title: str, message: str) -> str:
@@ -81,6 +88,8 @@ def _summary_html(answer: RerankResponse, passages: int) -> str:
     if "total" in times:
         facts.append(f"<b>{times['total']:.1f} ms</b>" + (f" ({parts})" if parts else ""))
     facts.append(f"<b>{answer.usage.prompt_tokens:,}</b> tokens, {answer.usage.cached_tokens:,} of them cached")
+    if answer.passages:
+        facts.append(f"<b>{len(answer.passages)}</b> read in parts")
     if answer.truncated:
         facts.append(f'<b class="down">{len(answer.truncated)} cut</b> to fit the model')
     return f'<p class="summary">{" ".join(f"<span>{fact}</span>" for fact in facts)}</p>'
@@ -92,7 +101,7 @@ def _row_html(row: Row) -> str:
         f'<tr><td class="rank">{row.rank}</td><td class="moved">{_moved_html(row)}<small>was {row.was}</small></td>'
         f'<td class="score" title="{row.score!r}">{row.score:.4f}'
         f'<span class="bar"><i style="width:{width:.1f}%"></i></span></td>'
-        f'<td class="passage">{_passage_html(row.text)}{"<em>cut to fit the model</em>" if row.cut else ""}</td></tr>'
+        f'<td class="passage">{_passage_html(row.text)}{f"<em>{row.note}</em>" if row.note else ""}</td></tr>'
     )
 
 

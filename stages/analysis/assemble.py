@@ -17,11 +17,12 @@ from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
 from stages.analysis.outcome import QueryOutcome, outcome_of
+from stages.analysis.passages import cut_and_read
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
-from stages.quality.comparison import compare_systems
+from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import evaluate_stream
 from stages.quality.significance import CONFIDENCE
 
@@ -48,13 +49,16 @@ def analyse(
     pairs: ReadPairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
-    and only ties are told. Raises what `evaluate_stream` raises.
+    and only ties are told, and what cutting costs where documents were read in passages. Raises what `evaluate_stream`
+    raises.
     """
     judged: list[QueryOutcome] = []
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "ties": asdict(ties(_outcomes(pairs(), judgements, judged))),
     }
+    if reranked.values and (found := _long_documents(judged, judgements, settings)):
+        told["long_documents"] = found
     if not first.values:
         return told
     metrics, main = list(settings.metrics), settings.metrics[0]
@@ -90,6 +94,24 @@ def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: Analysi
     tested = compare_systems(
         first, {"reranked": reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
     )
+    return _told(tested)
+
+
+def _long_documents(
+    judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings
+) -> dict[str, Any] | None:
+    """Where the run read documents in passages."""
+    found = cut_and_read(judged, judgements, settings.metrics, seed=settings.seed, confidence=settings.confidence)
+    return found and {
+        "queries": found.queries,
+        "documents": found.documents,
+        "passages": found.passages,
+        "better": found.better,
+        "significance": _told(found.tested),
+    }
+
+
+def _told(tested: Sequence[Tested]) -> dict[str, Any]:
     return {one.metric: asdict(one.difference) | {"corrected_p": one.corrected_p, "words": one.words} for one in tested}
 
 

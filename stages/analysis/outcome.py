@@ -25,8 +25,9 @@ class QueryOutcome:
     `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
     are parallel to them, the latter two NaN where the pair failed. `order` holds the positions of the m <= n scored
     documents, best first. `first_scores` and `keys` are single precision, in which both orders were made (see
-    stages.core.order). `are_probabilities` tells whether `scores` came with logits. Lengths are words, see
-    `text_length`; `script` is that of the query.
+    stages.core.order). `passages`, in how many each document was read, and `cut_keys`, what had ranked it if it were
+    cut, are parallel to them too; 1 and NaN where the pair failed. `are_probabilities` tells whether `scores` came with
+    logits. Lengths are words, see `text_length`; `script` is that of the query.
     """
 
     query_id: str
@@ -41,7 +42,14 @@ class QueryOutcome:
     mean_document_length: float
     truncated: bool
     script: str
+    passages: npt.NDArray[np.intp]
+    cut_keys: npt.NDArray[np.float32]
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_passages(self) -> bool:
+        """Whether a document was read in several."""
+        return bool((self.passages > 1).any())
 
     def first_stage(self) -> tuple[str, ...]:
         """All ids in first-stage order, best first."""
@@ -62,10 +70,12 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
     order = np.array([places[doc_id] for doc_id in ranking.doc_ids], dtype=np.intp)
     keys = np.full(len(places), np.nan)
     scores = np.full(len(places), np.nan)
-    keys[order] = [
-        score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)
-    ]
+    keys[order] = _keys(ranking.scores, ranking.logits)
     scores[order] = ranking.scores
+    passages, cut_keys = np.ones(len(places), dtype=np.intp), keys.copy()
+    if ranking.passages:
+        passages[order] = ranking.passages
+        cut_keys[order] = _keys(ranking.cut_scores, ranking.cut_logits)
     return QueryOutcome(
         query_id=candidates.query_id,
         doc_ids=candidates.doc_ids,
@@ -79,8 +89,15 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
         mean_document_length=sum(map(text_length, candidates.texts)) / max(len(candidates.texts), 1),
         truncated=ranking.truncated_pairs > 0,
         script=script_of(candidates.query),
+        passages=passages,
+        cut_keys=_single(cut_keys),
         attributes=candidates.attributes,
     )
+
+
+def _keys(scores: Sequence[float], logits: Sequence[float | None]) -> list[float]:
+    """What ranks."""
+    return [score if logit is None else logit for score, logit in zip(scores, logits, strict=True)]
 
 
 def text_length(text: str) -> int:

@@ -16,6 +16,7 @@ from stages.quality.significance import CONFIDENCE, difference_interval
 QUERY_LENGTH = "query length (words)"
 DOCUMENT_LENGTH = "mean document length (words)"
 TRUNCATED = "documents cut"
+IN_PASSAGES = "documents read in passages"
 SCRIPT = "script of the query"
 OTHER = "(other)"
 NO_VALUE = "(no value)"
@@ -57,7 +58,8 @@ def strata(
 ) -> list[Stratum]:
     """Groups of each column, with intervals at `confidence`; those of one column hold every judged query once.
 
-    Columns are the lengths (in quartiles), whether any document was cut, the query's script, and every attribute.
+    Columns are the lengths (in quartiles), whether any document was cut, or read in passages where any was, the query's
+    script, and every attribute.
     Groups of fewer than MIN_QUERIES queries are put together as OTHER; a judged query without candidates is in
     NO_CANDIDATES.
     """
@@ -80,6 +82,10 @@ def _columns(outcomes: Sequence[QueryOutcome]) -> dict[str, dict[str, str]]:
         TRUNCATED: _by_name({outcome.query_id: "yes" if outcome.truncated else "no" for outcome in outcomes}),
         SCRIPT: _by_name({outcome.query_id: outcome.script for outcome in outcomes}),
     }
+    if any(outcome.in_passages for outcome in outcomes):
+        columns[IN_PASSAGES] = _by_name(
+            {outcome.query_id: "yes" if outcome.in_passages else "no" for outcome in outcomes}
+        )
     for name in sorted({name for outcome in outcomes for name in outcome.attributes}):
         columns[name] = _by_name({outcome.query_id: outcome.attributes.get(name) or NO_VALUE for outcome in outcomes})
     return {column: _merge_small(group_of) for column, group_of in columns.items()}

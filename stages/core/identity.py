@@ -23,8 +23,9 @@ class ScoringIdentity:
     and a digest of each file's content. `recipe` is the name of how it is scored, and a digest of
     what that says; `template` and `instruction` are None where the family has none. `device` is
     `cpu` or `cuda`, `dtype` what the engine computes in. `settings` are those of the engine that change values, each
-    as JSON. `backend` is `vllm` or `transformers`. Versions are None where the package is not installed or computes
-    nothing, and all of these where no engine is asked.
+    as JSON. `backend` is `vllm` or `transformers`. `long_documents` says how documents that do not fit are read in
+    passages; None: they are cut. Versions are None where the package is not installed or computes nothing, and all of
+    these where no engine is asked.
     """
 
     model: str
@@ -41,6 +42,7 @@ class ScoringIdentity:
     tokenizers: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     backend: str | None = None
+    long_documents: str | None = None
 
     @property
     def listwise(self) -> bool:

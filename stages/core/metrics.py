@@ -47,6 +47,7 @@ class IdentityPart(TypedDict):
     tokenizers: str | None
     settings: dict[str, str]
     backend: NotRequired[str | None]
+    long_documents: NotRequired[str | None]
     digest: str
 
 
@@ -62,7 +63,11 @@ class QualityPart(TypedDict):
 
 
 class CoveragePart(TypedDict):
-    """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used."""
+    """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used.
+
+    The documents of `truncated_pairs` were not read to their end. Those of `pairs_in_passages` were read in several,
+    `passages` together; both null where documents are cut.
+    """
 
     queries: int
     answered: int
@@ -70,6 +75,8 @@ class CoveragePart(TypedDict):
     pairs: int
     failed_pairs: int
     truncated_pairs: int
+    pairs_in_passages: NotRequired[int | None]
+    passages: NotRequired[int | None]
     set_aside_rows: int | None
 
 

@@ -85,7 +85,10 @@ class PairScore:
     `score` is what a user sees, in the family's unit: a probability for qwen3-reranker and cross-encoder, a cosine
     for embedding. `logit` is what the probability was made from, where there is one: it ranks, because probabilities
     near 0 and 1 tie. A pair that failed has `error` set and no score; one that cost the engine nothing in this run is
-    `stored`. Token counts are those of the prompt sent to the engine.
+    `stored`. Token counts are those of the prompts sent to the engine.
+
+    `truncated`: the end of the document was not read. Of a document that was read in several `passages` the score is
+    the best one's; `cut_score` and `cut_logit` are the first one's, what the document had been given if it were cut.
     """
 
     score: float | None
@@ -95,6 +98,9 @@ class PairScore:
     truncated: bool = False
     error: str | None = None
     stored: bool = False
+    passages: int = 1
+    cut_score: float | None = None
+    cut_logit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,9 @@ class Ranking:
     Token counts are what the engine read in this run; `store_hits` counts the pairs that the score store knew.
     `failed` maps the documents that got no score to the reason; they are in neither list. A query is *answered* when at
     least one of its documents got a score.
+
+    `passages`, in how many each document was read, and `cut_scores` and `cut_logits`, what it had been given if it were
+    cut, are parallel to `doc_ids`, and empty where each was read in one.
     """
 
     query_id: str
@@ -126,6 +135,9 @@ class Ranking:
     cached_tokens: int = 0
     truncated_pairs: int = 0
     store_hits: int = 0
+    passages: tuple[int, ...] = ()
+    cut_scores: tuple[float, ...] = ()
+    cut_logits: tuple[float | None, ...] = ()
 
     @property
     def answered(self) -> bool:

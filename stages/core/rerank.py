@@ -34,6 +34,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         else:
             failed[doc_id] = reason
     order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
+    in_passages = [scored[doc_id] for doc_id in order] if any(pair.passages > 1 for pair in scored.values()) else []
     return Ranking(
         query_id=candidates.query_id,
         doc_ids=tuple(order),
@@ -45,6 +46,9 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         cached_tokens=sum(pair.cached_tokens for pair in scores if not pair.stored),
         truncated_pairs=sum(pair.truncated for pair in scores),
         store_hits=sum(pair.stored for pair in scores),
+        passages=tuple(pair.passages for pair in in_passages),
+        cut_scores=tuple(_number(pair.score if pair.passages == 1 else pair.cut_score) for pair in in_passages),
+        cut_logits=tuple(pair.logit if pair.passages == 1 else pair.cut_logit for pair in in_passages),
     )
 
 

@@ -58,6 +58,7 @@ def split(ranking: Ranking, candidates: Candidates) -> Ranking:
     """
     own = frozenset(candidates.doc_ids)
     places = [place for place, doc_id in enumerate(ranking.doc_ids) if doc_id in own]
+    in_passages = places if any(ranking.passages[place] > 1 for place in places if ranking.passages) else []
     failed = {doc_id: ranking.failed[doc_id] for doc_id in candidates.doc_ids if doc_id in ranking.failed}
     if ranking.query_id != candidates.query_id or len(places) + len(failed) != len(own):
         raise ValueError(f"the ranking of query {ranking.query_id!r} lacks candidates of {candidates.query_id!r}")
@@ -68,4 +69,7 @@ def split(ranking: Ranking, candidates: Candidates) -> Ranking:
         logits=tuple(ranking.logits[place] for place in places),
         tail=candidates.tail,
         failed=failed,
+        passages=tuple(ranking.passages[place] for place in in_passages),
+        cut_scores=tuple(ranking.cut_scores[place] for place in in_passages),
+        cut_logits=tuple(ranking.cut_logits[place] for place in in_passages),
     )

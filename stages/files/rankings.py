@@ -27,6 +27,9 @@ RANKING_SCHEMA = pa.schema(
         pa.field("cached_tokens", pa.int64()),
         pa.field("truncated_pairs", pa.int64()),
         pa.field("store_hits", pa.int64()),
+        pa.field("passages", pa.list_(pa.int32())),
+        pa.field("cut_scores", pa.list_(pa.float64())),
+        pa.field("cut_logits", pa.list_(pa.float64())),
     ]
 )
 
@@ -39,12 +42,13 @@ def rankings_table(rankings: Sequence[Ranking]) -> pa.Table:
 
 
 def rankings_from(table: pa.Table) -> list[Ranking]:
-    """The rankings of a table that `rankings_table` made."""
-    return [_ranking(row) for row in table.select(RANKING_SCHEMA.names).to_pylist()]
+    """The rankings of a table that `rankings_table` made, or an earlier version's, which had fewer columns."""
+    known = [name for name in RANKING_SCHEMA.names if name in table.column_names]
+    return [_ranking(row) for row in table.select(known).to_pylist()]
 
 
 def _ranking(row: dict[str, Any]) -> Ranking:
-    lists = {name: tuple(row[name]) for name in ("doc_ids", "scores", "logits", "tail")}
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list) and name != "failed"}
     return Ranking(**(row | lists | {"failed": dict(row["failed"])}))
 
 

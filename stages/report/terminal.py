@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from stages.core.metrics import Metrics, QualityPart, ThroughputPart
+from stages.core.metrics import CoveragePart, Metrics, QualityPart, ThroughputPart
 from stages.core.words import written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
@@ -147,6 +147,7 @@ def cost_table(metrics: Metrics) -> RichTable:
         "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
         "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
         "documents cut": f"{coverage['truncated_pairs']:,}",
+        **_in_passages(coverage),
         "tied neighbours": _share(metrics["scores"]["tied_share"]),
         "failed pairs": f"{coverage['failed_pairs']:,}",
         "rows set aside": _count(coverage["set_aside_rows"]),
@@ -162,6 +163,13 @@ def _scored(throughput: ThroughputPart) -> str:
     if throughput["wall_s"] is None:
         return ""
     return f", {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s"
+
+
+def _in_passages(coverage: CoveragePart) -> dict[str, str]:
+    """Nothing where documents are cut."""
+    if (pairs := coverage.get("pairs_in_passages")) is None:
+        return {}
+    return {"read in passages": f"{pairs:,} documents, in {coverage.get('passages') or 0:,}"}
 
 
 def _count(value: int | None) -> str:

@@ -7,15 +7,18 @@ import struct
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.core.records import PairScore
 from stages.core.scoring import sigmoid
 
 # Key, the number that ranks (float32, as engines give it), prompt tokens, flags: 23 bytes a score.
 RECORD = struct.Struct("<16sfHB")
+# Of a batch in which a document was read in passages: more tokens, how many passages, and the first one's number.
+PASSAGES_RECORD = struct.Struct("<16sfIBHf")
 CHECKSUM = struct.Struct("<I")
 TRUNCATED, IS_LOGIT = 1, 2
-MOST_TOKENS = 0xFFFF
+MOST_TOKENS, MOST_TOKENS_OF_PASSAGES, MOST_PASSAGES = 0xFFFF, 0xFFFFFFFF, 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +55,39 @@ def query_keys(
     return QueryKeys(int.from_bytes(start.digest()[:8], "little", signed=True), tuple(pairs))
 
 
+class Records(NamedTuple):
+    """The records of one batch, and how they are laid out."""
+
+    layout: struct.Struct
+    packed: bytes
+
+
 def pack(query: int, scoring_id: int, scores: Mapping[bytes, PairScore]) -> bytes:
-    """The records of one batch, led by a checksum over them and over whose they are."""
-    records = b"".join([_record(key, pair) for key, pair in scores.items()])
-    return CHECKSUM.pack(_checksum(query, scoring_id, records)) + records
+    """The records of one batch, led by a checksum over them, over whose they are and how they are laid out."""
+    layout = PASSAGES_RECORD if any(pair.passages > 1 for pair in scores.values()) else RECORD
+    record = _record if layout is RECORD else _passages_record
+    records = Records(layout, b"".join([record(key, pair) for key, pair in scores.items()]))
+    return CHECKSUM.pack(_checksum(query, scoring_id, records)) + records.packed
 
 
-def unpack(query: int, scoring_id: int, batch: object) -> bytes | None:
+def unpack(query: int, scoring_id: int, batch: object) -> Records | None:
     """The records of a batch that `pack` made; None where a single bit of it is not as it was written."""
-    if not isinstance(batch, bytes) or len(batch) % RECORD.size != CHECKSUM.size:
+    if not isinstance(batch, bytes):
         return None
-    records = batch[CHECKSUM.size :]
-    return records if CHECKSUM.unpack_from(batch)[0] == _checksum(query, scoring_id, records) else None
+    for layout in (RECORD, PASSAGES_RECORD):
+        records = Records(layout, batch[CHECKSUM.size :])
+        whole = len(batch) % layout.size == CHECKSUM.size
+        if whole and CHECKSUM.unpack_from(batch)[0] == _checksum(query, scoring_id, records):
+            return records
+    return None
 
 
-def scores_in(records: bytes, wanted: Collection[bytes] | None = None) -> dict[bytes, PairScore]:
+def scores_in(records: Records, wanted: Collection[bytes] | None = None) -> dict[bytes, PairScore]:
     """The score of each record, of the `wanted` keys alone where they are given."""
     return {
-        key: PairScore(
-            sigmoid(number) if flags & IS_LOGIT else number,
-            number if flags & IS_LOGIT else None,
-            prompt_tokens=tokens,
-            truncated=flags & TRUNCATED != 0,
-            stored=True,
-        )
-        for key, number, tokens, flags in RECORD.iter_unpack(records)
-        if wanted is None or key in wanted
+        record[0]: _pair(*record)
+        for record in records.layout.iter_unpack(records.packed)
+        if wanted is None or record[0] in wanted
     }
 
 
@@ -89,16 +99,51 @@ def _list_digest(documents: Sequence[str]) -> bytes:
     return listed.digest()
 
 
+def _pair(
+    key: bytes, number: float, tokens: int, flags: int, passages: int = 1, cut_number: float | None = None
+) -> PairScore:
+    del key
+    score, logit = _scored(number, flags)
+    cut_score, cut_logit = (None, None) if passages == 1 or cut_number is None else _scored(cut_number, flags)
+    return PairScore(
+        score,
+        logit,
+        prompt_tokens=tokens,
+        truncated=flags & TRUNCATED != 0,
+        stored=True,
+        passages=passages,
+        cut_score=cut_score,
+        cut_logit=cut_logit,
+    )
+
+
+def _scored(number: float, flags: int) -> tuple[float, float | None]:
+    """Score and logit."""
+    return (sigmoid(number), number) if flags & IS_LOGIT else (number, None)
+
+
 def _framed(part: str | None) -> bytes:
     encoded = b"" if part is None else part.encode("utf-8", "surrogatepass")
     return struct.pack("<q", -1 if part is None else len(encoded)) + encoded
 
 
 def _record(key: bytes, pair: PairScore) -> bytes:
-    flags = TRUNCATED * pair.truncated | IS_LOGIT * (pair.logit is not None)
     number = pair.score if pair.logit is None else pair.logit
-    return RECORD.pack(key, number, min(pair.prompt_tokens, MOST_TOKENS), flags)
+    return RECORD.pack(key, number, min(pair.prompt_tokens, MOST_TOKENS), _flags(pair))
 
 
-def _checksum(query: int, scoring_id: int, records: bytes) -> int:
-    return zlib.crc32(records, zlib.crc32(struct.pack("<qq", query, scoring_id)))
+def _passages_record(key: bytes, pair: PairScore) -> bytes:
+    number = pair.score if pair.logit is None else pair.logit
+    cut = pair.cut_score if pair.cut_logit is None else pair.cut_logit
+    tokens, passages = min(pair.prompt_tokens, MOST_TOKENS_OF_PASSAGES), min(pair.passages, MOST_PASSAGES)
+    return PASSAGES_RECORD.pack(key, number, tokens, _flags(pair), passages, number if cut is None else cut)
+
+
+def _flags(pair: PairScore) -> int:
+    return TRUNCATED * pair.truncated | IS_LOGIT * (pair.logit is not None)
+
+
+def _checksum(query: int, scoring_id: int, records: Records) -> int:
+    """One layout's is never taken for the other's."""
+    whose = struct.pack("<qq", query, scoring_id) + (b"" if records.layout is RECORD else b"passages")
+    return zlib.crc32(records.packed, zlib.crc32(whose))

@@ -24,6 +24,7 @@ from stages.core.words import (
 from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
+from stages.report.run.passages import passages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
 
@@ -53,6 +54,7 @@ def run_document(run: RunNumbers) -> Document:
         _quality_section(run),
         where_section(run.analysis, run.main),
         depth_section(run.analysis, run.main),
+        passages_section(run.analysis, run.metrics),
         cost_section(run.analysis, run.metrics, run.main),
         system_section(run.metrics, run.timeline),
         trust_section(run.analysis, run.metrics),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stages.core.metrics import Metrics
+from stages.core.metrics import CoveragePart, Metrics
 from stages.core.words import NONE, count, number, share, signed
 from stages.report import figures
 from stages.report.document import Block, Column, Figure, Section, Table, Text
@@ -119,6 +119,9 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[
         yield ["change of a score when candidates are shuffled", _position(position)]
     yield ["queries unanswered", count(coverage["unanswered"])]
     yield ["pairs that failed", count(coverage["failed_pairs"])]
+    if (in_passages := coverage.get("pairs_in_passages")) is not None:
+        told = f"{count(in_passages)} of {count(coverage['pairs'])}, in {count(coverage.get('passages'))} passages"
+        yield ["documents read in passages", told]
     yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
 
 
@@ -164,12 +167,21 @@ def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
                 "it looks."
             )
     if coverage["pairs"] and (cut := coverage["truncated_pairs"] / coverage["pairs"]) > MANY_CUT:
-        yield f"{share(cut)} of the documents were cut to fit model.max_length: the model read their beginnings alone."
+        yield f"{share(cut)} of the documents were cut to fit model.max_length{_what_to_do(coverage)}."
     if coverage["failed_pairs"]:
         yield f"{count(coverage['failed_pairs'])} pairs have no score; their documents are missing from the lists."
     if metrics["tokens"]["generation"]:
         generated = count(metrics["tokens"]["generation"])
         yield f"The engine generated {generated} tokens: it is used for more than reranking."
+
+
+def _what_to_do(coverage: CoveragePart) -> str:
+    if coverage.get("pairs_in_passages") is None:
+        return (
+            ": the model read their beginnings alone. A run with model.long_documents passages reads them whole, and "
+            "says what cutting cost"
+        )
+    return " in model.max_passages passages: what lies behind these was not read"
 
 
 def _hits(cache: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     """A store with two scores of one model and one of another."""
     store = ScoreStore(tmp_path / "store")
     keys = query_keys("identity 1", None, "q", ["a", "b"])
-    pairs = [PairScore(sigmoid(1.5), 1.5, 7), PairScore(0.25, None, 9, truncated=True)]
+    pairs = [PairScore(sigmoid(1.5), 1.5, 7), PairScore(0.25, None, 9, passages=3, cut_score=0.125, truncated=True)]
     store.write(keys.query, dict(zip(keys.pairs, pairs, strict=True)), "identity 1", "small")
     other = query_keys("identity 2", None, "q", ["a"])
     store.write(other.query, {other.pairs[0]: PairScore(0.5)}, "identity 2", "large")
@@ -67,6 +67,8 @@ def test_an_export_holds_every_score_under_its_key(folder: Path, tmp_path: Path)
     assert len(rows) == 3
     assert (first["score"], first["logit"], first["prompt_tokens"], first["truncated"]) == (sigmoid(1.5), 1.5, 7, False)
     assert (second["score"], second["logit"], second["truncated"]) == (0.25, None, True)
+    assert (first["passages"], first["cut_score"]) == (1, None)
+    assert (second["passages"], second["cut_score"], second["cut_logit"]) == (3, 0.125, None)
     assert (first["model"], first["identity"]) == ("small", "identity 1")
     assert not (tmp_path / "scores.parquet.partial").exists()
 

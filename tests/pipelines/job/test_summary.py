@@ -71,7 +71,7 @@ def facts(**changed: Any) -> RunFacts:
 
 def keys_of_identity() -> dict[str, Any]:
     fields = ("model", "family", "template", "instruction", "max_length", "scoring_version")
-    more = ("recipe", "device", "dtype", "vllm", "transformers", "tokenizers", "backend", "digest")
+    more = ("recipe", "long_documents", "device", "dtype", "vllm", "transformers", "tokenizers", "backend", "digest")
     return dict.fromkeys((*fields, *more)) | {"settings": {"quantization": None}}
 
 
@@ -88,15 +88,18 @@ DOCUMENTED: dict[str, Any] = {
         "reranked": {"ndcg_at_10": None},
         "delta": {"ndcg_at_10": None},
     },
-    "coverage": dict.fromkeys(
-        ("queries", "answered", "unanswered", "pairs", "failed_pairs", "truncated_pairs", "set_aside_rows")
-    ),
     "throughput": dict.fromkeys(("wall_s", "scored_pairs", "pairs_per_s", "prompt_tokens_per_s")),
     "queue": {"time_ms": dict.fromkeys(("p50", "p95", "p99")), "waiting_max": None},
     "cache": dict.fromkeys(("prefix_hit_rate", "kv_usage_peak", "score_store_hits", "score_store_hit_rate")),
     "tokens": dict.fromkeys(("prompt", "generation")),
 }
 ADDED: dict[str, Any] = {
+    "coverage": dict.fromkeys(
+        (
+            *("queries", "answered", "unanswered", "pairs", "failed_pairs", "truncated_pairs", "set_aside_rows"),
+            *("pairs_in_passages", "passages"),
+        )
+    ),
     "schema_version": None,
     "started": None,
     "part_of": None,
@@ -161,8 +164,21 @@ def test_a_judged_query_without_candidates_and_one_whose_pairs_all_failed_are_un
         "pairs": 6,
         "failed_pairs": 3,
         "truncated_pairs": 1,
+        "pairs_in_passages": None,
+        "passages": None,
         "set_aside_rows": 5,
     }
+
+
+def test_documents_read_in_passages_are_counted_where_the_run_reads_them_so() -> None:
+    identity = replace(IDENTITY, long_documents="passages, at most 32")
+    counted = coverage()
+    for passages in ((3, 1, 2), (), (1, 7)):
+        counted.add(Ranking("q", ("a", "b", "c")[: len(passages)], (), (), passages=passages))
+    told = summarise(facts(identity=identity, coverage=counted))["coverage"]
+    assert (told["pairs_in_passages"], told["passages"]) == (3, 12)
+    told = summarise(facts(identity=identity))["coverage"]
+    assert (told["pairs_in_passages"], told["passages"]) == (0, 0)
 
 
 def test_throughput_counts_what_the_engine_scored_not_what_failed_or_came_from_the_store() -> None:

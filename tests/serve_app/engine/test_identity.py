@@ -27,6 +27,7 @@ from serve_app.engine.identity import (
 )
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import classified, similar
+from serve_app.engine.passages import PassageEncoder, best_of
 from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, TextEncoder
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
@@ -46,6 +47,13 @@ def made(model: ModelInfo = LOCAL, prompt: dict[str, Any] | None = None, **engin
 
 
 # --- what is in it ---
+
+
+def test_documents_read_in_passages_are_told_with_their_bound_and_a_bound_alone_is_not() -> None:
+    assert made().long_documents is None
+    assert made(prompt={"max_passages": 5}) == made()
+    told = [made(prompt={"long_documents": "passages", "max_passages": most}).long_documents for most in (5, 6)]
+    assert told == ["passages, at most 5", "passages, at most 6"]
 
 
 def test_a_hub_model_is_named_by_its_commit_and_a_folder_by_its_content() -> None:
@@ -227,6 +235,13 @@ def prompts() -> list[Any]:
     return found
 
 
+def passages() -> list[Any]:
+    """Of documents that do not fit: how they are divided, within the bound and beyond it."""
+    long = [" ".join(["a b", "SEP"] * words) for words in (8, 40)]
+    encoder = PassageEncoder(PairEncoder(words_tokenizer(), 24, token_types=True), 5)
+    return encoder.encode("a b", None, ["a", *long])
+
+
 def outputs() -> list[Any]:
     def output(*values: float) -> Any:
         return SimpleNamespace(outputs=SimpleNamespace(data=torch.tensor(values)), num_cached_tokens=1)
@@ -235,6 +250,7 @@ def outputs() -> list[Any]:
     given = [output(0.5), output(-40.0), output(float("nan")), output(), output(1.0, 2.0), "refused"]
     vectors = [torch.tensor(values) for values in ((0.6, 0.8), (-1.0, 2.0), (0.0, 0.0))]
     scores = [classified(prompt, one, Score()) for one in given]
+    scores += [best_of([scores[0], scores[1], scores[0]]), best_of([scores[1], scores[2]])]
     cosines = [similar(vectors[0], one, prompt, "cosine") for one in vectors]
     told = [asdict(one) for one in (*scores, *cosines)]
     # Ten digits: the last ones are the machine's library of mathematics.
@@ -258,6 +274,6 @@ def asked_of_vllm() -> list[Any]:
 
 def test_the_scoring_version_is_raised_where_prompts_or_outputs_change() -> None:
     """Where this fails on purpose: raise SCORING_VERSION by one, and note the digest that is printed beside it."""
-    told = json.dumps([prompts(), outputs(), asked_of_vllm()], sort_keys=True)
+    told = json.dumps([prompts(), passages(), outputs(), asked_of_vllm()], sort_keys=True)
     digest = hashlib.sha256(told.encode()).hexdigest()[:16]
     assert KNOWN.get(SCORING_VERSION) == digest, "stored scores would be taken for what is scored otherwise now"

@@ -41,6 +41,7 @@ CHANGED: dict[str, Any] = {
     "tokenizers": None,
     "settings": {"quantization": '"awq"'},
     "backend": "transformers",
+    "long_documents": "passages, at most 32",
 }
 
 

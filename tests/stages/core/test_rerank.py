@@ -131,6 +131,19 @@ def test_token_counts_and_cut_documents_are_added_up_over_all_pairs_failed_ones_
     assert (ranking.prompt_tokens, ranking.cached_tokens, ranking.truncated_pairs) == (35, 12, 2)
 
 
+def test_what_cutting_had_given_stands_beside_the_scores_where_a_document_was_read_in_passages() -> None:
+    pairs = [
+        PairScore(0.2, -1.0),
+        PairScore(0.9, 2.0, prompt_tokens=30, passages=3, cut_score=0.1, cut_logit=-2.0),
+        PairScore(None, passages=2, error="passage 1 of 2: aborted"),
+    ]
+    ranking = rank(candidates("a", "b", "c"), pairs)
+    assert (ranking.doc_ids, ranking.passages) == (("b", "a"), (3, 1))
+    assert (ranking.cut_scores, ranking.cut_logits) == ((0.1, 0.2), (-2.0, -1.0))
+    alone = rank(candidates("a"), pairs[:1])
+    assert (alone.passages, alone.cut_scores, alone.cut_logits) == ((), (), ())
+
+
 def test_what_came_from_the_store_cost_the_engine_nothing_but_is_ranked_and_may_be_cut() -> None:
     known = PairScore(0.9, prompt_tokens=10, cached_tokens=4, truncated=True, stored=True)
     ranking = rank(candidates("a", "b"), [PairScore(0.1, prompt_tokens=20, cached_tokens=8), known])

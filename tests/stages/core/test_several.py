@@ -95,7 +95,10 @@ def test_a_query_of_which_no_list_is_left_is_out() -> None:
 
 DOC_IDS = st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1)
 NUMBERS = st.none() | st.floats(-2, 2, width=16) | st.just(float("nan"))
-PAIRS = st.builds(PairScore, score=NUMBERS, logit=NUMBERS, error=st.none() | st.just("aborted"))
+CUT = st.floats(-2, 2, width=16)
+PAIRS = st.builds(PairScore, score=NUMBERS, logit=NUMBERS, error=st.none() | st.just("aborted")) | st.builds(
+    PairScore, score=CUT, logit=CUT, passages=st.integers(2, 9), cut_score=CUT, cut_logit=CUT
+)
 
 
 @given(

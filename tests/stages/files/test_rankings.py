@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -26,6 +27,9 @@ FULL = Ranking(
     cached_tokens=30,
     truncated_pairs=1,
     store_hits=1,
+    passages=(1, 3),
+    cut_scores=(0.9, 0.05),
+    cut_logits=(2.2, None),
 )
 EMPTY = Ranking(query_id="q2", doc_ids=(), scores=(), logits=(), failed={"a": "aborted"})
 
@@ -36,6 +40,7 @@ IDS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=5), ma
 def rankings(draw: st.DrawFn) -> Ranking:
     doc_ids = tuple(draw(IDS))
     size = len(doc_ids)
+    read = size if draw(st.booleans()) else 0  # in passages
     return Ranking(
         query_id=draw(st.text(st.characters(codec="utf-8"), min_size=1)),
         doc_ids=doc_ids,
@@ -47,6 +52,9 @@ def rankings(draw: st.DrawFn) -> Ranking:
         cached_tokens=draw(st.integers(0, 2**40)),
         truncated_pairs=draw(st.integers(0, 100)),
         store_hits=draw(st.integers(0, 100)),
+        passages=tuple(draw(st.lists(st.integers(1, 2**16), min_size=read, max_size=read))),
+        cut_scores=tuple(draw(st.lists(st.floats(allow_nan=False), min_size=read, max_size=read))),
+        cut_logits=tuple(draw(st.lists(st.none() | st.floats(allow_nan=False), min_size=read, max_size=read))),
     )
 
 
@@ -63,6 +71,12 @@ def test_a_table_of_rankings_gives_the_same_rankings_back(given_rankings: list[R
 def test_further_columns_are_ignored() -> None:
     table = rankings_table([FULL]).append_column("worker", pa.array(["w1"]))
     assert rankings_from(table) == [FULL]
+
+
+def test_rankings_of_before_there_were_passages_are_read(tmp_path: Path) -> None:
+    later = ["passages", "cut_scores", "cut_logits"]
+    pq.write_table(rankings_table([FULL]).drop_columns(later), tmp_path / "part-00000.parquet")
+    assert list(read_rankings(tmp_path)) == [replace(FULL, passages=(), cut_scores=(), cut_logits=())]
 
 
 def test_a_folder_is_read_file_by_file_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -25,11 +25,17 @@ def pair_key(parts: Parts) -> bytes:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> PairScore:
-    """What an engine gives: single precision, and a score that follows from the logit where there is one."""
-    number, tokens, truncated = draw(FLOATS), draw(st.integers(0, 0xFFFF)), draw(st.booleans())
-    if draw(st.booleans()):
-        return PairScore(sigmoid(number), number, tokens, truncated=truncated, stored=True)
-    return PairScore(number, None, tokens, truncated=truncated, stored=True)
+    """What an engine gives: single precision, and a score that follows from the logit where there is one. Some are of
+    documents that were read in passages.
+    """
+    number, cut, truncated = draw(FLOATS), draw(FLOATS), draw(st.booleans())
+    passages = draw(st.just(1) | st.integers(2, 0xFFFF))
+    tokens = draw(st.integers(0, 0xFFFF if passages == 1 else 0xFFFFFFFF))
+    if not draw(st.booleans()):
+        of_cut = {} if passages == 1 else {"passages": passages, "cut_score": cut}
+        return PairScore(number, None, tokens, truncated=truncated, stored=True, **of_cut)
+    of_cut = {} if passages == 1 else {"passages": passages, "cut_score": sigmoid(cut), "cut_logit": cut}
+    return PairScore(sigmoid(number), number, tokens, truncated=truncated, stored=True, **of_cut)
 
 
 SCORES = st.dictionaries(st.binary(min_size=16, max_size=16), pairs(), max_size=8)
@@ -76,6 +82,25 @@ def test_a_batch_comes_back_to_the_last_bit(query: int, scores: dict[bytes, Pair
     assert records is not None
     assert scores_in(records) == scores
     assert scores_in(records, wanted=frozenset()) == {}
+
+
+def test_a_batch_of_before_there_were_passages_is_read() -> None:
+    batch = bytes.fromhex(
+        "9cd5c4d66b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b0000c03f2c01036c6c6c6c6c6c6c6c6c6c6c6c6c6c6c6c0000803e090000"
+    )
+    records = unpack(5, 1, batch)
+    assert records is not None
+    assert scores_in(records) == {
+        b"k" * 16: PairScore(sigmoid(1.5), 1.5, 300, truncated=True, stored=True),
+        b"l" * 16: PairScore(0.25, None, 9, stored=True),
+    }
+
+
+def test_a_batch_without_passages_is_as_it_was_before_there_were_any() -> None:
+    batch = pack(5, 1, {b"k" * 16: PairScore(sigmoid(1.5), 1.5, 300)})
+    assert len(batch) == 4 + 23
+    in_passages = PairScore(sigmoid(1.5), 1.5, 70_000, passages=3, cut_score=0.5, cut_logit=0.0)
+    assert len(pack(5, 1, {b"k" * 16: in_passages})) == 4 + 31
 
 
 @given(SCORES.filter(bool), st.data())
