@@ -24,6 +24,8 @@ from serve_app.engine.engine import VllmEngine
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
+from serve_app.engine.passages import PassageProcedure, passage_spans
+from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
 from stages.core.identity import ScoringIdentity
@@ -116,6 +118,24 @@ def running(model: ModelSettings, dtype: str) -> Iterator[RunningEngine]:
         engine = RunningEngine(model, dtype)
         yield engine
         engine.close()
+
+
+def score_in_passages(engine: RunningEngine, document: str, room: int) -> tuple[PairScore, list[PairScore]]:
+    """The document's score, and those of its beginning and of each passage alone; `room` are the tokens that fit."""
+    cut, running = engine.engine.procedure, engine.engine
+    in_passages = PassageProcedure(cut, 100)
+    spans = passage_spans(cut.encoder.plain, document, room, 100)
+    texts = [document, *(document[start:end] for start, end in spans[1:])]
+    alone = [pair for text in texts for pair in engine.score(QUERY, [text])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "procedure", in_passages)
+        patch.setattr(running, "prompts", PromptThreads(in_passages.encoder))
+        before, short, read, after = engine.score(QUERY, [DOCUMENTS[0], "yes", document, DOCUMENTS[1]])
+        running.prompts.shutdown()
+    assert (before.passages, short.passages, after.passages) == (1, 1, 1)
+    others = engine.score(QUERY, [DOCUMENTS[0], "yes", DOCUMENTS[1]])
+    assert [one.score for one in (before, short, after)] == pytest.approx([one.score for one in others], abs=1e-2)
+    return read, alone
 
 
 def largest_difference(ours: Sequence[float | None], theirs: Sequence[float], what: str) -> float:
@@ -223,6 +243,18 @@ class TestQwen3InFloat32:
         assert pair.truncated
         assert pair.prompt_tokens == 4096
         assert pair.error is None
+
+    def test_a_document_too_long_read_in_passages_scores_as_the_best_of_them(self, engine: RunningEngine) -> None:
+        document = " ".join(f"Number {number}: {text}" for number in range(36) for text in DOCUMENTS[:8])
+        (frame,) = engine.engine.procedure.encoder.encode(QUERY, None, [""])
+        read, alone = score_in_passages(engine, document, 4096 - len(frame.token_ids))
+        assert [pair.truncated for pair in alone] == [True] + [False] * (len(alone) - 1)
+        logits = [pair.logit or 0.0 for pair in alone]
+        assert max(logits) - min(logits) > 1e-3, "passages are hardly told apart, so this tests nothing"
+        assert (read.passages, read.truncated) == (len(alone), False)
+        assert read.logit == pytest.approx(max(logits), abs=1e-4)
+        assert read.cut_logit == pytest.approx(logits[0], abs=1e-4)
+        assert read.prompt_tokens == sum(pair.prompt_tokens for pair in alone)
 
     def test_a_document_of_20_mb_scores_as_its_beginning_and_the_loop_answers_meanwhile(
         self, engine: RunningEngine
@@ -424,6 +456,16 @@ class TestEmbeddingInBfloat16:
         assert did.prompt_tokens == query + twice + once
         assert pairs[0] == pairs[2]
         assert pairs[3].score == pytest.approx(1)
+
+    def test_the_best_passage_of_a_long_document_is_the_one_that_answers(self, engine: RunningEngine) -> None:
+        beginning = "A pipe with capacity zero has no place to put anything. " * 60
+        answer = "Prefix caching speeds up reranking: the shared prompt prefix is computed once. " * 20
+        read, alone = score_in_passages(engine, beginning + answer, 254)
+        cosines = [pair.score or 0.0 for pair in alone]
+        assert read.score == pytest.approx(max(cosines), abs=0.01)
+        assert read.cut_score == pytest.approx(cosines[0], abs=0.01)
+        assert (read.score or 0.0) > 0.5 > (read.cut_score or 0.0) + 0.2
+        assert (read.passages, read.logit, read.cut_logit) == (len(alone), None, None)
 
     def test_there_is_no_logit(self, engine: RunningEngine) -> None:
         assert all(pair.logit is None for pair in engine.score(QUERY, DOCUMENTS))
