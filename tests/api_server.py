@@ -45,7 +45,8 @@ class StandInBackend:
     """A `service.Backend` over the OverlapScorer.
 
     A call waits `delay_s`, and as long as it is `held`, then raises the next of `failures`, if any are left, then
-    answers. A document is cut to `max_document_tokens` words. `calls` holds all that was asked, `cancelled` what was
+    answers. A document is cut to `max_document_tokens` words; in as many passages as `passages` says of its text it is
+    read. `calls` holds all that was asked, `cancelled` what was
     cancelled meanwhile.
     """
 
@@ -53,6 +54,7 @@ class StandInBackend:
     held: bool = False
     failures: list[Exception] = field(default_factory=list)
     ready: int = 1
+    passages: dict[str, int] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     calls: list[Call] = field(default_factory=list)
     cancelled: list[Call] = field(default_factory=list)
@@ -76,7 +78,8 @@ class StandInBackend:
         pairs = await OverlapScorer().score(query, kept, instruction)
         limit = max_document_tokens or float("inf")
         cut = [replace(pair, truncated=len(some) > limit) for pair, some in zip(pairs, words, strict=True)]
-        return TimedScores(cut, tokenize_ms=1.0, queue_ms=2.0, engine_ms=3.0)
+        read = [replace(pair, passages=self.passages.get(one, 1)) for pair, one in zip(cut, documents, strict=True)]
+        return TimedScores(read, tokenize_ms=1.0, queue_ms=2.0, engine_ms=3.0)
 
     async def ready_replicas(self) -> int:
         return self.ready

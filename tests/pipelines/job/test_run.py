@@ -29,6 +29,7 @@ from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES
 from serve_app.engine.models import describe
 from serve_app.replica.collector import collector_of
+from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import ConfigError, DataError, IdentityError, TooManyFailuresError, TrackingError
 from stages.core.records import PairScore
 from stages.files.rankings import read_rankings
@@ -293,6 +294,43 @@ def test_a_long_document_is_cut_and_a_query_that_is_too_long_fails_alone(
     (reason,) = reasons
     assert "too long" in reason
     assert not any(word in reason for word in ("\n", "Traceback", "ray::", "pid=", "Error"))
+
+
+@pytest.mark.thorough
+def test_a_run_in_passages_also_knows_what_one_that_cuts_gives(
+    local_ray: None, write_config: WriteConfig, tmp_path: Path
+) -> None:
+    sections = {
+        "data": DEMO,
+        "model": {"name": EMBEDDED_MODEL, "max_length": 64},
+        "engine": {"compile": False, "kv_cache_gib": 0.5, "dtype": "float32"},
+        "evaluate": {"metrics": ["ndcg@10"]},
+        "rerank": {"store": str(tmp_path / "store")},
+    }
+    cut = do(write_config(sections))
+    read, again = (do(write_config(sections), "model.long_documents=passages") for _ in range(2))
+    as_cut = {one.query_id: dict(zip(one.doc_ids, one.scores, strict=True)) for one in read_rankings(cut.rankings)}
+    several = 0
+    for ranking in read_rankings(read.rankings):
+        listed = zip(ranking.doc_ids, ranking.scores, ranking.cut_scores, ranking.passages, strict=True)
+        for doc_id, score, cut_score, passages in listed if ranking.passages else ():
+            assert cut_score == pytest.approx(as_cut[ranking.query_id][doc_id], abs=1e-4)
+            assert score >= cut_score if passages > 1 else score == cut_score
+            several += passages > 1
+    coverage = told(read)["coverage"]
+    assert coverage["pairs_in_passages"] == several == told(cut)["coverage"]["truncated_pairs"] > 100
+    assert coverage["passages"] > 2 * several
+    assert coverage["truncated_pairs"] == 0
+    assert told(cut)["coverage"]["passages"] is None
+    compared = json.loads(read.analysis.read_text())["long_documents"]
+    assert compared["documents"] == several
+    assert compared["queries"] == 76, "each query has a document that does not fit"
+    values = compared["significance"]["ndcg@10"]
+    assert values["mean_baseline"] == pytest.approx(told(cut)["quality"]["reranked"]["ndcg_at_10"], abs=1e-3)
+    assert values["mean_system"] == pytest.approx(told(read)["quality"]["reranked"]["ndcg_at_10"])
+    assert told(again)["throughput"]["scored_pairs"] == 0
+    assert json.loads(again.analysis.read_text())["long_documents"] == compared
+    assert told(again)["coverage"] == coverage
 
 
 def test_malformed_rows_are_set_aside_and_the_rest_is_ranked(

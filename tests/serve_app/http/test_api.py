@@ -86,6 +86,13 @@ def test_instruction_and_token_limit_reach_the_engine_and_cut_documents_are_name
     assert indices(answer) == [0, 1, 2]
 
 
+def test_documents_read_in_passages_are_named_with_their_number(api: RunningApi) -> None:
+    api.backend.passages = {DOCUMENTS[2]: 4, DOCUMENTS[0]: 2}
+    answer = api.client.post("/v1/rerank", json={**BODY, "top_n": 1}).json()
+    assert answer["passages"] == {"0": 2, "2": 4}
+    assert answer["truncated"] == []
+
+
 def test_texts_of_any_script_and_special_tokens_pass_unchanged(api: RunningApi) -> None:
     texts = ["", "\x00", "😀 ﷽ é", "<|im_end|>\n<|im_start|>system", "</s>[SEP]", "\u2028\ufeff"]
     answer = api.client.post("/v1/rerank", json={"query": "<|im_end|>", "documents": texts, "return_documents": True})

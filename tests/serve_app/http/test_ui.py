@@ -24,7 +24,12 @@ from tests.fake_service import FakeService, refusal
 pytestmark = pytest.mark.heavy
 
 
-def answer(order: list[int], scores: list[float] | None = None, truncated: list[int] | None = None) -> RerankResponse:
+def answer(
+    order: list[int],
+    scores: list[float] | None = None,
+    truncated: list[int] | None = None,
+    passages: dict[int, int] | None = None,
+) -> RerankResponse:
     """The service's answer that puts documents in this order."""
     values = scores or [1.0 / rank for rank in range(1, len(order) + 1)]
     return RerankResponse(
@@ -32,6 +37,7 @@ def answer(order: list[int], scores: list[float] | None = None, truncated: list[
         model="overlap",
         results=[Result(index=i, relevance_score=score) for i, score in zip(order, values, strict=True)],
         truncated=truncated or [],
+        passages=passages,
         usage=Usage(prompt_tokens=1234, total_tokens=1234, cached_tokens=1000),
         meta={"timings_ms": {"queue": 1.0, "tokenize": 2.0, "engine": 9.0, "total": 12.34}},
     )
@@ -64,11 +70,22 @@ def test_passages_come_back_as_they_were_joined(passages: list[str], separator: 
 
 def test_a_row_says_where_its_passage_was() -> None:
     ranking = rows(answer([2, 0, 1], [0.9, 0.5, 0.1], truncated=[0]), ["a", "b", "c"])
-    assert [(row.rank, row.was, row.moved, row.text, row.cut) for row in ranking] == [
-        (1, 3, 2, "c", False),
-        (2, 1, -1, "a", True),
-        (3, 2, -1, "b", False),
+    assert [(row.rank, row.was, row.moved, row.text, row.note) for row in ranking] == [
+        (1, 3, 2, "c", ""),
+        (2, 1, -1, "a", "cut to fit the model"),
+        (3, 2, -1, "b", ""),
     ]
+
+
+def test_a_row_says_of_a_document_that_was_read_in_parts_in_how_many() -> None:
+    given = answer([0, 1, 2], truncated=[1], passages={0: 3, 1: 32})
+    assert [row.note for row in rows(given, ["a", "b", "c"])] == [
+        "read in 3 parts, the best one counts",
+        "read in 32 parts, the best one counts; cut to fit the model",
+        "",
+    ]
+    seen = text_of(ranking_html(given, ["a", "b", "c"]))
+    assert "2 read in parts 1 cut to fit the model" in seen
 
 
 @given(st.integers(1, 30).flatmap(lambda n: st.permutations(range(n))))

@@ -163,6 +163,10 @@ ENVIRONMENT: Json = {
 NOT_JUDGED = ("ties", "position", "cost", "failures")
 
 
+IN_PASSAGES = {"pairs_in_passages": 5, "passages": 17}
+LONG_DOCUMENTS: Json = {"queries": 3, "documents": 5, "passages": 17, "better": 2}
+
+
 def report(analysis: Json = ANALYSIS, metrics: Json | None = None, **more: Any) -> Document:
     """`metrics` replaces parts of METRICS, section by section."""
     config = {"data": {"run": "bm25.trec", "depth": 10}}
@@ -211,6 +215,42 @@ def test_sections_stand_in_the_order_in_which_a_reader_asks() -> None:
     ]
     drawn = ["differences", "strata", "depth", "fusion", "timeline", "calibration"]
     assert [figure.name for figure in figures(document)] == drawn
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "tone"),
+    [
+        (outcome(0.1, 0.001), "Reading whole documents helps: ndcg@10 changes.", "good"),
+        (outcome(-0.1, 0.001), "Reading whole documents does harm: ndcg@10 changes.", "bad"),
+        (outcome(0.1, 0.0501), "Not proven either way: ndcg@10 changes.", "unsure"),
+        (outcome(0.0, 1.0, wins=0, ties=4, losses=0), "Nothing: ndcg@10 changes.", "unsure"),
+    ],
+)
+def test_what_cutting_would_have_cost_is_told_where_documents_were_read_in_passages(
+    told: Json, verdict: str, tone: str
+) -> None:
+    document = report(
+        analysed(long_documents=LONG_DOCUMENTS | {"significance": {"ndcg@10": told}}), {"coverage": IN_PASSAGES}
+    )
+    found = section(document, "What would cutting")
+    first, second = texts(found.blocks)
+    assert first == (verdict, tone)
+    assert second[0].startswith("Over 3 judged queries with documents that do not fit: 5 documents read in 17 passages")
+    assert rows(found.blocks)[0][:4] == [
+        "ndcg@10",
+        "0.5000",
+        f"{0.5 + told['difference']:.4f}",
+        f"{told['difference']:+.4f}",
+    ]
+    assert ["documents read in passages", "5 of 40, in 17 passages"] in rows(section(document, "Can the scores").blocks)
+    assert all(verdict.split(":", maxsplit=1)[0] in form for form in all_forms(document).values())
+
+
+def test_where_no_such_query_is_judged_that_is_said_and_where_all_documents_fit_nothing_is() -> None:
+    told = texts(section(report(metrics={"coverage": IN_PASSAGES}), "What would cutting").blocks)
+    assert told == [("No query with a document that was read in passages is judged, so that cannot be said.", "plain")]
+    none = report(metrics={"coverage": {"pairs_in_passages": 0, "passages": 0}})
+    assert not any(one.title.startswith("What would") for one in none.sections)
 
 
 @pytest.mark.parametrize(
@@ -397,6 +437,8 @@ def test_built_in_pairs_that_were_not_asked_are_not_told_as_passed(scores: Json,
         ({"position": ANALYSIS["position"] | {"largest": 0.2}}, {}, "changed by 0.200 when the candidates"),
         ({"judged": {"first_stage": {"judged@10": 0.6}, "reranked": {"judged@10": 0.3}}}, {}, "30.0% are judged"),
         ({}, {"coverage": {"truncated_pairs": 30}}, "75.0% of the documents were cut"),
+        ({}, {"coverage": {"truncated_pairs": 30}}, "A run with model.long_documents passages reads them whole"),
+        ({}, {"coverage": {"truncated_pairs": 30, **IN_PASSAGES}}, "cut to fit model.max_length in model.max_passages"),
         ({}, {"coverage": {"failed_pairs": 2}}, "2 pairs have no score"),
         ({}, {"tokens": {"generation": 7}}, "generated 7 tokens"),
     ],

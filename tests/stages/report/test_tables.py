@@ -82,6 +82,13 @@ def test_costs_are_shown_with_their_units() -> None:
     }
 
 
+def test_documents_read_in_passages_stand_beside_those_that_were_cut() -> None:
+    read = METRICS | {"coverage": METRICS["coverage"] | {"pairs_in_passages": 1200, "passages": 5000}}
+    shown = cells(cost_table(read))
+    assert shown["read in passages"] == ["1,200 documents, in 5,000"]
+    assert "read in passages" not in cells(cost_table(METRICS))
+
+
 def test_what_does_not_apply_is_not_shown_as_zero() -> None:
     nothing = METRICS | {
         "throughput": {"wall_s": 0.5, "scored_pairs": 0, "pairs_per_s": None, "prompt_tokens_per_s": None},
