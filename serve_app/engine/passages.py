@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
 from tokenizers import Tokenizer
@@ -95,32 +96,28 @@ class PassageEncoder:
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
     ) -> list[Prompt]:
         cut = self.encoder.encode(query, instruction, documents, max_document_tokens)
-        first = len(cut) - len(documents)
-        long = [place for place in range(first, len(cut)) if cut[place].truncated]
+        beside = len(cut) - len(documents)  # prompts of no document
+        long = [(prompt, text) for prompt, text in zip(cut[beside:], documents, strict=True) if prompt.truncated]
         if max_document_tokens is not None or not long:
             return cut
-        frame = len(self.encoder.encode(query, instruction, [""])[-1].token_ids)
-        texts = {place: documents[place - first] for place in long}
-        spans = {
-            place: passage_spans(self.plain, texts[place], len(cut[place].token_ids) - frame, self.most)
-            for place in long
-        }
-        further = [texts[place][start:end] for place in long for start, end in spans[place][1:]]
-        fitted = iter(self._fitted(query, instruction, further))
-        found = {place: [prompt for _ in spans[place][1:] for prompt in next(fitted)] for place in long}
-        read_on = {place: spans[place][-1][1] == len(texts[place]) for place in long}
-        return [
-            prompt
-            for place, prompt in enumerate(cut)
-            for prompt in (self._numbered(prompt, found[place], read_on[place]) if place in found else [prompt])
-        ]
+        read = self._read(query, instruction, long)
+        found = (next(read) if prompt.truncated else [prompt] for prompt in cut[beside:])
+        return [*cut[:beside], *chain.from_iterable(found)]
 
-    def _numbered(self, first: Prompt, further: Sequence[Prompt], to_the_end: bool) -> Iterator[Prompt]:
-        """The prompts of one document, with what is told of it on the first one."""
-        unread = not to_the_end or len(further) >= self.most or any(prompt.truncated for prompt in further)
-        yield first._replace(truncated=unread)
-        for place, prompt in enumerate(further[: self.most - 1], start=1):
-            yield prompt._replace(truncated=False, passage=place)
+    def _read(self, query: str, instruction: str | None, long: Sequence[tuple[Prompt, str]]) -> Iterator[list[Prompt]]:
+        """The prompts of each document that was cut, of which the first one is at hand."""
+        frame = len(self.encoder.encode(query, instruction, [""])[-1].token_ids)
+        spans = [passage_spans(self.plain, text, len(first.token_ids) - frame, self.most) for first, text in long]
+        texts = [text[start:end] for (_, text), of_one in zip(long, spans, strict=True) for start, end in of_one[1:]]
+        fitted = iter(self._fitted(query, instruction, texts))
+        for (first, text), of_one in zip(long, spans, strict=True):
+            further = [prompt for _ in of_one[1:] for prompt in next(fitted)]
+            unread = of_one[-1][1] < len(text) or len(further) >= self.most or any(one.truncated for one in further)
+            kept = enumerate(further[: self.most - 1], start=1)
+            yield [
+                first._replace(truncated=unread),
+                *(prompt._replace(truncated=False, passage=place) for place, prompt in kept),
+            ]
 
     def _fitted(self, query: str, instruction: str | None, texts: Sequence[str]) -> list[list[Prompt]]:
         """The prompt of each text, or those of its halves where it does not fit after all."""

@@ -102,7 +102,9 @@ def _long_documents(
 ) -> dict[str, Any] | None:
     """Where the run read documents in passages."""
     found = cut_and_read(judged, judgements, settings.metrics, seed=settings.seed, confidence=settings.confidence)
-    return found and {
+    if found is None:
+        return None
+    return {
         "queries": found.queries,
         "documents": found.documents,
         "passages": found.passages,

@@ -14,8 +14,9 @@ from stages.core.scoring import sigmoid
 
 # Key, the number that ranks (float32, as engines give it), prompt tokens, flags: 23 bytes a score.
 RECORD = struct.Struct("<16sfHB")
-# Of a batch in which a document was read in passages: more tokens, how many passages, and the first one's number.
-PASSAGES_RECORD = struct.Struct("<16sfIBHf")
+# Of a batch in which a score is no sigmoid of its logit, or a document was read in passages: more tokens, how many
+# passages, the first one's number, and both scores.
+LONG_RECORD = struct.Struct("<16sfIBHfdd")
 CHECKSUM = struct.Struct("<I")
 TRUNCATED, IS_LOGIT = 1, 2
 MOST_TOKENS, MOST_TOKENS_OF_PASSAGES, MOST_PASSAGES = 0xFFFF, 0xFFFFFFFF, 0xFFFF
@@ -64,8 +65,8 @@ class Records(NamedTuple):
 
 def pack(query: int, scoring_id: int, scores: Mapping[bytes, PairScore]) -> bytes:
     """The records of one batch, led by a checksum over them, over whose they are and how they are laid out."""
-    layout = PASSAGES_RECORD if any(pair.passages > 1 for pair in scores.values()) else RECORD
-    record = _record if layout is RECORD else _passages_record
+    layout = RECORD if all(map(_is_short, scores.values())) else LONG_RECORD
+    record = _record if layout is RECORD else _long_record
     records = Records(layout, b"".join([record(key, pair) for key, pair in scores.items()]))
     return CHECKSUM.pack(_checksum(query, scoring_id, records)) + records.packed
 
@@ -74,7 +75,7 @@ def unpack(query: int, scoring_id: int, batch: object) -> Records | None:
     """The records of a batch that `pack` made; None where a single bit of it is not as it was written."""
     if not isinstance(batch, bytes):
         return None
-    for layout in (RECORD, PASSAGES_RECORD):
+    for layout in (RECORD, LONG_RECORD):
         records = Records(layout, batch[CHECKSUM.size :])
         whole = len(batch) % layout.size == CHECKSUM.size
         if whole and CHECKSUM.unpack_from(batch)[0] == _checksum(query, scoring_id, records):
@@ -84,10 +85,11 @@ def unpack(query: int, scoring_id: int, batch: object) -> Records | None:
 
 def scores_in(records: Records, wanted: Collection[bytes] | None = None) -> dict[bytes, PairScore]:
     """The score of each record, of the `wanted` keys alone where they are given."""
+    read = _short_pair if records.layout is RECORD else _long_pair
     return {
-        record[0]: _pair(*record)
-        for record in records.layout.iter_unpack(records.packed)
-        if wanted is None or record[0] in wanted
+        key: read(*values)
+        for key, *values in records.layout.iter_unpack(records.packed)
+        if wanted is None or key in wanted
     }
 
 
@@ -99,27 +101,35 @@ def _list_digest(documents: Sequence[str]) -> bytes:
     return listed.digest()
 
 
-def _pair(
-    key: bytes, number: float, tokens: int, flags: int, passages: int = 1, cut_number: float | None = None
-) -> PairScore:
-    del key
-    score, logit = _scored(number, flags)
-    cut_score, cut_logit = (None, None) if passages == 1 or cut_number is None else _scored(cut_number, flags)
+def _short_pair(number: float, tokens: int, flags: int) -> PairScore:
     return PairScore(
-        score,
-        logit,
+        sigmoid(number) if flags & IS_LOGIT else number,
+        number if flags & IS_LOGIT else None,
+        prompt_tokens=tokens,
+        truncated=flags & TRUNCATED != 0,
+        stored=True,
+    )
+
+
+def _long_pair(
+    number: float, tokens: int, flags: int, passages: int, cut_number: float, score: float, cut_score: float
+) -> PairScore:
+    is_logit, several = flags & IS_LOGIT, passages > 1
+    return PairScore(
+        score if is_logit else number,
+        number if is_logit else None,
         prompt_tokens=tokens,
         truncated=flags & TRUNCATED != 0,
         stored=True,
         passages=passages,
-        cut_score=cut_score,
-        cut_logit=cut_logit,
+        cut_score=(cut_score if is_logit else cut_number) if several else None,
+        cut_logit=cut_number if is_logit and several else None,
     )
 
 
-def _scored(number: float, flags: int) -> tuple[float, float | None]:
-    """Score and logit."""
-    return (sigmoid(number), number) if flags & IS_LOGIT else (number, None)
+def _is_short(pair: PairScore) -> bool:
+    """Whether all of it fits into a short record."""
+    return pair.passages == 1 and (pair.logit is None or pair.score is None or pair.score == sigmoid(pair.logit))
 
 
 def _framed(part: str | None) -> bytes:
@@ -132,11 +142,12 @@ def _record(key: bytes, pair: PairScore) -> bytes:
     return RECORD.pack(key, number, min(pair.prompt_tokens, MOST_TOKENS), _flags(pair))
 
 
-def _passages_record(key: bytes, pair: PairScore) -> bytes:
-    number = pair.score if pair.logit is None else pair.logit
-    cut = pair.cut_score if pair.cut_logit is None else pair.cut_logit
+def _long_record(key: bytes, pair: PairScore) -> bytes:
+    score = pair.score or 0.0
+    number, cut_score = (score if pair.logit is None else pair.logit), (pair.cut_score or 0.0)
+    cut_number = cut_score if pair.cut_logit is None else pair.cut_logit
     tokens, passages = min(pair.prompt_tokens, MOST_TOKENS_OF_PASSAGES), min(pair.passages, MOST_PASSAGES)
-    return PASSAGES_RECORD.pack(key, number, tokens, _flags(pair), passages, number if cut is None else cut)
+    return LONG_RECORD.pack(key, number, tokens, _flags(pair), passages, cut_number, score, cut_score)
 
 
 def _flags(pair: PairScore) -> int:
@@ -145,5 +156,5 @@ def _flags(pair: PairScore) -> int:
 
 def _checksum(query: int, scoring_id: int, records: Records) -> int:
     """One layout's is never taken for the other's."""
-    whose = struct.pack("<qq", query, scoring_id) + (b"" if records.layout is RECORD else b"passages")
+    whose = struct.pack("<qq", query, scoring_id) + (b"" if records.layout is RECORD else b"long")
     return zlib.crc32(records.packed, zlib.crc32(whose))

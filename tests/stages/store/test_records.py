@@ -25,8 +25,8 @@ def pair_key(parts: Parts) -> bytes:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> PairScore:
-    """What an engine gives: single precision, and a score that follows from the logit where there is one. Some are of
-    documents that were read in passages.
+    """What an engine gives: single precision, and a score that follows from the logit where there is one, by the
+    sigmoid or otherwise. Some are of documents that were read in passages.
     """
     number, cut, truncated = draw(FLOATS), draw(FLOATS), draw(st.booleans())
     passages = draw(st.just(1) | st.integers(2, 0xFFFF))
@@ -34,8 +34,9 @@ def pairs(draw: st.DrawFn) -> PairScore:
     if not draw(st.booleans()):
         of_cut = {} if passages == 1 else {"passages": passages, "cut_score": cut}
         return PairScore(number, None, tokens, truncated=truncated, stored=True, **of_cut)
-    of_cut = {} if passages == 1 else {"passages": passages, "cut_score": sigmoid(cut), "cut_logit": cut}
-    return PairScore(sigmoid(number), number, tokens, truncated=truncated, stored=True, **of_cut)
+    score = draw(st.sampled_from((sigmoid, lambda logit: sigmoid(logit / 5 - 1), lambda logit: logit)))
+    of_cut = {} if passages == 1 else {"passages": passages, "cut_score": score(cut), "cut_logit": cut}
+    return PairScore(score(number), number, tokens, truncated=truncated, stored=True, **of_cut)
 
 
 SCORES = st.dictionaries(st.binary(min_size=16, max_size=16), pairs(), max_size=8)
@@ -100,7 +101,8 @@ def test_a_batch_without_passages_is_as_it_was_before_there_were_any() -> None:
     batch = pack(5, 1, {b"k" * 16: PairScore(sigmoid(1.5), 1.5, 300)})
     assert len(batch) == 4 + 23
     in_passages = PairScore(sigmoid(1.5), 1.5, 70_000, passages=3, cut_score=0.5, cut_logit=0.0)
-    assert len(pack(5, 1, {b"k" * 16: in_passages})) == 4 + 31
+    for longer in (in_passages, PairScore(0.25, 1.5, 300)):
+        assert len(pack(5, 1, {b"k" * 16: longer})) == 4 + 47
 
 
 @given(SCORES.filter(bool), st.data())
