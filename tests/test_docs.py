@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipelines.base.config_reference import config_reference
+from serve_app.recipes.kinds import parse_recipe
+from serve_app.settings import Family
 from stages.core.metrics import Metrics
 from tests.shown_texts import ROOT, ShownText
 
@@ -87,10 +90,25 @@ def test_the_keys_of_metrics_json_are_found_in_its_parts() -> None:
     assert {"run_id", "part_of", "quality.delta", "queue.time_ms.p95", "scores.canaries_passed"} < set(keys_of(Metrics))
 
 
-def test_each_correction_names_a_test_that_is_there() -> None:
-    text = ShownText("docs/corrections.md").text
-    rows = [row for row in re.findall(r"^\| .*\|$", text, re.MULTILINE) if not row.startswith("| input |")]
+@pytest.mark.parametrize(("page", "least"), [("docs/corrections.md", 40), ("docs/models.md", 20)])
+def test_each_correction_names_a_test_that_is_there(page: str, least: int) -> None:
+    tables = re.findall(r"^\|.*\| test \|\n\|[-|]*\n((?:\|.*\n)+)", ShownText(page).text, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
     named = [re.findall(r"`(tests/[\w/]+/test_\w+\.py)` \|$", row) for row in rows]
-    assert len(rows) > 40
+    assert len(rows) > least
     assert [row for row, tests in zip(rows, named, strict=True) if len(tests) != 1] == []
     assert [name for (name,) in named if not (ROOT / name).is_file()] == []
+
+
+def test_each_recipe_that_is_shown_can_be_read() -> None:
+    shown = [yaml.safe_load(block).get("model", {}) for block in ShownText("docs/models.md").blocks("yaml")]
+    recipes = [model["recipe"] for model in shown if isinstance(model.get("recipe"), dict)]
+    assert recipes
+    assert [parse_recipe(recipe, "docs/models.md").kind for recipe in recipes] == [one["kind"] for one in recipes]
+
+
+def test_the_page_on_models_names_each_kind_of_recipe() -> None:
+    text = ShownText("docs/models.md").text
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(typing.get_args(Family)) - {
+        "qwen3-reranker"
+    }
