@@ -71,6 +71,7 @@ def check_model(name: str | None, config: Path | None, overrides: Sequence[str])
         "family": model.family,
         "recipe": model.recipe and model.recipe.model_dump(mode="json"),
         "max_length": model.max_length,
+        "backend": settings.engine.backend if model.recipe else None,
         "remarks": list(model.remarks),
     }
 
@@ -87,11 +88,16 @@ def print_check(name: str | None, config: Path | None, overrides: Sequence[str],
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
+<<<<<<< HEAD
     for key, text in _lines(model):
         console.print(f"{key:<11} {escape(text)}", soft_wrap=True)
+=======
+    for key, text in _lines(model, told["backend"]):
+        console.print(f"{key:<12}{escape(text)}", soft_wrap=True)
+>>>>>>> 5853dda (models check says what computes)
 
 
-def _lines(model: ModelInfo) -> Iterator[tuple[str, str]]:
+def _lines(model: ModelInfo, backend: str) -> Iterator[tuple[str, str]]:
     yield "model", model.name if model.path in (model.name, "overlap") else f"{model.name} ({model.path})"
     if model.revision:
         yield "commit", model.revision
@@ -105,5 +111,6 @@ def _lines(model: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "verified", model.recipe.verified
     yield from told_procedure(model.recipe)
     yield "max length", f"{model.max_length:,} tokens"
+    yield "computed by", {"vllm": "vLLM", "transformers": "Transformers"}[backend]
     for remark in model.remarks:
         yield "mind", remark

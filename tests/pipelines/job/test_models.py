@@ -75,7 +75,9 @@ def test_what_is_said_of_a_model_is_what_a_job_then_does(folder: Path, capsys: p
 def test_it_is_said_in_lines_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = told(capsys, "check", str(folder))
     assert "(cross-encoder)" in shown or "scored as   cross-encoder" in shown
-    assert "max length  512 tokens" in shown
+    assert "max length  512 tokens" in shown and "computed by vLLM" in shown
+    shown = told(capsys, "check", str(folder), "--set", "engine.backend=transformers")
+    assert "computed by Transformers" in shown and "at its own speed" in shown
 
 
 def test_settings_that_a_job_would_have_are_taken_into_account(
