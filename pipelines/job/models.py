@@ -88,13 +88,8 @@ def print_check(name: str | None, config: Path | None, overrides: Sequence[str],
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-<<<<<<< HEAD
-    for key, text in _lines(model):
-        console.print(f"{key:<11} {escape(text)}", soft_wrap=True)
-=======
     for key, text in _lines(model, told["backend"]):
-        console.print(f"{key:<12}{escape(text)}", soft_wrap=True)
->>>>>>> 5853dda (models check says what computes)
+        console.print(f"{key:<11} {escape(text)}", soft_wrap=True)
 
 
 def _lines(model: ModelInfo, backend: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any
 
 from serve_app.recipes import cross_encoder, embedding, modular
@@ -11,11 +12,15 @@ from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
+from serve_app.recipes.fit import require_fit, unknown
 from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.late_interaction_files import read_late_interaction
+from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.listwise_files import read_listwise
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.read_decoder import QWEN3, read_decoder, require_readable
+from serve_app.recipes.recipe import OWN
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
 from stages.core.errors import ConfigError
 
@@ -25,7 +30,7 @@ BLANK_LINES = "qwen3-reranker-blank-lines"
 def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that is told by `model.recipe`, by a hub id, or by the files. Raises ConfigError for none."""
     try:
-        recipe = _told(settings) or _published(files) or _read_by_token(settings, files) or _read(settings, files)
+        recipe = _told(settings) or _published(files) or _read(settings, files)
         recipe = completed(_with_template(recipe, settings), files, settings)
     except ConfigError as error:  # of a file, which knows no more of the model than that it is one
         raise ConfigError(str(error).replace("model.name: ", f"model.name {settings.name}: ", 1)) from error
@@ -52,24 +57,21 @@ def _published(files: ModelFiles) -> Recipe | None:
     return None
 
 
-def _read_by_token(settings: ModelSettings, files: ModelFiles) -> Recipe | None:
-    """What gives each token a vector; None for all other models."""
-    return read_late_interaction(files, trusted=settings.trust_remote_code) or read_listwise(files)
-
-
 def _read(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that the files tell: each kind knows its own."""
-    found = modular.read(files) or read_decoder(files) or embedding.read(files) or cross_encoder.read(files)
-    if found is not None:
-        return found
-    raise ConfigError(
-        f"model.name {settings.name}: how its architecture {files.architecture} is scored is not known. Name a recipe "
-        "of `rerank-eval models` in model.recipe, or write one there."
-    )
+    vectors_a_token = partial(read_late_interaction, trusted=settings.trust_remote_code)
+    kinds = (read_listwise, vectors_a_token, modular.read, read_decoder, embedding.read, cross_encoder.read)
+    for read in kinds:
+        if (found := read(files)) is not None:
+            return found
+    raise unknown(files)
 
 
 def completed(recipe: Recipe, files: ModelFiles, settings: ModelSettings) -> Recipe:
-    """With what the files and the user say where the recipe leaves it to them."""
+    """With what the files and the user say where the recipe leaves it to them. Raises ConfigError where it does not fit
+    the model.
+    """
+    require_fit(recipe, files)
     if isinstance(recipe, EmbeddingRecipe):
         return embedding.complete(recipe, files, settings)
     if isinstance(recipe, ModularRecipe):
@@ -78,6 +80,12 @@ def completed(recipe: Recipe, files: ModelFiles, settings: ModelSettings) -> Rec
         return cross_encoder.complete(recipe, files)
     if isinstance(recipe, DecoderRecipe):
         require_readable(recipe, files)
+    if isinstance(recipe, LateInteractionRecipe | ListwiseRecipe) and recipe.name != OWN:
+        # Their own files tell markers and lengths, whatever the recipe of that name has.
+        found = read_late_interaction(files, trusted=settings.trust_remote_code) or read_listwise(files)
+        if found is None:
+            raise unknown(files)
+        return found
     return recipe
 
 

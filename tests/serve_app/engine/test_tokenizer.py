@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,16 @@ def model_of(folder: Path, **more: Any) -> ModelInfo:
     return ModelInfo("mine", str(folder), None, CrossEncoderRecipe(), 128, None, **more)
 
 
+def trusted(folder: Path) -> ModelInfo:
+    return describe(ModelSettings(name=str(folder), trust_remote_code=True))
+
+
 @pytest.mark.parametrize(
     "load",
     [
         load_tokenizer,
         lambda model: load_encoder(model, ModelSettings()),
-        lambda model: DirectScorer(model, ModelSettings()),
+        lambda model: DirectScorer(replace(model, recipe=trusted(Path(model.path)).recipe), ModelSettings()),
     ],
     ids=["tokenizer", "prompts", "the second path"],
 )
@@ -80,7 +85,7 @@ def test_code_of_the_models_own_does_not_run_unless_it_is_trusted_and_nobody_is_
 def test_what_is_trusted_runs(own_code: Path) -> None:
     assert type(load_tokenizer(model_of(own_code, trust_remote_code=True))).__name__ == "Own"
     assert (own_code.parent / "it-ran").exists()
-    scorer = DirectScorer(model_of(own_code, trust_remote_code=True), ModelSettings())
+    scorer = DirectScorer(trusted(own_code), ModelSettings())
     assert len(scorer.score("a", ["b", "c"])) == 2
 
 
@@ -99,9 +104,8 @@ def test_a_model_that_is_nothing_without_its_own_code_is_refused_before_anything
     with pytest.raises(ConfigError, match=told) as caught:
         describe(ModelSettings(name=str(own_code)))
     assert str(caught.value).endswith("code of the model's own. Read it, then set model.trust_remote_code: true.")
-    trusted = describe(ModelSettings(name=str(own_code), trust_remote_code=True))
-    assert trusted.trust_remote_code
-    assert trusted.remarks == ("code of the model's own may run (model.trust_remote_code)",)
+    assert trusted(own_code).trust_remote_code
+    assert trusted(own_code).remarks == ("code of the model's own may run (model.trust_remote_code)",)
 
 
 def test_a_folder_without_a_tokenizer_is_told_in_one_line(tmp_path: Path) -> None:
