@@ -167,13 +167,14 @@ def plain_text_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     piece, which no text contains. Their scores stay, because the lowest one decides what an unknown character costs.
     """
     description = json.loads(tokenizer.to_str())
-    added = description["added_tokens"]
-    description["added_tokens"] = [token for token in added if is_blank(token["content"])]
-    special = {token["content"] for token in added} - {token["content"] for token in description["added_tokens"]}
-    if description["model"]["type"] == "Unigram":
-        description["model"]["vocab"] = [
-            ["" if piece in special else piece, score] for piece, score in description["model"]["vocab"]
-        ]
+    added, model = description["added_tokens"], description["model"]
+    blank = [token for token in added if is_blank(token["content"])]
+    special = {token["content"] for token in added if token not in blank}
+    if model["type"] == "Unigram":
+        model["vocab"] = [["" if piece in special else piece, score] for piece, score in model["vocab"]]
+    else:  # what is in no vocabulary gets a new id, that of a special token which is gone
+        model["vocab"].update({token["content"]: token["id"] for token in blank})
+    description["added_tokens"] = blank
     return Tokenizer.from_str(json.dumps(description))
 
 

@@ -133,6 +133,7 @@ def tokenizer_of(architecture: Architecture) -> PreTrainedTokenizerBase:
         vocab={piece: place for place, piece in enumerate(pieces)},
         merges=[*dict.fromkeys([*answers, *merges])],
         add_bos_token=True,
+        pad_token="<pad>" if architecture == "gemma" else "</s>",
     )
     if architecture == "gemma":
         runs = ["\n" * number for number in range(1, 6)]
