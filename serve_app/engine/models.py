@@ -168,7 +168,9 @@ def _require_computed(settings: ModelSettings, files: ModelFiles, recipe: Recipe
     """Raises ConfigError where the backend lacks the model's architecture, or its kind."""
     if recipe.kind not in VLLM_ALONE:
         own_code = settings.trust_remote_code and "auto_map" in files.config
-        require_computed(settings.name, files.architecture, backend, own_code=own_code)
+        told = recipe.overrides if isinstance(recipe, CrossEncoderRecipe | EmbeddingRecipe | ModularRecipe) else {}
+        named = told.get("architectures", [files.architecture])[0] if backend == "vllm" else files.architecture
+        require_computed(settings.name, named, backend, own_code=own_code)
     elif backend == "transformers":
         raise ConfigError(
             f"engine.backend transformers: {settings.name} is scored by the recipe {recipe.name} ({recipe.kind}), "

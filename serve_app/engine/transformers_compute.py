@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from serve_app.engine.batcher import Compute, DeviceLostError
@@ -13,6 +14,7 @@ from serve_app.engine.transformers_models import CausalModel, Classifier, Embedd
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.modular import ModularRecipe
 
 
 class Data(NamedTuple):
@@ -37,9 +39,9 @@ def load_compute(model: ModelInfo, tokenizer: Any, dtype: str, device: str) -> C
         kind = FirstStep if model_config(model).get("is_encoder_decoder") else CausalModel
         weights, tokens = kind(model, pad, dtype, device), list(token_ids(recipe, tokenizer))
         return _told(lambda rows: weights.logits(rows, tokens), device)
-    if isinstance(recipe, EmbeddingRecipe):
-        embedder, pooling = Embedder(model, pad, dtype, device), recipe.pooling or "mean"
-        return _told(lambda rows: embedder.vectors(rows, pooling), device)
+    if isinstance(recipe, EmbeddingRecipe | ModularRecipe):
+        embedder, pooling = Embedder(model, pad, dtype, device), recipe.computed
+        return _told(embedder.states if pooling is None else partial(embedder.vectors, pooling=pooling), device)
     raise AssertionError(f"describe refuses {recipe.kind if recipe else model.name} with this backend")
 
 

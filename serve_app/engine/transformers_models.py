@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from serve_app.engine.models import ModelInfo, own_code
+from serve_app.engine.models import ModelInfo, model_config, own_code
 from stages.core.errors import ConfigError
 
 Pooling: TypeAlias = Literal["cls", "mean", "last"]
@@ -40,7 +40,7 @@ class Weights:
 
         self.torch: Any = torch
         self.pad = pad or 0
-        kind = getattr(transformers, self.auto)
+        kind = getattr(transformers, self._class(model))
         options = {"revision": model.revision, "dtype": getattr(torch, dtype), **own_code(model)}
         loaded, told = kind.from_pretrained(model.path, output_loading_info=True, **options)
         missing = sorted(name for name in told["missing_keys"] if not name.startswith(self.unread))
@@ -52,6 +52,10 @@ class Weights:
         self.device: str = device or self._free_device(loaded)
         self.model: Any = loaded.to(self.device).eval()
         self._takes_types = "token_type_ids" in inspect.signature(self.model.forward).parameters
+
+    def _class(self, model: ModelInfo) -> str:
+        del model
+        return self.auto
 
     def _free_device(self, loaded: Any) -> str:
         """A GPU with room for the weights and as much again: a service on it may have taken the rest."""
@@ -131,6 +135,11 @@ class FirstStep(Weights):
 
 class Embedder(Weights):
     """A text's vector, or those of its tokens."""
+
+    def _class(self, model: ModelInfo) -> str:
+        """Of an encoder-decoder, such as sentence-t5, the encoder alone."""
+        (architecture,) = model_config(model)["architectures"]
+        return "AutoModelForTextEncoding" if str(architecture).endswith("EncoderModel") else self.auto
 
     def states(self, rows: Sequence[Row]) -> list[Any]:
         """Of each row those of its own tokens."""

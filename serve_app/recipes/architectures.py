@@ -18,7 +18,8 @@ DRAFTS = "_SPECULATIVE_DECODING_MODELS"
 # What vLLM turns a decoder into: a head on its last token makes it a classifier, without its own head it embeds.
 CONVERTED, DECODER = ("ForSequenceClassification", "Model"), "ForCausalLM"
 # What it lacks it runs through classes of Transformers where these allow that. Compared with Transformers itself, this
-# one was right; of the others Camembert counts its positions wrong, and DistilBert and Albert end the engine.
+# one was right; of the others Camembert counts its positions wrong (see `reading`), and DistilBert and Albert end the
+# engine.
 WRAPPED = frozenset({"ElectraForSequenceClassification"})
 
 # native: a class of vLLM's own; converted: a decoder's, with another head; wrapped: see WRAPPED.

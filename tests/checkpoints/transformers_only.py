@@ -25,10 +25,12 @@ from transformers import (
     MPNetModel,
     MPNetTokenizer,
     T5Config,
+    T5EncoderModel,
     T5ForConditionalGeneration,
     T5Tokenizer,
 )
 
+from tests.checkpoints.backbones import HIDDEN
 from tests.tiny_models import SEED, bert_tokenizer, xlm_roberta_tokenizer
 
 SIZES: dict[str, Any] = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128, "num_hidden_layers": 2}
@@ -143,6 +145,13 @@ def make_monot5(folder: Path) -> Path:
         initializer_factor=1.0,
     )
     return _save(T5ForConditionalGeneration, config, tokenizer, folder)
+
+
+def make_t5_encoder(folder: Path) -> Path:
+    """The backbone of sentence-t5: the encoder alone."""
+    tokenizer = T5Tokenizer(vocab=_unigram(["<pad>", "</s>", "<unk>"], []), extra_ids=0, model_max_length=256)
+    config = T5Config(vocab_size=len(tokenizer), d_model=HIDDEN, d_kv=16, d_ff=128, num_layers=2, num_heads=4)
+    return _save(T5EncoderModel, config, tokenizer, folder)
 
 
 def mpnet_tokenizer() -> MPNetTokenizer:

@@ -23,6 +23,7 @@ from stages.core.errors import ConfigError, EngineDiedError, EngineError, QueryT
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from tests.checkpoints import transformers_only
+from tests.checkpoints.sentence_transformers import change_json
 
 MAX_TEXT_CHARS = 20_000
 QUERY = "how does prefix caching speed up reranking?"
@@ -166,7 +167,7 @@ def test_a_decoder_scores_here_as_transformers_does(tiny_qwen3: Path) -> None:
     assert [pair.logit for pair in pairs] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [*CROSS_ENCODERS, "mpnet_embedding", "monot5"])
+@pytest.mark.parametrize("kind", ["deberta", "mpnet", "distilbert", "albert", "mpnet_embedding", "monot5"])
 def test_none_of_them_is_scored_where_nobody_asked_for_transformers(kind: str, tmp_path: Path) -> None:
     folder = getattr(transformers_only, f"make_{kind}")(tmp_path / f"{kind}-tiny")
     with pytest.raises(ConfigError, match=r"Set engine\.backend: transformers, which does\.$"):
@@ -314,10 +315,7 @@ def test_what_decides_its_scores_is_told_before_it_scores_and_foreseen(replica: 
 
 def test_a_checkpoint_that_lacks_its_classifier_is_refused_instead_of_made_up(tmp_path: Path) -> None:
     folder = transformers_only.make_mpnet_embedding(tmp_path / "mpnet")
-    config = folder / "config.json"
-    config.write_text(
-        config.read_text("utf-8").replace('"MPNetModel"', '"MPNetForSequenceClassification"'), encoding="utf-8"
-    )
+    change_json(folder / "config.json", architectures=["MPNetForSequenceClassification"], id2label={"0": "LABEL_0"})
     (folder / "modules.json").unlink()
     with pytest.raises(ConfigError, match=r"have no classifier\.dense\.bias, which MPNetForSequenceClassification"):
         Replica(folder)
