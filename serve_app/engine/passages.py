@@ -10,6 +10,7 @@ passages take is tokenized, and no more.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -28,6 +29,8 @@ OVERLAP = 1 / 2
 SPARE = 1 / 32
 # How far, at most, an end or a beginning moves to the next blank before it: a part of the passage.
 TO_BLANK = 1 / 8
+# So much of a text is tokenized at once.
+PASSAGES_AT_ONCE = 4
 
 
 class Scored(Protocol):
@@ -139,31 +142,48 @@ def passage_spans(plain: Tokenizer, text: str, room: int, most: int) -> list[tup
     begins within the one before it.
     """
     size = max(1, room - int(room * SPARE))
+    tokens = TokenPlaces(plain, text, size)
     spans: list[tuple[int, int]] = []
     start = 0
     while len(spans) < most:
-        places = _places(plain, text, start, size)
+        places = tokens.behind(start)
         if spans and len(places) <= size:
             return [*spans, (start, len(text))]
-        reach = start + places[min(size, len(places)) - 1][1] if places else len(text)
+        reach = places[min(size, len(places)) - 1][1] if places else len(text)
         end = max(_behind_blank(text, reach, start), start + 1)
         spans.append((start, end))
-        following = start + places[min(size - int(size * OVERLAP), len(places) - 1)][0] if places else end
+        following = places[min(size - int(size * OVERLAP), len(places) - 1)][0] if places else end
         start = min(max(_behind_blank(text, following, start), start + 1), end)
     return spans
 
 
-def _places(plain: Tokenizer, text: str, start: int, size: int) -> list[tuple[int, int]]:
-    """Of the tokens of the text from `start` on, in characters behind it: more than `size` of them, or all."""
-    chars = CHARS_PER_TOKEN * (size + 1)
-    while True:
-        piece = text[start : start + chars]
-        # In a batch of one, since that lets other threads of Python go on.
-        (encoding,) = plain.encode_batch([piece], add_special_tokens=False)
-        if len(encoding) > size or start + chars >= len(text):
-            places: list[tuple[int, int]] = encoding.offsets
-            return places
-        chars *= GROWTH
+class TokenPlaces:
+    """Where the tokens of a text begin and end, in characters. Pieces of it are tokenized, as it is asked for."""
+
+    def __init__(self, plain: Tokenizer, text: str, size: int) -> None:
+        self.plain, self.text, self.size = plain, text, size
+        self._places: list[tuple[int, int]] = []
+        self._whole = False
+
+    def behind(self, start: int) -> list[tuple[int, int]]:
+        """One more than `size` tokens from the character `start` on, or all that are left; `start` never decreases."""
+        first = bisect_left(self._places, (start, -1))
+        if not self._whole and len(self._places) - first <= self.size:
+            self._read(start)
+            first = 0
+        return self._places[first : first + self.size + 1]
+
+    def _read(self, start: int) -> None:
+        chars = CHARS_PER_TOKEN * (self.size + 1) * PASSAGES_AT_ONCE
+        while True:
+            piece = self.text[start : start + chars]
+            self._whole = start + chars >= len(self.text)
+            # In a batch of one, since that lets other threads of Python go on.
+            (encoding,) = self.plain.encode_batch([piece], add_special_tokens=False)
+            if self._whole or len(encoding) > self.size:
+                self._places = [(start + begin, start + end) for begin, end in encoding.offsets]
+                return
+            chars *= GROWTH
 
 
 def _behind_blank(text: str, place: int, start: int) -> int:
