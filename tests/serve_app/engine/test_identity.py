@@ -174,7 +174,7 @@ def test_that_code_of_the_models_own_ran_decides_a_score() -> None:
 # --- our own part ---
 
 # SCORING_VERSION -> digest of what it stands for.
-KNOWN = {3: "b5d0ebe9be6b425f"}
+KNOWN = {3: "a14dc2ec9d3e3e37"}
 TEXTS = (
     "a",
     "b a",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,13 +20,16 @@ from serve_app.engine.outputs import Output, Task
 from serve_app.engine.passages import PassageEncoder, PassageProcedure, best_of, passage_spans
 from serve_app.engine.procedure import load_procedure
 from serve_app.engine.prompts import Prompt, PromptEncoder, plain_text_tokenizer
-from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
 from stages.core.scoring import sigmoid
+from tests.checkpoints.cross_encoders import ettin
+from tests.checkpoints.late_interaction import make_stanford_colbert
+from tests.checkpoints.listwise import make_tiny_jina_v3
 from tests.examples import examples
 from tests.recipes import recipe_of
+from tests.tiny_models import make_tiny_cross_encoder, make_tiny_qwen3
 from tests.tokenizer_kinds import KINDS
 
 LIMIT = 160
@@ -268,16 +271,27 @@ def procedure_of(family: Any, folder: Path, **settings: Any) -> Any:
     return load_procedure(model, ModelSettings(long_documents="passages", **settings))
 
 
-@pytest.mark.parametrize("family", ["qwen3-reranker", "cross-encoder", "embedding"])
-def test_every_kind_reads_a_long_document_in_prompts_that_are_full_and_uncut(
-    family: str, tiny_qwen3: Path, tiny_cross_encoder: Path
-) -> None:
-    folder = {"qwen3-reranker": tiny_qwen3, "cross-encoder": tiny_cross_encoder}.get(family)
-    folder = folder or Path(describe(ModelSettings(name=EMBEDDED_MODEL)).path)
-    procedure = procedure_of(family, folder, max_passages=1000)
+KINDS_OF_MODELS: dict[str, Callable[[Path], Path]] = {
+    "decoder": make_tiny_qwen3,
+    "cross-encoder": make_tiny_cross_encoder,
+    "modular-cross-encoder": ettin,
+    "late-interaction": make_stanford_colbert,
+    "embedding": lambda _: Path(describe(ModelSettings(name=EMBEDDED_MODEL)).path),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_MODELS)
+def test_every_kind_reads_a_long_document_in_prompts_that_are_full_and_uncut(kind: str, tmp_path: Path) -> None:
+    settings = ModelSettings(
+        name=str(KINDS_OF_MODELS[kind](tmp_path)), max_length=LIMIT, long_documents="passages", max_passages=1000
+    )
+    model = describe(settings)
+    assert model.recipe is not None
+    assert model.recipe.kind == kind
+    procedure = load_procedure(model, settings)
     long = " ".join(f"Passage {number} tells of vector search and 重排序." for number in range(120))
     prompts = procedure.encoder.encode("how does reranking work?", None, ["short", long, "also short"])
-    lead = int(family == "embedding")
+    lead = len(procedure.encoder.encode("a query", None, ["short"])) - 1  # prompts of the query
     passages = [prompt.passage for prompt in prompts[lead:]]
     number = len(passages) - 2
     assert number > 8
@@ -289,9 +303,8 @@ def test_every_kind_reads_a_long_document_in_prompts_that_are_full_and_uncut(
     assert max(lengths) <= LIMIT
 
 
-def test_a_listwise_model_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, tiny_cross_encoder: Path) -> None:
-    monkeypatch.setattr("serve_app.engine.models.recognise", lambda *_: ListwiseRecipe())
-    settings = ModelSettings(name=str(tiny_cross_encoder), long_documents="passages")
+def test_a_listwise_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    settings = ModelSettings(name=str(make_tiny_jina_v3(tmp_path)), long_documents="passages")
     with pytest.raises(ConfigError, match=r"^model.long_documents passages: .* Set model.long_documents cut$"):
         describe(settings)
 
