@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipelines.direct.prompts import Pair
 from pipelines.direct.scorer import DirectScorer
-from serve_app.settings import Backend
+from serve_app.settings import Backend, LongDocuments
 from stages.core.errors import ConfigError
 from stages.core.words import number
 from stages.quality.agreement import agreement
@@ -28,8 +28,15 @@ class Tolerance(NamedTuple):
     origin: str
 
 
-def require_second_path(backend: Backend) -> None:
-    """Raises ConfigError where the service itself computes with what it would be compared with."""
+def require_second_path(backend: Backend, long_documents: LongDocuments) -> None:
+    """Raises ConfigError where the service itself computes with what it would be compared with, and where it reads
+    documents in passages, which the published procedures do not.
+    """
+    if long_documents == "passages":
+        raise ConfigError(
+            "model.long_documents passages: the published procedure that is compared with reads a document in one "
+            "prompt. Compare a service that cuts, with model.long_documents=cut: prompts and model are the same"
+        )
     if backend == "transformers":
         raise ConfigError(
             "engine.backend transformers: there is no second path to compare such a service with, as it computes with "

@@ -86,7 +86,7 @@ def side_by_side(target: Target, config: ServeConfig, probe: str) -> SideBySide:
     weights, nobody says the dtype, or the service computes with Transformers too; RuntimeError where the model does not
     fit beside the engine.
     """
-    require_second_path(config.engine.backend)
+    require_second_path(config.engine.backend, config.model.long_documents)
     scorer = DirectScorer(describe(config.model, config.engine.backend), config.model, _dtype(target, config))
     held = LoadPlan(start=PROBE_CLIENTS, highest=PROBE_CLIENTS, step_s=DIRECT_S, warm_up_s=WARM_UP_S, max_s=DIRECT_S)
     payloads = _payloads(probe)

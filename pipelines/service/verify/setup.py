@@ -58,12 +58,7 @@ def make_setup(order: VerifyOrder) -> Setup:
     model = describe(config.model, config.engine.backend)
     if model.family == "overlap":
         raise ConfigError("model.name overlap is no model: there is nothing to compare it with")
-    require_second_path(config.engine.backend)
-    if config.model.long_documents == "passages":
-        raise ConfigError(
-            "model.long_documents passages: the published procedure that verify compares with reads a document in one "
-            "prompt. Verify a service that cuts, with model.long_documents=cut: prompts and model are the same"
-        )
+    require_second_path(config.engine.backend, config.model.long_documents)
     target = find_target(order.url)
     told = told_model(target)
     expected, origin = _expected(order, config, told)

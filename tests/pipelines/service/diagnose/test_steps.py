@@ -119,6 +119,12 @@ def test_a_healthy_bfloat16_service_is_not_called_broken_however_much_that_dtype
     assert seen.direct_per_s > 0
 
 
+def test_a_service_that_reads_documents_in_passages_is_not_compared(api: RunningApi, model: ModelSettings) -> None:
+    config = ServeConfig(model=model.model_copy(update={"long_documents": "passages"}))
+    with pytest.raises(ConfigError, match="reads a document in one prompt"):
+        steps.side_by_side(find_target(api.url), config, SHAPE)
+
+
 def test_a_wrong_prompt_in_bfloat16_is_broken_all_the_same(compared: Callable[..., SideBySide], half: Half) -> None:
     seen = compared(replace(half, template="blank_line"), dtype="bfloat16")
     assert seen.scores is not None

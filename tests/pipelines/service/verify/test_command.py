@@ -520,7 +520,7 @@ def test_a_mistake_of_the_user_is_told_before_a_model_is_loaded(
         verify(url, tmp_path, tiny(tiny_qwen3), tolerance=0.0)
     with pytest.raises(ConfigError, match="nothing to compare it with"):
         verify(url, tmp_path, {"name": "overlap"})
-    with pytest.raises(ConfigError, match=r"the published procedure that verify compares with"):
+    with pytest.raises(ConfigError, match=r"the published procedure that is compared with"):
         verify(url, tmp_path, tiny(tiny_qwen3) | {"long_documents": "passages"})
     with pytest.raises(EngineError, match="does not answer"):
         verify("http://127.0.0.1:9", tmp_path, tiny(tiny_qwen3))
