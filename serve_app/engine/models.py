@@ -171,6 +171,11 @@ def _require_computed(settings: ModelSettings, files: ModelFiles, recipe: Recipe
         told = recipe.overrides if isinstance(recipe, CrossEncoderRecipe | EmbeddingRecipe | ModularRecipe) else {}
         named = told.get("architectures", [files.architecture])[0] if backend == "vllm" else files.architecture
         require_computed(settings.name, named, backend, own_code=own_code)
+        if isinstance(recipe, ModularRecipe) and backend == "vllm" and files.config.get("type_vocab_size", 1) > 1:
+            raise ConfigError(
+                f"model.name {settings.name}: config.json says type_vocab_size {files.config['type_vocab_size']}, and "
+                "vLLM reads no token types where it pools. Set engine.backend: transformers."
+            )
     elif backend == "transformers":
         raise ConfigError(
             f"engine.backend transformers: {settings.name} is scored by the recipe {recipe.name} ({recipe.kind}), "

@@ -107,7 +107,7 @@ LAYOUTS: dict[str, Layout] = {
         ("Instruct: Find the code\nQuery:", ""),
     ),
     "the vectors' first numbers": Layout(_layout(MEAN, normalize(), own={"truncate_dim": 48}), {"dimensions": 16}),
-    "texts in lower case, and their limit": Layout(
+    "texts in lower case, and a limit": Layout(
         _layout(MEAN, backbone=backbones.cased_bert, transformer={"max_seq_length": 64, "do_lower_case": True})
     ),
     "a tokenizer that ends before the model": Layout(

@@ -135,6 +135,15 @@ def test_a_chain_that_gives_no_one_number_is_refused(tmp_path: Path, modules: An
     assert told in refusal(modular(tmp_path, *modules, own={"model_type": "CrossEncoder"}))
 
 
+def test_modules_over_a_model_with_token_types_are_for_transformers_alone(tmp_path: Path) -> None:
+    """vLLM reads the types of a classifier, and not where it pools."""
+    folder = modular(tmp_path, *ETTIN, own={"model_type": "CrossEncoder"})
+    write_json(folder / "config.json", CLASSIFIER | {"architectures": ["BertModel"], "type_vocab_size": 2})
+    told = refusal(folder)
+    assert "type_vocab_size 2" in told and told.endswith("Set engine.backend: transformers.")
+    assert isinstance(describe(ModelSettings(name=str(folder)), "transformers").recipe, ModularRecipe)
+
+
 def test_neither_takes_an_instruction(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     for folder in (classifier(tmp_path / "one"), modular(tmp_path, *ETTIN, own={"model_type": "CrossEncoder"})):
