@@ -69,7 +69,7 @@ def _score(settings: ModelSettings, query: str, documents: Sequence[str]) -> lis
         params = [
             PoolingParams(
                 task=procedure.task,
-                use_activation=False,
+                use_activation=False if procedure.task == "classify" else None,  # as VllmEngine asks
                 extra_kwargs=None if one.second_part is None else {"compressed_token_type_ids": one.second_part},
             )
             for one in prompts
