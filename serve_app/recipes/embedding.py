@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.modules import (
     OWN_CONFIG,
+    DenseStep,
     Pooling,
     PoolingMode,
     Step,
@@ -151,6 +152,7 @@ def complete(recipe: EmbeddingRecipe, files: ModelFiles, settings: ModelSettings
     }
     completed = recipe.model_copy(update=changes)
     _require_instructed(completed, settings)
+    _require_dimensions(completed, files)
     return completed
 
 
@@ -226,3 +228,13 @@ def _require_instructed(recipe: EmbeddingRecipe, settings: ModelSettings) -> Non
             f"model.name: model.instruction has no place here: queries begin with {recipe.query_prompt(None)!r}. "
             "Set model.query_prompt instead."
         )
+
+
+def _require_dimensions(recipe: EmbeddingRecipe, files: ModelFiles) -> None:
+    """That there are as many as are asked for, where the files say how many there are."""
+    widths = [step.outputs for step in recipe.steps or () if isinstance(step, DenseStep)]
+    hidden = files.config.get("hidden_size")
+    pooled = hidden * len(recipe.pooling.modes) if hidden and recipe.pooling else None
+    width = widths[-1] if widths else pooled
+    if recipe.dimensions is not None and width is not None and recipe.dimensions > width:
+        raise ConfigError(f"model.name: model.dimensions {recipe.dimensions} is more than its vectors have: {width}.")

@@ -24,6 +24,8 @@ from serve_app.recipes.recipe import OWN
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
 from stages.core.errors import ConfigError
 
+# Settings of a model that mean nothing to other kinds.
+EMBEDDING_ALONE = ("query_prompt", "document_prompt", "dimensions")
 BLANK_LINES = "qwen3-reranker-blank-lines"
 
 
@@ -34,6 +36,9 @@ def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
         recipe = completed(_with_template(recipe, settings), files, settings)
     except ConfigError as error:  # of a file, which knows no more of the model than that it is one
         raise ConfigError(str(error).replace("model.name: ", f"model.name {settings.name}: ", 1)) from error
+    given = [name for name in EMBEDDING_ALONE if getattr(settings, name) is not None]
+    if given and not isinstance(recipe, EmbeddingRecipe):
+        raise ConfigError(f"model.{given[0]}: {settings.name} is scored as {recipe.family}, which has none. Remove it.")
     if settings.family is not None and settings.family not in (recipe.family, recipe.name):
         raise ConfigError(
             f"model.family {settings.family}: {settings.name} is scored as {recipe.family}. Leave model.family out"

@@ -174,6 +174,23 @@ def test_the_limit_is_that_of_sentence_transformers(
     assert described(folder).max_length == limit
 
 
+def test_dimensions_are_at_most_those_of_its_vectors(tmp_path: Path) -> None:
+    config = BERT | {"hidden_size": 8}
+    folder = folder_of(tmp_path, pooling(("cls", "mean"), 8), config=config)
+    assert recipe_of(folder, dimensions=16).dimensions == 16
+    assert "model.dimensions 17 is more than its vectors have: 16" in refusal(folder, dimensions=17)
+    (tmp_path / "dense").mkdir()
+    folder = folder_of(tmp_path / "dense", MEAN, dense(8, 4, IDENTITY), own={"truncate_dim": 5}, config=config)
+    assert "5 is more than its vectors have: 4" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["query_prompt", "document_prompt", "dimensions"])
+def test_what_is_for_embedding_models_alone_is_refused_with_others(tmp_path: Path, name: str) -> None:
+    classifier = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "id2label": {"0": "one"}}
+    told = refusal(folder_of(tmp_path, config=classifier), **{name: 8 if name == "dimensions" else "query: "})
+    assert told.startswith(f"model.{name}: ") and "is scored as cross-encoder" in told
+
+
 def test_a_model_without_prompts_is_told_what_might_apply(tmp_path: Path) -> None:
     (remark,) = described(folder_of(tmp_path, MEAN)).remarks
     assert "none of its files names a prompt" in remark and remark.endswith("model.recipe: by its make it may be e5")
