@@ -12,6 +12,8 @@ from serve_app.engine.passages import PassageProcedure
 from serve_app.engine.prompts import Prompt, PromptEncoder
 from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.embedding import EmbeddingRecipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
+from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
@@ -72,7 +74,7 @@ def task_of(model: ModelInfo) -> Task:
     """What its procedure asks of an engine, without the files that loading it takes."""
     if isinstance(model.recipe, EmbeddingRecipe | ModularRecipe):
         return "token_embed" if model.recipe.computed is None else "embed"
-    return "classify"
+    return "token_embed" if isinstance(model.recipe, LateInteractionRecipe | ListwiseRecipe) else "classify"
 
 
 def kind_arguments(model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:

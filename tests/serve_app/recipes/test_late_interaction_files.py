@@ -148,7 +148,6 @@ def test_an_unknown_kind_of_stanfords_layout_is_refused(tmp_path: Path, changed:
         ({"architecture": "Qwen3Model"}, "config.json says that architectures is 'Qwen3Model'"),
         ({"prompts": {"query": "find: ", "document": ""}}, "says that prompts is"),
         ({"similarity_fn_name": "MeanMaxSim"}, "similarity_fn_name is 'MeanMaxSim'"),
-        ({"model_type": "MultiVectorEncoder"}, "model_type is 'MultiVectorEncoder'"),
     ],
 )
 def test_an_unknown_kind_of_pylates_layout_is_refused(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
