@@ -86,7 +86,7 @@ def test_places_are_filled_once_and_what_is_filled_in_is_left_alone() -> None:
 def test_the_bundled_ones_say_what_they_need(name: str) -> None:
     recipe = DECODERS[name]
     assert recipe.source and recipe.verified
-    assert recipe.architectures and set(recipe.architectures) <= {*ARCHITECTURES, *FIRST_STEP}
+    assert recipe.architectures and set(recipe.architectures) <= {*ARCHITECTURES, FIRST_STEP, *FIRST_STEP}
     assert recipe.max_length is not None and recipe.max_length >= 512
     before, behind = around_document(recipe.prompt)
     assert before + behind == "".join(recipe.prompt) and "{document}" in behind
