@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serve_app.recipes.files import ModelFiles
+from serve_app.recipes.known_keys import require_known_keys
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 
@@ -53,6 +54,7 @@ def require_whole(settings: ModelSettings, files: ModelFiles) -> None:
     _require_one_architecture(files)
     _require_quantization(files)
     _require_code(settings, files)
+    require_known_keys(files)
     name = Path(files.path).name.lower()
     for pattern, reason in UNPUBLISHED.items():
         if settings.recipe is None and re.search(pattern, name):

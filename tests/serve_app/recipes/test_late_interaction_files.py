@@ -165,14 +165,15 @@ def test_other_modules_than_dense_ones_are_refused(tmp_path: Path, kinds: tuple[
     [
         ({"activation_function": "torch.nn.modules.activation.GELU"}, "activation_function is"),
         ({"use_residual": True}, "use_residual is True"),
-        ({"layer_norm": True}, "layer_norm is True"),
+        ({"layer_norm": True}, "layer_norm True"),
     ],
 )
 def test_a_dense_module_that_does_more_than_multiply_is_refused(
     tmp_path: Path, changed: dict[str, Any], words: str
 ) -> None:
     dense(pylate(tmp_path), **changed)
-    assert f"1_Dense/config.json says that {words}" in refusal(tmp_path)
+    told = refusal(tmp_path)
+    assert "1_Dense/config.json says " in told and words in told
 
 
 def test_lower_casing_that_the_tokenizer_does_not_do_is_refused(tmp_path: Path) -> None:
