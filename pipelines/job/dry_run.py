@@ -20,6 +20,7 @@ from pipelines.job.remarks import data_remarks
 from pipelines.verdict.gate import check_pinned
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import describe
+from serve_app.engine.procedure import require_procedure
 from stages.core.records import SetAside
 from stages.core.withheld import told_row
 from stages.core.words import counted
@@ -31,6 +32,7 @@ from stages.sources import open_source
 def make_plan(config: RunConfig) -> dict[str, Any]:
     """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
     model = describe(config.model, config.engine.backend)
+    require_procedure(model, config.model)
     require_whole_lists(config, model)
     source = open_source(config.data)
     set_aside: list[SetAside] = []

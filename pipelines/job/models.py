@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from pipelines.base.config import ServeConfig, read_sections, set_keys, validated
 from serve_app.engine.models import ModelInfo, describe
+from serve_app.engine.procedure import require_procedure
 from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.read_off import READ_OFF
 from serve_app.recipes.told import told_procedure, told_recipe
@@ -64,6 +65,7 @@ def check_model(name: str | None, config: Path | None, overrides: Sequence[str])
     set_keys(content, overrides)
     settings = validated(ServeConfig, content, f"config {config}" if config else "models check")
     model = describe(settings.model, settings.engine.backend)
+    require_procedure(model, settings.model)
     return model, {
         "model": model.name,
         "path": model.path,

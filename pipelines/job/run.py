@@ -32,6 +32,7 @@ from pipelines.tracking.copying import copy_results
 from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
 from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo, describe
+from serve_app.engine.procedure import require_procedure
 from stages.analysis.oracle import RECALL
 from stages.core.errors import (
     InterruptedRunError,
@@ -55,6 +56,7 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
     """
     started = datetime.now(UTC)
     model = describe(config.model, config.engine.backend)
+    require_procedure(model, config.model)
     require_whole_lists(config, model)
     source = open_source(config.data)
     with contextlib.ExitStack() as stack:

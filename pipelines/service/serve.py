@@ -21,6 +21,7 @@ from pipelines.base.extras import needed_by
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.identity import foresee, require_as_asked
 from serve_app.engine.models import describe
+from serve_app.engine.procedure import require_procedure
 from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
@@ -45,7 +46,9 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
             f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
             "127.0.0.1, or say --open-to-all"
         )
-    settings = AppSettings(describe(config.model, config.engine.backend), config.model, config.engine, config.serve)
+    model = describe(config.model, config.engine.backend)
+    require_procedure(model, config.model)
+    settings = AppSettings(model, config.model, config.engine, config.serve)
     logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
     console = Console()
     with (

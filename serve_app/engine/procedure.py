@@ -65,6 +65,14 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     return PassageProcedure(procedure, settings.max_passages) if settings.long_documents == "passages" else procedure
 
 
+def require_procedure(model: ModelInfo, settings: ModelSettings) -> None:
+    """Raises ConfigError where a recipe of the user's own cannot be followed with the model's tokenizer: what is not
+    one token is found here in seconds, by an engine in a minute.
+    """
+    if isinstance(settings.recipe, dict):
+        load_procedure(model, settings)
+
+
 def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:
     """As `load_procedure`, for who needs prompts alone."""
     return load_procedure(model, settings).encoder

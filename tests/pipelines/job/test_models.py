@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.base.config import load_config
 from pipelines.cli.app import main
+from pipelines.job.dry_run import make_plan
 from pipelines.job.models import list_recipes
 from serve_app.engine.models import describe
 from serve_app.recipes.bundled import bundled_recipes
@@ -17,6 +19,7 @@ from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.told import told_procedure, told_recipe
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
+from stages.core.errors import ConfigError
 
 
 @pytest.fixture
@@ -99,6 +102,22 @@ def test_a_refusal_is_one_line_and_exit_code_2(folder: Path, capsys: pytest.Capt
     assert ended.value.code == 2
     assert err.startswith("rerank-eval: model.name ") and err.count("\n") == 1
     assert err == f"rerank-eval: {json.loads(out)['refused']}\n"
+
+
+def test_a_recipe_of_ones_own_is_tried_on_the_models_tokenizer(
+    tiny_qwen3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine would find it out too, a minute later."""
+    config, recipe = tmp_path / "run.yaml", {"kind": "decoder", "prompt": ["{query}", " {document}"]}
+    for token, code in (("yes", 0), ("certainly not", 2)):
+        model = {"name": str(tiny_qwen3), "recipe": recipe | {"tokens": {"positive": token}}}
+        config.write_text(json.dumps({"model": model, "data": {"format": "jsonl", "path": "a"}}), encoding="utf-8")
+        with pytest.raises(SystemExit) as ended:
+            main(["models", "check", "--config", str(config)])
+        assert ended.value.code == code
+    assert "tokens.positive 'certainly not' is" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="has to be one"):
+        make_plan(load_config(config))
 
 
 def test_without_a_model_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
