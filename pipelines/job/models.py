@@ -104,8 +104,9 @@ def _lines(model: ModelInfo, backend: str) -> Iterator[tuple[str, str]]:
     yield "scored as", told_recipe(model.recipe)
     if model.recipe.source:
         yield "published", model.recipe.source
-    if model.recipe.verified:
-        yield "verified", model.recipe.verified
+    read = READ_OFF.get(model.recipe.kind) if model.recipe.name == model.recipe.kind else None
+    if verified := read.verified if read else model.recipe.verified:
+        yield "verified", verified
     yield from told_procedure(model.recipe)
     yield "max length", f"{model.max_length:,} tokens"
     yield "computed by", {"vllm": "vLLM", "transformers": "Transformers"}[backend]

@@ -79,6 +79,7 @@ def test_it_is_said_in_lines_for_people(folder: Path, capsys: pytest.CaptureFixt
     shown = told(capsys, "check", str(folder))
     assert "(cross-encoder)" in shown or "scored as   cross-encoder" in shown
     assert "max length  512 tokens" in shown and "computed by vLLM" in shown
+    assert "verified    sentence-transformers" in shown, "of its kind, as the recipe is read off its files"
     shown = told(capsys, "check", str(folder), "--set", "engine.backend=transformers")
     assert "computed by Transformers" in shown and "at its own speed" in shown
 
