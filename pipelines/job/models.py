@@ -13,6 +13,7 @@ from rich.markup import escape
 from pipelines.base.config import ServeConfig, read_sections, set_keys, validated
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import require_procedure
+from serve_app.recipes.architectures import vllm_loads
 from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.read_off import READ_OFF
 from serve_app.recipes.told import told_procedure, told_recipe
@@ -26,7 +27,7 @@ def list_recipes() -> list[dict[str, Any]]:
             "recipe": recipe.name,
             "kind": recipe.kind,
             "for": list(recipe.hub),
-            "needs": ", ".join(recipe.architectures) or "any architecture of its kind",
+            "needs": _needs(recipe.architectures),
             "verified": recipe.verified,
             "source": recipe.source,
         }
@@ -37,6 +38,12 @@ def list_recipes() -> list[dict[str, Any]]:
         for kind, told in READ_OFF.items()
     ]
     return published + read
+
+
+def _needs(architectures: Sequence[str]) -> str:
+    told = ", ".join(architectures) or "any architecture of its kind"
+    lacked = architectures and all(vllm_loads(one) is None for one in architectures)
+    return f"{told}; engine.backend: transformers" if lacked else told
 
 
 def print_recipes(*, as_json: bool) -> None:

@@ -55,6 +55,12 @@ def test_each_recipe_that_comes_along_is_listed_with_what_it_needs_and_how_it_wa
     assert all(f"{name} (" in shown for name in bundled_recipes())
 
 
+def test_a_recipe_whose_architecture_vllm_lacks_needs_the_other_backend() -> None:
+    needs = {one["recipe"]: one["needs"] for one in list_recipes()}
+    assert needs["monot5"] == "T5ForConditionalGeneration; engine.backend: transformers"
+    assert [name for name, told in needs.items() if "backend" in told] == ["monot5"]
+
+
 def test_what_a_models_own_files_tell_is_listed_by_its_kind() -> None:
     kinds = [one["kind"] for one in list_recipes() if one["recipe"] is None]
     assert {"cross-encoder", "embedding"} <= set(kinds)
