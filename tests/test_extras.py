@@ -24,7 +24,7 @@ LOCKS = {
 # Room -> the extras it needs beside the core; `cpu` stands for `gpu` too. All others need the core alone.
 NEEDED = {
     "pipelines.base": {"job"},  # `cluster` and `interruption`
-    "pipelines.direct": {"cpu", "job"},
+    "pipelines.direct": {"job"},
     "pipelines.job": {"job"},
     "pipelines.nightly": {"job"},
     "pipelines.service": {"job"},
@@ -32,6 +32,7 @@ NEEDED = {
     "serve_app": {"job"},
     "serve_app.engine": {"cpu", "job"},
     "serve_app.http": {"job", "ui"},
+    "serve_app.recipes": {"job"},
     "serve_app.replica": {"job"},
 }
 

@@ -15,6 +15,7 @@ BROUGHT = {
     "vllm": ("vLLM", JOB),
     "torch": ("torch", JOB),
     "transformers": ("transformers", JOB),
+    "safetensors": ("safetensors", JOB),
     "tokenizers": ("tokenizers", JOB),
     "sentence_transformers": ("sentence-transformers", JOB),
     "fastapi": ("FastAPI", JOB),
