@@ -182,4 +182,4 @@ def test_lower_casing_that_the_tokenizer_does_not_do_is_refused(tmp_path: Path) 
 
 
 def test_late_interaction_takes_no_instruction(tmp_path: Path) -> None:
-    assert "takes no instruction" in refusal(pylate(tmp_path), instruction="Find it.")
+    assert "takes no instruction. Remove it." in refusal(pylate(tmp_path), instruction="Find it.")
