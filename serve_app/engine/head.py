@@ -68,16 +68,25 @@ def without_modules(folder: Path) -> Path:
     links = {file.name: file.resolve() for file in sorted(folder.iterdir()) if file.is_file()}
     links = {name: target for name, target in links.items() if name not in LEFT_OUT}
     name = hashlib.sha256("\n".join(f"{name} {target}" for name, target in links.items()).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "rerank-eval" / "folders" / f"{folder.name}-{name}"
+    place = _folders() / f"{folder.name}-{name}"
     if not place.is_dir():
         _make(place, links)
     return place
 
 
+def _folders() -> Path:
+    """In the user's cache, or where that cannot be written to in one that every start makes anew."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    folders = cache / "rerank-eval" / "folders"
+    try:
+        folders.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="rerank-eval-"))
+    return folders if os.access(folders, os.W_OK) else Path(tempfile.mkdtemp(prefix="rerank-eval-"))
+
+
 def _make(place: Path, links: Mapping[str, Path]) -> None:
     """Whole or not at all: several engines may start at once."""
-    place.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     for name, target in links.items():
         (made / name).symlink_to(target)
