@@ -80,6 +80,7 @@ NEEDS: list[tuple[str, str]] = [
     ("verify --config run.yaml", "httpx"),
     ("benchmark --quick", "Ray"),
     ("tune --config run.yaml", "Ray"),
+    ("models", "tokenizers"),
 ]
 
 

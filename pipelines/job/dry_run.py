@@ -19,8 +19,8 @@ from pipelines.job.prepare import all_candidates
 from pipelines.job.remarks import data_remarks
 from pipelines.verdict.gate import check_pinned
 from pipelines.verdict.slices import refuse_unknown
-from serve_app.engine.models import describe
-from serve_app.engine.procedure import require_procedure
+from serve_app.engine.models import ModelInfo, describe
+from serve_app.settings import ModelSettings
 from stages.core.records import SetAside
 from stages.core.withheld import told_row
 from stages.core.words import counted
@@ -32,7 +32,7 @@ from stages.sources import open_source
 def make_plan(config: RunConfig) -> dict[str, Any]:
     """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
     model = describe(config.model, config.engine.backend)
-    require_procedure(model, config.model)
+    _require_procedure(model, config.model)
     require_whole_lists(config, model)
     source = open_source(config.data)
     set_aside: list[SetAside] = []
@@ -71,6 +71,13 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "config_digest": config.digest,
         "hops": _hops(config, queries, pairs, len(judgements)),
     }
+
+
+def _require_procedure(model: ModelInfo, settings: ModelSettings) -> None:
+    if isinstance(settings.recipe, dict):  # only then does a plan need what tokenizes
+        from serve_app.engine.procedure import require_procedure
+
+        require_procedure(model, settings)
 
 
 def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:

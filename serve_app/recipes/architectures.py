@@ -79,6 +79,15 @@ def require_computed(name: str, architecture: str, backend: Backend, *, own_code
     raise ConfigError(f"model.name {name}: {fault}. {mend if other else lacking}.")
 
 
+def require_anywhere(name: str, architecture: str, *, own_code: bool) -> None:
+    """Raises ConfigError for an architecture that neither backend has: no recipe makes it work."""
+    if not own_code and vllm_loads(architecture) is None and not _in_transformers(architecture):
+        raise ConfigError(
+            f"model.name {name}: config.json says {architecture}, which neither vLLM nor Transformers has. Choose "
+            "another model; where the class is code of its own, read it, then set model.trust_remote_code: true."
+        )
+
+
 def _in_transformers(architecture: str) -> bool:
     import transformers
 

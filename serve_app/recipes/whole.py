@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from serve_app.recipes.architectures import require_anywhere
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.known_keys import require_known_keys
 from serve_app.settings import ModelSettings
@@ -54,6 +55,8 @@ def require_whole(settings: ModelSettings, files: ModelFiles) -> None:
     _require_one_architecture(files)
     _require_quantization(files)
     _require_code(settings, files)
+    own_code = settings.trust_remote_code and "auto_map" in files.config
+    require_anywhere(files.name, files.architecture, own_code=own_code)
     require_known_keys(files)
     name = Path(files.path).name.lower()
     for pattern, reason in UNPUBLISHED.items():

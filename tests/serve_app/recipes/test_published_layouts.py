@@ -112,6 +112,13 @@ SCORED = {
         "cross-encoder",
         limit=8192,
     ),
+    "Camembert": Row(
+        "x",
+        classifier("CamembertForSequenceClassification", "camembert", positions=514),
+        "cross-encoder",
+        {"overrides": {"architectures": ["RobertaForSequenceClassification"]}},
+        limit=512,
+    ),
     "a prompt by default": Row(
         "o",
         classifier("BertForSequenceClassification", "bert")
@@ -226,6 +233,22 @@ REFUSED: dict[str, tuple[str, Files, str]] = {
         "a",
         classifier("NewForSequenceClassification", "new", auto_map={"AutoConfig": "c.NewConfig"}),
         "model_type new, which is code of the model's own",
+    ),
+    "DeBERTa-v2": (
+        "a",
+        classifier("DebertaV2ForSequenceClassification", "deberta-v2"),
+        "Set engine.backend: transformers, which does",
+    ),
+    "MPNet": ("a", config("MPNetModel", "mpnet", 514) | pooled("mean_tokens"), "Set engine.backend: transformers"),
+    "DistilBERT": (
+        "a",
+        classifier("DistilBertForSequenceClassification", "distilbert"),
+        "Set engine.backend: transformers",
+    ),
+    "an architecture that nobody has": (
+        "a",
+        classifier("BertHashForSequenceClassification", "bert"),
+        "which neither vLLM nor Transformers has",
     ),
     "jina-reranker-m0": ("a", config("JinaVLForRanking", "qwen2_vl"), "reads pictures"),
     "Qwen3-VL-Reranker": ("a", config("Qwen3VLForConditionalGeneration", "qwen3_vl"), "reads pictures"),
