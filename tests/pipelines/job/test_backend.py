@@ -108,7 +108,7 @@ def test_a_killed_replica_is_told_and_the_next_one_answers(application: JobEngin
     assert application.application is not None
     collector = collector_of(application.application)
     (first,) = ray.get(collector.replicas.remote())
-    scorer = connect_scorer(application.application, 240.0, application.identity.digest)
+    scorer = connect_scorer(application.application, 240.0, application.identity)
 
     async def scored() -> list[float | None]:
         return [pair.logit for pair in await scorer.score("what is a test", ["a test", "a pipe", "an engine"])]
