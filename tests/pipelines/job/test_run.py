@@ -40,6 +40,7 @@ from stages.store.store import ScoreStore
 from tests.api_server import until
 from tests.mlflow_database import new_database
 from tests.patience import waits_from_now_on
+from tests.stages.core.test_identity import IDENTITY
 from tests.tiny_models import POISON
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 10}
@@ -220,8 +221,8 @@ def test_an_application_of_0_1_0_is_refused_in_one_line(
 
 
 def test_a_replica_refuses_the_calls_of_a_job_that_means_another_score(application: str) -> None:
-    scorer = connect_scorer(application, 5.0, "another")
-    with pytest.raises(IdentityError, match="the job as another"):
+    scorer = connect_scorer(application, 5.0, IDENTITY)
+    with pytest.raises(IdentityError, match=f"the job as {IDENTITY.digest}"):
         asyncio.run(scorer.score("q", ["d"]))
 
 
