@@ -127,7 +127,9 @@ def test_the_recipe_of_mxbai_takes_an_instruction_and_that_of_nemotron_none(fold
     folder = str(folders["llama-nemotron-rerank"])
     with pytest.raises(ConfigError, match=r"the recipe llama-nemotron-rerank takes no instruction"):
         describe(ModelSettings(name=folder, recipe="llama-nemotron-rerank", instruction="find it"))
-    with pytest.raises(ConfigError, match="Qwen2ForSequenceClassification, for the recipe mxbai-rerank-v2-classifier"):
+    with pytest.raises(
+        ConfigError, match="the recipe mxbai-rerank-v2-classifier can be read with: Qwen2ForSequenceClassification"
+    ):
         describe(ModelSettings(name=folder, recipe="mxbai-rerank-v2-classifier", instruction="find it"))
 
 

@@ -29,7 +29,7 @@ def scored(folder: Path) -> list[PairScore]:
 
 
 @pytest.mark.parametrize(
-    "name", ["two poolings", "no modules at all, as contriever", "texts in lower case, and their limit"]
+    "name", ["two poolings", "no modules at all, as contriever", "texts in lower case, and a limit"]
 )
 def test_an_embedding_model(tmp_path: Path, name: str) -> None:
     folder = embedding.LAYOUTS[name].make(tmp_path)
