@@ -52,7 +52,8 @@ def test_every_file_of_the_packages_is_in_the_wheel_and_nothing_else(installed: 
     data = f"rerank_eval-{version('rerank-eval')}.data/data/share/rerank-eval/"
     shared = {name.removeprefix(data) for name in names if name.startswith(data)}
     assert {name for name in names if not name.startswith(data)} == set.union(*(files(ROOT / p) for p in PACKAGES))
-    configs = {f"configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
+    configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*.yaml")}
+    configs |= {str(path.relative_to(ROOT)) for path in (ROOT / "configs" / "recipes").glob("*.yaml")}
     assert shared == configs | files(ROOT / "configs" / "demo") | {"HANDBOOK.md", "HANDBOOK.zh.md"}
 
 

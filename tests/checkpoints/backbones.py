@@ -22,6 +22,8 @@ from transformers import (
     ModernBertForSequenceClassification,
     ModernBertModel,
     PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForSequenceClassification,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3ForSequenceClassification,
@@ -148,6 +150,26 @@ def qwen3(folder: Path, *, labels: int | None = None) -> Path:
     return _save(
         lambda: Qwen3ForSequenceClassification(config) if labels else Qwen3ForCausalLM(config), tokenizer, folder
     )
+
+
+def qwen2_classifier(folder: Path) -> Path:
+    """As mxbai-rerank-v2 is converted: one label, and no token added."""
+    tokenizer = qwen3_tokenizer()
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=512,
+        initializer_range=0.1,
+        num_labels=1,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    tokenizer.model_max_length = 512
+    return _save(lambda: Qwen2ForSequenceClassification(config), tokenizer, folder)
 
 
 def llama(folder: Path, *, labels: int = 1) -> Path:

@@ -23,6 +23,8 @@ from tests.checkpoints.sentence_transformers import (
 
 E5 = {"query": "query: ", "passage": "passage: "}
 GEMMA = {"query": "task: search result | query: ", "document": "title: none | text: "}
+SEARCHING = "Represent this sentence for searching relevant passages: "
+NOMIC = ("search_query: ", "search_document: ")
 WEB = "Given a web search query, retrieve relevant passages that answer the query"
 QWEN3 = {"query": f"Instruct: {WEB}\nQuery:", "document": ""}
 
@@ -119,6 +121,24 @@ LAYOUTS: dict[str, Layout] = {
     "the recipe of bge for Chinese": Layout(
         _layout(CLS, normalize()), {"recipe": "bge-zh"}, ("为这个句子生成表示以用于检索相关文章：", "")
     ),
+    "the recipe of bge for English": Layout(_layout(CLS, normalize()), {"recipe": "bge-en"}, (SEARCHING, "")),
+    "the recipe of arctic": Layout(_layout(CLS, normalize()), {"recipe": "arctic-embed"}, (SEARCHING, "")),
+    "the recipe of arctic 2": Layout(
+        _layout(CLS, normalize(), backbone=backbones.xlm_roberta), {"recipe": "arctic-embed-v2"}, ("query: ", "")
+    ),
+    "the recipe of e5 with instructions": Layout(
+        _layout(MEAN, normalize(), backbone=backbones.xlm_roberta),
+        {"recipe": "e5-instruct"},
+        (f"Instruct: {WEB}\nQuery: ", ""),
+    ),
+    "the recipe of EmbeddingGemma": Layout(
+        _layout(MEAN, normalize()),
+        {"recipe": "embeddinggemma"},
+        ("task: search result | query: ", "title: none | text: "),
+    ),
+    "the recipe of nomic": Layout(_layout(MEAN), {"recipe": "nomic-embed"}, NOMIC),
+    "the recipe of nomic 1.5": Layout(_layout(MEAN), {"recipe": "nomic-embed-v1.5"}, NOMIC),
+    "the recipe without prompts": Layout(_layout(CLS, normalize()), {"recipe": "without-prompts"}),
     "the recipe of Qwen3-Embedding with a blank": Layout(
         _layout(LAST, normalize(), own={"prompts": QWEN3}, backbone=backbones.qwen3),
         {"recipe": "qwen3-embedding-blank"},

@@ -113,7 +113,7 @@ EVALUATE = ("evaluate", "--run", "data/run.trec", "--qrels", "data/qrels/test.ts
         ((*DRY_RUN, "--set", "model.name=data"), ["model.name", "cannot read config.json"]),
         (
             (*DRY_RUN, "--set", "model.name=./strange"),
-            ["MambaForCausalLM", "Set one of: qwen3-reranker, cross-encoder, embedding"],
+            ["MambaForCausalLM", "A recipe can read GemmaForCausalLM"],
         ),
         ((*EVALUATE, "--metrics", "mrr,ndgc@10"), ["Unknown metric 'ndgc@10'", "'ndcg@10'"]),
         ((*EVALUATE[:2], "none.trec", *EVALUATE[3:]), ["none.trec"]),

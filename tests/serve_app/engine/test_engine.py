@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import shutil
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Sequence
@@ -31,6 +32,7 @@ from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from stages.telemetry.telemetry import Snapshot, since
+from tests.checkpoints.sentence_transformers import add_modules, normalize, pooling
 from tests.tiny_models import POISON
 
 T = TypeVar("T")
@@ -257,19 +259,25 @@ class TestQwen3InFloat32:
         assert read.prompt_tokens == sum(pair.prompt_tokens for pair in alone)
 
     def test_a_document_of_20_mb_scores_as_its_beginning_and_the_loop_answers_meanwhile(
-        self, engine: RunningEngine
+        self, engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         beginning = "A pipe with capacity zero has no place to put anything. " * 500
         (expected,) = engine.score(QUERY, [beginning])
-        call, answered = engine.submit(engine.engine.score(QUERY, [beginning * 700])), 0
-        while not call.done():
-            engine.call(engine.engine.check_health())
-            answered += 1
-            time.sleep(0.005)
-        (pair,) = call.result()
+        # Its prompt is not made before the loop has answered: one that is held up never does.
+        encoder, answered = engine.engine.procedure.encoder, threading.Event()
+        encode = encoder.encode
+
+        def made_late(*told: Any) -> Any:
+            assert answered.wait(120), "the loop was held up"
+            return encode(*told)
+
+        monkeypatch.setattr(encoder, "encode", made_late)
+        call = engine.submit(engine.engine.score(QUERY, [beginning * 700]))
+        engine.call(engine.engine.check_health())
+        answered.set()
+        (pair,) = call.result(240)
         assert (pair.truncated, pair.prompt_tokens) == (True, 4096)
         assert pair.logit == pytest.approx(expected.logit, abs=1e-5)
-        assert answered > 10, "the loop was held up"
 
     def test_a_text_of_too_many_characters_is_a_failed_pair_of_a_job_and_refused_online(
         self, engine: RunningEngine
@@ -408,10 +416,11 @@ class TestBrokenEmbeddings:
     """Of a decoder, whose texts share the engine's cache: what gives NaN leaves it there."""
 
     @pytest.fixture(scope="class")
-    def engine(self, poisoned_qwen3: Path) -> Iterator[RunningEngine]:
-        yield from running(
-            ModelSettings(name=str(poisoned_qwen3), recipe={"kind": "embedding"}, max_length=400), "float32"
-        )
+    def engine(self, poisoned_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+        folder = tmp_path_factory.mktemp("embeds") / "model"
+        shutil.copytree(poisoned_qwen3, folder)
+        add_modules(folder, [pooling("lasttoken", 256), normalize()])
+        yield from running(ModelSettings(name=str(folder), max_length=400), "float32")
 
     def test_texts_that_come_upon_the_cache_blocks_of_broken_ones_are_scored(self, engine: RunningEngine) -> None:
         """Without clean blocks some of them fail."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -25,7 +24,7 @@ from pipelines.speed.bench.pairs import PairMaker, PairOrder, PairSet, describe_
 from pipelines.speed.bench.process import Group
 from serve_app.engine.bare_engine import plan
 from serve_app.engine.engine_args import cpu_environment
-from serve_app.engine.models import ModelInfo, describe
+from serve_app.engine.models import ModelInfo, describe, plain_model
 from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError, DataError, EngineError
 from stages.core.records import Candidates
@@ -268,7 +267,7 @@ def test_transformers_scores_and_the_matrix_rate_come_from_processes_of_their_ow
     texts = [(one.query, text) for one in drawn.queries[:1] for text in one.texts]
     told = {
         "do": "transformers",
-        "model": asdict(describe(settings)),
+        "model": plain_model(describe(settings)),
         "settings": settings.model_dump(mode="json"),
         "dtype": "float32",
         "warm_up": texts[:2],
@@ -288,7 +287,7 @@ def test_both_libraries_give_a_cross_encoder_the_same_scores(tiny_cross_encoder:
     settings = ModelSettings(name=str(tiny_cross_encoder))
     pairs = [("red fox", "the fox is red " * number) for number in range(1, 6)]
     told = {
-        "model": asdict(describe(settings)),
+        "model": plain_model(describe(settings)),
         "settings": settings.model_dump(mode="json"),
         "dtype": "float32",
         "warm_up": pairs[:2],

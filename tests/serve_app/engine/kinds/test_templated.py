@@ -27,6 +27,15 @@ QWEN3_HEAD = (
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
 )
 QWEN3_TAIL = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+MXBAI_HEAD = (
+    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+    "<|im_start|>user\n"
+)
+MXBAI_TASK = (
+    "You are a search relevance expert who evaluates how well documents match search queries. For each query-document "
+    "pair, carefully analyze the semantic relationship between them, then provide your binary relevance judgment "
+    "(0 for not relevant, 1 for relevant).\nRelevance:"
+)
 WEB = "Given a web search query, retrieve relevant passages that answer the query"
 
 
@@ -51,6 +60,19 @@ def qwen3_reference(folder: Path, documents: Sequence[str]) -> list[float]:
     bodies = [plain(tokenizer, qwen3_text(QUERY, document)) for document in documents]
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     return [_logit(model, head + body[: LIMIT - len(head) - len(tail)] + tail) for body in bodies]
+
+
+def mxbai_reference(folder: Path, documents: Sequence[str]) -> list[float]:
+    """Its library's pieces, each tokenized apart, of which the document's is cut; the last token's logit."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    head, turn = (
+        tokenizer.encode(text, add_special_tokens=False) for text in (MXBAI_HEAD, "<|im_end|>\n<|im_start|>assistant\n")
+    )
+    line = plain(tokenizer, "\n")
+    start, tail = head + plain(tokenizer, f"query: {QUERY}") + line, line + plain(tokenizer, MXBAI_TASK) + turn
+    bodies = [plain(tokenizer, f"document: {document}") for document in documents]
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    return [_logit(model, start + body[: LIMIT - len(start) - len(tail)] + tail) for body in bodies]
 
 
 def nemotron_reference(folder: Path, documents: Sequence[str]) -> list[float]:
@@ -82,6 +104,9 @@ CASES = {
     "qwen3-reranker-classifier": Case(
         lambda folder: backbones.qwen3(folder, labels=1), {"recipe": "qwen3-reranker-classifier"}, qwen3_reference
     ),
+    "mxbai-rerank-v2-classifier": Case(
+        backbones.qwen2_classifier, {"recipe": "mxbai-rerank-v2-classifier"}, mxbai_reference
+    ),
     "llama-nemotron-rerank": Case(
         backbones.llama_bidirectional, {"recipe": "llama-nemotron-rerank"}, nemotron_reference
     ),
@@ -112,15 +137,15 @@ def test_a_template_is_scored_as_its_card_says_on_vllm(
     require_same(on_vllm[name], CASES[name].reference(folders[name], DOCUMENTS), 1e-3)
 
 
-def test_a_template_is_scored_as_its_card_says(folders: Mapping[str, Path]) -> None:
-    name = "qwen3-reranker-classifier"
+@pytest.mark.parametrize("name", ["qwen3-reranker-classifier", "mxbai-rerank-v2-classifier"])
+def test_a_template_is_scored_as_its_card_says(name: str, folders: Mapping[str, Path]) -> None:
     settings = ModelSettings(name=str(folders[name]), max_length=LIMIT, **CASES[name].settings)
     model = describe(settings)
     procedure = load_procedure(model, settings)
     prompts = procedure.encoder.encode(QUERY, None, DOCUMENTS)
     assert [prompt.truncated for prompt in prompts] == [False] * 4 + [True, False]
     pairs = procedure.pairs(prompts, computed(model, procedure, prompts))
-    require_same(pairs, qwen3_reference(folders[name], DOCUMENTS), 1e-5)
+    require_same(pairs, CASES[name].reference(folders[name], DOCUMENTS), 1e-5)
 
 
 def test_the_recipe_of_mxbai_takes_an_instruction_and_that_of_nemotron_none(folders: Mapping[str, Path]) -> None:
