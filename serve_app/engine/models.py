@@ -14,14 +14,14 @@ from serve_app.recipes.architectures import require_computed
 from serve_app.recipes.cross_encoder import TASK, CrossEncoderRecipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
-from serve_app.recipes.files import ModelFiles, unreadable
+from serve_app.recipes.files import AGAIN, ModelFiles, unreadable
 from serve_app.recipes.kinds import Recipe, parse_recipe
 from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.modular import ModularRecipe
 from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
-from serve_app.recipes.transformer import transformer
+from serve_app.recipes.transformer import told_positions, transformer
 from serve_app.recipes.whole import require_whole
 from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Backend, Family, ModelSettings
 from stages.core.errors import ConfigError
@@ -35,6 +35,8 @@ AFTER_PADDING = (
 VLLM_ALONE = ("late-interaction", "listwise")
 # Of a model whose publisher names none, and whose config names more: attention over more is slow beyond use.
 USUAL_MAX_LENGTH = 8192
+# As `model.max_length` has it: special tokens and a few words.
+LEAST_MAX_LENGTH = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,11 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
     # From here on of one commit, that of the branch as it is now.
     revision = None if Path(path).is_dir() else _commit(path, settings.revision)
     files = ModelFiles(settings.name, path, revision)
+    with files.understood():
+        return _described(settings, files, backend)
+
+
+def _described(settings: ModelSettings, files: ModelFiles, backend: Backend) -> ModelInfo:
     require_whole(settings, files)
     recipe = recognise(settings, files)
     _require_computed(settings, files, recipe, backend)
@@ -108,11 +115,11 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
         )
     return ModelInfo(
         name=settings.name,
-        path=path,
-        revision=revision,
+        path=files.path,
+        revision=files.revision,
         recipe=recipe,
         max_length=settings.max_length or min(limit, recipe.max_length or USUAL_MAX_LENGTH),
-        digest=folder_digest(path) if Path(path).is_dir() else None,
+        digest=folder_digest(files.path) if Path(files.path).is_dir() else None,
         remarks=remarks_of(recipe, settings, files, backend),
         trust_remote_code=settings.trust_remote_code,
         code_revision=settings.code_revision,
@@ -192,10 +199,15 @@ def _takes_instruction(recipe: Recipe) -> bool:
 
 def _limit(files: ModelFiles, recipe: Recipe) -> int:
     """Tokens the model can read, from its config.json and, for encoders, what sentence-transformers says of it."""
-    positions = int(files.config.get("max_position_embeddings", USUAL_MAX_LENGTH))
+    positions = told_positions(files) or USUAL_MAX_LENGTH
     if files.config.get("model_type") in AFTER_PADDING:
         positions -= 2
     if isinstance(recipe, EmbeddingRecipe | ModularRecipe | CrossEncoderRecipe):
         task = TASK if isinstance(recipe, CrossEncoderRecipe) else "feature-extraction"
         positions = min(positions, transformer(files, task).max_tokens or positions)
+    if positions < LEAST_MAX_LENGTH:
+        raise ConfigError(
+            f"model.name {files.name}: its config.json, sentence_bert_config.json and tokenizer_config.json leave "
+            f"{positions} tokens for a text, which is no limit of a model. {AGAIN}."
+        )
     return positions

@@ -36,6 +36,8 @@ INSTRUCTION = re.compile(r"Instruct: (?P<task>[^\n]+)\nQuery:(?P<blank> ?)")
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 # The name of a recipe that was read from a model's files.
 READ = "embedding"
+# What config.json calls the width of a token's vector: DistilBERT dim, T5 and XLNet d_model, Nomic and GPT-2 n_embd.
+WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
 # Architectures besides `...Model` that pool where modules.json says so.
 POOLED = ("ForCausalLM", "RobertaForMaskedLM")
 
@@ -144,7 +146,7 @@ def complete(recipe: EmbeddingRecipe, files: ModelFiles, settings: ModelSettings
         "pooling": recipe.pooling or own_pooling,
         "steps": own_steps if recipe.steps is None else recipe.steps,
         "similarity": recipe.similarity or _similarity(told),
-        "dimensions": settings.dimensions or recipe.dimensions or told.get("truncate_dim"),
+        "dimensions": settings.dimensions or recipe.dimensions or _truncated(told),
         "overrides": recipe.overrides or overrides(files),
         "misread": is_misread(files),
         "lower_case": recipe.lower_case or transformer(files).lower_case,
@@ -169,6 +171,13 @@ def _layers(files: ModelFiles) -> tuple[Pooling, tuple[Step, ...]]:
     if types[:2] != ["Transformer", "Pooling"] or lines[0].folder:
         raise refused("modules.json", "modules", ", ".join(types), "a Transformer in the folder itself, then Pooling")
     return pooling(lines[1]), steps(lines[2:])
+
+
+def _truncated(told: Mapping[str, Any]) -> int | None:
+    found = told.get("truncate_dim")
+    if found is None or (isinstance(found, int) and found > 0):
+        return found
+    raise refused(OWN_CONFIG, "truncate_dim", found, "a number of at least 1")
 
 
 def _similarity(told: Mapping[str, Any]) -> str:
@@ -233,7 +242,7 @@ def _require_instructed(recipe: EmbeddingRecipe, settings: ModelSettings) -> Non
 def _require_dimensions(recipe: EmbeddingRecipe, files: ModelFiles) -> None:
     """That there are as many as are asked for, where the files say how many there are."""
     widths = [step.outputs for step in recipe.steps or () if isinstance(step, DenseStep)]
-    hidden = files.config.get("hidden_size")
+    hidden = next((files.config[key] for key in WIDTHS if key in files.config), None)
     pooled = hidden * len(recipe.pooling.modes) if hidden and recipe.pooling else None
     width = widths[-1] if widths else pooled
     if recipe.dimensions is not None and width is not None and recipe.dimensions > width:

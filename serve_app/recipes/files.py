@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stages.core.errors import ConfigError, first_line
+
+AGAIN = "Compare it with the publisher's, or download the model again"
+# Files that hold a list of mappings; any other holds a mapping.
+LISTS = ("modules.json",)
 
 
 class ModelFiles:
@@ -18,23 +24,51 @@ class ModelFiles:
     def __init__(self, name: str, path: str, revision: str | None) -> None:
         self.name, self.path, self.revision = name, path, revision
         self._read: dict[str, str | None] = {}
+        self._recent: dict[str, None] = {}  # the files that were looked at, the latest at the end
 
-    @cached_property
+    @property
     def config(self) -> dict[str, Any]:
         """config.json. Raises ConfigError where it cannot be read."""
-        return self.json("config.json") or {}
+        return dict(self.json("config.json"))
 
     @property
     def architecture(self) -> str:
-        return str((self.config.get("architectures") or ["unknown"])[0])
+        told = self.config.get("architectures") or ["unknown"]
+        return str(told if isinstance(told, str) else told[0])
 
     def json(self, file: str, *, optional: bool = False) -> Any:
-        """A file, parsed; None where it is optional and missing. Raises ConfigError where it cannot be read."""
-        text = self.text(file) if optional else self._required(file)
+        """A file, parsed; None where it is optional and missing. Raises ConfigError where it cannot be read, or holds
+        something else than such a file does.
+        """
+        text = self.text(file)
+        if text is None:
+            return None if optional else self._required(file)
+        self._recent.pop(file, None)
+        self._recent[file] = None
         try:
-            return None if text is None else json.loads(text)
+            content = json.loads(text)
         except ValueError as error:
             raise unreadable(self.path, file, error) from error
+        if file in LISTS:
+            fits = isinstance(content, list) and all(isinstance(one, dict) for one in content)
+        else:
+            fits = isinstance(content, dict)
+        if not fits:
+            needed = "a list of mappings" if file in LISTS else "a mapping"
+            raise ConfigError(f"model.name {self.name}: {file} holds {text!r:.40}, and has to hold {needed}. {AGAIN}.")
+        return content
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Raises ConfigError where a value in these files is of another kind than whoever reads it here takes."""
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            read = " or ".join([*reversed(self._recent)][:3])
+            raise ConfigError(
+                f"model.name {self.name}: a value is missing or of another kind than is known here ({_fault(error)}), "
+                f"in {read}, which were read last. {AGAIN}."
+            ) from error
 
     def text(self, file: str) -> str | None:
         """A file's text; None where there is none."""
@@ -79,6 +113,14 @@ def _config_is_here(load: Callable[..., str], repository: str, revision: str | N
     except (OSError, ValueError):
         return False
     return True
+
+
+def _fault(error: Exception) -> str:
+    """In one line; of a pydantic error, the field and what is wrong with it."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))} {first['input']!r:.40}: {first['msg']}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def unreadable(path: str, file: str, error: Exception) -> ConfigError:

@@ -8,6 +8,7 @@ from typing import Any
 from serve_app.recipes.files import ModelFiles
 from stages.core.errors import ConfigError
 
+OWN_CONFIG = "config_sentence_transformers.json"
 TRANSFORMER = frozenset(
     {
         *("max_seq_length", "do_lower_case", "model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
@@ -37,7 +38,12 @@ FLAGS = "pooling_mode_"  # of Pooling in older releases; which there are is know
 
 
 def require_known_keys(files: ModelFiles) -> None:
-    """Raises ConfigError for a key that says something, and whose meaning is not known."""
+    """Raises ConfigError for a key that says something, and whose meaning is not known; for prompts that are none."""
+    prompts = (files.json(OWN_CONFIG, optional=True) or {}).get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(one, str | None) for one in prompts.values()):
+        raise ConfigError(
+            f"model.name {files.name}: {OWN_CONFIG} says prompts {prompts!r:.80}. Needed: a mapping of names to texts."
+        )
     for file, told, known in _files(files):
         for key, value in told.items():
             if value and key not in known and not (file.endswith("/config.json") and key.startswith(FLAGS)):
@@ -49,8 +55,7 @@ def require_known_keys(files: ModelFiles) -> None:
 
 def _files(files: ModelFiles) -> Iterator[tuple[str, Mapping[str, Any], Collection[str]]]:
     yield "sentence_bert_config.json", files.json("sentence_bert_config.json", optional=True) or {}, TRANSFORMER
-    name = "config_sentence_transformers.json"
-    yield name, files.json(name, optional=True) or {}, MODEL
+    yield OWN_CONFIG, files.json(OWN_CONFIG, optional=True) or {}, MODEL
     for line in files.json("modules.json", optional=True) or []:
         kind, folder = str(line.get("type")).rpartition(".")[2], line.get("path")
         if kind in MODULES and folder:

@@ -33,6 +33,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "torch.nn.modules.activation.Mish": "mish",
     "torch.nn.modules.activation.Softplus": "softplus",
 }
+# Modules that are nothing without their config.json.
+DECIDED_BY_CONFIG = ("Pooling", "Dense", "LayerNorm")
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 Computed = Literal["cls", "mean", "last"]
 # The mode -> what an engine pools; over the square root of the length is the mean times that.
@@ -170,10 +172,10 @@ def _module(files: ModelFiles, line: Mapping[str, Any]) -> Module:
         raise refused(MODULES, "type", name, "classes of sentence_transformers alone")
     if line.get("kwargs"):
         raise refused(MODULES, "kwargs", line["kwargs"], "modules that take no arguments of the caller")
-    folder = str(line.get("path") or "")
-    return Module(
-        name.rpartition(".")[2], folder, (files.json(f"{folder}/config.json", optional=True) or {}) if folder else {}
-    )
+    kind, folder = name.rpartition(".")[2], str(line.get("path") or "")
+    # Where a download left it out, what sentence-transformers takes instead is another model.
+    told = files.json(f"{folder}/config.json", optional=kind not in DECIDED_BY_CONFIG) if folder else None
+    return Module(kind, folder, told or {})
 
 
 def _step(module: Module, last_output: str | None) -> Iterator[DenseStep | LayerNormStep | NormalizeStep]:
@@ -186,18 +188,25 @@ def _step(module: Module, last_output: str | None) -> Iterator[DenseStep | Layer
             raise refused(where, "activation_function", path, "one of " + ", ".join(ACTIVATIONS.values()))
         yield DenseStep(
             folder=module.folder,
-            inputs=module.config["in_features"],
-            outputs=module.config["out_features"],
+            inputs=_size(module, "in_features"),
+            outputs=_size(module, "out_features"),
             bias=module.config.get("bias", True),
             activation=ACTIVATIONS[path],
             residual=module.config.get("use_residual", False),
         )
     elif module.type == "LayerNorm":
-        yield LayerNormStep(folder=module.folder, size=module.config["dimension"])
+        yield LayerNormStep(folder=module.folder, size=_size(module, "dimension"))
     elif module.type == "Normalize":
         yield NormalizeStep()
     elif module.type != "Dropout":
         raise refused(MODULES, "type", module.type, "Dense, LayerNorm, Normalize or Dropout behind the pooling")
+
+
+def _size(module: Module, key: str) -> int:
+    value = module.config.get(key)
+    if not isinstance(value, int) or value < 1:
+        raise refused(f"{module.folder}/config.json", key, value, "a number of at least 1")
+    return value
 
 
 def _require_vector(where: str, config: Mapping[str, Any], output: str) -> None:

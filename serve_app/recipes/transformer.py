@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.modules import refused
+from stages.core.errors import ConfigError
 
 # Where the Transformer's own settings lie: the first of these that is there.
 TRANSFORMER_CONFIGS = tuple(
@@ -47,6 +48,22 @@ def transformer(files: ModelFiles, task: str = "feature-extraction") -> Transfor
             raise refused(where, name, settings[name], "null: it is for late interaction models")
     limit = settings.get("max_seq_length") or _tokenizer_limit(settings, files)
     return Transformer(bool(settings.get("do_lower_case")), limit)
+
+
+def told_positions(files: ModelFiles) -> int | None:
+    """How many the model has, by its config.json or, where that leaves it out, by what Transformers takes then."""
+    told = files.config.get("max_position_embeddings")
+    if told is None:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
+
+        if files.config.get("model_type") in CONFIG_MAPPING_NAMES:
+            said = {name: value for name, value in files.config.items() if name != "max_position_embeddings"}
+            told = getattr(CONFIG_MAPPING[files.config["model_type"]](**said), "max_position_embeddings", None)
+    if told is not None and not isinstance(told, int):
+        raise ConfigError(
+            f"model.name {files.name}: config.json says max_position_embeddings {told!r}. Needed: a whole number."
+        )
+    return told
 
 
 def transformer_settings(files: ModelFiles) -> tuple[str, Mapping[str, Any]]:

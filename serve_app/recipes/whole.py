@@ -79,6 +79,7 @@ def _require_merged(files: ModelFiles) -> None:
 
 def _require_one_architecture(files: ModelFiles) -> None:
     named = files.config.get("architectures") or []
+    named = [named] if isinstance(named, str) else named
     if len(named) != 1:
         told = f"{len(named)} architectures ({', '.join(map(str, named))})" if named else "no architecture"
         raise ConfigError(
