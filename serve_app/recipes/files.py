@@ -125,7 +125,10 @@ def _fault(error: Exception) -> str:
 
 def unreadable(path: str, file: str, error: Exception) -> ConfigError:
     offline = " HF_HUB_OFFLINE=1 is set: only what was downloaded before is found." if _offline() else ""
-    return ConfigError(f"model.name {path}: cannot read {file} ({first_line(error)}).{offline}")
+    alone = " GGUF, ONNX or sentence-transformers' static models are not loaded: name the one that they were made from."
+    # The hub's client raises classes of its own for what was not downloaded.
+    mend = alone if file == "config.json" and type(error) is FileNotFoundError else ""
+    return ConfigError(f"model.name {path}: cannot read {file} ({first_line(error)}).{mend}{offline}")
 
 
 def _offline() -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from serve_app.recipes.architectures import require_anywhere
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.known_keys import require_known_keys
+from serve_app.recipes.weights import require_loadable
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 
@@ -51,6 +52,7 @@ UNPUBLISHED = {
 
 def require_whole(settings: ModelSettings, files: ModelFiles) -> None:
     """Raises ConfigError, with file, value and what would be needed, for what no recipe follows."""
+    require_loadable(files)
     _require_merged(files)
     _require_one_architecture(files)
     _require_quantization(files)
