@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from serve_app.recipes.cross_encoder import SUFFIX, CrossEncoderRecipe
 from serve_app.recipes.embedding import POOLED, EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
@@ -21,12 +23,19 @@ def require_fit(recipe: Recipe, files: ModelFiles) -> None:
     if isinstance(recipe, CrossEncoderRecipe) and not files.architecture.endswith(SUFFIX):
         raise _misfit(recipe, files, f"is for classifiers (...{SUFFIX})")
     if isinstance(recipe, EmbeddingRecipe) and not _embeds(recipe, files):
-        raise _misfit(recipe, files, "is for plain encoders (...Model) and what has a Pooling module")
+        raise _misfit(recipe, files, f"is for ...Model, and for {', '.join(POOLED)} with a Pooling module")
 
 
 def unknown(files: ModelFiles) -> ConfigError:
     """Of a model that no kind of recipe knows by its files."""
     types = module_types(files)
+    if "Pooling" in types and "For" in files.architecture and not files.architecture.endswith(("Model", *POOLED)):
+        # Its body is that of the ...Model, which is what sentence-transformers loads and saves.
+        body = re.sub(r"(For|LMHead)\w+$", "Model", files.architecture)
+        return ConfigError(
+            f"model.name {files.name}: config.json says {files.architecture}, whose head pooling leaves out, and vLLM "
+            f"would keep. Load it with sentence-transformers and save it again, as {body}."
+        )
     made_of = f", of the modules {', '.join(types)}" if types else ""
     return ConfigError(
         f"model.name {files.name}: config.json says {files.architecture}{made_of}, and how that is scored is not "

@@ -13,6 +13,7 @@ from serve_app.recipes.chat_template import Form, read_form
 from serve_app.recipes.decoder import ARCHITECTURES, FIRST_STEP, DecoderRecipe, fill
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import parse_recipe
+from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 
 MODULES = "modules.json"
@@ -29,6 +30,9 @@ BEHIND_THE_HEAD: dict[str, tuple[Any, ...]] = {
     "logits_scaling": (None, 1.0),
     "lm_head_bias": (None, False),
 }
+# "Qwen3-Reranker-0.6B", "Releasing zeroentropy/zerank-2".
+TITLE_WORDS = 2
+LOOSE = "the long title of its README.md"
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 BASE_MODEL = re.compile(r"^base_model:\s*((?:\n\s*- .+)+|.+)$", re.MULTILINE)
 CACHED = re.compile(r"models--(.+?)--(.+)")
@@ -118,17 +122,28 @@ def _same(recipe: DecoderRecipe, form: Form) -> bool:
 def _named(files: ModelFiles) -> DecoderRecipe:
     """The recipe of the published model that this one is, or was made from, as its name or its README.md says."""
     names = list(_names(files))
-    found = {
-        recipe.name: recipe
-        for recipe in _published()
-        if any(fnmatch(name.lower(), hub.rsplit("/", 1)[-1].lower()) for name in names for hub in recipe.hub)
-    }
-    if len(found) == 1:
+    found = {recipe.name: recipe for recipe in _published() if any(_is_called(recipe, name) for name, _ in names)}
+    places = [where for recipe in found.values() for name, where in names if _is_called(recipe, name)]
+    if len(found) == 1 and set(places) != {LOOSE}:
         return next(iter(found.values()))
     said = f"its name and README.md say {' and '.join(found)}" if found else "nothing else tells how it is scored"
+    said = f"a word in {LOOSE} alone names {next(iter(found))}" if set(places) == {LOOSE} else said
     raise ConfigError(
         f"model.name {files.name}: a {files.architecture} without 1_LogitScore, and {said}. {_choices(files)}"
     )
+
+
+def _is_called(recipe: DecoderRecipe, name: str) -> bool:
+    return any(fnmatch(name.lower(), hub.rsplit("/", 1)[-1].lower()) for hub in recipe.hub)
+
+
+def named_by(recipe: DecoderRecipe, settings: ModelSettings, files: ModelFiles) -> str | None:
+    """What a model was recognised by where that is a name alone; None where user, hub id or files told more."""
+    told = settings.recipe is not None or settings.family == QWEN3
+    published = any(fnmatch(files.path.lower(), hub.lower()) for hub in recipe.hub)
+    if told or published or recipe.name not in bundled_recipes() or files.json(MODULES, optional=True):
+        return None
+    return next((where for name, where in _names(files) if where != LOOSE and _is_called(recipe, name)), None)
 
 
 def _choices(files: ModelFiles) -> str:
@@ -142,19 +157,23 @@ def _choices(files: ModelFiles) -> str:
     return f"Set model.recipe: {told}one of your own, of kind decoder with prompt and tokens"
 
 
-def _names(files: ModelFiles) -> Iterator[str]:
-    """What the model is called: its folder or hub id, the base model and the title of its README.md."""
+def _names(files: ModelFiles) -> Iterator[tuple[str, str]]:
+    """What the model is called, and where: its folder or hub id, the base model and the title of its README.md. A title
+    of many words may name another model to compare itself with.
+    """
     for part in PurePath(files.path).parts[-3:]:
         cached = CACHED.fullmatch(part)
         if cached:
-            yield cached[2]
-    yield PurePath(files.path).name.replace("___", ".")  # ModelScope's spelling
+            yield cached[2], "its folder's name"
+    yield PurePath(files.path).name.replace("___", "."), "its folder's name"  # ModelScope's spelling
     readme = files.text("README.md") or ""
     head = readme.split("\n---", 1)[0] if readme.startswith("---") else ""
     for named in BASE_MODEL.findall(head):
-        yield from (word.rsplit("/", 1)[-1] for word in named.split())
+        yield from ((word.rsplit("/", 1)[-1], "the base_model of its README.md") for word in named.split())
     title = TITLE.search(readme)
-    yield from (word.rsplit("/", 1)[-1] for word in (title[1].split() if title else ()))
+    words = title[1].split() if title else []
+    where = "the title of its README.md" if len(words) <= TITLE_WORDS else LOOSE
+    yield from ((word.rsplit("/", 1)[-1], where) for word in words)
 
 
 def _published() -> list[DecoderRecipe]:

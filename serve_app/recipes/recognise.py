@@ -95,6 +95,13 @@ def completed(recipe: Recipe, files: ModelFiles, settings: ModelSettings) -> Rec
 
 
 def _with_template(recipe: Recipe, settings: ModelSettings) -> Recipe:
-    if settings.template == "blank_line" and recipe.name == QWEN3:
-        return bundled_recipe(BLANK_LINES).model_copy(update={"name": QWEN3})
-    return recipe
+    """The recipe in the form that was asked for; the tokens are the model's own in either."""
+    if settings.template != "blank_line":
+        return recipe
+    if recipe.name != QWEN3:
+        raise ConfigError(
+            f"model.template blank_line: {settings.name} is scored by the recipe {recipe.name}, and only {QWEN3} has "
+            "two forms. Leave model.template out."
+        )
+    lines = bundled_recipe(BLANK_LINES)
+    return recipe.model_copy(update={name: getattr(lines, name) for name in ("prompt", "source", "verified")})

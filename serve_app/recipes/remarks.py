@@ -8,11 +8,15 @@ from fnmatch import fnmatch
 from pathlib import PurePath
 
 from serve_app.recipes.bundled import bundled_recipes
+from serve_app.recipes.cross_encoder import CrossEncoderRecipe
+from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe
 from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.listwise import ListwiseRecipe
+from serve_app.recipes.modular import ModularRecipe
+from serve_app.recipes.read_decoder import named_by
 from serve_app.settings import EMBEDDED_MODEL, Backend, ModelSettings
 
 # Names of base models and titles in the model's card.
@@ -32,10 +36,26 @@ def _remarks(recipe: Recipe, settings: ModelSettings, files: ModelFiles, backend
             "queries and documents go to the model as they are, as none of its files names a prompt. If its card does, "
             f"{_cure(recipe, files)}"
         )
+    if isinstance(recipe, DecoderRecipe) and (where := named_by(recipe, settings, files)):
+        yield (
+            f"taken for a model of the recipe {recipe.name} by {where} alone; if it was trained on another prompt or "
+            "token, set model.recipe"
+        )
+    if _cuts_elsewhere(recipe, files):
+        yield "a text that is too long loses its end here; its tokenizer (truncation_side left) takes the beginning"
     if isinstance(recipe, LateInteractionRecipe | ListwiseRecipe):
         yield f"a query is cut at {recipe.query_length} tokens, as its publisher does"
     if settings.trust_remote_code:
         yield "code of the model's own may run (model.trust_remote_code)"
+
+
+def _cuts_elsewhere(recipe: Recipe, files: ModelFiles) -> bool:
+    """Whether sentence-transformers would cut a text's beginning. Where a prompt stands around it, nobody does."""
+    if not isinstance(recipe, CrossEncoderRecipe | EmbeddingRecipe | ModularRecipe):
+        return False
+    told = files.json("tokenizer_config.json", optional=True) or {}
+    framed = isinstance(recipe, CrossEncoderRecipe) and recipe.prompt is not None
+    return not framed and told.get("truncation_side") == "left"
 
 
 def _without_prompts(recipe: EmbeddingRecipe, settings: ModelSettings) -> bool:

@@ -44,6 +44,11 @@ UNSCORED = {
     "ForImageClassification": "reads pictures; a reranker reads texts",
     "CLIPModel": "reads pictures; a reranker reads texts",
 }
+# Model types whose classes read absolute positions, whatever their config says; late interaction sees to its own.
+ABSOLUTE = frozenset(
+    {"bert", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert", "roberta", "roberta-prelayernorm"}
+    | {"xlm-roberta", "xlm-roberta-xl", "xmod"}
+)
 # Hub ids, or how a folder is called -> why their prompt cannot be made.
 UNPUBLISHED = {
     r"nv-rerankqa-mistral-4b|nv-rerankqa-1b": "its prompt is not published: it is only offered as a service (NIM)",
@@ -58,6 +63,8 @@ def require_whole(settings: ModelSettings, files: ModelFiles) -> None:
     _require_quantization(files)
     _require_code(settings, files)
     own_code = settings.trust_remote_code and "auto_map" in files.config
+    if not own_code:
+        _require_positions(files)
     require_anywhere(files.name, files.architecture, own_code=own_code)
     require_known_keys(files)
     name = Path(files.path).name.lower()
@@ -98,6 +105,19 @@ def _require_one_architecture(files: ModelFiles) -> None:
 def _pools(files: ModelFiles) -> bool:
     """A masked language model's body may be an embedding model: then its modules say how it pools."""
     return any("Pooling" in str(module.get("type")) for module in files.json("modules.json", optional=True) or [])
+
+
+def _require_positions(files: ModelFiles) -> None:
+    """vLLM ends with such a model; Transformers 5 takes its positions for absolute ones without a word."""
+    told = files.config.get("position_embedding_type") or "absolute"
+    if told == "absolute" or files.config.get("model_type") not in ABSOLUTE or files.architecture == "HF_ColBERT":
+        return
+    brings = "auto_map" in files.config
+    mend = "Read the model's own code, then set model.trust_remote_code: true" if brings else "Choose another model"
+    raise ConfigError(
+        f"model.name {files.name}: config.json says position_embedding_type {told}, and {files.architecture} has "
+        f"absolute positions alone, in vLLM and in Transformers. {mend}."
+    )
 
 
 def _require_quantization(files: ModelFiles) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from serve_app.engine.models import describe
 from serve_app.recipes.bundled import bundled_recipe
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.files import ModelFiles
-from serve_app.recipes.kinds import Recipe
+from serve_app.recipes.kinds import Recipe, recipe_digest
 from serve_app.recipes.recognise import recognise
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
 from tests.checkpoints.decoder import add_logit_score
+from tests.checkpoints.layouts import NEW_QWEN3, lay_out
 from tests.checkpoints.templates import OWN, QWEN3_RERANKER, ZERANK
 
 QUERY, DOCUMENT = (
@@ -267,5 +269,32 @@ def test_the_blank_line_form_is_of_qwen3_reranker_alone(tmp_path: Path) -> None:
     folder = make(tmp_path / "Qwen3-Reranker-4B")
     assert "\n\n<Query>" in "".join(decoder_of(folder, template="blank_line").prompt)
     assert decoder_of(folder, template="blank_line").name == "qwen3-reranker"
-    zerank = make(tmp_path / "zerank-1")
-    assert decoder_of(zerank, template="blank_line") == decoder_of(zerank)
+    told = refusal(make(tmp_path / "zerank-1"), template="blank_line")
+    assert "by the recipe zerank" in told and "Leave model.template out" in told
+
+
+def test_the_blank_line_form_keeps_the_tokens_that_a_model_was_trained_on(tmp_path: Path) -> None:
+    lay_out(tmp_path, NEW_QWEN3 | {"1_LogitScore/config.json": {"true_token_id": 7, "false_token_id": 8}})
+    recipe = decoder_of(tmp_path, template="blank_line")
+    assert "\n\n<Query>" in "".join(recipe.prompt)
+    assert (recipe.tokens.positive, recipe.tokens.negative) == (7, 8)
+    assert recipe_digest(recipe) != recipe_digest(decoder_of(tmp_path))
+
+
+@pytest.mark.parametrize("title", ["# acme-rank: better than Qwen3-Reranker-4B", "# How zerank-2 was beaten"])
+def test_a_long_title_that_names_another_model_is_not_believed(tmp_path: Path, title: str) -> None:
+    folder = make(tmp_path / "acme")
+    (folder / "README.md").write_text(f"{title}\n", encoding="utf-8")
+    assert "a word in the long title of its README.md alone names" in refusal(folder)
+
+
+def test_what_a_name_alone_told_is_a_remark(tmp_path: Path) -> None:
+    named = [("zerank-1", "", "its folder's name"), ("a", "# Releasing zeroentropy/zerank-2\n", "the title")]
+    named.append(("b", "---\nbase_model: Qwen/Qwen3-Reranker-0.6B\n---\n# acme\n", "the base_model of its README.md"))
+    for name, readme, where in named:
+        folder = make(tmp_path / name)
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        (remark,) = describe(ModelSettings(name=str(folder))).remarks
+        assert where in remark and "set model.recipe" in remark
+        assert describe(ModelSettings(name=str(folder), recipe="zerank")).remarks == ()
+    assert describe(ModelSettings(name=str(lay_out(tmp_path / "zerank-3", NEW_QWEN3)))).remarks == ()

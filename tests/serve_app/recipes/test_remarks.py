@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serve_app.engine.models import describe
 from serve_app.recipes import remarks
 from serve_app.recipes.bundled import bundled_recipe
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
@@ -14,6 +15,7 @@ from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.remarks import remarks_of
 from serve_app.settings import EMBEDDED_MODEL, Backend, ModelSettings
+from tests.checkpoints.layouts import BERT, QWEN3_LM, classifier, lay_out
 
 E5 = EmbeddingRecipe(name="e5", hub=("intfloat/*e5-*",), query="query: {query}", document="passage: {document}")
 BGE = EmbeddingRecipe(name="bge", hub=("BAAI/bge-*-v1.5",), query="Represent: {query}")
@@ -91,3 +93,12 @@ def test_code_of_the_models_own_is_told(tmp_path: Path) -> None:
 def test_where_a_publisher_cuts_queries_is_told(tmp_path: Path, name: str, words: str) -> None:
     (remark,) = told(tmp_path / "mine", bundled_recipe(name))
     assert remark == f"a query is cut {words}, as its publisher does"
+
+
+def test_a_tokenizer_that_cuts_beginnings_is_a_remark(tmp_path: Path) -> None:
+    left = {"tokenizer_config.json": {"truncation_side": "left"}}
+    for number, files in enumerate([BERT, classifier("BertForSequenceClassification", "bert")]):
+        told = describe(ModelSettings(name=str(lay_out(tmp_path / str(number), {**files, **left})))).remarks
+        assert any("truncation_side left" in one for one in told)
+    framed = describe(ModelSettings(name=str(lay_out(tmp_path / "c", {**QWEN3_LM, **left})), recipe="zerank")).remarks
+    assert framed == ()

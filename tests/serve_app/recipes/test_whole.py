@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from serve_app.engine.models import describe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.whole import UNSCORED, known_quantizations, require_whole
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError
+from tests.checkpoints.layouts import classifier, lay_out, pooled
 
 
 def files_of(folder: Path, contents: dict[str, Any]) -> ModelFiles:
@@ -146,3 +148,23 @@ def test_code_of_another_repository_is_named_by_its_commit_or_refused(
         return
     with pytest.raises(ConfigError, match=r"code of owner/code, .* model.code_revision to a commit of it"):
         require_whole(settings, files)
+
+
+# Transformers 5 computes them with absolute positions, and says nothing.
+@pytest.mark.parametrize("positions", ["relative_key", "relative_key_query", "alibi", "rotary"])
+@pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "XLMRobertaForSequenceClassification"])
+def test_positions_that_neither_backend_reads_are_refused(tmp_path: Path, architecture: str, positions: str) -> None:
+    kind = {"B": "bert", "X": "xlm-roberta"}[architecture[0]]
+    for backend in ("vllm", "transformers"):
+        for brings, mend in ((None, "Choose another model"), ({"AutoModel": "m.M"}, "model.trust_remote_code: true")):
+            more = {"position_embedding_type": positions} | ({"auto_map": brings} if brings else {})
+            folder = lay_out(tmp_path, classifier(architecture, kind, **more))
+            with pytest.raises(ConfigError, match=f"position_embedding_type {positions}") as caught:
+                describe(ModelSettings(name=str(folder)), backend)
+            assert mend in str(caught.value)
+
+
+def test_a_masked_model_that_pools_is_told_what_to_save_it_as(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path, config("BertForMaskedLM") | pooled("mean_tokens"))
+    with pytest.raises(ConfigError, match="save it again, as BertModel"):
+        describe(ModelSettings(name=str(folder)))
