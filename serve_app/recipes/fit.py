@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
+from serve_app.recipes.bundled import bundled_recipes
 from serve_app.recipes.cross_encoder import SUFFIX, CrossEncoderRecipe
 from serve_app.recipes.embedding import POOLED, EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.kinds import Recipe
+from serve_app.recipes.late_interaction import LateInteractionRecipe
+from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.modules import module_types
+from serve_app.recipes.recipe import OWN
 from stages.core.errors import ConfigError
 
 
@@ -22,6 +26,12 @@ def require_fit(recipe: Recipe, files: ModelFiles) -> None:
         )
     if isinstance(recipe, CrossEncoderRecipe) and not files.architecture.endswith(SUFFIX):
         raise _misfit(recipe, files, f"is for classifiers (...{SUFFIX})")
+    if isinstance(recipe, LateInteractionRecipe | ListwiseRecipe) and recipe.name == OWN:
+        classes = sorted(
+            {one for other in bundled_recipes().values() if other.kind == recipe.kind for one in other.architectures}
+        )
+        if files.architecture not in classes:
+            raise _misfit(recipe, files, f"({recipe.kind}) is for {', '.join(classes)}")
     if isinstance(recipe, EmbeddingRecipe) and not _embeds(recipe, files):
         raise _misfit(recipe, files, f"is for ...Model, and for {', '.join(POOLED)} with a Pooling module")
 

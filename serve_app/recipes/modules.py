@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from serve_app.recipes.files import ModelFiles
 from serve_app.settings import Settings
@@ -60,8 +60,13 @@ class Pooling(Settings):
     `include_prompt` the tokens of a prompt are left out.
     """
 
-    modes: tuple[PoolingMode, ...]
+    modes: tuple[PoolingMode, ...] = Field(min_length=1)
     include_prompt: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, told: Any) -> Any:
+        return {"modes": [told]} if isinstance(told, str) else told
 
     def computed(self, prompts: bool) -> Computed | None:
         """The one vector that an engine can pool by itself; None: it takes those of all tokens. `prompts`: whether any

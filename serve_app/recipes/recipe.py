@@ -16,8 +16,8 @@ OWN = "own"
 class Score(Settings):
     """A raw value -> what a user sees: activation((raw - shift) * scale). Lists are ranked by the raw value."""
 
-    shift: float = 0.0
-    scale: float = Field(1.0, gt=0)
+    shift: float = Field(0.0, allow_inf_nan=False)
+    scale: float = Field(1.0, gt=0, allow_inf_nan=False)
     activation: Literal["none", "sigmoid"] = "sigmoid"
 
     def of(self, raw: float) -> float:

@@ -13,12 +13,13 @@ from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.fit import require_fit, unknown
-from serve_app.recipes.kinds import Recipe, parse_recipe
+from serve_app.recipes.kinds import Recipe
 from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.recipes.late_interaction_files import read_late_interaction
 from serve_app.recipes.listwise import ListwiseRecipe
 from serve_app.recipes.listwise_files import read_listwise
 from serve_app.recipes.modular import ModularRecipe
+from serve_app.recipes.own import own_recipe, require_plain
 from serve_app.recipes.read_decoder import QWEN3, read_decoder, require_readable
 from serve_app.recipes.recipe import OWN
 from serve_app.settings import EMBEDDED_MODEL, ModelSettings
@@ -31,6 +32,7 @@ BLANK_LINES = "qwen3-reranker-blank-lines"
 
 def recognise(settings: ModelSettings, files: ModelFiles) -> Recipe:
     """The recipe that is told by `model.recipe`, by a hub id, or by the files. Raises ConfigError for none."""
+    require_plain(settings)
     try:
         recipe = _told(settings) or _published(files) or _read(settings, files)
         recipe = completed(_with_template(recipe, settings), files, settings)
@@ -50,7 +52,7 @@ def _told(settings: ModelSettings) -> Recipe | None:
     told: str | dict[str, Any] | None = settings.recipe
     if told is None:
         return bundled_recipe(QWEN3) if settings.family == QWEN3 else None
-    return bundled_recipe(told) if isinstance(told, str) else parse_recipe(told, "model.recipe")
+    return bundled_recipe(told) if isinstance(told, str) else own_recipe(told)
 
 
 def _published(files: ModelFiles) -> Recipe | None:

@@ -65,7 +65,7 @@ def test_what_decides_a_score_is_in_the_digest() -> None:
         ({"tokens": {"positive": -1}}, "tokens.positive"),
         ({"tokens": {"positive": ""}}, "tokens.positive"),
         ({"tokens": {"positive": "1", "negative": "1"}}, "all scores would be 0"),
-        ({"tokens": {}}, "tokens.positive: Field required"),
+        ({"tokens": {}}, "tokens.positive: is missing"),
         ({"tokens": None}, "tokens"),
         ({"prompts": "{query} {document}"}, "prompts"),
     ],

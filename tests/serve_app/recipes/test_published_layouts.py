@@ -323,6 +323,10 @@ MISFITS = {
     ),
     "a list's recipe on a causal model": ("jina-reranker-v3", QWEN3_LM),
     "one's own embedding on a classifier": ({"kind": "embedding"}, classifier("BertForSequenceClassification", "bert")),
+    "one's own vectors a token on a classifier": (
+        {"kind": "late-interaction", "query_marker": "[CLS]", "document_marker": "[SEP]", "expansion": "none"},
+        classifier("BertForSequenceClassification", "bert"),
+    ),
     "one's own pair on an encoder": ({"kind": "cross-encoder"}, BERT),
     "one's own modules on a model without": ({"kind": "modular-cross-encoder"}, BERT),
 }
