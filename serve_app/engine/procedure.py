@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from serve_app.engine.kinds import cross_encoder, decoder, embedding, late_interaction, listwise, modular
@@ -18,6 +19,9 @@ from serve_app.recipes.modular import ModularRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.records import PairScore
+
+# The file that nearly every model has; without it, only loading tells whether its tokenizer can be used.
+TOKENIZER = "tokenizer.json"
 
 
 class Procedure(Protocol):
@@ -66,11 +70,13 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
 
 
 def require_procedure(model: ModelInfo, settings: ModelSettings) -> None:
-    """Raises ConfigError where a recipe of the user's own cannot be followed with the model's tokenizer: what is not
-    one token is found here in seconds, by an engine in a minute.
+    """Raises ConfigError where a recipe of the user's own cannot be followed with the model's tokenizer, or a folder
+    has none of any use: what is not one token is found here in seconds, by an engine in a minute.
     """
     if isinstance(settings.recipe, dict):
         load_procedure(model, settings)
+    elif model.recipe is not None and Path(model.path).is_dir() and not (Path(model.path) / TOKENIZER).is_file():
+        load_tokenizer(model)
 
 
 def load_encoder(model: ModelInfo, settings: ModelSettings) -> PromptEncoder:

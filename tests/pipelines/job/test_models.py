@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
         "max_position_embeddings": 512,
     }
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "tokenizer.json").touch()  # only a folder without one has its tokenizer tried
     return tmp_path
 
 
@@ -176,3 +177,13 @@ def test_a_recipe_is_called_by_its_name_and_kind(name: str, words: str) -> None:
 def test_every_recipe_can_be_told() -> None:
     told_all: dict[str, Any] = {name: dict(told_procedure(recipe)) for name, recipe in bundled_recipes().items()}
     assert all(told_all.values())
+
+
+def test_a_folder_without_a_tokenizer_is_refused_before_a_job_would_start(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "check", str(folder)])
+    assert ended.value.code == 2
+    assert "are missing: download them" in capsys.readouterr().err

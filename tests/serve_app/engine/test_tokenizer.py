@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.direct.scorer import DirectScorer
 from serve_app.engine.models import ModelInfo, describe
-from serve_app.engine.procedure import load_encoder
+from serve_app.engine.procedure import load_encoder, require_procedure
 from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.recipes.cross_encoder import CrossEncoderRecipe
 from serve_app.settings import ModelSettings
@@ -112,3 +112,34 @@ def test_a_folder_without_a_tokenizer_is_told_in_one_line(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"^model.name mine: its tokenizer cannot be loaded: .*") as caught:
         load_tokenizer(model_of(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+# Transformers 5 makes a tokenizer of special tokens alone: every text would be the same.
+def test_a_folder_without_its_vocabulary_is_refused(tmp_path: Path) -> None:
+    folder = make_tiny_cross_encoder(tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    for load in (
+        lambda: load_tokenizer(model_of(folder)),
+        lambda: require_procedure(model_of(folder), ModelSettings()),
+    ):
+        with pytest.raises(ConfigError, match="vocabulary of its BertTokenizer has 5 entries") as caught:
+            load()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_is_all_python_is_refused(tmp_path: Path) -> None:
+    folder = make_tiny_cross_encoder(tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    changed(folder / "tokenizer_config.json", tokenizer_class="ByT5Tokenizer")
+    with pytest.raises(ConfigError, match="its ByT5Tokenizer is none of the tokenizers library"):
+        require_procedure(model_of(folder), ModelSettings())
+
+
+def test_a_vocabulary_in_an_older_file_is_enough(tmp_path: Path) -> None:
+    folder = make_tiny_cross_encoder(tmp_path / "model")
+    before = load_tokenizer(model_of(folder))
+    words = sorted(before.get_vocab(), key=before.get_vocab().get)
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    require_procedure(model_of(folder), ModelSettings())
+    assert load_tokenizer(model_of(folder)).encode("what is it") == before.encode("what is it")

@@ -148,7 +148,7 @@ def change(folder: Path, file: str, **keys: Any) -> None:
         ("sentence_bert_config.json", {"modality_config": {"text": {}}}, "no message of the format flat"),
         ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "query_expansion"),
         ("1_LogitScore/config.json", {"module_input_name": "scores"}, "module_input_name scores"),
-        ("1_LogitScore/config.json", {"true_token_id": None}, "tokens.positive: Value error, None is no token"),
+        ("1_LogitScore/config.json", {"true_token_id": None}, "tokens.positive: None is no token"),
         ("config_sentence_transformers.json", {"default_prompt_name": "q", "prompts": {"q": "go"}}, "leaves out"),
         ("config.json", {"final_logit_softcapping": 30.0}, "config.json: final_logit_softcapping 30.0"),
         ("config.json", {"logits_scaling": 8.0}, "config.json: logits_scaling 8.0"),
