@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +30,12 @@ MakeBody = Callable[[PairSet, Candidates, int], Body]
 
 def ask_plan(config: RunConfig, model: ModelInfo, folder: Path, log: Path) -> dict[str, Any]:
     """What serve_app.engine.bare_engine says that the settings come to here. Raises EngineError."""
-    job = {"do": "plan", "model": asdict(model), "engine": config.engine.model_dump(mode="json"), "cores": _cores()}
+    job = {
+        "do": "plan",
+        "model": plain_model(model),
+        "engine": config.engine.model_dump(mode="json"),
+        "cores": _cores(),
+    }
     path = folder / "plan.json"
     path.write_text(json.dumps(job | {"out": str(folder / "plan-told.json")}), encoding="utf-8")
     with Group(log, PLAN_LIMIT_S) as group:

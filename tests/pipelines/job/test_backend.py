@@ -27,8 +27,6 @@ from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 from tests.checkpoints.transformers_only import make_deberta
 
-pytestmark = pytest.mark.thorough  # an engine of its own, twice
-
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec", "depth": 5, "limit": 12}
 
 
@@ -104,6 +102,7 @@ def test_who_computed_it_is_said_first_and_told_in_the_report_and_in_metrics_jso
     assert "vllm" not in engine
 
 
+@pytest.mark.thorough  # a second engine
 def test_a_killed_replica_is_told_and_the_next_one_answers(application: JobEngine) -> None:
     assert application.application is not None
     collector = collector_of(application.application)
