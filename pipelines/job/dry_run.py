@@ -20,7 +20,7 @@ from pipelines.job.remarks import data_remarks
 from pipelines.verdict.gate import check_pinned
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo, describe
-from serve_app.settings import ModelSettings
+from serve_app.settings import Backend, ModelSettings
 from stages.core.records import SetAside
 from stages.core.withheld import told_row
 from stages.core.words import counted
@@ -58,18 +58,22 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "set_aside_rows": len(set_aside),
         "remarks": list(data_remarks(meetings, judgements, set_aside, config.data.limit)),
         "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
-        "model": {
-            "name": model.name,
-            "family": model.family,
-            "recipe": model.recipe and model.recipe.name,
-            "max_length": model.max_length,
-            "backend": None if model.recipe is None else config.engine.backend,
-            "remarks": list(model.remarks),
-        },
+        "model": _model(model, config.engine.backend),
         "replicas": config.serve.replicas,
         "metrics": list(config.evaluate.metrics),
         "config_digest": config.digest,
         "hops": _hops(config, queries, pairs, len(judgements)),
+    }
+
+
+def _model(model: ModelInfo, backend: Backend) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "family": model.family,
+        "recipe": model.recipe and model.recipe.name,
+        "max_length": model.max_length,
+        "backend": None if model.recipe is None else backend,
+        "remarks": list(model.remarks),
     }
 
 

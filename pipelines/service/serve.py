@@ -40,12 +40,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     score otherwise than the config says; EngineError when no engine starts.
     """
     http = config.serve.http
-    keys = api_keys(http)
-    if not keys and not open_to_all and not is_loopback(http.host):
-        raise ConfigError(
-            f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
-            "127.0.0.1, or say --open-to-all"
-        )
+    keys = _keys(http, open_to_all=open_to_all)
     model = describe(config.model, config.engine.backend)
     require_procedure(model, config.model)
     settings = AppSettings(model, config.model, config.engine, config.serve)
@@ -74,6 +69,17 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
         finally:
             serve.delete(name)
             engines.stop()
+
+
+def _keys(http: HttpSettings, *, open_to_all: bool) -> list[str]:
+    """Raises ConfigError where others could come in without one."""
+    keys = api_keys(http)
+    if not keys and not open_to_all and not is_loopback(http.host):
+        raise ConfigError(
+            f"serve.http.host {http.host} lets others in, and no API key is set. Set ${http.api_keys_env}, listen on "
+            "127.0.0.1, or say --open-to-all"
+        )
+    return keys
 
 
 def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) -> None:

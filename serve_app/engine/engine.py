@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import vllm
@@ -23,9 +23,8 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
-from serve_app.engine.hosted import HostedEngine
-from serve_app.engine.identity import make_identity
-from serve_app.engine.models import ModelInfo, folder_digest
+from serve_app.engine.hosted import HostedEngine, identified
+from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, not_finite
 from serve_app.engine.prompts import Prompt
 from serve_app.settings import EngineSettings, ModelSettings
@@ -53,10 +52,8 @@ class VllmEngine(HostedEngine):
         super().__init__(model, model_settings, replica, max_text_chars)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
-        # Of the files as they are here and now: the job may have seen others, on another machine or before a change.
-        found = replace(model, digest=folder_digest(model.path)) if model.digest else model
         device = "cpu" if current_platform.is_cpu() else "cuda"
-        self.identity = make_identity(found, model_settings, engine, device, _dtype(config))
+        _, self.identity = identified(model, model_settings, engine, device, _dtype(config))
         tell(self.identity)
         self.llm = AsyncLLM.from_vllm_config(
             config,

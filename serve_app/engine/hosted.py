@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from serve_app.engine.engine_stats import EngineStats
-from serve_app.engine.models import ModelInfo
+from serve_app.engine.identity import make_identity
+from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output
 from serve_app.engine.procedure import load_procedure
 from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.text_limit import TextLimit
-from serve_app.settings import ModelSettings
+from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore, TimedScores
@@ -100,3 +102,13 @@ class HostedEngine(ABC):
         """Raise EngineError when the engine is dead."""
         if self.dead:
             raise EngineError("the engine died")
+
+
+def identified(
+    model: ModelInfo, model_settings: ModelSettings, engine: EngineSettings, device: str, dtype: str
+) -> tuple[ModelInfo, ScoringIdentity]:
+    """The model by its files as they are here and now, and what decides the scores of an engine with it: the job may
+    have seen other files, on another machine or before a change.
+    """
+    found = replace(model, digest=folder_digest(model.path)) if model.digest else model
+    return found, make_identity(found, model_settings, engine, device, dtype)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import torch
 
 from serve_app.engine.batcher import Batcher, Limits, Step
-from serve_app.engine.hosted import HostedEngine
-from serve_app.engine.identity import make_identity, settled_dtype
-from serve_app.engine.models import ModelInfo, folder_digest
+from serve_app.engine.hosted import HostedEngine, identified
+from serve_app.engine.identity import settled_dtype
+from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.tokenizer import load_tokenizer
@@ -73,9 +72,7 @@ class TransformersEngine(HostedEngine):
         super().__init__(model, model_settings, replica, max_text_chars)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype = settled_dtype(model, engine, self.device)
-        # Of the files as they are here and now: the job may have seen others, on another machine or before a change.
-        found = replace(model, digest=folder_digest(model.path)) if model.digest else model
-        self.identity = make_identity(found, model_settings, engine, self.device, self.dtype)
+        found, self.identity = identified(model, model_settings, engine, self.device, self.dtype)
         tell(self.identity)
         usual = LIMITS[self.device]
         self.limits = Limits(

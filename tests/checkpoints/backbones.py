@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers.processors import TemplateProcessing
@@ -155,39 +156,31 @@ def qwen3(folder: Path, *, labels: int | None = None) -> Path:
 def qwen2_classifier(folder: Path) -> Path:
     """As mxbai-rerank-v2 is converted: one label, and no token added."""
     tokenizer = qwen3_tokenizer()
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=HIDDEN,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        initializer_range=0.1,
-        num_labels=1,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-    )
+    config = Qwen2Config(**_decoder(tokenizer), num_labels=1)
     tokenizer.model_max_length = 512
     return _save(lambda: Qwen2ForSequenceClassification(config), tokenizer, folder)
+
+
+def _decoder(tokenizer: Any) -> dict[str, Any]:
+    """The config of a small one that is a classifier."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": HIDDEN,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.1,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+    }
 
 
 def llama(folder: Path, *, labels: int = 1) -> Path:
     """A classifier on a decoder, with Qwen's tokenizer."""
     tokenizer = qwen3_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=HIDDEN,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        initializer_range=0.1,
-        num_labels=labels,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-    )
+    config = LlamaConfig(**_decoder(tokenizer), num_labels=labels)
     return _save(lambda: LlamaForSequenceClassification(config), tokenizer, folder)
 
 
