@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from types import TracebackType
@@ -13,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from pipelines.base.ports import free_port
 from serve_app.http.api_models import ErrorDetail, ErrorResponse, RerankRequest, RerankResponse, Result, Usage
 from stages.core.records import PairScore
 from stages.core.scoring import OverlapScorer
@@ -45,9 +45,7 @@ class FakeService:
         self.refusal: Response | None = None
         self.held: str | None = None
         self.requests: list[RerankRequest] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from pipelines.base.ports import free_port
 from tests.mlflow_database import new_database
 
 
@@ -20,9 +20,7 @@ class MlflowServer:
 
     def __init__(self, folder: Path) -> None:
         self.database, self.artifacts = folder / "server.db", folder / "artifacts"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.uri = f"http://127.0.0.1:{self._port}"
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.base.ports import free_port
 from tests.shown_texts import ShownText, called, reader_environment
 
 pytestmark = pytest.mark.heavy
@@ -33,8 +34,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(workplace: Path) -> Iterator[str]:
     """The service that the book has its reader start, on a port that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     start = ["rerank-eval", "serve", "--config", "configs/demo.yaml", "--port", str(port), "--no-ui"]
     with (workplace / "serve.log").open("w") as log:
@@ -60,7 +60,7 @@ def wait_until_ready(url: str, service: subprocess.Popen[bytes], log: Path) -> N
         try:
             with urllib.request.urlopen(f"{url}/ready", timeout=5):
                 return
-        except (urllib.error.URLError, OSError):
+        except (OSError, http.client.HTTPException):
             time.sleep(0.5)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from pipelines.base.ports import free_port
 from tests.faults.jobs import ROOT
 
 START_S, STOP_S = 300.0, 120.0
@@ -83,8 +83,7 @@ class Service:
 @contextlib.contextmanager
 def service(config: Path, folder: Path, *overrides: str) -> Iterator[Service]:
     """The service of a config, ready."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "pipelines", "serve", "--config", str(config), "--no-ui", "--port", str(port)]
     command += [f"--set={one}" for one in overrides]
     log = folder / "service.log"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from pipelines.base.config import config_with
+from pipelines.base.ports import free_port
 from tests.mlflow_database import new_database
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ Job = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="package")
 def http_port() -> int:
     """A port that is free, for Serve's HTTP proxy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -105,11 +104,3 @@ def timed(told: Mapping[str, Any], started_s: float) -> Timed:
         tokens=told["tokens"],
         whole_s=time.time() - started_s,
     )
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.base.config import RunConfig
-from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, timed
+from pipelines.base.ports import free_port
+from pipelines.speed.bench.bench import Bench, Timed, do_job, timed
 from pipelines.speed.bench.pairs import PairSet, requests_of, scored_texts
 from pipelines.speed.bench.process import Group
 from serve_app.engine.models import ModelInfo, plain_model

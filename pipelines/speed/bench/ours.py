@@ -12,10 +12,11 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
+from pipelines.base.ports import free_port
 from pipelines.base.sections import GateSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
-from pipelines.speed.bench.bench import Bench, Timed, do_job, free_port, module, timed
+from pipelines.speed.bench.bench import Bench, Timed, do_job, module, timed
 from pipelines.speed.bench.engines import client_job
 from pipelines.speed.bench.pairs import PairSet
 from pipelines.speed.bench.process import Group

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from pipelines.base.ports import free_port
 from pipelines.base.sections import TrackingSettings
 from pipelines.cli.app import main
 from pipelines.runs.folder import RunFolder
@@ -260,9 +260,7 @@ def test_a_dead_server_costs_no_file_and_is_exit_code_4_soon(
 ) -> None:
     for name in IMPATIENT:
         monkeypatch.delenv(name, raising=False)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    uri = f"http://127.0.0.1:{free_port()}"
     runs = run_of("a", BEFORE), run_of("b", BETTER)
     waits = waits_from_now_on(monkeypatch)
     assert exit_code(*runs, "--uri", uri) == 4

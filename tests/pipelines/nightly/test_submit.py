@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import pytest
 import yaml
 
 from pipelines.base.config import load_config
+from pipelines.base.ports import free_port
 from pipelines.nightly.submit import describe_job, exit_code
 from stages.core.errors import ConfigError
 from tests.mlflow_database import new_database
@@ -50,7 +50,7 @@ ROWS = [
 def head() -> Iterator[str]:
     """The job server's address, on a head of its own that is ended with all its processes."""
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie in it, and their paths must be short
-    dashboard, agent, client = free_ports(3)
+    dashboard, agent, client = (free_port() for _ in range(3))
     command = [ENVIRONMENT / "ray", "start", "--head", "--block", "--port=0", f"--temp-dir={folder}", "--num-cpus=4"]
     command += ["--disable-usage-stats", "--include-dashboard=true", "--dashboard-host=127.0.0.1"]
     command += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
@@ -69,17 +69,6 @@ def head() -> Iterator[str]:
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def end(process: psutil.Popen) -> None:

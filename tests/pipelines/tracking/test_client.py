@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
+from pipelines.base.ports import free_port
 from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_run_folder
@@ -245,9 +246,7 @@ def test_no_secret_of_a_config_reaches_mlflow(
 
 
 def test_an_error_and_its_log_tell_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        uri = f"http://me:hunter22@127.0.0.1:{closed.getsockname()[1]}/mlflow?token=hunter23"
+    uri = f"http://me:hunter22@127.0.0.1:{free_port()}/mlflow?token=hunter23"
     folder = make_folder(tmp_path / "run", uri)
     with pytest.raises(TrackingError) as raised:
         sync_run(folder.path)
@@ -308,8 +307,7 @@ def dead_server(request: pytest.FixtureRequest) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         if request.param == "closed":
-            listener.close()
-            yield address
+            yield f"http://127.0.0.1:{free_port()}"
         elif request.param == "silent":
             listener.listen()
             yield address

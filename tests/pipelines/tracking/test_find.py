@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from pipelines.base.ports import free_port
 from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking import client as tracking
@@ -97,9 +97,7 @@ def test_a_tag_that_is_a_path_leads_nowhere(store: str, tmp_path: Path, tag: str
 
 
 def test_a_dead_server_is_a_tracking_error_without_its_password(tmp_path: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        uri = f"http://me:hunter22@127.0.0.1:{closed.getsockname()[1]}"
+    uri = f"http://me:hunter22@127.0.0.1:{free_port()}"
     with pytest.raises(TrackingError) as raised:
         fetch_run(uri, "any", tmp_path)
     assert "hunter22" not in str(raised.value)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.base.ports import free_port
 from pipelines.service.load import steps as load_steps
 from pipelines.service.load.client import Reply, Send, sender
 from pipelines.service.load.payload_shape import Payload
@@ -111,9 +112,7 @@ def test_a_server_that_does_not_answer_in_time_is_a_timeout() -> None:
 
 
 def test_a_port_where_nobody_listens_refuses() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert one(f"http://127.0.0.1:{port}").error == "connection refused"
+    assert one(f"http://127.0.0.1:{free_port()}").error == "connection refused"
 
 
 def test_a_server_that_hangs_up_is_a_reset() -> None:
