@@ -146,6 +146,7 @@ def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dic
     elif engines:
         console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
     engine.stop()
+    engine.notes += sorted({facts["note"] for facts in engines if "note" in facts})
     for note in engine.notes:
         console.say(f"note        {note}")
     return engines

@@ -63,6 +63,8 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
                 wait_until_up(name, API_START_TIMEOUT_S)
                 require_as_asked(foresee(settings.model, config), engines.wait_until_identified(), config, engines.name)
                 engines.wait_until_ready()
+            for note in engines.notes():
+                console.say(f"note        {escape(note)}")
             announce(http, bool(keys), console.say)
             _serve_until_told_to_stop(http, console)
             console.say("stopping: calls at work are finished first")

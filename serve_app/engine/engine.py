@@ -6,29 +6,28 @@ task is cancelled (a client went away, a replica stops) what is still in the eng
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import vllm
-from vllm import PoolingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs.engine import tokens_input
 from vllm.platforms import current_platform
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
+from serve_app.engine.asking import AsOne, Call, EachAlone
+from serve_app.engine.engine_args import FAN_OUT, Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.fan_out_check import misfits
 from serve_app.engine.hosted import HostedEngine, identified
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, not_finite
+from serve_app.engine.packing import Asked
 from serve_app.engine.prompts import Prompt
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.core.errors import EngineDiedError, EngineError, first_line
+from stages.core.errors import EngineDiedError, EngineError
 from stages.core.identity import ScoringIdentity
 
 VERSIONS: dict[str, str] = {"vllm": vllm.__version__}
@@ -61,7 +60,8 @@ class VllmEngine(HostedEngine):
             enable_log_requests=arguments.enable_log_requests,
             disable_log_stats=arguments.disable_log_stats,
         )
-        self._ids = itertools.count()
+        self._unfit = no_fan_out(config)
+        self._asking = (EachAlone if self._unfit else AsOne)(self.llm, self.stats)
 
     def facts(self) -> dict[str, Any]:
         """What the engine settled on, for the record of a run."""
@@ -72,7 +72,11 @@ class VllmEngine(HostedEngine):
             "block_size": config.cache_config.block_size,
             "max_num_seqs": config.scheduler_config.max_num_seqs,
             "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
-        }
+        } | (
+            {"note": f"vLLM gets each prompt as a request of its own, which is slower: {self._unfit}"}
+            if self._unfit
+            else {}
+        )
 
     @property
     def dead(self) -> bool:
@@ -84,73 +88,40 @@ class VllmEngine(HostedEngine):
         self.llm.shutdown()
 
     async def _computed(self, prompts: Sequence[Prompt], priority: int) -> tuple[list[Output], float]:
-        calls = Calls(priority)
-        outputs = await self._all_outputs(prompts, calls)
-        return outputs, self.stats.longest_wait_ms(calls.names)
+        call = Call(priority)
+        try:
+            outputs = await self._all_outputs(prompts, call)
+        except BaseException as error:
+            await self._asking.give_up(call)
+            if isinstance(error, EngineDeadError | EngineGenerateError):
+                kind = EngineDiedError if call.given else EngineError
+                raise kind("the engine died while it scored") from error
+            raise
+        return outputs, max(call.longest_wait_s * 1000, self.stats.longest_wait_ms(call.names))
 
-    async def _all_outputs(self, prompts: Sequence[Prompt], calls: Calls) -> list[Output]:
+    async def _all_outputs(self, prompts: Sequence[Prompt], call: Call) -> list[Output]:
         """A text that is embedded more than once is computed once."""
-        task = self.procedure.task
-        if task == "classify":
-            params = [_classification(prompt) for prompt in prompts]
-            return await self._outputs([prompt.token_ids for prompt in prompts], params, calls)
+        if self.procedure.task == "classify":
+            return await self._outputs([Asked(one.token_ids, one.second_part) for one in prompts], call)
         places: dict[tuple[int, ...], int] = {}
         index = [places.setdefault(tuple(prompt.token_ids), len(places)) for prompt in prompts]
-        params = [PoolingParams(task=task) for _ in places]
-        outputs = await self._outputs([list(ids) for ids in places], params, calls)
+        outputs = await self._outputs([Asked(list(ids)) for ids in places], call)
         return [outputs[place] for place in index]
 
-    async def _outputs(
-        self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls
-    ) -> list[Output]:
-        """As `_run`; prompts whose values are not finite run once more, and read nothing from the prefix cache.
+    async def _outputs(self, prompts: Sequence[Asked], call: Call) -> list[Output]:
+        """Prompts whose values are not finite run once more, and read nothing from the prefix cache.
 
         A prompt that gives NaN may leave it in blocks whose tokens come before those that gave it: attention computes
         tokens together, with weight 0 for those that come later, and NaN survives that. A prompt that begins with the
         same tokens and finds these blocks fails through no fault of its own.
         """
-        outputs = await self._run(token_ids, params, calls)
+        task = self.procedure.task
+        outputs = await self._asking.ask(prompts, task, call)
         again = [place for place, output in enumerate(outputs) if not_finite(output)]
-        for place in again:
-            params[place].skip_reading_prefix_cache = True
-        retried = await self._run([token_ids[place] for place in again], [params[place] for place in again], calls)
+        retried = await self._asking.ask([prompts[place] for place in again], task, call, skip_cache=True)
         for place, output in zip(again, retried, strict=True):
             outputs[place] = output
         return outputs
-
-    async def _run(self, token_ids: Sequence[list[int]], params: Sequence[PoolingParams], calls: Calls) -> list[Output]:
-        queues: list[Any] = []
-        try:
-            for ids, param in zip(token_ids, params, strict=True):
-                queues.append(await self._submit(ids, param, calls))
-            return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
-        except BaseException as error:
-            await self.llm.abort(calls.internal_ids, internal=True)
-            self.stats.longest_wait_ms(calls.names)  # forgets them
-            if isinstance(error, EngineDeadError | EngineGenerateError):
-                kind = EngineDiedError if calls.internal_ids else EngineError
-                raise kind("the engine died while it scored") from error
-            raise
-
-    async def _submit(self, ids: list[int], params: PoolingParams, calls: Calls) -> Any:
-        """The queue that the result will come through, or why the engine refuses this prompt."""
-        try:
-            name = self.stats.await_one(str(next(self._ids)))
-            calls.names.append(name)
-            queue = await self.llm.add_request(name, tokens_input(ids), params, priority=calls.priority)
-        except ValueError as error:
-            return f"the engine refused the prompt: {first_line(error)}"
-        calls.internal_ids.append(queue.request_id)
-        return queue
-
-
-@dataclass(slots=True)
-class Calls:
-    """What one query has in the engine."""
-
-    priority: int
-    names: list[str] = field(default_factory=list)
-    internal_ids: list[str] = field(default_factory=list)
 
 
 def _logger_factory(stats: EngineStats) -> Any:
@@ -167,6 +138,17 @@ def _logger_factory(stats: EngineStats) -> Any:
     return lambda _vllm_config, _engine_index=0: Logger()
 
 
+def no_fan_out(config: Any) -> str | None:
+    """Why the prompts of a call cannot go to vLLM as one request; None where they can."""
+    if found := misfits():
+        return f"its inner parts are not as our schedulers know them ({found})"
+    if config.scheduler_config.scheduler_cls not in FAN_OUT:
+        return "engine.extra names a scheduler_cls"
+    if config.parallel_config.data_parallel_size > 1:
+        return "engine.extra has it compute in several engines (data_parallel_size)"
+    return None
+
+
 def _dtype(config: Any) -> str:
     return str(config.model_config.dtype).removeprefix("torch.")
 
@@ -179,10 +161,5 @@ def this_host(tensor_parallel: int) -> Host:
         max_num_seqs=seqs[UsageContext.LLM_CLASS],
         max_num_batched_tokens=tokens[UsageContext.LLM_CLASS],
         bfloat16=has_bfloat16(),
+        fans_out=misfits() is None,
     )
-
-
-def _classification(prompt: Prompt) -> PoolingParams:
-    """Ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
-    types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
-    return PoolingParams(task="classify", use_activation=False, extra_kwargs=types)

@@ -23,6 +23,12 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 # process starts; here the engine's process starts with them.
 IN_ENGINE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 CPU_SCHEDULER = "serve_app.engine.scheduler.CleanBlockScheduler"
+# Those that take all prompts of a call as one request: a GPU's, with asynchronous scheduling where it is asked for, and
+# a CPU's.
+GPU_FAN_OUT = "serve_app.engine.fan_out.FanOutScheduler"
+ASYNC_FAN_OUT = "serve_app.engine.fan_out.FanOutAsyncScheduler"
+CPU_FAN_OUT = "serve_app.engine.fan_out.FanOutCleanBlockScheduler"
+FAN_OUT = (GPU_FAN_OUT, ASYNC_FAN_OUT, CPU_FAN_OUT)
 CPU_ENVIRONMENT = {
     # A thread that is done waits asleep. Spinning, as OpenMP has it do for milliseconds, it would keep a core from the
     # processes that tokenize, send and collect, and from the thread that it waits for.
@@ -42,6 +48,7 @@ class Host(NamedTuple):
     max_num_seqs: int
     max_num_batched_tokens: int
     bfloat16: bool
+    fans_out: bool = True  # whether the schedulers of FAN_OUT were written for the vLLM here
 
 
 def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
@@ -67,17 +74,21 @@ def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> di
     arguments.update(kind_arguments(model, engine))
     if model.trust_remote_code:
         arguments.update(own_code(model))
-    arguments.update(
-        _cpu(engine, host) if host.device == "cpu" else {"gpu_memory_utilization": engine.gpu_memory_share}
-    )
+    arguments.update(_cpu(engine, host) if host.device == "cpu" else _gpu(engine, host))
     return arguments | engine.extra
+
+
+def _gpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
+    fan_out = ASYNC_FAN_OUT if engine.extra.get("async_scheduling") else GPU_FAN_OUT
+    scheduler = {"scheduler_cls": fan_out} if host.fans_out else {}
+    return {"gpu_memory_utilization": engine.gpu_memory_share, **scheduler}
 
 
 def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
     automatic = "bfloat16" if host.bfloat16 else "float32"
     return {
         "distributed_executor_backend": IN_ENGINE_PROCESS if engine.tensor_parallel == 1 else "mp",
-        "scheduler_cls": CPU_SCHEDULER,
+        "scheduler_cls": CPU_FAN_OUT if host.fans_out else CPU_SCHEDULER,
         "dtype": automatic if engine.dtype == "auto" else engine.dtype,
         "block_size": engine.block_size or CPU_BLOCK_SIZE,
         "kv_cache_memory_bytes": int((engine.kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from serve_app.engine.packing import Told, unpack_told
 from stages.telemetry.histogram import HistogramRecorder
 from stages.telemetry.telemetry import TIME_BOUNDS_MS, Snapshot
 
@@ -24,18 +26,38 @@ class EngineStats:
         self.kv_usage = 0.0
         self._now = (0, 0, 0.0)  # the three as the scheduler told them last
         self._waits_ms: dict[str, float] = {}
+        self._calls: dict[str, Any] = {}  # those of several prompts: the queue of each, or what was told of it
         self._lock = threading.Lock()
 
-    def await_one(self, name: str) -> str:
+    def await_one(self, name: str) -> None:
         """Note how long this request waits, until `longest_wait_ms` asks."""
         self._waits_ms[name] = 0.0
-        return name
 
     def longest_wait_ms(self, names: Sequence[str]) -> float:
         """The longest time that one of these requests waited in the engine; forgets them."""
         return max((self._waits_ms.pop(name, 0.0) for name in names), default=0.0)
 
+    def expect(self, name: str, queue: Any) -> None:
+        """This request stands for all prompts of a call; what is told of them will come through the queue."""
+        self._calls[name] = queue
+
+    def settle(self, name: str, told: Sequence[Told]) -> None:
+        """What came through the queue. A result may be ahead of its count, or behind."""
+        if name in self._calls:
+            self._calls[name] = told
+
+    def forget(self, names: Sequence[str]) -> None:
+        """These requests were given up."""
+        for name in names:
+            self._waits_ms.pop(name, None)
+            self._calls.pop(name, None)
+
     def record(self, scheduler: Any, iteration: Any) -> None:
+        """From vLLM, before its own loggers: they count prompts too, whatever the requests were."""
+        if iteration is not None and self._calls:
+            iteration.finished_requests[:] = [
+                prompt for request in iteration.finished_requests for prompt in self._prompts(request)
+            ]
         with self._lock:
             if scheduler is not None:
                 self._record_now(scheduler)
@@ -60,6 +82,27 @@ class EngineStats:
             self.queue_ms.observe(waited_ms)
             if request.request_id in self._waits_ms:
                 self._waits_ms[request.request_id] = waited_ms
+
+    def _prompts(self, request: Any) -> Iterator[Any]:
+        """A request that finished, or for one that stands for a call's prompts, what is as if each had been one."""
+        told = self._calls.pop(request.request_id, None)
+        if told is None:
+            yield request
+            return
+        told = told if isinstance(told, list) else unpack_told(told.output.outputs.data)
+        last_s = max(one.took_s for one in told)
+        for one in told:
+            worked_s = one.took_s - one.waited_s
+            yield replace(
+                request,
+                e2e_latency=request.e2e_latency - (last_s - one.took_s),
+                num_prompt_tokens=one.prompt_tokens,
+                num_preemptions=one.preemptions,
+                queued_time=one.waited_s,
+                prefill_time=worked_s,
+                inference_time=worked_s,
+                num_cached_tokens=one.cached_tokens,
+            )
 
     def snapshot(self) -> Snapshot:
         """Counts since the start; peaks since the last snapshot.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+import math
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,11 +13,20 @@ from stages.core.records import PairScore
 
 # What is computed of a prompt: a raw logit, a pooled vector, a vector for each token.
 Task: TypeAlias = Literal["classify", "embed", "token_embed"]
-# vLLM's PoolingRequestOutput, or a str: why there is none.
+# vLLM's PoolingRequestOutput, a Value, or a str: why there is none.
 Output: TypeAlias = Any
 
 
+class Value(NamedTuple):
+    """A prompt's one raw logit, as a number."""
+
+    value: float
+    num_cached_tokens: int
+
+
 def classified(prompt: Prompt, output: Output, score: Score) -> PairScore:
+    if isinstance(output, Value) and math.isfinite(output.value):
+        return scored(prompt, output, output.value, score)
     reason = failure(output)
     if reason is None and output.outputs.data.numel() != 1:
         reason = f"the model gives {output.outputs.data.numel()} values for a pair; a reranker gives one"
@@ -62,6 +72,8 @@ def token_vectors(output: Output, dimension: int | None) -> tuple[Any, str | Non
 
 def not_finite(output: Output) -> bool:
     """Whether the engine computed something that is not a number, which an output that is missing is not."""
+    if isinstance(output, Value):
+        return not math.isfinite(output.value)
     return not isinstance(output, str) and not bool(output.outputs.data.isfinite().all())
 
 
@@ -69,7 +81,7 @@ def failure(output: Output) -> str | None:
     """What is wrong with the engine's numbers. An aborted request arrives as an empty tensor."""
     if isinstance(output, str):
         return output
-    if not output.outputs.data.numel():
+    if not isinstance(output, Value) and not output.outputs.data.numel():
         return "the engine returned nothing: the request was aborted"
     if not_finite(output):
         return "the engine returned a value that is not a finite number"

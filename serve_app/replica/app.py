@@ -154,6 +154,10 @@ class RunningApp:
         facts: list[dict[str, Any]] = ray.get(collector_of(self.name).replicas.remote())
         return facts
 
+    def notes(self) -> list[str]:
+        """What its replicas say that the user should know."""
+        return sorted({facts["note"] for facts in self.replicas() if "note" in facts})
+
     def stop(self) -> None:
         others = ray.get(collector_of(self.name).release.remote(self._holder))
         if self.started_here and not others:

@@ -18,15 +18,21 @@ from typing import Any, TypeVar
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
+from prometheus_client import REGISTRY
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from serve_app.engine.asking import TOGETHER, AsOne, EachAlone
 from serve_app.engine.canaries import canary_drift, check_canaries
 from serve_app.engine.engine import VllmEngine
-from serve_app.engine.engine_args import cpu_environment
+from serve_app.engine.engine_args import CPU_FAN_OUT, cpu_environment
+from serve_app.engine.hosted import ONLINE
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
+from serve_app.engine.outputs import classified
 from serve_app.engine.passages import PassageProcedure, passage_spans
 from serve_app.engine.prompt_threads import PromptThreads
+from serve_app.engine.prompts import Prompt
+from serve_app.recipes.recipe import Score
 from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
 from stages.core.identity import ScoringIdentity
@@ -97,9 +103,21 @@ class RunningEngine:
             await asyncio.sleep(0)
         return self.engine.stats.snapshot()
 
-    def unfinished(self) -> int:
-        number: int = self.engine.llm.get_num_unfinished_requests()
-        return number
+    def in_engine(self) -> int:
+        """How many prompts run or wait, as the engine told last."""
+        running, waiting, _ = self.engine.stats._now
+        return running + waiting
+
+    def score_each_alone(self, query: str, documents: Sequence[str]) -> list[PairScore]:
+        """With a request to vLLM for each prompt."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.engine, "_asking", EachAlone(self.engine.llm, self.engine.stats))
+            return self.score(query, documents)
+
+    def given(self, token_ids: Sequence[list[int]]) -> list[Any]:
+        """What comes back for these prompts."""
+        prompts = [Prompt(ids) for ids in token_ids]
+        return self.call(self.engine._computed(prompts, ONLINE))[0]
 
     def close(self) -> None:
         """Shut down, and see that no process of the engine's outlives it."""
@@ -147,6 +165,16 @@ def largest_difference(ours: Sequence[float | None], theirs: Sequence[float], wh
     assert not math.isnan(worst)
     print(f"{what}: largest difference {worst:.2e} over {len(theirs)}, reference from {min(theirs)} to {max(theirs)}")
     return worst
+
+
+def vllm_metrics() -> dict[str, float]:
+    """Each of vLLM's samples in this process, added over its labels."""
+    found: dict[str, float] = {}
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            if sample.name.startswith("vllm:"):
+                found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
 
 
 # ---- Qwen3-Reranker
@@ -300,14 +328,65 @@ class TestQwen3InFloat32:
         before = engine.snapshot()
         call = engine.submit(engine.engine.score("to be cancelled", documents))
         deadline = time.monotonic() + 240
-        while engine.unfinished() < 200 and time.monotonic() < deadline:
+        while engine.in_engine() < 200 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert engine.unfinished() >= 200, "too little was in the engine for a cancellation to matter"
+        assert engine.in_engine() >= 200, "too little was in the engine for a cancellation to matter"
         call.cancel()
         assert engine.score(QUERY, DOCUMENTS[:1])[0].score is not None
-        assert engine.unfinished() == 0
         time.sleep(1)
         assert since(engine.snapshot(), before).finished < 250
+        assert engine.engine.stats._now == (0, 0, 0.0)
+        assert not engine.engine.stats._calls
+        assert engine.engine.llm.get_num_unfinished_requests() == 0
+
+    def test_a_call_is_one_request_and_scores_as_a_request_a_prompt_does(self, engine: RunningEngine) -> None:
+        one = [pair.logit for pair in engine.score("asked as one", DOCUMENTS)]
+        alone = [pair.logit or 0 for pair in engine.score_each_alone("asked as one", DOCUMENTS)]
+        assert engine.engine.llm.vllm_config.scheduler_config.scheduler_cls == CPU_FAN_OUT
+        assert type(engine.engine._asking) is AsOne
+        assert largest_difference(one, alone, "one request or many, float32") < 1e-6
+
+    def test_a_call_of_several_messages_scores_the_same(
+        self, engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = [pair.logit or 0 for pair in engine.score(QUERY, DOCUMENTS)]
+        monkeypatch.setitem(TOGETHER, "classify", 300)
+        several = engine.score(QUERY, DOCUMENTS)
+        assert largest_difference([pair.logit for pair in several], one, "several messages, float32") < 1e-6
+
+    def test_what_the_engine_refuses_fails_alone_and_in_vllms_words(self, engine: RunningEngine) -> None:
+        good = engine.engine.procedure.encoder.encode(QUERY, None, DOCUMENTS[:2])
+        ids = [one.token_ids for one in good]
+        outputs = engine.given([ids[0], [5] * 5_000, ids[0] + [10**6], [], [2**40], ids[1]])
+        expected = [pair.logit for pair in engine.score(QUERY, DOCUMENTS[:2])]
+        assert [classified(good[0], one, Score()).logit for one in (outputs[0], outputs[-1])] == pytest.approx(expected)
+        long, unknown, empty, large = outputs[1:-1]
+        assert "the engine refused the prompt: The decoder prompt (length 5000) is longer than" in long
+        assert "the engine refused the prompt: " in unknown and "1000000" in unknown
+        assert "cannot be empty" in empty
+        assert "the engine refused the prompt: " in large
+
+    def test_an_online_call_overtakes_a_jobs_prompts_that_wait(self, engine: RunningEngine) -> None:
+        documents = [f"{number} " + "some long document " * 200 for number in range(300)]
+        job = engine.submit(engine.engine.score("behind all others", documents))
+        while engine.in_engine() < 200 and not job.done():
+            time.sleep(0.01)
+        online = engine.call(engine.engine.score_timed(QUERY, DOCUMENTS[:3]))
+        assert not job.done(), "too little was in the engine for a priority to matter"
+        job.cancel()
+        assert [pair.error for pair in online.pairs] == [None] * 3
+        assert 0 < online.queue_ms <= online.engine_ms
+
+    def test_vllms_own_metrics_count_prompts(self, engine: RunningEngine) -> None:
+        before = vllm_metrics()
+        pairs = engine.score("one that the metrics count", DOCUMENTS)
+        engine.snapshot()
+        did = {name: value - before[name] for name, value in vllm_metrics().items()}
+        tokens = sum(pair.prompt_tokens for pair in pairs)
+        assert did["vllm:request_success_total"] == len(DOCUMENTS)
+        assert did["vllm:request_queue_time_seconds_count"] == len(DOCUMENTS)
+        assert did["vllm:request_prompt_tokens_count"] == len(DOCUMENTS)
+        assert did["vllm:request_prompt_tokens_sum"] == did["vllm:prompt_tokens_total"] == tokens
 
     def test_it_is_healthy(self, engine: RunningEngine) -> None:
         engine.call(engine.engine.check_health())
@@ -376,6 +455,13 @@ class TestBertCrossEncoderInFloat32:
         ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
         assert largest_difference(ours, theirs, "BERT logit, float32") < 1e-3
 
+    def test_one_request_scores_as_a_request_a_prompt_does(self, engine: RunningEngine) -> None:
+        """Each document with its own token types: the second query is longer than the first."""
+        for query in (QUERY, f"{QUERY} {QUERY}"):
+            alone = [pair.logit or 0 for pair in engine.score_each_alone(query, DOCUMENTS)]
+            one = [pair.logit for pair in engine.score(query, DOCUMENTS)]
+            assert largest_difference(one, alone, "BERT, one request or many") < 1e-6
+
     def test_the_probability_is_the_sigmoid_of_the_logit(self, engine: RunningEngine) -> None:
         for pair in engine.score(QUERY, DOCUMENTS):
             assert pair.logit is not None
@@ -392,6 +478,8 @@ class TestXlmRobertaCrossEncoderInFloat32:
         assert max(theirs) - min(theirs) > 0.05, "the reference hardly tells documents apart, so this tests nothing"
         ours = [pair.logit for pair in engine.score(QUERY, DOCUMENTS)]
         assert largest_difference(ours, theirs, "XLM-R logit, float32") < 1e-3
+        alone = [pair.logit or 0 for pair in engine.score_each_alone(QUERY, DOCUMENTS)]
+        assert largest_difference(ours, alone, "XLM-R, one request or many") < 1e-6
 
 
 # ---- embedding models
@@ -429,6 +517,11 @@ class TestBrokenEmbeddings:
             broken, *healthy = engine.score(f"weather {number}", [f"{POISON} {number}", *texts])
             assert "not a finite number" in str(broken.error)
             assert [pair.error for pair in healthy] == [None] * len(texts)
+
+    def test_vectors_of_one_request_are_those_of_a_request_a_prompt(self, engine: RunningEngine) -> None:
+        alone = [pair.score or 0 for pair in engine.score_each_alone(QUERY, DOCUMENTS)]
+        one = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
+        assert largest_difference(one, alone, "cosine, one request or many") < 1e-6
 
 
 class TestEmbeddingInBfloat16:
@@ -482,7 +575,7 @@ class TestEmbeddingInBfloat16:
     def test_a_killed_engine_is_an_error_and_never_a_score(self, engine: RunningEngine) -> None:
         """The last of its class: nothing can be scored after it."""
         call = engine.submit(engine.engine.score(QUERY, [f"{number} " + "long text " * 300 for number in range(500)]))
-        while not engine.unfinished():
+        while not engine.in_engine():
             time.sleep(0.01)
         for process in engine.processes:
             process.kill()

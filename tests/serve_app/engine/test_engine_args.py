@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.engine.engine_args import (
+    ASYNC_FAN_OUT,
+    CPU_FAN_OUT,
     CPU_SCHEDULER,
+    GPU_FAN_OUT,
     IN_ENGINE_PROCESS,
     Host,
     cpu_environment,
@@ -141,9 +144,15 @@ def test_an_engine_with_one_worker_computes_in_its_own_process_on_the_cores_of_i
     assert environment["OMP_PROC_BIND"] == "true"
 
 
-def test_an_engine_on_a_cpu_hands_out_clean_blocks_and_one_on_a_gpu_is_as_vllm_has_it() -> None:
-    assert arguments_of(host=CPU)["scheduler_cls"] == CPU_SCHEDULER
-    assert "scheduler_cls" not in arguments_of(host=GPU)
+def test_every_engine_takes_the_prompts_of_a_call_as_one_request_and_one_on_a_cpu_hands_out_clean_blocks() -> None:
+    assert arguments_of(host=CPU)["scheduler_cls"] == CPU_FAN_OUT
+    assert arguments_of(host=GPU)["scheduler_cls"] == GPU_FAN_OUT
+    assert arguments_of(host=GPU, extra={"async_scheduling": True})["scheduler_cls"] == ASYNC_FAN_OUT
+
+
+def test_where_vllm_is_another_than_our_schedulers_know_an_engine_on_a_gpu_is_as_vllm_has_it() -> None:
+    assert arguments_of(host=CPU._replace(fans_out=False))["scheduler_cls"] == CPU_SCHEDULER
+    assert "scheduler_cls" not in arguments_of(host=GPU._replace(fans_out=False))
 
 
 def test_several_workers_are_bound_by_vllm_each_to_its_own_cores() -> None:

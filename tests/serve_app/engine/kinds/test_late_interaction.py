@@ -15,6 +15,7 @@ from sentence_transformers import MultiVectorEncoder
 from transformers import AutoTokenizer, JinaEmbeddingsV3Config, JinaEmbeddingsV3Model
 
 from pipelines.direct.prompts import PlainText
+from serve_app.engine.asking import TOGETHER
 from serve_app.settings import ModelSettings
 from tests.checkpoints.late_interaction import (
     JINA_CONFIG,
@@ -186,3 +187,13 @@ def test_of_each_document_it_is_told_whether_it_was_cut(served: Served) -> None:
     for query in QUERIES:
         cut = [pair.truncated for pair in served.engine.score(query, DOCUMENTS)]
         assert cut == [len(document) > 600 for document in DOCUMENTS]
+
+
+@pytest.mark.thorough
+def test_a_call_of_one_or_many_messages_scores_as_a_request_a_prompt_does(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [pair.score for pair in served.engine.score_each_alone(QUERIES[0], DOCUMENTS)]
+    assert scores(served, QUERIES[0], DOCUMENTS) == pytest.approx(alone, abs=1e-6)
+    monkeypatch.setitem(TOGETHER, "token_embed", 100)
+    assert scores(served, QUERIES[0], DOCUMENTS) == pytest.approx(alone, abs=1e-6)

@@ -158,3 +158,10 @@ def test_the_order_of_a_list_decides_its_scores(served: RunningEngine) -> None:
     given, turned = scores(served, QUERY, DOCUMENTS), scores(served, QUERY, DOCUMENTS[::-1])[::-1]
     assert max(abs(one - other) for one, other in zip(given, turned, strict=True)) > 1e-3
     assert served.engine.identity.listwise
+
+
+@pytest.mark.thorough
+def test_a_list_over_several_prompts_scores_as_a_request_a_prompt_does(served: RunningEngine) -> None:
+    documents = [f"{place}. passage" for place in range(130)]
+    alone = [pair.score for pair in served.score_each_alone(QUERY, documents)]
+    assert scores(served, QUERY, documents) == pytest.approx(alone, abs=1e-6)

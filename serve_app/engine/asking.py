@@ -1,0 +1,170 @@
+"""A call's prompts in the engine: as one request, which our scheduler fans out, or as a request each where it cannot.
+
+`AsOne` is how it is done. `EachAlone` is for another version of vLLM than the scheduler was written for, for a
+scheduler of the user's own, and for prompts that vLLM is to refuse in its own words.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from vllm import PoolingParams
+from vllm.inputs.engine import tokens_input
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.outputs import Output, Task, Value
+from serve_app.engine.packing import (
+    KEY,
+    Asked,
+    largest_and_smallest_id,
+    pack,
+    shared_length,
+    unpack_numbers,
+    unpack_told,
+    unpack_values,
+)
+from stages.core.errors import first_line
+
+# Tokens of a message: what is packed at once, and goes through the event loop and the scheduler in one piece. Less
+# where each token's vector comes back.
+TOGETHER = {"classify": 131_072, "embed": 131_072, "token_embed": 16_384}
+# What a request begins with whose prompts begin with nothing in common: vLLM takes none that is empty.
+CARRIER = [0]
+
+
+class Data(NamedTuple):
+    data: Any
+
+
+class Computed(NamedTuple):
+    """What is read of vLLM's PoolingRequestOutput: `outputs.data` is a tensor on the CPU."""
+
+    outputs: Data
+    num_cached_tokens: int
+
+
+@dataclass(slots=True)
+class Call:
+    """What one query has in the engine. `given`: whether it took any of it."""
+
+    priority: int
+    names: list[str] = field(default_factory=list)
+    given: bool = False
+    longest_wait_s: float = 0.0
+
+
+class EachAlone:
+    """A request a prompt."""
+
+    def __init__(self, llm: AsyncLLM, stats: EngineStats) -> None:
+        self.llm, self.stats = llm, stats
+        self._ids = itertools.count()
+
+    async def ask(self, prompts: Sequence[Asked], task: Task, call: Call, *, skip_cache: bool = False) -> list[Output]:
+        """One output for each prompt; a str says why there is none. `skip_cache`: nothing is read from the cache."""
+        queues = [await self._refused_or_given(prompt, task, call, skip_cache) for prompt in prompts]
+        return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
+
+    async def give_up(self, call: Call) -> None:
+        """Whatever of a call is still in the engine."""
+        await self.llm.abort(call.names)
+        self.stats.forget(call.names)
+
+    async def _refused_or_given(self, prompt: Asked, task: Task, call: Call, skip_cache: bool) -> Any:
+        """The queue that the result will come through, or why the engine refuses this prompt."""
+        types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
+        try:
+            name, queue = await self._submit(prompt.token_ids, _params(task, types, skip_cache), call)
+        except ValueError as error:
+            return f"the engine refused the prompt: {first_line(error)}"
+        self.stats.await_one(name)
+        return queue
+
+    async def _submit(self, ids: list[int], params: PoolingParams, call: Call) -> tuple[str, Any]:
+        """A request's name, and the queue that its result will come through. Raises ValueError where it is refused."""
+        name = str(next(self._ids))
+        call.names.append(name)  # before it is given: a task may be cancelled in the middle of that
+        queue = await self.llm.add_request(name, tokens_input(ids), params, priority=call.priority)
+        call.given = True
+        return name, queue
+
+
+class AsOne(EachAlone):
+    """One request for all prompts of a call, or a few where they have very many tokens."""
+
+    def __init__(self, llm: AsyncLLM, stats: EngineStats) -> None:
+        super().__init__(llm, stats)
+        model = llm.vllm_config.model_config
+        self._longest, self._vocabulary = model.max_model_len, model.get_vocab_size()
+
+    async def ask(self, prompts: Sequence[Asked], task: Task, call: Call, *, skip_cache: bool = False) -> list[Output]:
+        outputs: list[Output] = [None] * len(prompts)
+        asked, alone = [], list[int]()
+        for places in _together(prompts, TOGETHER[task]):
+            some = [prompts[place] for place in places]
+            shared = shared_length(some)
+            if (packed := self._packed(some, shared)) is None:
+                alone += places
+                continue
+            params = _params(task, {KEY: packed}, skip_cache)
+            name, queue = await self._submit(some[0].token_ids[:shared] or CARRIER, params, call)
+            if self.llm.log_stats:
+                self.stats.expect(name, queue)
+            asked.append((places, name, queue))
+        seen = await super().ask([prompts[place] for place in alone], task, call, skip_cache=skip_cache)
+        for place, output in zip(alone, seen, strict=True):
+            outputs[place] = output
+        for places, name, queue in asked:
+            found = self._unpacked(name, (await queue.get()).outputs.data, len(places), task, call)
+            for place, output in zip(places, found, strict=True):
+                outputs[place] = output
+        return outputs
+
+    def _packed(self, prompts: Sequence[Asked], shared: int) -> bytes | None:
+        """None where vLLM is to see each prompt: it checks no more than what they share, and may refuse one of them."""
+        if not all(0 < len(one.token_ids) <= self._longest for one in prompts):
+            return None
+        try:
+            packed = pack(prompts, shared)
+        except OverflowError:
+            return None
+        head = prompts[0].token_ids[:shared] or CARRIER
+        largest, smallest = largest_and_smallest_id(packed)
+        fits = max(largest, *head) < self._vocabulary and min(smallest, *head) >= 0
+        return packed if fits else None
+
+    def _unpacked(self, name: str, packed: Any, size: int, task: Task, call: Call) -> list[Output]:
+        """A call that was aborted comes back empty."""
+        if not packed.numel():
+            return [Computed(Data(packed), 0)] * size
+        told = unpack_told(packed)
+        self.stats.settle(name, told)
+        call.longest_wait_s = max(call.longest_wait_s, *(one.waited_s for one in told))
+        if task == "classify" and (numbers := unpack_numbers(packed, told)) is not None:
+            return [Value(number, one.cached_tokens) for number, one in zip(numbers, told, strict=True)]
+        values = unpack_values(packed, told)
+        return [Computed(Data(value), one.cached_tokens) for value, one in zip(values, told, strict=True)]
+
+
+def _params(task: Task, told: dict[str, Any] | None, skip_cache: bool) -> PoolingParams:
+    """Of a classifier ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
+    raw = {"use_activation": False} if task == "classify" else {}
+    skip = {"skip_reading_prefix_cache": True} if skip_cache else {}
+    return PoolingParams(task=task, extra_kwargs=told, **raw, **skip)
+
+
+def _together(prompts: Sequence[Asked], tokens: int) -> Iterator[list[int]]:
+    """The places of those that go in one message: so many tokens, or a single prompt."""
+    places, size = list[int](), 0
+    for place, prompt in enumerate(prompts):
+        if places and size + len(prompt.token_ids) > tokens:
+            yield places
+            places, size = [], 0
+        places.append(place)
+        size += len(prompt.token_ids)
+    if places:
+        yield places
