@@ -12,10 +12,12 @@ from serve_app.engine.engine_stats import EngineStats
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output
-from serve_app.engine.procedure import load_procedure
+from serve_app.engine.procedure import embedding_within, load_procedure
 from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt
+from serve_app.engine.shared_vectors import SharedVectors
 from serve_app.engine.text_limit import TextLimit
+from serve_app.engine.vector_memory import VectorMemory
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineError
 from stages.core.identity import ScoringIdentity
@@ -23,6 +25,7 @@ from stages.core.records import PairScore, TimedScores
 
 # Lower numbers are served first.
 ONLINE, BATCH = 0, 10
+MIB = 1 << 20
 
 
 class HostedEngine(ABC):
@@ -30,9 +33,19 @@ class HostedEngine(ABC):
 
     identity: ScoringIdentity
 
-    def __init__(self, model: ModelInfo, model_settings: ModelSettings, replica: str, max_text_chars: int) -> None:
+    def __init__(
+        self,
+        model: ModelInfo,
+        model_settings: ModelSettings,
+        engine: EngineSettings,
+        replica: str,
+        max_text_chars: int,
+    ) -> None:
         self.limit = TextLimit(max_text_chars)
         self.procedure = load_procedure(model, model_settings)
+        embeds = embedding_within(self.procedure)
+        memory = VectorMemory(int(engine.vector_memory_mib * MIB))
+        self.vectors = SharedVectors(embeds.vectors, memory) if embeds else None
         self.prompts = PromptThreads(self.procedure.encoder)
         self.stats = EngineStats(replica)
 
@@ -88,7 +101,10 @@ class HostedEngine(ABC):
             query, instruction, documents, max_document_tokens, online=priority == ONLINE
         )
         tokenized_s = time.perf_counter()
-        outputs, queue_ms = await self._computed(prompts, priority)
+        if self.vectors is None:
+            outputs, queue_ms = await self._computed(prompts, priority)
+        else:
+            outputs, queue_ms = await self.vectors.of(prompts, priority, self._computed)
         pairs = self.procedure.pairs(prompts, outputs)
         ended_s = time.perf_counter()
         return TimedScores(

@@ -35,6 +35,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
             failed[doc_id] = reason
     order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
     in_passages = [scored[doc_id] for doc_id in order] if any(pair.passages > 1 for pair in scored.values()) else []
+    read = [pair for pair in scores if not (pair.stored or pair.reused)]
     return Ranking(
         query_id=candidates.query_id,
         doc_ids=tuple(order),
@@ -42,10 +43,11 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         logits=tuple(scored[doc_id].logit for doc_id in order),
         tail=candidates.tail,
         failed=failed,
-        prompt_tokens=sum(pair.prompt_tokens for pair in scores if not pair.stored),
-        cached_tokens=sum(pair.cached_tokens for pair in scores if not pair.stored),
+        prompt_tokens=sum(pair.prompt_tokens for pair in read),
+        cached_tokens=sum(pair.cached_tokens for pair in read),
         truncated_pairs=sum(pair.truncated for pair in scores),
         store_hits=sum(pair.stored for pair in scores),
+        reused_pairs=sum(pair.reused for pair in scores if not pair.stored),
         passages=tuple(pair.passages for pair in in_passages),
         cut_scores=tuple(_number(pair.score if pair.passages == 1 else pair.cut_score) for pair in in_passages),
         cut_logits=tuple(pair.logit if pair.passages == 1 else pair.cut_logit for pair in in_passages),

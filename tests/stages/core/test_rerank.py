@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -150,6 +151,14 @@ def test_what_came_from_the_store_cost_the_engine_nothing_but_is_ranked_and_may_
     assert ranking.doc_ids == ("b", "a")
     assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 8)
     assert (ranking.store_hits, ranking.truncated_pairs) == (1, 1)
+
+
+def test_of_a_document_whose_vector_was_known_the_engine_read_nothing() -> None:
+    known = PairScore(0.9, prompt_tokens=10, cached_tokens=10)
+    ranking = rank(candidates("a", "b"), [PairScore(0.1, prompt_tokens=20), known])
+    assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 0)
+    assert (ranking.reused_pairs, ranking.store_hits) == (1, 0)
+    assert rank(candidates("a", "b"), [replace(known, stored=True), PairScore(0.1)]).reused_pairs == 0
 
 
 def test_neighbours_tie_by_what_ranks_them() -> None:
