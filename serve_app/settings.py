@@ -203,7 +203,9 @@ class DeploymentSettings(Settings):
     max_replicas: int | None = Field(
         None, gt=0, description="Grow with the queue up to so many, and shrink back to `replicas`. null: no growth."
     )
-    target_calls: float = Field(8, gt=0, description="Calls per replica that growth and shrinking aim at.")
+    target_calls: float = Field(
+        8, gt=0, description="Calls per replica that growth and shrinking aim at; a job's are batches."
+    )
     surge: bool = Field(False, description="On a change start new replicas before the old stop; needs room.")
     gpus_per_replica: float | None = Field(
         None, ge=0, description="null: tensor_parallel where the cluster has GPUs, else 0. 0: the CPU."
@@ -214,7 +216,8 @@ class DeploymentSettings(Settings):
     max_ongoing_queries: int = Field(
         256,
         gt=0,
-        description="Queries that a replica works on at once; others wait outside, and keep asking for a place.",
+        description="Queries that a replica works on at once, and calls that it takes: further ones wait outside, and "
+        "keep asking for a place. A job's call is a batch of queries.",
     )
     max_text_chars: int = Field(
         10_000_000,

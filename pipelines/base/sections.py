@@ -24,7 +24,9 @@ class RerankSettings(Settings):
     )
     max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
     workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
-    batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has up to 12 batches in flight.")
+    batch_queries: int = Field(
+        8, gt=0, description="Queries per batch, which is one call; a worker has up to 12 in flight."
+    )
 
 
 class EvaluateSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +18,11 @@ from serve_app.engine.orphans import die_together
 from serve_app.replica.collector import collector_of
 from serve_app.replica.reporter import Reporter
 from serve_app.settings import Backend, EngineSettings, ModelSettings
+from stages.core.columns import Columns, pack
 from stages.core.errors import IdentityError
 from stages.core.identity import ScoringIdentity
-from stages.core.records import PairScore, TimedScores
+from stages.core.records import Asked, PairScore, TimedScores
+from stages.core.scoring import score_each
 
 if TYPE_CHECKING:  # it brings the libraries that prompts are made with
     from serve_app.engine.hosted import HostedEngine
@@ -39,7 +42,9 @@ class RerankReplica:
         application: str,
         replicas_here: int,
         max_text_chars: int,
+        max_ongoing_queries: int,
     ) -> None:
+        self._places = asyncio.Semaphore(max_ongoing_queries)  # Serve's limit counts calls, and a call is a batch
         context = serve.get_replica_context()
         environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
@@ -68,15 +73,17 @@ class RerankReplica:
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
 
-    async def score(
-        self, query: str, documents: Sequence[str], instruction: str | None = None, identity: str | None = None
-    ) -> list[PairScore]:
-        """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine.
+    async def score_batch(self, batch: Sequence[Asked], identity: str | None = None) -> Columns:
+        """Queries and their documents -> what comes of each. Cancelling the call frees its work in the engine.
 
         Raises IdentityError where `identity` is given, and is not the digest of this engine's.
         """
         self._require(identity)
-        return await self._engine.score(query, documents, instruction)
+        return pack(await score_each(self._score, batch))
+
+    async def _score(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        async with self._places:
+            return await self._engine.score(query, documents, instruction)
 
     async def score_online(
         self,
@@ -86,7 +93,7 @@ class RerankReplica:
         max_document_tokens: int | None,
         identity: str | None = None,
     ) -> TimedScores:
-        """As `score`, ahead of all batch work, with where the time went."""
+        """One query, ahead of all batch work, with where the time went."""
         self._require(identity)
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
 

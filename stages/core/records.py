@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
+from typing import NamedTuple
+
+from stages.core.errors import ScoringError
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,18 @@ class PairScore:
         holds a query and a document an engine computes at least the last token.
         """
         return 0 < self.prompt_tokens == self.cached_tokens
+
+
+Outcome = list[PairScore] | ScoringError
+"""What comes of one query of a batch: a score for each document, in their order, or why the whole query has none."""
+
+
+class Asked(NamedTuple):
+    """What a scorer is asked about one query: a score for each document. A tuple, which pickles in C."""
+
+    query: str
+    documents: tuple[str, ...]
+    instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError, EngineError, QueryTooLongError, ScoringError
-from stages.core.records import Candidates, PairScore
+from stages.core.records import Asked, Candidates, Outcome, PairScore, Ranking
 from stages.core.rerank import rank, rank_key, rerank
-from stages.core.scoring import OverlapScorer
+from stages.core.scoring import OverlapScorer, Scorer
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -29,6 +29,11 @@ def candidates(*doc_ids: str, texts: tuple[str, ...] | None = None, tail: tuple[
         tail=tail,
         instruction="find fruit",
     )
+
+
+def reranked(one: Candidates, scorer: Scorer) -> Ranking:
+    (ranking,) = asyncio.run(rerank([one], scorer))
+    return ranking
 
 
 class RaisingScorer:
@@ -50,9 +55,32 @@ class RecordingScorer(OverlapScorer):
         return await super().score(query, documents, instruction)
 
 
+class BatchRecorder(OverlapScorer):
+    """Takes several queries at once; of those that hold "long" it has no scores."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[Asked]] = []
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        self.asked.append(list(batch))
+        return [
+            QueryTooLongError("it has 900 tokens") if "long" in one.query else await self.score(*one) for one in batch
+        ]
+
+
+def test_a_batch_is_asked_for_at_once_where_the_scorer_can_and_a_query_fails_alone() -> None:
+    batch = [replace(candidates("a", "b"), query_id=query, query=query) for query in ("text b", "long", "text a")]
+    scorer = BatchRecorder()
+    first, failed, last = asyncio.run(rerank(batch, scorer))
+    assert scorer.asked == [[Asked(one.query, one.texts, one.instruction) for one in batch]]
+    assert (first.query_id, first.doc_ids) == ("text b", ("b", "a"))
+    assert (last.query_id, last.doc_ids) == ("text a", ("a", "b"))
+    assert (failed.query_id, failed.failed) == ("long", {"a": "it has 900 tokens", "b": "it has 900 tokens"})
+
+
 def test_documents_are_ordered_by_their_score() -> None:
     given_texts = candidates("a", "b", "c", texts=("a pear", "a red apple", "a red car"))
-    ranking = asyncio.run(rerank(given_texts, OverlapScorer()))
+    ranking = reranked(given_texts, OverlapScorer())
     assert ranking.doc_ids == ("b", "c", "a")
     assert ranking.scores == (1.0, 0.5, 0.0)
     assert ranking.logits == (None, None, None)
@@ -60,7 +88,7 @@ def test_documents_are_ordered_by_their_score() -> None:
 
 def test_the_scorer_gets_the_query_its_documents_and_its_instruction_once() -> None:
     scorer = RecordingScorer()
-    asyncio.run(rerank(candidates("a", "b"), scorer))
+    reranked(candidates("a", "b"), scorer)
     assert scorer.asked == [("red apple", ["text of a", "text of b"], "find fruit")]
 
 
@@ -103,7 +131,7 @@ def test_a_pair_without_a_finite_score_is_failed_and_in_no_list(pair: PairScore,
 
 @pytest.mark.parametrize("error", [EngineError("no replica answers"), QueryTooLongError("the query has 900 tokens")])
 def test_a_query_that_cannot_be_scored_has_all_its_pairs_failed_with_the_reason(error: ScoringError) -> None:
-    ranking = asyncio.run(rerank(candidates("a", "b", tail=("t",)), RaisingScorer(error)))
+    ranking = reranked(candidates("a", "b", tail=("t",)), RaisingScorer(error))
     assert ranking.failed == {"a": str(error), "b": str(error)}
     assert not ranking.answered
     assert ranking.ordered() == ()
@@ -112,7 +140,7 @@ def test_a_query_that_cannot_be_scored_has_all_its_pairs_failed_with_the_reason(
 
 def test_an_error_that_is_not_about_scoring_is_not_swallowed() -> None:
     with pytest.raises(DataError, match="no file"):
-        asyncio.run(rerank(candidates("a"), RaisingScorer(DataError("no file"))))
+        reranked(candidates("a"), RaisingScorer(DataError("no file")))
 
 
 def test_a_scorer_that_gives_too_few_scores_is_a_bug_and_not_a_ranking() -> None:
