@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.exchange import Exchange
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output
@@ -68,8 +69,15 @@ class HostedEngine(ABC):
     @abstractmethod
     def shutdown(self) -> None: ...
 
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+    async def score(
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None = None,
+        exchange: Exchange | None = None,
+    ) -> list[PairScore]:
         """Score each document for the query, behind all online work. One of too many characters is a failed pair.
+        `exchange` has vectors of documents that the caller knows, for a model that makes some.
 
         Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died; TextTooLongError
         for a document of a list that is scored as a whole: without it the others would have other scores.
@@ -78,7 +86,8 @@ class HostedEngine(ABC):
             return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
         faults = [self.limit.fault(document) for document in documents]
         fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
-        scored = iter((await self.score_timed(query, fitting, instruction, priority=BATCH)).pairs)
+        timed = await self.score_timed(query, fitting, instruction, priority=BATCH, exchange=exchange)
+        scored = iter(timed.pairs)
         return [next(scored) if fault is None else PairScore(None, error=fault) for fault in faults]
 
     async def score_timed(
@@ -89,6 +98,7 @@ class HostedEngine(ABC):
         *,
         priority: int = ONLINE,
         max_document_tokens: int | None = None,
+        exchange: Exchange | None = None,
     ) -> TimedScores:
         """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left.
 
@@ -104,7 +114,10 @@ class HostedEngine(ABC):
         if self.vectors is None:
             outputs, queue_ms = await self._computed(prompts, priority)
         else:
-            outputs, queue_ms = await self.vectors.of(prompts, priority, self._computed)
+            given = exchange.given if exchange else {}
+            outputs, queue_ms = await self.vectors.of(prompts, priority, self._computed, given)
+            if exchange:
+                exchange.note(documents, prompts, outputs)
         pairs = self.procedure.pairs(prompts, outputs)
         ended_s = time.perf_counter()
         return TimedScores(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from serve_app.engine.outputs import Output
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.vector_memory import VectorMemory
-from serve_app.engine.vectors import Floats, Vector, vector_key
+from serve_app.engine.vectors import Vector, vector_key
+from stages.core.vectors import Floats
 
 Compute: TypeAlias = Callable[[Sequence[Prompt], int], Awaitable[tuple[list[Output], float]]]
 Read: TypeAlias = Callable[[Sequence[Prompt], Sequence[Output]], Sequence[Vector | str]]
@@ -35,15 +37,24 @@ class SharedVectors:
         self._read = read
         self._at_work: dict[bytes, _Work] = {}
 
-    async def of(self, prompts: Sequence[Prompt], priority: int, compute: Compute) -> tuple[list[Vector | str], float]:
+    async def of(
+        self,
+        prompts: Sequence[Prompt],
+        priority: int,
+        compute: Compute,
+        given: Mapping[bytes, Floats] = MappingProxyType({}),
+    ) -> tuple[list[Vector | str], float]:
         """Each prompt's vector, or why it has none; and the longest time (ms) that one of those computed here waited.
 
+        `given` are vectors, by their keys, that the caller knows.
         A text that another call computes is waited for, unless that call comes after this one by its priority. Where
         it is cancelled or fails this one computes the text itself. Raises what `compute` does.
         """
         keys = [vector_key(prompt) for prompt in prompts]
         wanted = dict(zip(keys, prompts, strict=True))
-        known: dict[bytes, Floats] = {}
+        known = {key: given[key] for key in wanted if key in given}
+        for key, one in known.items():
+            self.memory.keep(key, one)
         fresh: dict[bytes, Vector | str] = {}
         waited_ms = 0.0
         while missing := [key for key in wanted if key not in known and key not in fresh]:

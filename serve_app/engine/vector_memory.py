@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from serve_app.engine.vectors import Floats
+from stages.core.vectors import Floats
 
 # What Python takes for one beside its numbers: measured with 384 of them, 305 bytes.
 BESIDE_BYTES = 320

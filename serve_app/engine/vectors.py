@@ -5,14 +5,13 @@ from __future__ import annotations
 import struct
 from array import array
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from serve_app.engine.prompts import Prompt
-
-Floats: TypeAlias = npt.NDArray[np.float32]
+from stages.core.vectors import KEY_BYTES, Floats
 
 
 class Vector(NamedTuple):
@@ -23,8 +22,8 @@ class Vector(NamedTuple):
 
 
 def vector_key(prompt: Prompt) -> bytes:
-    """128 bits over all that decides the vector that one model makes of a prompt."""
-    told = blake2b(struct.pack("<q", prompt.prompt_tokens), digest_size=16)
+    """A hash of all that decides the vector that one model makes of a prompt."""
+    told = blake2b(struct.pack("<q", prompt.prompt_tokens), digest_size=KEY_BYTES)
     told.update(array("q", prompt.token_ids).tobytes())
     return told.digest()
 

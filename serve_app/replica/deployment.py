@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -23,8 +24,10 @@ from stages.core.errors import IdentityError
 from stages.core.identity import ScoringIdentity
 from stages.core.records import Asked, PairScore, TimedScores
 from stages.core.scoring import score_each
+from stages.core.vectors import VectorRows, distinct_texts
 
 if TYPE_CHECKING:  # it brings the libraries that prompts are made with
+    from serve_app.engine.exchange import Exchange
     from serve_app.engine.hosted import HostedEngine
 
 
@@ -81,9 +84,24 @@ class RerankReplica:
         self._require(identity)
         return pack(await score_each(self._score, batch))
 
-    async def _score(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+    async def score_with_vectors(
+        self, batch: Sequence[Asked], identity: str | None, known: VectorRows, *, wanted: bool
+    ) -> tuple[Columns, VectorRows]:
+        """As `score_batch`, for a model that makes vectors: with those of documents that the caller knows, and, where
+        `wanted`, back with those of the others, whose places count `distinct_texts`.
+        """
+        self._require(identity)
+        from serve_app.engine.exchange import Exchange
+
+        exchange = Exchange(known.by_key(), wanted=wanted)
+        outcomes = await score_each(partial(self._score, exchange=exchange), batch)
+        return pack(outcomes), exchange.back(distinct_texts(batch))
+
+    async def _score(
+        self, query: str, documents: Sequence[str], instruction: str | None, **more: Exchange
+    ) -> list[PairScore]:
         async with self._places:
-            return await self._engine.score(query, documents, instruction)
+            return await self._engine.score(query, documents, instruction, **more)
 
     async def score_online(
         self,

@@ -27,12 +27,13 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreFaults:
-    """What a store could not do: keep scores, look up a query, read a damaged batch; and the last reason."""
+    """What a store could not do: keep scores or vectors, look up, read what is damaged; and the last reason."""
 
     unkept_scores: int = 0
     failed_lookups: int = 0
     damaged_batches: int = 0
     reason: str = ""
+    unkept_vectors: int = 0
 
 
 class ForgivingStore:
