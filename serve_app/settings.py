@@ -144,6 +144,12 @@ class EngineSettings(Settings):
     )
     prefix_caching: bool = Field(True, description="Keep the query's part of the prompt from one document to the next.")
     compile: bool = Field(True, description="torch.compile: faster steps, slower start. false: eager.")
+    vector_memory_mib: float = Field(
+        256,
+        ge=0,
+        description="What a replica remembers of an embedding model's vectors, in MiB: a text that occurs again, with "
+        "any query, is not embedded again. 256 are about 145,000 texts of 384 dimensions. 0: nothing.",
+    )
     load_format: Literal["auto", "dummy"] = Field("auto", description="dummy: random weights, for measurements only.")
     extra: dict[str, Any] = Field({}, description="Any other argument of vLLM's AsyncEngineArgs, by its own name.")
 
@@ -197,7 +203,9 @@ class DeploymentSettings(Settings):
     max_replicas: int | None = Field(
         None, gt=0, description="Grow with the queue up to so many, and shrink back to `replicas`. null: no growth."
     )
-    target_calls: float = Field(8, gt=0, description="Calls per replica that growth and shrinking aim at.")
+    target_calls: float = Field(
+        8, gt=0, description="Calls per replica that growth and shrinking aim at; a job's are batches."
+    )
     surge: bool = Field(False, description="On a change start new replicas before the old stop; needs room.")
     gpus_per_replica: float | None = Field(
         None, ge=0, description="null: tensor_parallel where the cluster has GPUs, else 0. 0: the CPU."
@@ -208,7 +216,8 @@ class DeploymentSettings(Settings):
     max_ongoing_queries: int = Field(
         256,
         gt=0,
-        description="Queries that a replica works on at once; others wait outside, and keep asking for a place.",
+        description="Queries that a replica works on at once, and calls that it takes: further ones wait outside, and "
+        "keep asking for a place. A job's call is a batch of queries.",
     )
     max_text_chars: int = Field(
         10_000_000,

@@ -41,6 +41,7 @@ ENGINE_FILES = (
     "tests/pipelines/job/test_several_runs.py",
     "tests/pipelines/job/test_store_access.py",
     "tests/pipelines/job/test_texts_withheld.py",
+    "tests/pipelines/job/test_vectors.py",
     "tests/pipelines/service/test_serve.py",
     "tests/pipelines/service/verify/test_served.py",
     "tests/pipelines/speed/tune/test_command.py",

@@ -22,9 +22,17 @@ class RerankSettings(Settings):
     store_mode: Literal["read_write", "read_only"] = Field(
         "read_write", description="read_only: use what the store knows, and write nothing to it."
     )
+    store_vectors_gib: float = Field(
+        8,
+        ge=0,
+        description="What the vectors of embedding models' documents may take in the store's folder, in GiB: another "
+        "experiment over the same documents embeds only those that are new. 0: none are kept.",
+    )
     max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
     workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
-    batch_queries: int = Field(8, gt=0, description="Queries per batch; a worker has up to 12 batches in flight.")
+    batch_queries: int = Field(
+        8, gt=0, description="Queries per batch, which is one call; a worker has up to 12 in flight."
+    )
 
 
 class EvaluateSettings(Settings):

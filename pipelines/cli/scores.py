@@ -21,7 +21,7 @@ def stats(
     store: StoreArgument,
     json_output: JsonOption = False,
 ) -> None:
-    """How many scores there are, of which models, and what they take on disk."""
+    """How many scores there are, of which models, of how many documents vectors, and what they take on disk."""
     from pipelines.job.store_admin import store_stats
 
     told = store_stats(store)
@@ -31,6 +31,8 @@ def stats(
     typer.echo(f"scores\t{told['scores']:,}\nbytes\t{told['bytes']:,}")
     if told["scores"]:
         typer.echo(f"bytes per score\t{told['bytes_per_score']:.1f}")
+    if told["vectors"]["documents"]:
+        typer.echo(f"vectors of documents\t{told['vectors']['documents']:,}\t{told['vectors']['bytes']:,} bytes")
     for one in told["scorings"]:
         typer.echo(f"{one['model']}\t{one['scores']:,}\t{one['oldest']} to {one['newest']}\t{one['identity']}")
 
@@ -61,7 +63,7 @@ def prune(
     everything: Annotated[bool, typer.Option("--all", help="All scores.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete scores and give their space back; jobs may use the store meanwhile."""
+    """Delete scores, with the vectors of documents, and give their space back; jobs may use the store meanwhile."""
     from pipelines.job.store_admin import prune_scores
 
     if everything == (model is not None or older_than is not None):
@@ -71,5 +73,6 @@ def prune(
         if not yes:
             typer.confirm(f"Delete {count:,} of {total:,} scores in {store}?", abort=True)
 
-    deleted, total = prune_scores(store, model, older_than, sure)
-    typer.echo(f"deleted {deleted:,} of {total:,} scores")
+    pruned = prune_scores(store, model, older_than, sure)
+    vectors = f", and the vectors of {pruned.vectors:,} documents" if pruned.vectors else ""
+    typer.echo(f"deleted {pruned.scores:,} of {pruned.of:,} scores{vectors}")

@@ -33,6 +33,7 @@ from stages.store.records import query_keys
 
 # Enough to see a score that depends on its place, few enough to cost a second.
 POSITION_DOCUMENTS = 20
+GIB = 1 << 30
 
 
 class JobEngine:
@@ -167,7 +168,14 @@ class JobEngine:
                 f"rerank.store {rerank.store}: damaged, and set aside as {aside.name}; a new store is started"
             )
         node_id = ray.get_runtime_context().get_node_id()
-        return StoreAccess(str(Path(rerank.store).resolve()), read_only, node_id, self.identity.key, self.model.name)
+        return StoreAccess(
+            folder=str(Path(rerank.store).resolve()),
+            read_only=read_only,
+            node_id=node_id,
+            scoring=self.identity.key,
+            model=self.model.name,
+            most_vector_bytes=int(rerank.store_vectors_gib * GIB),
+        )
 
     def _look_into_store(self) -> None:
         """What an engine told last where this identity was foreseen is the better guess; and what will not be used."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,21 +19,27 @@ import ray
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_list, _internal_kv_put
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from serve_app.replica.client import ServedScorer
+from serve_app.replica.vector_client import EmbeddingScorer
 from stages.core.identity import read_key
 from stages.core.records import PairScore
 from stages.core.scoring import Scorer
+from stages.core.vectors import Floats, TextKeys, VectorKeeper, Vectors
 from stages.store.records import QueryKeys
 from stages.store.scorer import ForgivingStore, Store, StoredScorer, StoreFaults
 from stages.store.store import ScoreStore
+from stages.store.vector_keeper import ForgivingVectors
 
 FAULTS = "rerank-eval-store-faults"  # a namespace of the cluster's key-value store
+EMBEDDING = "embedding"  # the family whose documents have vectors of their own
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAccess:
     """All that a worker needs to reach the store: its folder on the node `node_id`, and whose scores are asked for.
 
-    `job` is what the job's faults are found under.
+    `job` is what the job's faults are found under. Vectors of documents may take `most_vector_bytes`; with 0 there are
+    none.
     """
 
     folder: str
@@ -42,17 +48,34 @@ class StoreAccess:
     scoring: str
     model: str
     job: str = field(default_factory=lambda: uuid.uuid4().hex)
+    most_vector_bytes: int = 0
 
     def open(self) -> ForgivingStore:
         """The store itself, on the driver's node. Raises DataError."""
         store = ScoreStore(Path(self.folder), read_only=self.read_only)
         return ForgivingStore(store, partial(_report, f"{self.job}/{uuid.uuid4().hex}"))
 
+    def open_vectors(self) -> ForgivingVectors:
+        """The vectors beside it, on the driver's node."""
+        return ForgivingVectors(
+            Path(self.folder),
+            self.most_vector_bytes,
+            self.scoring,
+            self.model,
+            partial(_report, f"{self.job}/{uuid.uuid4().hex}"),
+            read_only=self.read_only,
+        )
+
     def connect(self) -> Store:
         """The store, from any node of the cluster."""
-        if ray.get_runtime_context().get_node_id() == self.node_id:
-            return self.open()
-        return RemoteStore(self)
+        return self.open() if self._is_here else RemoteStore(self)
+
+    def connect_vectors(self) -> VectorKeeper:
+        return self.open_vectors() if self._is_here else RemoteVectors(self)
+
+    @property
+    def _is_here(self) -> bool:
+        return bool(ray.get_runtime_context().get_node_id() == self.node_id)
 
     def faults(self) -> StoreFaults:
         """What went wrong so far, over all workers."""
@@ -64,6 +87,7 @@ class StoreAccess:
                 unkept_scores=total.unkept_scores + one.unkept_scores,
                 failed_lookups=total.failed_lookups + one.failed_lookups,
                 damaged_batches=total.damaged_batches + one.damaged_batches,
+                unkept_vectors=total.unkept_vectors + one.unkept_vectors,
             )
         return total
 
@@ -75,13 +99,7 @@ class RemoteStore:
     """A Store over an actor on the store's node. The actor ends with the worker that made it."""
 
     def __init__(self, access: StoreAccess) -> None:
-        actor: Any = ray.remote(StoreActor).options(
-            num_cpus=0,
-            max_restarts=-1,
-            max_task_retries=-1,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(access.node_id, soft=False),
-        )
-        self._actor = actor.remote(access)
+        self._actor = _actor(StoreActor, access)
 
     def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
         found: dict[bytes, PairScore] = ray.get(self._actor.lookup.remote(keys))
@@ -104,11 +122,53 @@ class StoreActor:
         self._store.write(query, scores, identity, model)
 
 
+class RemoteVectors:
+    """A VectorKeeper over an actor on the store's node. The actor ends with the worker that made it."""
+
+    def __init__(self, access: StoreAccess) -> None:
+        self._actor = _actor(VectorActor, access)
+        self.keeps = not access.read_only
+
+    def lookup(self, texts: Collection[bytes]) -> dict[bytes, dict[bytes, Floats]]:
+        found: dict[bytes, dict[bytes, Floats]] = ray.get(self._actor.lookup.remote(texts))
+        return found
+
+    def keep(self, vectors: Mapping[bytes, Vectors]) -> None:
+        self.keeps = ray.get(self._actor.keep.remote(vectors))
+
+
+class VectorActor:
+    """The vectors, on their node, for a worker that is elsewhere."""
+
+    def __init__(self, access: StoreAccess) -> None:
+        self._vectors = access.open_vectors()
+
+    def lookup(self, texts: Collection[bytes]) -> dict[bytes, dict[bytes, Floats]]:
+        return self._vectors.lookup(texts)
+
+    def keep(self, vectors: Mapping[bytes, Vectors]) -> bool:
+        """Whether further ones will be kept."""
+        self._vectors.keep(vectors)
+        return self._vectors.keeps
+
+
+def _actor(kind: type, access: StoreAccess) -> Any:
+    actor: Any = ray.remote(kind).options(
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(access.node_id, soft=False),
+    )
+    return actor.remote(access)
+
+
 def with_store(make_scorer: Callable[[], Scorer], access: StoreAccess) -> Scorer:
     """The scorer with the store in front of it."""
-    identity = read_key(access.scoring)
+    identity, scorer = read_key(access.scoring), make_scorer()
     listwise = identity is not None and identity.listwise
-    return StoredScorer(make_scorer(), access.connect(), access.scoring, access.model, listwise=listwise)
+    if isinstance(scorer, ServedScorer) and identity and identity.family == EMBEDDING and access.most_vector_bytes:
+        scorer = EmbeddingScorer(scorer, access.connect_vectors(), TextKeys(identity))
+    return StoredScorer(scorer, access.connect(), access.scoring, access.model, listwise=listwise)
 
 
 def describe_faults(folder: str, faults: StoreFaults) -> str | None:
@@ -117,6 +177,7 @@ def describe_faults(folder: str, faults: StoreFaults) -> str | None:
         "scores were not kept": faults.unkept_scores,
         "lookups failed": faults.failed_lookups,
         "damaged batches were dropped": faults.damaged_batches,
+        "documents' vectors were not kept": faults.unkept_vectors,
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
     if not told:

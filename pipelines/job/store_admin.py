@@ -6,26 +6,33 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from stages.core.errors import ConfigError, DataError
 from stages.store.file import FILE, FILE_ERRORS
 from stages.store.store import ScoreStore
+from stages.store.vectors import StoredVectors, VectorStore, is_there
 
+T = TypeVar("T")
 ROWS_AT_ONCE = 50_000
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def store_stats(folder: Path) -> dict[str, Any]:
-    """Scores and bytes in all, and scores and time of writing per scoring identity."""
+    """Scores and bytes in all, and scores and time of writing per scoring identity; and of how many documents there are
+    vectors, in how many bytes.
+    """
     with _opened(folder, read_only=True) as store:
         scorings = store.scorings()
         scores = sum(one.scores for one in scorings)
         files = [store.path, store.path.with_name(f"{store.path.name}-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
+    vectors = _of_vectors(folder, VectorStore.stats, read_only=True) or StoredVectors(0, 0)
     return {
+        "vectors": asdict(vectors),
         "scores": scores,
         "bytes": size,
         "bytes_per_score": size / scores if scores else None,
@@ -81,17 +88,24 @@ def export_scores(folder: Path, out: Path) -> tuple[int, int]:
     return scores, damaged
 
 
-def prune_scores(
-    folder: Path, model: str | None, older_than: str | None, sure: Callable[[int, int], object]
-) -> tuple[int, int]:
-    """Delete scores, all where neither is given; gives how many, and of how many. `sure` hears both before, and may
-    raise.
+class Pruned(NamedTuple):
+    """So many of all scores were deleted, and the vectors of so many documents."""
+
+    scores: int
+    of: int
+    vectors: int
+
+
+def prune_scores(folder: Path, model: str | None, older_than: str | None, sure: Callable[[int, int], object]) -> Pruned:
+    """Delete scores and vectors, all where neither is given. `sure` hears how many scores, and of how many, before, and
+    may raise.
     """
     before_s = time.time() - duration_s(older_than) if older_than else None
     with _opened(folder) as store:
         total = len(store)
         sure(store.count(model, before_s), total)
-        return store.prune(model, before_s), total
+        deleted = store.prune(model, before_s)
+    return Pruned(deleted, total, _of_vectors(folder, lambda one: one.prune(model, before_s)) or 0)
 
 
 def duration_s(text: str) -> float:
@@ -139,6 +153,19 @@ def _opened(folder: Path, *, read_only: bool = False) -> Iterator[ScoreStore]:
         yield store
     except FILE_ERRORS as error:
         raise DataError(f"{store.path}: {error}. A damaged store is best moved away; a new one is made.") from error
+    finally:
+        store.close()
+
+
+def _of_vectors(folder: Path, ask: Callable[[VectorStore], T], *, read_only: bool = False) -> T | None:
+    """None where there are no vectors. Raises DataError where their file fails."""
+    if not is_there(folder):
+        return None
+    store = VectorStore(folder, 0, read_only=read_only)
+    try:
+        return ask(store)
+    except FILE_ERRORS as error:
+        raise DataError(f"{store.path}: {error}. A damaged file is best moved away; a new one is made.") from error
     finally:
         store.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -39,7 +38,7 @@ SETTLE_S = 5.0
 
 
 class RerankBatches:
-    """Ray Data calls this with a few batches at a time; each query of a batch is one Serve call."""
+    """Ray Data calls this with a few batches at a time; each is one Serve call."""
 
     def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag, quoting: bool = True) -> None:
         self.scorer = make_scorer()
@@ -48,7 +47,7 @@ class RerankBatches:
     async def __call__(self, batch: pa.Table) -> pa.Table:
         if self.stop.is_set():
             return rankings_table([])
-        rankings = await asyncio.gather(*(rerank(one, self.scorer) for one in from_table(batch)))
+        rankings = await rerank(from_table(batch), self.scorer)
         return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
 
 

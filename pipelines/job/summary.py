@@ -40,6 +40,7 @@ class Coverage:
     passages: int = 0
     prompt_tokens: int = 0
     store_hits: int = 0
+    reused_pairs: int = 0
     neighbours: int = 0
     tied_neighbours: int = 0
 
@@ -54,6 +55,7 @@ class Coverage:
         self.passages += sum(several)
         self.prompt_tokens += ranking.prompt_tokens
         self.store_hits += ranking.store_hits
+        self.reused_pairs += ranking.reused_pairs
         self.neighbours += max(len(ranking.doc_ids) - 1, 0)
         self.tied_neighbours += ranking.tied_neighbours
 
@@ -190,12 +192,16 @@ def _queue(telemetry: Telemetry | None) -> QueuePart:
 
 def _cache(facts: RunFacts, telemetry: Telemetry | None) -> CachePart:
     total = telemetry.total() if telemetry else None
-    hits = facts.coverage.store_hits if facts.store_used and facts.part_of is None else None
+    done = facts.coverage
+    hits = done.store_hits if facts.store_used and facts.part_of is None else None
+    reused = done.reused_pairs if facts.identity.family == "embedding" and facts.part_of is None else None
     return {
         "prefix_hit_rate": ratio(total.prefix_hits, total.prefix_queries) if total else None,
         "kv_usage_peak": telemetry.kv_usage_peak if telemetry and total and total.prefix_queries else None,
         "score_store_hits": hits,
-        "score_store_hit_rate": None if hits is None else ratio(hits, facts.coverage.pairs),
+        "score_store_hit_rate": None if hits is None else ratio(hits, done.pairs),
+        "reused_vectors": reused,
+        "reused_vector_rate": None if reused is None else ratio(reused, done.scored_pairs),
     }
 
 

@@ -48,7 +48,7 @@ class VllmEngine(HostedEngine):
         max_text_chars: int,
         tell: Callable[[ScoringIdentity], object] = lambda _: None,
     ) -> None:
-        super().__init__(model, model_settings, replica, max_text_chars)
+        super().__init__(model, model_settings, engine, replica, max_text_chars)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
         device = "cpu" if current_platform.is_cpu() else "cuda"

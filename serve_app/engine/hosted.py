@@ -9,13 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from serve_app.engine.engine_stats import EngineStats
+from serve_app.engine.exchange import Exchange
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output
-from serve_app.engine.procedure import load_procedure
+from serve_app.engine.procedure import embedding_within, load_procedure
 from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt
+from serve_app.engine.shared_vectors import SharedVectors
 from serve_app.engine.text_limit import TextLimit
+from serve_app.engine.vector_memory import VectorMemory
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import EngineError
 from stages.core.identity import ScoringIdentity
@@ -23,6 +26,7 @@ from stages.core.records import PairScore, TimedScores
 
 # Lower numbers are served first.
 ONLINE, BATCH = 0, 10
+MIB = 1 << 20
 
 
 class HostedEngine(ABC):
@@ -30,9 +34,19 @@ class HostedEngine(ABC):
 
     identity: ScoringIdentity
 
-    def __init__(self, model: ModelInfo, model_settings: ModelSettings, replica: str, max_text_chars: int) -> None:
+    def __init__(
+        self,
+        model: ModelInfo,
+        model_settings: ModelSettings,
+        engine: EngineSettings,
+        replica: str,
+        max_text_chars: int,
+    ) -> None:
         self.limit = TextLimit(max_text_chars)
         self.procedure = load_procedure(model, model_settings)
+        embeds = embedding_within(self.procedure)
+        memory = VectorMemory(int(engine.vector_memory_mib * MIB))
+        self.vectors = SharedVectors(embeds.vectors, memory) if embeds else None
         self.prompts = PromptThreads(self.procedure.encoder)
         self.stats = EngineStats(replica)
 
@@ -55,8 +69,15 @@ class HostedEngine(ABC):
     @abstractmethod
     def shutdown(self) -> None: ...
 
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+    async def score(
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None = None,
+        exchange: Exchange | None = None,
+    ) -> list[PairScore]:
         """Score each document for the query, behind all online work. One of too many characters is a failed pair.
+        `exchange` has vectors of documents that the caller knows, for a model that makes some.
 
         Raises QueryTooLongError or TextTooLongError for the query, EngineError when the engine died; TextTooLongError
         for a document of a list that is scored as a whole: without it the others would have other scores.
@@ -65,7 +86,8 @@ class HostedEngine(ABC):
             return (await self.score_timed(query, documents, instruction, priority=BATCH)).pairs
         faults = [self.limit.fault(document) for document in documents]
         fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
-        scored = iter((await self.score_timed(query, fitting, instruction, priority=BATCH)).pairs)
+        timed = await self.score_timed(query, fitting, instruction, priority=BATCH, exchange=exchange)
+        scored = iter(timed.pairs)
         return [next(scored) if fault is None else PairScore(None, error=fault) for fault in faults]
 
     async def score_timed(
@@ -76,6 +98,7 @@ class HostedEngine(ABC):
         *,
         priority: int = ONLINE,
         max_document_tokens: int | None = None,
+        exchange: Exchange | None = None,
     ) -> TimedScores:
         """As `score`, with where the time went. Lower priorities are served first; cancelling aborts what is left.
 
@@ -88,7 +111,13 @@ class HostedEngine(ABC):
             query, instruction, documents, max_document_tokens, online=priority == ONLINE
         )
         tokenized_s = time.perf_counter()
-        outputs, queue_ms = await self._computed(prompts, priority)
+        if self.vectors is None:
+            outputs, queue_ms = await self._computed(prompts, priority)
+        else:
+            given = exchange.given if exchange else {}
+            outputs, queue_ms = await self.vectors.of(prompts, priority, self._computed, given)
+            if exchange:
+                exchange.note(documents, prompts, outputs)
         pairs = self.procedure.pairs(prompts, outputs)
         ended_s = time.perf_counter()
         return TimedScores(

@@ -46,19 +46,6 @@ def scored(prompt: Prompt, output: Output, logit: float, score: Score) -> PairSc
     )
 
 
-def similar(query: Any, document: Any, prompt: Prompt, similarity: Literal["cosine", "dot"]) -> PairScore:
-    """The similarity of two vectors."""
-    first, second = query.double(), document.double()
-    value = float(first @ second)
-    if similarity == "cosine":
-        norm = float(first.norm() * second.norm())
-        if not norm:
-            return failed(prompt, "the engine returned an embedding of length zero")
-        value /= norm
-    # Single precision, as the engine's numbers are: a stored score is then the same as a fresh one, to the last bit.
-    return PairScore(float(np.float32(value)), prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
-
-
 def token_vectors(output: Output, dimension: int | None) -> tuple[Any, str | None]:
     """A vector for each token, of so many numbers where that is known, and what is wrong with them."""
     reason = failure(output)

@@ -69,6 +69,12 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     return PassageProcedure(procedure, settings.max_passages) if settings.long_documents == "passages" else procedure
 
 
+def embedding_within(procedure: Procedure) -> embedding.EmbeddingProcedure | None:
+    """What makes vectors of texts, each on its own; None for models that read a query with its document."""
+    within = procedure.procedure if isinstance(procedure, PassageProcedure) else procedure
+    return within if isinstance(within, embedding.EmbeddingProcedure) else None
+
+
 def require_procedure(model: ModelInfo, settings: ModelSettings) -> None:
     """Raises ConfigError where a recipe of the user's own cannot be followed with the model's tokenizer, or a folder
     has none of any use: what is not one token is found here in seconds, by an engine in a minute.

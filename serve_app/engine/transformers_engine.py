@@ -69,7 +69,7 @@ class TransformersEngine(HostedEngine):
         max_text_chars: int,
         tell: Callable[[ScoringIdentity], object] = lambda _: None,
     ) -> None:
-        super().__init__(model, model_settings, replica, max_text_chars)
+        super().__init__(model, model_settings, engine, replica, max_text_chars)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.dtype = settled_dtype(model, engine, self.device)
         found, self.identity = identified(model, model_settings, engine, self.device, self.dtype)

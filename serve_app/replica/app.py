@@ -67,8 +67,15 @@ def build_app(settings: AppSettings) -> serve.Application:
     deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(RerankReplica)
     replicas = max(settings.deployment.replicas, settings.deployment.max_replicas or 0)
     here = min(replicas, settings.deployment.max_replicas_per_node or replicas)
+    limits = settings.deployment
     bound: serve.Application = deployment.bind(
-        settings.model, settings.prompt, settings.engine, settings.name, here, settings.deployment.max_text_chars
+        settings.model,
+        settings.prompt,
+        settings.engine,
+        settings.name,
+        here,
+        limits.max_text_chars,
+        limits.max_ongoing_queries,
     )
     return bound
 

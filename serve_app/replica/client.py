@@ -1,7 +1,8 @@
 """ServedScorer: a Scorer over a Serve handle, patient with replicas that die or are full, and wary of pairs that kill.
 
-A call that was at work when an engine died is a *suspect*: it is made again while nothing else of this scorer is in the
-engine. Where it kills again it is cut into parts, until the pair that does it is alone.
+The queries of a batch are one call, which one replica answers. A query that was at work when an engine died is a
+*suspect*: it is asked again by itself, while nothing else of this scorer is in the engine. Where it kills again it is
+cut into parts, until the pair that does it is alone.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica.exclusion import Exclusion
+from stages.core.columns import Columns, unpack
 from stages.core.errors import EngineDiedError, EngineError, ScoringError, first_line
-from stages.core.records import PairScore, TimedScores
+from stages.core.records import Asked, Outcome, PairScore, TimedScores
+from stages.core.scoring import required, score_each
 
 # What another replica, or the same one after its restart, may well answer.
 TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
-# What may be the call's own doing: the engine's process died under it, or the whole replica did.
+# What may be the query's own doing: the engine's process died under it, or the whole replica did.
 DEATHS = (EngineDiedError, ActorDiedError)
+Settled = Outcome | ActorDiedError
+Answer = Settled | RayActorError | BackPressureError | DeploymentUnavailableError
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 10.0
 # A suspect call is cut into so many parts. Each death costs an engine start (half a minute and more), each part without
 # the killer next to nothing: with eight, one pair in 100 is found with three further deaths, with two it takes seven.
@@ -37,7 +42,7 @@ DEATHS_TO_DESPAIR = 8
 
 
 class ServedScorer:
-    """Sends a query and its documents as one call; retries elsewhere, with back-off, for `retry_for_s` seconds.
+    """Sends a batch of queries as one call; retries elsewhere, with back-off, for `retry_for_s` seconds.
 
     With `identity`, the digest of a ScoringIdentity, only a replica answers whose scores are decided by just that.
     `listwise`: a list is scored as a whole or not at all, so one that kills is never cut into parts.
@@ -52,73 +57,94 @@ class ServedScorer:
         self._deaths_in_a_row = 0
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """A pair that killed the engine by itself comes back failed, with that as its error.
+        """As `score_batch`, for one query. Raises what it failed of."""
+        (outcome,) = await self.score_batch([Asked(query, tuple(documents), instruction)])
+        return required(outcome)
 
-        Raises what the replica raised: QueryTooLongError, IdentityError, or EngineError when no replica answered in
-        time or every call kills the engine.
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        """What the replica made of each query, in order; an EngineError where none answered in time or every call kills
+        the engine. A pair that killed the engine by itself comes back failed, with that as its error.
         """
-        try:
-            async with self._exclusion.shared():
-                return await self._patiently(query, documents, instruction)
-        except DEATHS as death:
-            if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
-                raise _hopeless(death) from death
-        async with self._exclusion.alone():
-            return await self._suspect(query, documents, instruction, deaths=0)
+        async with self._exclusion.shared():
+            answers = await self._patiently(batch)
+        return [
+            await self._alone(asked, answer) if isinstance(answer, DEATHS) else answer
+            for asked, answer in zip(batch, answers, strict=True)
+        ]
 
-    async def _suspect(
-        self, query: str, documents: Sequence[str], instruction: str | None, deaths: int
-    ) -> list[PairScore]:
-        """Score a call that was there when the engine died; `deaths` counts those with nothing else in the engine."""
-        try:
-            return await self._patiently(query, documents, instruction)
-        except DEATHS as death:
-            deaths, self._deaths_in_a_row = deaths + 1, self._deaths_in_a_row + 1
-            if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
-                raise _hopeless(death) from death
-            if (self.listwise or len(documents) == 1) and deaths >= DEATHS_TO_CONVICT:
-                killer = "list" if self.listwise else "pair"
-                fault = PairScore(None, error=f"scoring this {killer} kills the engine: {reason_of(death)}")
-                return [fault] * len(documents)
+    async def _alone(self, asked: Asked, death: Exception) -> Outcome:
+        """Ask again about a query that was at work when the engine died, while nothing else of this scorer is there."""
+        if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
+            return _hopeless(death)
+        async with self._exclusion.alone():
+            return await self._suspect(asked, deaths=0)
+
+    async def _suspect(self, asked: Asked, deaths: int) -> Outcome:
+        """Score a query that was there when the engine died; `deaths` counts those with nothing else in the engine."""
+        (answer,) = await self._patiently([asked])
+        if not isinstance(answer, DEATHS):
+            return answer
+        deaths, self._deaths_in_a_row = deaths + 1, self._deaths_in_a_row + 1
+        if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
+            return _hopeless(answer)
+        documents = asked.documents
+        if (self.listwise or len(documents) == 1) and deaths >= DEATHS_TO_CONVICT:
+            killer = "list" if self.listwise else "pair"
+            fault = PairScore(None, error=f"scoring this {killer} kills the engine: {reason_of(answer)}")
+            return [fault] * len(documents)
         scores: list[PairScore] = []
         for part in [documents] if self.listwise else _parts(documents):
-            scores += await self._suspect(query, part, instruction, deaths)
+            outcome = await self._suspect(asked._replace(documents=part), deaths)
+            if isinstance(outcome, ScoringError):
+                return outcome
+            scores += outcome
         return scores
 
-    async def _patiently(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        """Ask until a replica answers or one dies of it (DEATHS); a full or missing one is waited for."""
+    async def _patiently(self, batch: Sequence[Asked]) -> list[Settled]:
+        """Ask until each query is answered or a replica died of it (DEATHS); a full or missing replica is waited for.
+        What is answered is not asked again.
+        """
         deadline, wait_s = time.monotonic() + self.retry_for_s, FIRST_WAIT_S
+        answers: dict[int, Settled] = {}
         while True:
-            try:
-                scores = await self._ask(query, documents, instruction)
-            except DEATHS:
-                raise
-            except TRANSIENT as error:
-                if time.monotonic() + wait_s > deadline:
-                    raise EngineError(f"no replica could score the query: {reason_of(error)}") from error
-            else:
+            left = [place for place in range(len(batch)) if place not in answers]
+            fresh = dict(zip(left, await self._ask([batch[place] for place in left]), strict=True))
+            if any(isinstance(answer, list) for answer in fresh.values()):
                 self._deaths_in_a_row = 0
-                return scores
+            late = time.monotonic() + wait_s > deadline
+            for place, answer in fresh.items():
+                if _settled(answer):
+                    answers[place] = answer
+                elif late:
+                    answers[place] = _given_up(answer)
+            if len(answers) == len(batch):
+                return [answers[place] for place in range(len(batch))]
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
-    async def _ask(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        """One try. Raises what the replica raised."""
-        with as_raised():
-            return await self._call(query, documents, instruction)
+    async def _ask(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+        """One try. What the call as a whole failed of is the answer to each query."""
+        try:
+            with as_raised():
+                return await self._call(batch)
+        except (ScoringError, *TRANSIENT) as error:
+            return [error] * len(batch)
 
-    async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        scores: list[PairScore] = await self.handle.score.remote(query, list(documents), instruction, self.identity)
-        return scores
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+        columns: Columns = await self.handle.score_batch.remote(list(batch), self.identity)
+        return unpack(columns)
 
 
 class UrgentScorer(ServedScorer):
     """As ServedScorer, ahead of all batch work: for a few pairs that somebody waits for."""
 
-    async def _call(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        timed: TimedScores = await self.handle.score_online.remote(
-            query, list(documents), instruction, None, self.identity
-        )
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+        return await score_each(self._urgently, batch)
+
+    async def _urgently(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
+        timed: TimedScores
+        with as_raised():
+            timed = await self.handle.score_online.remote(query, list(documents), instruction, None, self.identity)
         return timed.pairs
 
 
@@ -148,7 +174,20 @@ def reason_of(error: Exception) -> str:
     return first_line(error)
 
 
-def _parts(documents: Sequence[str]) -> list[Sequence[str]]:
+def _settled(answer: Answer) -> TypeGuard[Settled]:
+    """Whether the same call, made again a little later, is of no use."""
+    return isinstance(answer, DEATHS) or not isinstance(answer, TRANSIENT)
+
+
+def _given_up(error: Answer) -> EngineError:
+    """What a query fails of that was asked for as long as it may be."""
+    assert isinstance(error, Exception)
+    fault = EngineError(f"no replica could score the query: {reason_of(error)}")
+    fault.__cause__ = error
+    return fault
+
+
+def _parts(documents: tuple[str, ...]) -> list[tuple[str, ...]]:
     size = math.ceil(len(documents) / PARTS)
     return [documents[start : start + size] for start in range(0, len(documents), size)]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -17,11 +19,15 @@ from serve_app.engine.orphans import die_together
 from serve_app.replica.collector import collector_of
 from serve_app.replica.reporter import Reporter
 from serve_app.settings import Backend, EngineSettings, ModelSettings
+from stages.core.columns import Columns, pack
 from stages.core.errors import IdentityError
 from stages.core.identity import ScoringIdentity
-from stages.core.records import PairScore, TimedScores
+from stages.core.records import Asked, PairScore, TimedScores
+from stages.core.scoring import score_each
+from stages.core.vectors import VectorRows, distinct_texts
 
 if TYPE_CHECKING:  # it brings the libraries that prompts are made with
+    from serve_app.engine.exchange import Exchange
     from serve_app.engine.hosted import HostedEngine
 
 
@@ -39,7 +45,9 @@ class RerankReplica:
         application: str,
         replicas_here: int,
         max_text_chars: int,
+        max_ongoing_queries: int,
     ) -> None:
+        self._places = asyncio.Semaphore(max_ongoing_queries)  # Serve's limit counts calls, and a call is a batch
         context = serve.get_replica_context()
         environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
@@ -68,15 +76,32 @@ class RerankReplica:
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
 
-    async def score(
-        self, query: str, documents: Sequence[str], instruction: str | None = None, identity: str | None = None
-    ) -> list[PairScore]:
-        """One query and its documents -> one PairScore each. Cancelling the call frees its work in the engine.
+    async def score_batch(self, batch: Sequence[Asked], identity: str | None = None) -> Columns:
+        """Queries and their documents -> what comes of each. Cancelling the call frees its work in the engine.
 
         Raises IdentityError where `identity` is given, and is not the digest of this engine's.
         """
         self._require(identity)
-        return await self._engine.score(query, documents, instruction)
+        return pack(await score_each(self._score, batch))
+
+    async def score_with_vectors(
+        self, batch: Sequence[Asked], identity: str | None, known: VectorRows, *, wanted: bool
+    ) -> tuple[Columns, VectorRows]:
+        """As `score_batch`, for a model that makes vectors: with those of documents that the caller knows, and, where
+        `wanted`, back with those of the others, whose places count `distinct_texts`.
+        """
+        self._require(identity)
+        from serve_app.engine.exchange import Exchange
+
+        exchange = Exchange(known.by_key(), wanted=wanted)
+        outcomes = await score_each(partial(self._score, exchange=exchange), batch)
+        return pack(outcomes), exchange.back(distinct_texts(batch))
+
+    async def _score(
+        self, query: str, documents: Sequence[str], instruction: str | None, **more: Exchange
+    ) -> list[PairScore]:
+        async with self._places:
+            return await self._engine.score(query, documents, instruction, **more)
 
     async def score_online(
         self,
@@ -86,7 +111,7 @@ class RerankReplica:
         max_document_tokens: int | None,
         identity: str | None = None,
     ) -> TimedScores:
-        """As `score`, ahead of all batch work, with where the time went."""
+        """One query, ahead of all batch work, with where the time went."""
         self._require(identity)
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
 

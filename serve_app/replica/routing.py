@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from ray.serve.request_router import FIFOMixin, PendingRequest, RequestRouter, RunningReplica
 
+from stages.core.records import Asked
+
 # How many more calls than the least loaded replica the query's own one may have: affinity must cost no waiting.
 SLACK = 1
 
@@ -41,7 +43,8 @@ def home_of(query: str, replicas: Sequence[str]) -> int:
 
 
 def _query_of(request: PendingRequest | None) -> str | None:
-    """The query is the first argument of every scoring call."""
-    if request is None or not request.args or not isinstance(request.args[0], str):
-        return None
-    return request.args[0]
+    """The query is the first argument of a call for one; a batch goes where its first query does."""
+    first = request.args[0] if request is not None and request.args else None
+    if isinstance(first, list) and first and isinstance(first[0], Asked):
+        return first[0].query
+    return first if isinstance(first, str) else None

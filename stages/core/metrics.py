@@ -121,13 +121,16 @@ class QueuePart(TypedDict):
 
 class CachePart(TypedDict):
     """`prefix_hit_rate` of prompt tokens were not computed again, `kv_usage_peak` of the engine's cache was in use at
-    most, `score_store_hits` pairs were known to the store.
+    most, `score_store_hits` pairs were known to the store. `reused_vectors` of the pairs that an embedding model scored
+    had a document whose vector was known; null for other models.
     """
 
     prefix_hit_rate: float | None
     kv_usage_peak: float | None
     score_store_hits: int | None
     score_store_hit_rate: float | None
+    reused_vectors: NotRequired[int | None]
+    reused_vector_rate: NotRequired[float | None]
 
 
 class TokensPart(TypedDict):

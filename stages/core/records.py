@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
+from typing import NamedTuple
+
+from stages.core.errors import ScoringError
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class PairScore:
     `score` is what a user sees, in the family's unit: a probability for qwen3-reranker and cross-encoder, a cosine
     for embedding. `logit` is what the probability was made from, where there is one: it ranks, because probabilities
     near 0 and 1 tie. A pair that failed has `error` set and no score; one that cost the engine nothing in this run is
-    `stored`. Token counts are those of the prompts sent to the engine.
+    `stored`. `prompt_tokens` are those of the pair's prompt, of an embedding model its document's; `cached_tokens` are
+    how many of them were not computed again.
 
     `truncated`: the end of the document was not read. Of a document that was read in several `passages` the score is
     the best one's; `cut_score` and `cut_logit` are the first one's, what the document had been given if it were cut.
@@ -102,6 +106,25 @@ class PairScore:
     cut_score: float | None = None
     cut_logit: float | None = None
 
+    @property
+    def reused(self) -> bool:
+        """Whether the document's vectors were known: the engine read nothing of it for this pair. Of a prompt that
+        holds a query and a document an engine computes at least the last token.
+        """
+        return 0 < self.prompt_tokens == self.cached_tokens
+
+
+Outcome = list[PairScore] | ScoringError
+"""What comes of one query of a batch: a score for each document, in their order, or why the whole query has none."""
+
+
+class Asked(NamedTuple):
+    """What a scorer is asked about one query: a score for each document. A tuple, which pickles in C."""
+
+    query: str
+    documents: tuple[str, ...]
+    instruction: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class TimedScores:
@@ -117,7 +140,8 @@ class TimedScores:
 class Ranking:
     """One query's reranked list: `doc_ids` best first, `scores` and `logits` parallel to it, then the `tail`.
 
-    Token counts are what the engine read in this run; `store_hits` counts the pairs that the score store knew.
+    Token counts are of what the engine read in this run; `store_hits` counts the pairs that the score store knew,
+    `reused_pairs` those that were scored with a vector of the document that was known.
     `failed` maps the documents that got no score to the reason; they are in neither list. A query is *answered* when at
     least one of its documents got a score.
 
@@ -135,6 +159,7 @@ class Ranking:
     cached_tokens: int = 0
     truncated_pairs: int = 0
     store_hits: int = 0
+    reused_pairs: int = 0
     passages: tuple[int, ...] = ()
     cut_scores: tuple[float, ...] = ()
     cut_logits: tuple[float | None, ...] = ()

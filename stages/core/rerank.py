@@ -1,4 +1,4 @@
-"""Candidates + Scorer -> Ranking."""
+"""Candidates + Scorer -> Rankings."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import Sequence
 
 from stages.core.errors import ScoringError
 from stages.core.order import trec_order
-from stages.core.records import Candidates, PairScore, Ranking
-from stages.core.scoring import Scorer
+from stages.core.records import Asked, Candidates, Outcome, PairScore, Ranking
+from stages.core.scoring import Scorer, score_batch
 
 
-async def rerank(candidates: Candidates, scorer: Scorer) -> Ranking:
-    """Score one query's candidates and rank them. A query that cannot be scored has all its pairs failed, with the
-    reason.
+async def rerank(batch: Sequence[Candidates], scorer: Scorer) -> list[Ranking]:
+    """Score the candidates of a batch of queries and rank them. A query that cannot be scored has all its pairs failed,
+    with the reason.
     """
-    try:
-        scores = await scorer.score(candidates.query, candidates.texts, candidates.instruction)
-    except ScoringError as error:
-        scores = [PairScore(None, error=str(error))] * len(candidates.texts)
-    return rank(candidates, scores)
+    outcomes = await score_batch(scorer, [Asked(one.query, one.texts, one.instruction) for one in batch])
+    return [rank(one, _scores(one, outcome)) for one, outcome in zip(batch, outcomes, strict=True)]
 
 
 def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
@@ -35,6 +32,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
             failed[doc_id] = reason
     order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
     in_passages = [scored[doc_id] for doc_id in order] if any(pair.passages > 1 for pair in scored.values()) else []
+    read = [pair for pair in scores if not (pair.stored or pair.reused)]
     return Ranking(
         query_id=candidates.query_id,
         doc_ids=tuple(order),
@@ -42,14 +40,21 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         logits=tuple(scored[doc_id].logit for doc_id in order),
         tail=candidates.tail,
         failed=failed,
-        prompt_tokens=sum(pair.prompt_tokens for pair in scores if not pair.stored),
-        cached_tokens=sum(pair.cached_tokens for pair in scores if not pair.stored),
+        prompt_tokens=sum(pair.prompt_tokens for pair in read),
+        cached_tokens=sum(pair.cached_tokens for pair in read),
         truncated_pairs=sum(pair.truncated for pair in scores),
         store_hits=sum(pair.stored for pair in scores),
+        reused_pairs=sum(pair.reused for pair in scores if not pair.stored),
         passages=tuple(pair.passages for pair in in_passages),
         cut_scores=tuple(_number(pair.score if pair.passages == 1 else pair.cut_score) for pair in in_passages),
         cut_logits=tuple(pair.logit if pair.passages == 1 else pair.cut_logit for pair in in_passages),
     )
+
+
+def _scores(candidates: Candidates, outcome: Outcome) -> list[PairScore]:
+    if isinstance(outcome, ScoringError):
+        return [PairScore(None, error=str(outcome))] * len(candidates.texts)
+    return outcome
 
 
 def rank_key(pair: PairScore) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
-from stages.core.records import PairScore
+from stages.core.errors import ScoringError
+from stages.core.records import Asked, Outcome, PairScore
 
 
 class Scorer(Protocol):
@@ -17,6 +19,39 @@ class Scorer(Protocol):
     """
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]: ...
+
+
+@runtime_checkable
+class BatchScorer(Scorer, Protocol):
+    """A scorer to which several queries at once come cheaper: one that has to ask another process."""
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        """What comes of each query, in order. A query that cannot be scored fails alone."""
+
+
+async def score_batch(scorer: Scorer, batch: Sequence[Asked]) -> list[Outcome]:
+    """What comes of each query, in order: asked for at once where the scorer can take several, else one by one."""
+    if isinstance(scorer, BatchScorer):
+        return await scorer.score_batch(batch)
+    return await score_each(scorer.score, batch)
+
+
+async def score_each(
+    score: Callable[[str, Sequence[str], str | None], Awaitable[list[PairScore]]], batch: Sequence[Asked]
+) -> list[Outcome]:
+    """What comes of each query, in order, all being at work together. Cancelling it cancels them all.
+
+    What is no ScoringError is a bug, and raised when all have ended.
+    """
+    outcomes = await asyncio.gather(*(score(*one) for one in batch), return_exceptions=True)
+    return [_expected(outcome) for outcome in outcomes]
+
+
+def required(outcome: Outcome) -> list[PairScore]:
+    """The scores. Raises what the query failed of."""
+    if isinstance(outcome, ScoringError):
+        raise outcome
+    return outcome
 
 
 class OverlapScorer:
@@ -35,6 +70,12 @@ class OverlapScorer:
         found = _words(document)
         share = len(wanted & found) / len(wanted) if wanted else 0.0
         return PairScore(score=share, prompt_tokens=len(wanted) + len(found))
+
+
+def _expected(outcome: list[PairScore] | BaseException) -> Outcome:
+    if isinstance(outcome, BaseException) and not isinstance(outcome, ScoringError):
+        raise outcome
+    return outcome
 
 
 def sigmoid(logit: float) -> float:

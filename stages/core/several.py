@@ -53,8 +53,9 @@ def merge(lists: Mapping[str, Candidates]) -> Candidates:
 def split(ranking: Ranking, candidates: Candidates) -> Ranking:
     """The part of a merged list's ranking that belongs to one of its lists, with that list's tail.
 
-    It is what `rank` makes of the list's own scores, but tokens, cut documents and store hits are 0: the cost of a pair
-    stands with the merged ranking, where it counts once. Raises ValueError where `candidates` were not merged into it.
+    It is what `rank` makes of the list's own scores, but tokens, cut documents, store hits and reused vectors are 0:
+    the cost of a pair stands with the merged ranking, where it counts once. Raises ValueError where `candidates` were
+    not merged into it.
     """
     own = frozenset(candidates.doc_ids)
     places = [place for place, doc_id in enumerate(ranking.doc_ids) if doc_id in own]

@@ -27,6 +27,7 @@ RANKING_SCHEMA = pa.schema(
         pa.field("cached_tokens", pa.int64()),
         pa.field("truncated_pairs", pa.int64()),
         pa.field("store_hits", pa.int64()),
+        pa.field("reused_pairs", pa.int64()),
         pa.field("passages", pa.list_(pa.int32())),
         pa.field("cut_scores", pa.list_(pa.float64())),
         pa.field("cut_logits", pa.list_(pa.float64())),

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from stages.core.metrics import CoveragePart, Metrics, QualityPart, ThroughputPart
+from stages.core.metrics import CachePart, CoveragePart, Metrics, QualityPart, ThroughputPart
 from stages.core.words import written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
@@ -146,6 +146,7 @@ def cost_table(metrics: Metrics) -> RichTable:
         "prompt tokens/s": _number(throughput["prompt_tokens_per_s"]),
         "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
         "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
+        **_reused(metrics["cache"]),
         "documents cut": f"{coverage['truncated_pairs']:,}",
         **_in_passages(coverage),
         "tied neighbours": _share(metrics["scores"]["tied_share"]),
@@ -170,6 +171,13 @@ def _in_passages(coverage: CoveragePart) -> dict[str, str]:
     if (pairs := coverage.get("pairs_in_passages")) is None:
         return {}
     return {"read in passages": f"{pairs:,} documents, in {coverage.get('passages') or 0:,}"}
+
+
+def _reused(cache: CachePart) -> dict[str, str]:
+    """Nothing but for embedding models."""
+    if (reused := cache.get("reused_vectors")) is None:
+        return {}
+    return {"vectors known": f"of {reused:,} documents, {_share(cache.get('reused_vector_rate'))}"}
 
 
 def _count(value: int | None) -> str:

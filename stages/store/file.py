@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,14 +25,27 @@ BUSY_S = 60.0
 # 0.3-0.5 M writes/s each, hence no shards. 16 KiB writes twice the bytes per query, and was slower on a busy disk.
 PAGE_BYTES = 8192
 CACHE_KIB = 16 * 1024
+PAGES_AT_ONCE = 1000  # of free space given back to the file system
 SCHEMA = (
     "CREATE TABLE scorings (id INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL UNIQUE, model TEXT NOT NULL)",
     """CREATE TABLE batches (id INTEGER PRIMARY KEY, query INTEGER NOT NULL, scoring INTEGER NOT NULL,
     written_s INTEGER NOT NULL, scores INTEGER NOT NULL, records BLOB NOT NULL)""",
     # Holds what statistics are made of, so that they never read the scores themselves.
     "CREATE INDEX by_query ON batches (query, scoring, written_s, scores)",
-    f"PRAGMA user_version={LAYOUT}",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one kind of file is laid out. `ends` reads its ends, where damage shows early."""
+
+    file: str
+    number: int
+    schema: tuple[str, ...]
+    ends: str
+
+
+SCORES = Layout(FILE, LAYOUT, SCHEMA, "SELECT max(id), (SELECT query FROM batches ORDER BY query LIMIT 1) FROM batches")
 NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 # What a failing file raises. UnicodeDecodeError: damaged bytes in SQLite's own message.
 FILE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -40,15 +54,16 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "ceph", "fuse", "lustre", "gpfs", "beegfs", "afs", "glusterfs")
 
 
-def open_database(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def open_database(folder: Path, *, read_only: bool = False, layout: Layout = SCORES) -> sqlite3.Connection:
     """The store's database; made where there is none yet, unless `read_only`.
 
     Raises DataError where it is another layout's, or missing and `read_only`; FILE_ERRORS and OSError as they come.
     """
     if read_only:
-        return _open_to_read(folder / FILE)
+        return _open_to_read(folder / layout.file, layout)
     folder.mkdir(parents=True, exist_ok=True)
-    return _connect(f"{(folder / FILE).resolve().as_uri()}?mode=rwc", partial(_make, network=on_network(folder)))
+    prepare = partial(_make, layout=layout, network=on_network(folder))
+    return _connect(f"{(folder / layout.file).resolve().as_uri()}?mode=rwc", layout, prepare)
 
 
 def is_damaged(error: BaseException) -> bool:
@@ -80,6 +95,15 @@ def set_aside_if_damaged(folder: Path) -> Path | None:
     return None
 
 
+def give_space_back(database: sqlite3.Connection) -> None:
+    """Pages that are free go back to the file system; others get their turn in between."""
+    (free,) = database.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(0, free, PAGES_AT_ONCE):
+        # A script, because it runs to its end; `execute` would stop after the first page.
+        database.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def on_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     """Whether the folder lies on a file system that several hosts may share, by what Linux says of its mounts."""
     place = folder.resolve()
@@ -92,34 +116,36 @@ def on_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     return found[1].startswith(NETWORK_FILE_SYSTEMS)
 
 
-def _connect(uri: str, prepare: Callable[[sqlite3.Connection], None] | None = None) -> sqlite3.Connection:
+def _connect(
+    uri: str, layout: Layout, prepare: Callable[[sqlite3.Connection], None] | None = None
+) -> sqlite3.Connection:
     database = sqlite3.connect(uri, timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True)
     try:
         database.execute(f"PRAGMA cache_size={-CACHE_KIB}")
         database.execute("PRAGMA cell_size_check=ON")  # find damage before it is followed
         if prepare:
             prepare(database)
-        _check(database)
+        _check(database, layout)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path, layout: Layout) -> sqlite3.Connection:
     """Also from a read-only folder, where SQLite can make no shared memory for a WAL: none is needed if it is empty."""
     if not path.exists():
         raise DataError(f"rerank.store {path.parent}: holds no scores, and may not be made: it is opened read-only.")
     uri, wal = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     try:
-        return _connect(uri)
+        return _connect(uri, layout)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in NO_SHARED_MEMORY or (wal.exists() and wal.stat().st_size):
             raise
-        return _connect(f"{uri}&immutable=1")
+        return _connect(f"{uri}&immutable=1", layout)
 
 
-def _make(database: sqlite3.Connection, *, network: bool) -> None:
+def _make(database: sqlite3.Connection, *, layout: Layout, network: bool) -> None:
     """Lay out an empty database; of several processes the first one does."""
     database.execute(f"PRAGMA page_size={PAGE_BYTES}")
     database.execute("PRAGMA auto_vacuum=INCREMENTAL")  # so that `prune` gives space back bit by bit
@@ -129,17 +155,18 @@ def _make(database: sqlite3.Connection, *, network: bool) -> None:
         return
     database.execute("BEGIN IMMEDIATE")
     if database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-        for statement in SCHEMA:
+        for statement in layout.schema:
             database.execute(statement)
+        database.execute(f"PRAGMA user_version={layout.number}")
     database.execute("COMMIT")
 
 
-def _check(database: sqlite3.Connection) -> None:
+def _check(database: sqlite3.Connection, expected: Layout) -> None:
     """Raises DataError where the database is not laid out as ours; reads its ends, where damage shows early."""
-    (layout,) = database.execute("PRAGMA user_version").fetchone()
-    if layout != LAYOUT:
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    if number != expected.number:
         raise DataError(
-            f"rerank.store: its {FILE} has layout {layout}, this version reads {LAYOUT}. "
+            f"rerank.store: its {expected.file} has layout {number}, this version reads {expected.number}. "
             "Move it away or choose another folder."
         )
-    database.execute("SELECT max(id), (SELECT query FROM batches ORDER BY query LIMIT 1) FROM batches").fetchone()
+    database.execute(expected.ends).fetchone()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from stages.core.records import PairScore
-from stages.core.scoring import Scorer
+from stages.core.errors import ScoringError
+from stages.core.records import Asked, Outcome, PairScore
+from stages.core.scoring import Scorer, required, score_batch
 from stages.store.file import FILE_ERRORS, is_damaged
 from stages.store.records import QueryKeys, query_keys
 from stages.store.store import ScoreStore
@@ -25,12 +27,13 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreFaults:
-    """What a store could not do: keep scores, look up a query, read a damaged batch; and the last reason."""
+    """What a store could not do: keep scores or vectors, look up, read what is damaged; and the last reason."""
 
     unkept_scores: int = 0
     failed_lookups: int = 0
     damaged_batches: int = 0
     reason: str = ""
+    unkept_vectors: int = 0
 
 
 class ForgivingStore:
@@ -78,7 +81,7 @@ class ForgivingStore:
 class StoredScorer:
     """A Scorer that asks another one only for what the store does not know, once per distinct text.
 
-    Calls with the same query text wait for each other, so that the later one finds what the earlier one had scored.
+    Queries with the same text wait for each other, so that the later one finds what the earlier one had scored.
     `scoring` stands for the model, its prompt and its limits, `model` is its name for people. `listwise`: a score
     belongs to its whole list, which is asked for as a whole where the store lacks one of it.
     """
@@ -90,19 +93,56 @@ class StoredScorer:
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """As the scorer within, whose errors pass through."""
-        keys = query_keys(self.scoring, instruction, query, documents, listwise=self.listwise)
-        async with self._at_work.setdefault(keys.query, asyncio.Lock()):
+        (outcome,) = await self.score_batch([Asked(query, tuple(documents), instruction)])
+        return required(outcome)
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        """What comes of each query, in order: what the store lacks of all of them is asked for at once."""
+        outcomes: dict[int, Outcome] = {}
+        keys = [
+            query_keys(self.scoring, one.instruction, one.query, one.documents, listwise=self.listwise) for one in batch
+        ]
+        while len(outcomes) < len(batch):  # a query that comes again in the batch finds what it had scored before
+            places = {keys[place].query: place for place in reversed(range(len(batch))) if place not in outcomes}
+            some = sorted(places.values())
+            fresh = await self._distinct([batch[place] for place in some], [keys[place] for place in some])
+            outcomes |= dict(zip(some, fresh, strict=True))
+        return [outcomes[place] for place in range(len(batch))]
+
+    async def _distinct(self, batch: Sequence[Asked], keys: Sequence[QueryKeys]) -> list[Outcome]:
+        """As `score_batch`, where no query comes twice."""
+        async with contextlib.AsyncExitStack() as stack:
+            for query in sorted(one.query for one in keys):  # in one order everywhere: none wait for each other
+                await stack.enter_async_context(self._at_work.setdefault(query, asyncio.Lock()))
             # In a thread: another process may hold the file for a while, and other queries go on meanwhile.
-            known = await asyncio.to_thread(self.store.lookup, keys)
-            missing = {key: text for key, text in zip(keys.pairs, documents, strict=True) if key not in known}
-            if missing and self.listwise:
-                missing = dict(zip(keys.pairs, documents, strict=True))
-            if missing:
-                fresh = await self.scorer.score(query, list(missing.values()), instruction)
-                scored = dict(zip(missing, fresh, strict=True))
-                await asyncio.to_thread(self.store.write, keys.query, scored, self.scoring, self.model)
-                known |= scored
-        return _once(keys.pairs, known)
+            known = await asyncio.to_thread(lambda: [self.store.lookup(one) for one in keys])
+            missing = [self._missing(*one) for one in zip(batch, keys, known, strict=True)]
+            places = [place for place, texts in enumerate(missing) if texts]
+            asked = [batch[place]._replace(documents=tuple(missing[place].values())) for place in places]
+            outcomes = dict(zip(places, await score_batch(self.scorer, asked) if asked else [], strict=True))
+            scored = {
+                place: dict(zip(missing[place], outcome, strict=True))
+                for place, outcome in outcomes.items()
+                if not isinstance(outcome, ScoringError)
+            }
+            if scored:
+                await asyncio.to_thread(self._keep, {keys[place].query: pairs for place, pairs in scored.items()})
+        return [
+            outcomes[place]
+            if place in outcomes.keys() - scored.keys()
+            else _once(keys[place].pairs, known[place] | scored.get(place, {}))
+            for place in range(len(batch))
+        ]
+
+    def _missing(self, asked: Asked, keys: QueryKeys, known: Mapping[bytes, PairScore]) -> dict[bytes, str]:
+        """The texts to ask for, by their keys."""
+        texts = dict(zip(keys.pairs, asked.documents, strict=True))
+        missing = {key: text for key, text in texts.items() if key not in known}
+        return texts if missing and self.listwise else missing
+
+    def _keep(self, scored: Mapping[int, Mapping[bytes, PairScore]]) -> None:
+        for query, pairs in scored.items():
+            self.store.write(query, pairs, self.scoring, self.model)
 
 
 def _once(keys: Sequence[bytes], known: Mapping[bytes, PairScore]) -> list[PairScore]:

@@ -18,14 +18,12 @@ from pathlib import Path
 from stages.core.errors import DataError
 from stages.core.identity import BEFORE
 from stages.core.records import PairScore
-from stages.store.file import FILE, FILE_ERRORS, open_database
+from stages.store.file import FILE, FILE_ERRORS, give_space_back, open_database
 from stages.store.records import QueryKeys, pack, scores_in, unpack
 
 # Batches per statement where many are read or deleted: other processes get their turn in between.
 BATCHES_AT_ONCE = 500
 TOLD = "CREATE TABLE IF NOT EXISTS told (foreseen TEXT PRIMARY KEY, identity TEXT NOT NULL)"
-# Pages of free space given back to the file system at once.
-PAGES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class ScoreStore:
                 (start, min(start + BATCHES_AT_ONCE, end + 1), *values),
             )
             deleted += sum(scores for (scores,) in rows.fetchall())
-        self._give_space_back()
+        give_space_back(self._database)
         return deleted
 
     def told(self, foreseen: str) -> str | None:
@@ -181,13 +179,6 @@ class ScoreStore:
         if not self.read_only:
             with self._lock:
                 self._database.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
-
-    def _give_space_back(self) -> None:
-        (free,) = self._database.execute("PRAGMA freelist_count").fetchone()
-        for _ in range(0, free, PAGES_AT_ONCE):
-            # A script, because it runs to its end; `execute` would stop after the first page.
-            self._database.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
-        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _condition(model: str | None, before_s: float | None) -> tuple[str, list[object]]:

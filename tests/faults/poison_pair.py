@@ -22,7 +22,9 @@ from serve_app.engine.models import describe
 from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
 from serve_app.replica.client import ServedScorer
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
-from stages.core.records import PairScore
+from stages.core.columns import Columns
+from stages.core.records import Asked, PairScore
+from stages.core.scoring import required
 from tests.faults.jobs import TINY_ENGINE, Claims
 from tests.tiny_models import make_tiny_qwen3
 
@@ -36,25 +38,25 @@ class KillingHandle:
 
     def __init__(self, handle: Any) -> None:
         self.deaths, self._handle = 0, handle
-        self.score = SimpleNamespace(remote=self._remote)
+        self.score_batch = SimpleNamespace(remote=self._remote)
 
-    async def _remote(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        if KILLER not in documents:
-            return await self._ask(query, documents, instruction)
-        await self._ask("is an engine up?", ["yes"], None)  # one that only starts must not be killed
+    async def _remote(self, batch: Sequence[Asked], identity: str | None) -> Columns:
+        if not any(KILLER in asked.documents for asked in batch):
+            return await self._ask(batch)
+        await self._ask([Asked("is an engine up?", ("yes",))])  # one that only starts must not be killed
         running = engines()
         for engine in running:
             engine.suspend()  # so that nothing is answered before the kill
-        call = asyncio.ensure_future(self._ask(query, documents, instruction))
+        call = asyncio.ensure_future(self._ask(batch))
         await asyncio.sleep(AT_WORK_AFTER_S)
         for engine in running:
             engine.kill()
         self.deaths += bool(running)
         return await call
 
-    async def _ask(self, *call: Any) -> list[PairScore]:
-        scores: list[PairScore] = await self._handle.score.remote(*call)
-        return scores
+    async def _ask(self, batch: Sequence[Asked]) -> Columns:
+        columns: Columns = await self._handle.score_batch.remote(list(batch))
+        return columns
 
 
 def engines() -> list[psutil.Process]:
@@ -73,13 +75,15 @@ def settings(model: Path) -> AppSettings:
 
 
 async def score_all(scorer: ServedScorer) -> list[list[PairScore]]:
-    calls = []
+    """In batches of two, so that the killer's one has another query in it."""
+    batch = []
     for query in range(QUERIES):
         documents = [f"document {place} of query {query}, on a calm sea" for place in range(DOCUMENTS)]
         if query == KILLED_QUERY:
             documents[KILLER_PLACE] = KILLER
-        calls.append(scorer.score(f"query {query}", documents))
-    return await asyncio.gather(*calls)
+        batch.append(Asked(f"query {query}", tuple(documents)))
+    outcomes = await asyncio.gather(*(scorer.score_batch(batch[start : start + 2]) for start in range(0, QUERIES, 2)))
+    return [required(outcome) for some in outcomes for outcome in some]
 
 
 def main() -> None:

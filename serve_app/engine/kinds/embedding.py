@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from serve_app.engine.head import Head, model_folder
 from serve_app.engine.kinds import views
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.outputs import Output, Task, failed, failure, similar
+from serve_app.engine.outputs import Output, Task, failed, failure
 from serve_app.engine.pooling import pooled, pooler_config
 from serve_app.engine.prompts import Prompt, PromptEncoder, TextEncoder, lower_cased
+from serve_app.engine.vectors import Vector, similar
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.records import PairScore
+
+NO_DIRECTION = "the engine returned an embedding of length zero"
 
 
 class EmbeddingProcedure:
@@ -32,28 +37,26 @@ class EmbeddingProcedure:
         self.head = Head(steps, model_folder(model.path, model.revision) if views.has_weights(steps) else None)
 
     def pairs(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[PairScore]:
-        vectors = self._vectors(prompts, outputs)
-        query = vectors[0]
-        return [self._pair(query, vector, prompt) for prompt, vector in zip(prompts[1:], vectors[1:], strict=True)]
+        """`outputs` may be vectors, or why there are none, as `vectors` gives them."""
+        query, *documents = self.vectors(prompts, outputs)
+        if isinstance(query, str):
+            return [failed(prompt, query) for prompt in prompts[1:]]
+        rows = [one.values for one in documents if isinstance(one, Vector)]
+        values = iter(similar(query.values, np.stack(rows), self.recipe.similarity or "cosine") if rows else ())
+        return [
+            failed(prompt, one) if isinstance(one, str) else _pair(next(values), prompt, one.known)
+            for prompt, one in zip(prompts[1:], documents, strict=True)
+        ]
 
-    def _pair(self, query: Any, document: Any, prompt: Prompt) -> PairScore:
-        """Vectors, or why there is none."""
-        for one in (query, document):
-            if isinstance(one, str):
-                return failed(prompt, one)
-        return similar(query, document, prompt, self.recipe.similarity or "cosine")
-
-    def _vectors(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[Any]:
+    def vectors(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[Vector | str]:
         """Each prompt's, or why it has none."""
-        found: list[Any] = [failure(output) for output in outputs]
-        places = [place for place, reason in enumerate(found) if reason is None]
-        for place in places:
-            found[place] = self._vector(prompts[place], outputs[place].outputs.data)
+        found = [output if isinstance(output, Vector) else failure(output) for output in outputs]
+        places = [place for place, one in enumerate(found) if one is None]
         if places:
-            vectors = self.head.all([found[place] for place in places])
-            for place, vector in zip(places, vectors, strict=True):
-                found[place] = self._cut(vector)
-        return found
+            rows = self.head.all([self._vector(prompts[place], outputs[place].outputs.data) for place in places])
+            for place, row in zip(places, rows, strict=True):
+                found[place] = Vector(self._cut(row).numpy())
+        return [one for one in found if one is not None]
 
     def _vector(self, prompt: Prompt, data: Any) -> Any:
         return pooled(data, len(prompt.token_ids), prompt.prompt_tokens, self.pooling, self.recipe.computed)
@@ -73,3 +76,10 @@ def arguments(recipe: EmbeddingRecipe, model: ModelInfo, engine: EngineSettings)
     """How vLLM pools, and a folder in which it finds no modules of its own to apply."""
     del engine
     return {"pooler_config": pooler_config(recipe.computed), **views.arguments(recipe, model)}
+
+
+def _pair(value: float | None, prompt: Prompt, known: bool) -> PairScore:
+    if value is None:
+        return failed(prompt, NO_DIRECTION)
+    read = len(prompt.token_ids)
+    return PairScore(value, prompt_tokens=read, cached_tokens=read if known else 0, truncated=prompt.truncated)

@@ -61,6 +61,7 @@ def system_section(metrics: Metrics, timeline: Sequence[Mapping[str, Any]]) -> S
         ["prompt tokens reused from the cache", share(cache["prefix_hit_rate"])],
         ["engine's cache at its fullest", share(cache["kv_usage_peak"])],
         ["scores found in the store", _hits(cache)],
+        ["pairs whose document's vector was known", _reused(cache)],
         ["tokens generated (a reranker writes none)", count(metrics["tokens"]["generation"])],
     ]
     blocks: list[Block] = [_table([row for row in rows if not row[1].startswith(NONE)])]
@@ -188,6 +189,12 @@ def _hits(cache: Mapping[str, Any]) -> str:
     if cache["score_store_hits"] is None:
         return NONE
     return f"{count(cache['score_store_hits'])} ({share(cache['score_store_hit_rate'])})"
+
+
+def _reused(cache: Mapping[str, Any]) -> str:
+    if cache.get("reused_vectors") is None:
+        return NONE
+    return f"{count(cache['reused_vectors'])} ({share(cache['reused_vector_rate'])})"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Table:

@@ -90,7 +90,12 @@ DOCUMENTED: dict[str, Any] = {
     },
     "throughput": dict.fromkeys(("wall_s", "scored_pairs", "pairs_per_s", "prompt_tokens_per_s")),
     "queue": {"time_ms": dict.fromkeys(("p50", "p95", "p99")), "waiting_max": None},
-    "cache": dict.fromkeys(("prefix_hit_rate", "kv_usage_peak", "score_store_hits", "score_store_hit_rate")),
+    "cache": dict.fromkeys(
+        (
+            *("prefix_hit_rate", "kv_usage_peak", "score_store_hits", "score_store_hit_rate"),
+            *("reused_vectors", "reused_vector_rate"),  # added since
+        )
+    ),
     "tokens": dict.fromkeys(("prompt", "generation")),
 }
 ADDED: dict[str, Any] = {
@@ -200,8 +205,19 @@ def test_queue_cache_and_tokens_are_what_the_engines_counted() -> None:
         "kv_usage_peak": 0.5,
         "score_store_hits": 1,
         "score_store_hit_rate": pytest.approx(1 / 6),
+        "reused_vectors": None,
+        "reused_vector_rate": None,
     }
     assert told["tokens"] == {"prompt": 400, "generation": 0}
+
+
+def test_pairs_whose_documents_vector_was_known_are_counted_for_embedding_models() -> None:
+    done = coverage()
+    done.add(Ranking("q5", ("a", "b"), (0.5, 0.4), (None, None), reused_pairs=1))
+    told = summarise(facts(coverage=done, identity=replace(IDENTITY, family="embedding")))["cache"]
+    assert (told["reused_vectors"], told["reused_vector_rate"]) == (1, 1 / done.scored_pairs)
+    part = summarise(facts(coverage=done, identity=replace(IDENTITY, family="embedding"), part_of="all"))["cache"]
+    assert (part["reused_vectors"], part["reused_vector_rate"]) == (None, None)
 
 
 def test_without_an_engine_its_numbers_are_null_and_not_zero() -> None:

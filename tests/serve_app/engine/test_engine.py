@@ -12,6 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,12 +65,13 @@ DOCUMENTS = (
 class RunningEngine:
     """A VllmEngine on an event loop in a thread of its own, as a replica hosts it."""
 
-    def __init__(self, model: ModelSettings, dtype: str) -> None:
+    def __init__(self, model: ModelSettings, dtype: str, **engine_settings: Any) -> None:
         self.told: list[ScoringIdentity] = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
-        settings = EngineSettings.model_validate({"dtype": dtype, "compile": False, "kv_cache_gib": 0.5})
+        usual = {"dtype": dtype, "compile": False, "kv_cache_gib": 0.5}
+        settings = EngineSettings.model_validate(usual | engine_settings)
         others = set(psutil.Process().children(recursive=True))
         try:
             self.engine = self.call(self._start(model, settings))
@@ -131,11 +133,11 @@ class RunningEngine:
         self.loop.close()
 
 
-def running(model: ModelSettings, dtype: str) -> Iterator[RunningEngine]:
+def running(model: ModelSettings, dtype: str, **engine_settings: Any) -> Iterator[RunningEngine]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cpu_environment(os.sched_getaffinity(0), 0, 1, 1).items():
             patch.setenv(name, value)
-        engine = RunningEngine(model, dtype)
+        engine = RunningEngine(model, dtype, **engine_settings)
         yield engine
         engine.close()
 
@@ -508,7 +510,8 @@ class TestBrokenEmbeddings:
         folder = tmp_path_factory.mktemp("embeds") / "model"
         shutil.copytree(poisoned_qwen3, folder)
         add_modules(folder, [pooling("lasttoken", 256), normalize()])
-        yield from running(ModelSettings(name=str(folder), max_length=400), "float32")
+        # Every text comes upon what was left in the cache: none is known.
+        yield from running(ModelSettings(name=str(folder), max_length=400), "float32", vector_memory_mib=0)
 
     def test_texts_that_come_upon_the_cache_blocks_of_broken_ones_are_scored(self, engine: RunningEngine) -> None:
         """Without clean blocks some of them fail."""
@@ -551,13 +554,29 @@ class TestEmbeddingInBfloat16:
 
     def test_a_text_that_occurs_more_than_once_is_embedded_once(self, engine: RunningEngine) -> None:
         before = engine.snapshot()
-        pairs = engine.score(QUERY, ["seen twice", "seen once", "seen twice", QUERY])
+        asked = "seen as a query and as a document"
+        pairs = engine.score(asked, ["seen twice", "seen once", "seen twice", asked])
         did = since(engine.snapshot(), before)
         query, twice, once = pairs[3].prompt_tokens, pairs[0].prompt_tokens, pairs[1].prompt_tokens
         assert did.finished == 3
         assert did.prompt_tokens == query + twice + once
-        assert pairs[0] == pairs[2]
+        assert replace(pairs[0], cached_tokens=twice) == pairs[2]
+        assert [pair.cached_tokens for pair in pairs] == [0, 0, twice, query]
         assert pairs[3].score == pytest.approx(1)
+
+    def test_a_text_that_several_queries_share_is_embedded_once(self, engine: RunningEngine) -> None:
+        """Whether they come at the same time or later, the engine reads it once, and the scores are as they were."""
+        shared = [f"shared by all queries, number {number}" for number in range(20)]
+        before = engine.snapshot()
+        calls = [engine.submit(engine.engine.score(f"query {number}", shared)) for number in range(8)]
+        together = [call.result(timeout=240) for call in calls]
+        again = engine.score("query 3", [*shared, "a new one"])
+        did = since(engine.snapshot(), before)
+        assert did.finished == 8 + len(shared) + 1
+        assert sum(not pair.reused for pairs in together for pair in pairs) == len(shared)
+        assert [pair.reused for pair in again] == [True] * len(shared) + [False]
+        assert [pair.score for pair in again[:-1]] == [pair.score for pair in together[3]]
+        assert len({tuple(pair.score for pair in pairs) for pairs in together}) == len(together)
 
     def test_the_best_passage_of_a_long_document_is_the_one_that_answers(self, engine: RunningEngine) -> None:
         beginning = "A pipe with capacity zero has no place to put anything. " * 60

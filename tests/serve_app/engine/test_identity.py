@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer
@@ -25,15 +26,18 @@ from serve_app.engine.identity import (
     foresee_identity,
     make_identity,
 )
+from serve_app.engine.kinds.embedding import NO_DIRECTION
 from serve_app.engine.models import ModelInfo
-from serve_app.engine.outputs import classified, similar
+from serve_app.engine.outputs import classified
 from serve_app.engine.passages import PassageEncoder, best_of
 from serve_app.engine.prompts import PairEncoder, Prompt, PromptEncoder, TextEncoder
+from serve_app.engine.vectors import similar
 from serve_app.recipes.decoder import DecoderRecipe
 from serve_app.recipes.embedding import EmbeddingRecipe
 from serve_app.recipes.recipe import Score
 from serve_app.settings import EngineSettings, Family, ModelSettings, Template
 from stages.core.identity import ScoringIdentity
+from stages.core.records import PairScore
 from tests.recipes import PLAIN, recipe_of
 
 HUB = ModelInfo(
@@ -248,10 +252,13 @@ def outputs() -> list[Any]:
 
     prompt = Prompt([1, 2, 3], True)
     given = [output(0.5), output(-40.0), output(float("nan")), output(), output(1.0, 2.0), "refused"]
-    vectors = [torch.tensor(values) for values in ((0.6, 0.8), (-1.0, 2.0), (0.0, 0.0))]
+    vectors = np.array(((0.6, 0.8), (-1.0, 2.0), (0.0, 0.0)), np.float32)
     scores = [classified(prompt, one, Score()) for one in given]
     scores += [best_of([scores[0], scores[1], scores[0]]), best_of([scores[1], scores[2]])]
-    cosines = [similar(vectors[0], one, prompt, "cosine") for one in vectors]
+    cosines = [
+        PairScore(one, prompt_tokens=3, truncated=True, error=None if one is not None else NO_DIRECTION)
+        for one in similar(vectors[0], vectors, "cosine")
+    ]
     told = [asdict(one) for one in (*scores, *cosines)]
     # Ten digits: the last ones are the machine's library of mathematics.
     return [

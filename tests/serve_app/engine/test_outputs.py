@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.engine.outputs import classified, failure, similar
+from serve_app.engine.outputs import classified, failure
 from serve_app.engine.prompts import Prompt
 from serve_app.recipes.recipe import Score
 from stages.core.records import PairScore
@@ -43,14 +43,6 @@ def test_what_is_no_score_is_a_failed_pair_with_its_reason(output: Any, reason: 
     assert (pair.score, pair.logit, pair.prompt_tokens, pair.truncated) == (None, None, 4, True)
 
 
-def test_embeddings_of_length_zero_have_no_cosine_and_a_dot_product() -> None:
-    nothing, vector = torch.zeros(2), torch.tensor([1.0, 0.0])
-    pair = similar(vector, nothing, PROMPT, "cosine")
-    assert pair.score is None
-    assert "length zero" in (pair.error or "")
-    assert similar(vector, nothing, PROMPT, "dot").score == 0
-
-
 def test_a_vector_that_is_not_there_or_not_finite_is_told() -> None:
     assert failure(output_of(1, 0)) is None
     assert failure("refused") == "refused"
@@ -61,9 +53,6 @@ def test_a_vector_that_is_not_there_or_not_finite_is_told() -> None:
 def test_a_good_output_is_a_score_with_its_counts() -> None:
     pair = classified(PROMPT, output_of(0.0), Score())
     assert pair == PairScore(0.5, logit=0.0, prompt_tokens=4, cached_tokens=3, truncated=True)
-    three, four = torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0])
-    assert similar(three, four, PROMPT, "cosine").score == pytest.approx(24 / 25)
-    assert similar(three, four, PROMPT, "dot").score == 24
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=20))

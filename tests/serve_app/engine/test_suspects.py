@@ -14,25 +14,31 @@ from hypothesis import strategies as st
 from ray.exceptions import ActorDiedError
 
 from serve_app.replica.client import DEATHS_TO_CONVICT, DEATHS_TO_DESPAIR, PARTS, ServedScorer
+from stages.core.columns import Columns, pack
 from stages.core.errors import EngineDiedError, EngineError
-from stages.core.records import PairScore
+from stages.core.records import Asked, PairScore
 
 KILLER = "kills"
 
 
 class FakeEngine:
-    """Scores a document by its length, call by call; dies with all calls at work when one of them holds a killer."""
+    """Scores a document by its length, query by query; dies with all at work when one of them holds a killer."""
 
     def __init__(self, death: type[Exception] = EngineDiedError, takes_s: float = 0.0) -> None:
         self.deaths, self.calls = 0, 0
         self._death, self._takes_s = death, takes_s
         self._dying: asyncio.Event = asyncio.Event()
-        self.score = SimpleNamespace(remote=self._remote)
+        self.score_batch = SimpleNamespace(remote=self._remote)
 
-    async def _remote(
-        self, query: str, documents: Sequence[str], instruction: str | None, *_: object
-    ) -> list[PairScore]:
+    async def _remote(self, batch: Sequence[Asked], *_: object) -> Columns:
         self.calls += 1
+        outcomes = await asyncio.gather(*(self._score(asked.documents) for asked in batch), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, ActorDiedError):
+                raise outcome
+        return pack(outcomes)  # type: ignore[arg-type]  # ours are all EngineDiedError
+
+    async def _score(self, documents: Sequence[str]) -> list[PairScore]:
         life = self._dying
         await asyncio.sleep(self._takes_s * random.random())
         if KILLER in documents and not life.is_set():
@@ -92,6 +98,29 @@ def test_calls_that_were_there_by_chance_are_scored_and_never_blamed() -> None:
     assert engine.deaths >= 3
 
 
+BATCHES = st.lists(st.lists(st.booleans(), min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@given(BATCHES.filter(lambda batch: sum(map(sum, batch)) <= 3), st.sampled_from([EngineDiedError, ActorDiedError]))
+def test_killers_in_a_batch_are_found_and_no_other_pair_of_it_is_blamed(
+    batch: list[list[bool]], kind: type[Exception]
+) -> None:
+    """True is a pair that kills."""
+
+    def death(reason: str) -> Exception:
+        return ActorDiedError() if kind is ActorDiedError else EngineDiedError(reason)
+
+    engine = FakeEngine(death)  # type: ignore[arg-type]
+    killers = [{place for place, kills in enumerate(query) if kills} for query in batch]
+    asked = [
+        Asked(f"query {number}", tuple(documents_with(killers[number], len(query))))
+        for number, query in enumerate(batch)
+    ]
+    for found, outcome in zip(killers, asyncio.run(ServedScorer(engine, 60).score_batch(asked)), strict=True):
+        assert isinstance(outcome, list)
+        assert_scored_but(found, outcome)
+
+
 def test_a_death_of_the_whole_replica_counts_as_much() -> None:
     engine = FakeEngine(death=lambda reason: ActorDiedError())  # type: ignore[arg-type]
     assert_scored_but({3}, asyncio.run(ServedScorer(engine, 60).score("query", documents_with({3}, 9))))
@@ -99,10 +128,7 @@ def test_a_death_of_the_whole_replica_counts_as_much() -> None:
 
 def test_a_death_that_does_not_come_again_costs_one_repeated_call() -> None:
     class DiesOnce(FakeEngine):
-        async def _remote(
-            self, query: str, documents: Sequence[str], instruction: str | None, *_: object
-        ) -> list[PairScore]:
-            self.calls += 1
+        async def _score(self, documents: Sequence[str]) -> list[PairScore]:
             if self.calls == 1:
                 raise EngineDiedError("killed by somebody")
             return [PairScore(1.0) for _ in documents]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError, EngineError, QueryTooLongError, ScoringError
-from stages.core.records import Candidates, PairScore
+from stages.core.records import Asked, Candidates, Outcome, PairScore, Ranking
 from stages.core.rerank import rank, rank_key, rerank
-from stages.core.scoring import OverlapScorer
+from stages.core.scoring import OverlapScorer, Scorer
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -28,6 +29,11 @@ def candidates(*doc_ids: str, texts: tuple[str, ...] | None = None, tail: tuple[
         tail=tail,
         instruction="find fruit",
     )
+
+
+def reranked(one: Candidates, scorer: Scorer) -> Ranking:
+    (ranking,) = asyncio.run(rerank([one], scorer))
+    return ranking
 
 
 class RaisingScorer:
@@ -49,9 +55,32 @@ class RecordingScorer(OverlapScorer):
         return await super().score(query, documents, instruction)
 
 
+class BatchRecorder(OverlapScorer):
+    """Takes several queries at once; of those that hold "long" it has no scores."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[Asked]] = []
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        self.asked.append(list(batch))
+        return [
+            QueryTooLongError("it has 900 tokens") if "long" in one.query else await self.score(*one) for one in batch
+        ]
+
+
+def test_a_batch_is_asked_for_at_once_where_the_scorer_can_and_a_query_fails_alone() -> None:
+    batch = [replace(candidates("a", "b"), query_id=query, query=query) for query in ("text b", "long", "text a")]
+    scorer = BatchRecorder()
+    first, failed, last = asyncio.run(rerank(batch, scorer))
+    assert scorer.asked == [[Asked(one.query, one.texts, one.instruction) for one in batch]]
+    assert (first.query_id, first.doc_ids) == ("text b", ("b", "a"))
+    assert (last.query_id, last.doc_ids) == ("text a", ("a", "b"))
+    assert (failed.query_id, failed.failed) == ("long", {"a": "it has 900 tokens", "b": "it has 900 tokens"})
+
+
 def test_documents_are_ordered_by_their_score() -> None:
     given_texts = candidates("a", "b", "c", texts=("a pear", "a red apple", "a red car"))
-    ranking = asyncio.run(rerank(given_texts, OverlapScorer()))
+    ranking = reranked(given_texts, OverlapScorer())
     assert ranking.doc_ids == ("b", "c", "a")
     assert ranking.scores == (1.0, 0.5, 0.0)
     assert ranking.logits == (None, None, None)
@@ -59,7 +88,7 @@ def test_documents_are_ordered_by_their_score() -> None:
 
 def test_the_scorer_gets_the_query_its_documents_and_its_instruction_once() -> None:
     scorer = RecordingScorer()
-    asyncio.run(rerank(candidates("a", "b"), scorer))
+    reranked(candidates("a", "b"), scorer)
     assert scorer.asked == [("red apple", ["text of a", "text of b"], "find fruit")]
 
 
@@ -102,7 +131,7 @@ def test_a_pair_without_a_finite_score_is_failed_and_in_no_list(pair: PairScore,
 
 @pytest.mark.parametrize("error", [EngineError("no replica answers"), QueryTooLongError("the query has 900 tokens")])
 def test_a_query_that_cannot_be_scored_has_all_its_pairs_failed_with_the_reason(error: ScoringError) -> None:
-    ranking = asyncio.run(rerank(candidates("a", "b", tail=("t",)), RaisingScorer(error)))
+    ranking = reranked(candidates("a", "b", tail=("t",)), RaisingScorer(error))
     assert ranking.failed == {"a": str(error), "b": str(error)}
     assert not ranking.answered
     assert ranking.ordered() == ()
@@ -111,7 +140,7 @@ def test_a_query_that_cannot_be_scored_has_all_its_pairs_failed_with_the_reason(
 
 def test_an_error_that_is_not_about_scoring_is_not_swallowed() -> None:
     with pytest.raises(DataError, match="no file"):
-        asyncio.run(rerank(candidates("a"), RaisingScorer(DataError("no file"))))
+        reranked(candidates("a"), RaisingScorer(DataError("no file")))
 
 
 def test_a_scorer_that_gives_too_few_scores_is_a_bug_and_not_a_ranking() -> None:
@@ -150,6 +179,14 @@ def test_what_came_from_the_store_cost_the_engine_nothing_but_is_ranked_and_may_
     assert ranking.doc_ids == ("b", "a")
     assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 8)
     assert (ranking.store_hits, ranking.truncated_pairs) == (1, 1)
+
+
+def test_of_a_document_whose_vector_was_known_the_engine_read_nothing() -> None:
+    known = PairScore(0.9, prompt_tokens=10, cached_tokens=10)
+    ranking = rank(candidates("a", "b"), [PairScore(0.1, prompt_tokens=20), known])
+    assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 0)
+    assert (ranking.reused_pairs, ranking.store_hits) == (1, 0)
+    assert rank(candidates("a", "b"), [replace(known, stored=True), PairScore(0.1)]).reused_pairs == 0
 
 
 def test_neighbours_tie_by_what_ranks_them() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import QueryTooLongError
-from stages.core.records import PairScore
-from stages.core.scoring import OverlapScorer
+from stages.core.records import Asked, Outcome, PairScore
+from stages.core.scoring import OverlapScorer, required
 from stages.store.file import PAGE_BYTES
 from stages.store.scorer import ForgivingStore, StoredScorer, StoreFaults
 from stages.store.store import ScoreStore
@@ -81,6 +81,59 @@ def test_the_same_query_text_under_several_ids_at_once_is_scored_once(tmp_path: 
     assert sorted(inner.asked) == ["a", "a", "b", "c"]
     assert [pair.score for pair in three] == [one[0].score, one[1].score, two[1].score]
     assert all(pair.stored for pair in three)
+
+
+class Batched(Counting):
+    """Takes several queries at once; of "long" it has no scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[Asked]] = []
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        self.batches.append(list(batch))
+        return [QueryTooLongError("too long") if one.query == "long" else await self.score(*one) for one in batch]
+
+
+def test_what_the_store_lacks_of_a_batch_is_asked_for_at_once_and_a_query_fails_alone(tmp_path: Path) -> None:
+    scorer = StoredScorer(inner := Batched(), opened(tmp_path), "m")
+    scored(scorer, "known", "a", "b")
+    scored(scorer, "half", "a", "half")
+    inner.batches.clear()
+    batch = [Asked("known", ("b",)), Asked("half", ("b", "half", "c")), Asked("long", ("a",)), Asked("new", ("new",))]
+    known, half, failed, new = asyncio.run(scorer.score_batch(batch))
+    assert inner.batches == [[Asked("half", ("b", "c")), Asked("long", ("a",)), Asked("new", ("new",))]]
+    assert isinstance(failed, QueryTooLongError)
+    assert [[(pair.score, pair.stored) for pair in required(one)] for one in (known, half, new)] == [
+        [(0.0, True)],
+        [(0.0, False), (1.0, True), (0.0, False)],
+        [(1.0, False)],
+    ]
+    again = asyncio.run(StoredScorer(Forbidden(), opened(tmp_path), "m").score_batch([batch[3], batch[1]]))
+    assert [[pair.score for pair in required(one)] for one in again] == [[1.0], [0.0, 1.0, 0.0]]
+
+
+def test_the_same_query_twice_in_a_batch_is_scored_once(tmp_path: Path) -> None:
+    scorer = StoredScorer(inner := Batched(), opened(tmp_path), "m")
+    batch = [Asked("q", ("q", "b")), Asked("r", ("q",)), Asked("q", ("b", "q", "c"))]
+    first, other, second = asyncio.run(scorer.score_batch(batch))
+    assert inner.batches == [[batch[0], batch[1]], [Asked("q", ("c",))]]
+    assert [(pair.score, pair.stored) for pair in required(second)] == [(0.0, True), (1.0, True), (0.0, False)]
+    assert not any(pair.stored for one in (first, other) for pair in required(one))
+
+
+def test_batches_that_hold_the_same_queries_in_another_order_do_not_wait_for_each_other_for_ever(
+    tmp_path: Path,
+) -> None:
+    scorer = StoredScorer(inner := Batched(), opened(tmp_path), "m")
+    queries = [Asked(str(number), ("a",)) for number in range(5)]
+
+    async def at_once() -> None:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(scorer.score_batch(one) for one in (queries, queries[::-1], queries[2:])))
+
+    asyncio.run(at_once())
+    assert len(inner.asked) == 5
 
 
 @pytest.mark.parametrize("other", [("n", None, "q"), ("m", "now this", "q"), ("m", None, "q ")])
