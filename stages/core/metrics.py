@@ -137,6 +137,18 @@ class TokensPart(TypedDict):
     generation: int | None
 
 
+class ForecastPart(TypedDict):
+    """What the rates of the last run before this one, `run`, foretold for the pairs and tokens that it read:
+    `scoring_s` seconds. It took `error` more, as a share of that. `texts` are what an embedding model reads: each
+    document once, and the queries; null for others, and where the score store knew some.
+    """
+
+    run: str | None
+    scoring_s: float | None
+    error: float | None
+    texts: int | None
+
+
 class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
@@ -161,3 +173,4 @@ class Metrics(TypedDict):
     queue: QueuePart
     cache: CachePart
     tokens: TokensPart
+    forecast: NotRequired[ForecastPart]
