@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipelines.base.config import RunConfig
-from pipelines.job.rates import Measured, last_measured
+from pipelines.job.rates import Measured, last_measured, load_of
 from pipelines.job.tokenizing import Counted, count_tokens
 from pipelines.job.workload import Drawn, KnownScores, Workload
+from pipelines.runs.read import moment
 from serve_app.engine.models import ModelInfo, model_config, plain_model
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
-from stages.core.metrics import ForecastPart
+from stages.core.metrics import Metrics
 from stages.speed.arithmetic import (
     ASSUMED_UTILIZATION,
     GPU_TFLOPS,
@@ -102,7 +100,7 @@ class Forecaster:
         )
 
     def _texts(self) -> int | None:
-        return len(self.work.texts) + self.work.asked if self.work.kind == "embedding" else None
+        return len(self.work.texts) if self.work.kind == "embedding" else None
 
     def _tokens(self) -> Tokens | None:
         if self.model.recipe is None or self._known is None:
@@ -227,31 +225,16 @@ def foreseen_device(config: RunConfig) -> tuple[str, bool]:
     return "cuda" if here else "cpu", elsewhere
 
 
-def foretold(
-    config: RunConfig, identity: ScoringIdentity, started: datetime, took_s: float, load: Load
-) -> ForecastPart:
-    """Of a run that is done: what the rates of the last run before it foretell for the pairs and tokens that it read,
-    and how far off that is. Null where there was none, or nothing was scored.
+def with_forecast(metrics: Metrics, config: RunConfig, identity: ScoringIdentity) -> Metrics:
+    """Of a run that is done: with what the rates of the last run before it foretell for the pairs and tokens that it
+    read, and how far off that is. Null where there was none, or nothing was scored.
     """
-    found = last_measured(config, identity, before=started) if load.pairs else None
-    foretold_s = scoring_s(load, found.load, found.wall_s) if found else None
-    return {
-        "run": found.run_id if found else None,
-        "scoring_s": foretold_s,
-        "error": error(foretold_s, took_s) if foretold_s else None,
-        "texts": load.texts,
-    }
-
-
-def distinct_texts(candidates: Path) -> int:
-    """How many texts an embedding model reads for the candidates in a folder: documents, each once, and queries."""
-    texts, queries = set[int](), 0
-    for file in sorted(candidates.glob("part-*.parquet")):
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=64, columns=["texts"]):
-            for documents in batch.column("texts").to_pylist():
-                queries += 1
-                texts.update(map(hash, documents))
-    return len(texts) + queries
+    load, took_s = load_of(metrics), metrics["throughput"]["wall_s"]
+    found = last_measured(config, identity, before=moment(metrics.get("started"))) if load else None
+    foretold_s = scoring_s(load, found.load, found.wall_s) if load and found else None
+    off = error(foretold_s, took_s) if foretold_s is not None and took_s is not None else None
+    metrics["forecast"] = {"run": found.run_id if found else None, "scoring_s": foretold_s, "error": off}
+    return metrics
 
 
 def _told(tokens: Tokens) -> dict[str, Any]:

@@ -12,7 +12,7 @@ BESIDE = " " * 12
 
 def forecast_lines(forecast: Mapping[str, Any]) -> Iterator[str]:
     """What is known; then a line for what is not."""
-    texts = "" if forecast["texts"] is None else f" ({count(forecast['texts'])} distinct texts to embed)"
+    texts = "" if forecast["texts"] is None else f" ({count(forecast['texts'])} distinct documents to embed)"
     yield f"forecast    {counted(forecast['pairs'], 'pair')}, of which {count(forecast['stored_pairs'])} stored{texts}"
     if tokens := forecast["tokens"]:
         yield from _tokens(tokens)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -54,14 +54,28 @@ def last_measured(
     """The newest run of the same model, engine settings, replicas and kind of machine that began `before`; None where
     there is none. `any_device`: where the engine will run is not known here.
     """
-    newest: tuple[datetime, RunFolder, Metrics] | None = None
-    for folder, metrics in _runs(Path(config.output.dir)):
-        started = moment(metrics.get("started"))
-        if started is None or (before and started >= before) or (newest and started <= newest[0]):
-            continue
-        if _measures(metrics, identity, any_device) and _set_alike(folder, config):
-            newest = started, folder, metrics
-    return _measured(*newest) if newest else None
+    dated = [
+        (started, folder, metrics)
+        for folder, metrics in _runs(Path(config.output.dir))
+        if (started := moment(metrics.get("started"))) and (before is None or started < before)
+    ]
+    for started, folder, metrics in sorted(dated, key=lambda one: one[0], reverse=True):
+        if _is_of(identity, metrics, any_device) and (load := load_of(metrics)) and _set_alike(folder, config):
+            return _measured(started, folder, metrics, load)
+    return None
+
+
+def load_of(metrics: Metrics) -> Load | None:
+    """What the engine read in a run; None where that is too little to measure it by, or of one of several first stages.
+
+    Of an embedding model the documents count whose vectors were not known; a version before them told none.
+    """
+    pairs, tokens = metrics["throughput"]["scored_pairs"] or 0, metrics["tokens"]["prompt"] or 0
+    reused = cast("Mapping[str, Any]", metrics["cache"]).get("reused_vectors")
+    texts = None if reused is None else pairs - reused
+    if not metrics["throughput"]["wall_s"] or (pairs if texts is None else texts) < LEAST_PAIRS:
+        return None
+    return Load(pairs, tokens / (pairs if texts is None else texts) or None, texts)
 
 
 def _runs(parent: Path) -> Iterable[tuple[RunFolder, Metrics]]:
@@ -75,14 +89,11 @@ def _runs(parent: Path) -> Iterable[tuple[RunFolder, Metrics]]:
                 continue  # another command's business: here it is no measurement
 
 
-def _measures(metrics: Metrics, identity: ScoringIdentity, any_device: bool) -> bool:
-    throughput, told = metrics["throughput"], metrics.get("identity")
-    if told is None or not throughput["wall_s"] or (throughput["scored_pairs"] or 0) < LEAST_PAIRS:
-        return False
+def _is_of(identity: ScoringIdentity, metrics: Metrics, any_device: bool) -> bool:
     mine: Mapping[str, Any] = redacted(asdict(identity))
-    theirs: Mapping[str, Any] = dict(told)
+    theirs = cast("Mapping[str, Any]", metrics.get("identity") or {})
     left_out = ("device", "dtype") if any_device else ()
-    return all(mine[name] == theirs.get(name) for name in DECIDE_SPEED if name not in left_out)
+    return all(name in theirs and mine[name] == theirs[name] for name in DECIDE_SPEED if name not in left_out)
 
 
 def _set_alike(folder: RunFolder, config: RunConfig) -> bool:
@@ -102,17 +113,13 @@ def _set_alike(folder: RunFolder, config: RunConfig) -> bool:
     )
 
 
-def _measured(started: datetime, folder: RunFolder, metrics: Metrics) -> Measured:
-    throughput, forecast = metrics["throughput"], metrics.get("forecast")
+def _measured(started: datetime, folder: RunFolder, metrics: Metrics, load: Load) -> Measured:
     engines = json.loads(folder.environment.read_text(encoding="utf-8")).get("engines") or []
     ready_s = min((one["ready_s"] for one in engines if "ready_s" in one), default=0.0)
-    pairs, wall_s = throughput["scored_pairs"], throughput["wall_s"]
-    assert pairs, "what was asked of it"
-    assert wall_s, "what was asked of it"
     return Measured(
         metrics["run_id"],
-        Load(pairs, (metrics["tokens"]["prompt"] or 0) / pairs or None, forecast["texts"] if forecast else None),
-        wall_s,
+        load,
+        metrics["throughput"]["wall_s"] or 0.0,
         ready_s - started.timestamp() if ready_s > started.timestamp() else None,
         next((one["device"] for one in engines if "device" in one), None),
     )

@@ -14,7 +14,6 @@ from stages.core.identity import ScoringIdentity
 from stages.core.metrics import (
     SCHEMA_VERSION,
     CachePart,
-    ForecastPart,
     IdentityPart,
     Metrics,
     ModelPart,
@@ -97,7 +96,6 @@ class RunFacts:
     canaries_asked: Canaries | None = None
     canary_drift: CanaryDrift | None = None
     part_of: str | None = None
-    forecast: ForecastPart | None = None
 
 
 def summarise(facts: RunFacts) -> Metrics:
@@ -139,7 +137,6 @@ def summarise(facts: RunFacts) -> Metrics:
         "queue": _queue(telemetry),
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
-        "forecast": facts.forecast or {"run": None, "scoring_s": None, "error": None, "texts": None},
     }
 
 

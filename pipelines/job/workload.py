@@ -40,7 +40,6 @@ class Workload:
     queries: int = 0
     pairs: int = 0
     stored: int = 0
-    asked: int = 0
     texts: set[int] = field(default_factory=set)
     sample: Reservoir[Drawn] = field(default_factory=lambda: Reservoir(SAMPLED_PAIRS))
     of_queries: Reservoir[Drawn] = field(default_factory=lambda: Reservoir(SAMPLED_PAIRS, seed=1))
@@ -61,7 +60,6 @@ class Workload:
         self.stored += len(candidates.texts) - len(new)
         if not new:
             return
-        self.asked += 1
         query, instruction = candidates.query, candidates.instruction
         if self.kind == "listwise":
             self.sample.offer(lambda: Drawn(Ask(query, instruction, new), len(new)))

@@ -14,7 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
-from pipelines.job.forecast import distinct_texts, foretold
+from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
@@ -26,15 +26,13 @@ from serve_app.replica.collector import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity
-from stages.core.metrics import ForecastPart
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
 from stages.files.failures import write_failures
 from stages.files.rankings import RANKING_SCHEMA, rankings_table, read_rankings, write_trec_run
 from stages.files.tables import CandidatesManifest, read_candidates
 from stages.quality.evaluate import evaluate_stream
-from stages.speed.forecast import Load
-from stages.telemetry.telemetry import Telemetry, ratio
+from stages.telemetry.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
 RANKINGS_PER_GROUP = 1000
@@ -128,7 +126,6 @@ def _complete(
         canaries_asked=scored.config.model.canaries if scored.canaries_passed is not None else None,
         canary_drift=scored.canary_drift,
         part_of=part_of,
-        forecast=_forecast(folder, scored, coverage) if whole else None,
     )
     failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
     write_failures(failures, folder.failures)
@@ -139,17 +136,8 @@ def _complete(
     judged = (prepared.judgements, first_stage, reranked)
     found = Findings(*judged, failures, work, position, remarks, prepared.labels, scored.identity.listwise)
     write_analysis(folder, config, found)
-    folder.write_json(folder.metrics, summarise(facts))
+    folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
     return coverage
-
-
-def _forecast(folder: RunFolder, scored: Scored, coverage: Coverage) -> ForecastPart:
-    recipe = scored.model.recipe
-    shares = recipe is not None and recipe.kind == "embedding" and not coverage.store_hits
-    texts = distinct_texts(folder.texts) if shares else None
-    mean_tokens = ratio(coverage.prompt_tokens, coverage.scored_pairs) or None
-    load = Load(coverage.scored_pairs, mean_tokens, texts)
-    return foretold(scored.config, scored.identity, scored.started, scored.streamed.wall_s, load)
 
 
 def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float) -> float:

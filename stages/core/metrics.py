@@ -139,14 +139,12 @@ class TokensPart(TypedDict):
 
 class ForecastPart(TypedDict):
     """What the rates of the last run before this one, `run`, foretold for the pairs and tokens that it read:
-    `scoring_s` seconds. It took `error` more, as a share of that. `texts` are what an embedding model reads: each
-    document once, and the queries; null for others, and where the score store knew some.
+    `scoring_s` seconds. It took `error` more, as a share of that. Null where there was none.
     """
 
     run: str | None
     scoring_s: float | None
     error: float | None
-    texts: int | None
 
 
 class Metrics(TypedDict):

@@ -41,8 +41,18 @@ def run_of(config: RunConfig, name: str, **changed: Any) -> None:
 
 def test_what_it_did_is_read_from_its_folder(tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    run_of(config, "run", forecast={"run": None, "scoring_s": None, "error": None, "texts": 70})
-    assert last_measured(config, IDENTITY) == Measured("run", Load(1000, 20.0, 70), 50.0, 30.0, "a GPU")
+    run_of(config, "run")
+    assert last_measured(config, IDENTITY) == Measured("run", Load(1000, 20.0), 50.0, 30.0, "a GPU")
+
+
+def test_of_an_embedding_model_the_documents_count_that_were_read(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    run_of(config, "run", cache={"reused_vectors": 600})
+    found = last_measured(config, IDENTITY)
+    assert found is not None
+    assert found.load == Load(1000, 50.0, 400)
+    run_of(config, "known", cache={"reused_vectors": 950}, started=BEGAN.replace(month=3).isoformat())
+    assert last_measured(config, IDENTITY) == found, "50 documents measure little"
 
 
 def test_the_newest_counts_and_of_a_run_itself_those_before_it(tmp_path: Path) -> None:

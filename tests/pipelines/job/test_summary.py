@@ -105,7 +105,6 @@ ADDED: dict[str, Any] = {
     "part_of": None,
     "lists_digest": None,
     "judgements_digest": None,
-    "forecast": dict.fromkeys(("run", "scoring_s", "error", "texts")),
     "scores": dict.fromkeys(("tied_share", "canaries_passed", "canaries_asked", "canary_drift", "canary_tolerance")),
     "identity": keys_of_identity(),
 }
