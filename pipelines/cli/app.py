@@ -20,7 +20,7 @@ from pipelines.base.extras import needed_by
 from pipelines.base.process import INTERRUPTED, QUIET, called_with
 from pipelines.cli import models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
-from stages.core.errors import RerankEvalError
+from stages.core.errors import ConfigError, RerankEvalError
 
 app = typer.Typer(
     help="Does this reranker help, what does it cost, and is the difference real?",
@@ -54,6 +54,10 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for run folders, instead of output.dir.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; start no engine, write nothing.")] = False,
     no_store: Annotated[bool, typer.Option("--no-store", help="Score everything afresh; keep nothing.")] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", help="With --dry-run: forecast from the arithmetic of this GPU, such as H100."),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Rerank the candidates, measure what that changed and what it cost, log it to MLflow."""
@@ -66,8 +70,12 @@ def run(
     if dry_run:
         from pipelines.job.dry_run import print_plan
 
-        print_plan(settings, as_json=json_output)
+        print_plan(settings, as_json=json_output, gpu=gpu)
         return
+    if gpu:
+        raise ConfigError(
+            "--gpu names a GPU to forecast for: add --dry-run, or set serve.accelerator_type to run on it"
+        )
     from pipelines.job.console import JobConsole
     from pipelines.job.run import run as run_job
 

@@ -22,7 +22,7 @@ from serve_app.replica.app import RunningApp
 from stages.core.metrics import Metrics
 from stages.core.words import counted
 from stages.files.tables import CandidatesManifest
-from stages.report.terminal import cost_table, quality_table
+from stages.report.terminal import cost_table, forecast_words, quality_table
 from stages.telemetry.telemetry import TimelinePoint
 
 LOG_EVERY_S = 15.0
@@ -89,6 +89,8 @@ class JobConsole(Console):
 
     def table(self, metrics: Metrics, runs: Mapping[str, Metrics]) -> None:
         self.rich.print(quality_table(metrics, runs), cost_table(metrics))
+        if told := forecast_words(metrics):
+            self.say(f"forecast    {told}")
 
     def verdict(self, folder: RunFolder) -> None:
         """The main metric's sentence, and the page that tells the rest."""

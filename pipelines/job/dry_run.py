@@ -14,6 +14,8 @@ from rich.table import Table
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
+from pipelines.job.forecast import Forecaster
+from pipelines.job.forecast_words import forecast_lines
 from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import all_candidates
 from pipelines.job.remarks import data_remarks
@@ -29,8 +31,10 @@ from stages.files.tables import SCHEMA
 from stages.sources import open_source
 
 
-def make_plan(config: RunConfig) -> dict[str, Any]:
-    """What a run would do. Raises ConfigError or DataError as the run itself would, before anything starts."""
+def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
+    """What a run would do; `gpu` names one that it is to be forecast for. Raises ConfigError or DataError as the run
+    itself would, before anything starts.
+    """
     model = describe(config.model, config.engine.backend)
     _require_procedure(model, config.model)
     require_whole_lists(config, model)
@@ -39,9 +43,11 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judgements, meetings = source.judgements(report), source.meetings()
     check_pinned(config)
+    forecaster = Forecaster(config, model, gpu)
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
     queries = pairs = judged = 0
     for candidates in all_candidates(source, config.data.depth, report):
+        forecaster.add(candidates)
         queries += 1
         pairs += len(candidates.doc_ids)
         judged += candidates.query_id in judgements.grades
@@ -63,6 +69,7 @@ def make_plan(config: RunConfig) -> dict[str, Any]:
         "metrics": list(config.evaluate.metrics),
         "config_digest": config.digest,
         "hops": _hops(config, queries, pairs, len(judgements)),
+        "forecast": forecaster.tell(),
     }
 
 
@@ -100,8 +107,8 @@ def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict
     return [{"hop": hop, "columns": columns, "counts": counts} for hop, columns, counts in rows]
 
 
-def print_plan(config: RunConfig, *, as_json: bool) -> None:
-    plan = make_plan(config)
+def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> None:
+    plan = make_plan(config, gpu)
     if as_json:
         print(json.dumps(plan, indent=2, ensure_ascii=False))
         return
@@ -114,6 +121,8 @@ def print_plan(config: RunConfig, *, as_json: bool) -> None:
     for remark in (*plan["model"]["remarks"], *plan["remarks"]):
         console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
+    for line in forecast_lines(plan["forecast"]):
+        console.print(escape(line), soft_wrap=True)
     if plan["set_aside_rows"]:
         reasons = "; ".join(f"{count:,} x {reason}" for reason, count in plan["set_aside_reasons"].items())
         console.print(f"set aside   {counted(plan['set_aside_rows'], 'row')}: {reasons}", soft_wrap=True)

@@ -14,6 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
+from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.stream import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
@@ -135,7 +136,7 @@ def _complete(
     judged = (prepared.judgements, first_stage, reranked)
     found = Findings(*judged, failures, work, position, remarks, prepared.labels, scored.identity.listwise)
     write_analysis(folder, config, found)
-    folder.write_json(folder.metrics, summarise(facts))
+    folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
     return coverage
 
 

@@ -99,15 +99,22 @@ def _make(place: Path, links: Mapping[str, Path]) -> None:
 
 
 def _step(step: Step, folder: Path) -> Apply:
-    import torch
-
+    """Without weights nothing needs torch before there is a vector: who only makes prompts does without it."""
     if isinstance(step, DenseStep):
         return _dense(step, _weights(folder / step.folder))
     if isinstance(step, LayerNormStep):
+        import torch
+
         weights = _weights(folder / step.folder) if step.folder else {}
         weight, bias = weights.get("norm.weight"), weights.get("norm.bias")
         return lambda vectors: torch.layer_norm(vectors, (step.size,), weight, bias)
-    return lambda vectors: torch.nn.functional.normalize(vectors, p=2.0, dim=-1)
+    return _normalized
+
+
+def _normalized(vectors: Any) -> Any:
+    from torch.nn.functional import normalize
+
+    return normalize(vectors, p=2.0, dim=-1)
 
 
 def _dense(step: DenseStep, weights: Mapping[str, Any]) -> Apply:

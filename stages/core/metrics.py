@@ -140,6 +140,16 @@ class TokensPart(TypedDict):
     generation: int | None
 
 
+class ForecastPart(TypedDict):
+    """What the rates of the last run before this one, `run`, foretold for the pairs and tokens that it read:
+    `scoring_s` seconds. It took `error` more, as a share of that. Null where there was none.
+    """
+
+    run: str | None
+    scoring_s: float | None
+    error: float | None
+
+
 class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
@@ -164,3 +174,4 @@ class Metrics(TypedDict):
     queue: QueuePart
     cache: CachePart
     tokens: TokensPart
+    forecast: NotRequired[ForecastPart]

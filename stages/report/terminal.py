@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
 from stages.core.metrics import CachePart, CoveragePart, Metrics, QualityPart, ThroughputPart
-from stages.core.words import written_name
+from stages.core.words import number, written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
 # A text from the data must not move the cursor or rename the window.
@@ -157,6 +157,15 @@ def cost_table(metrics: Metrics) -> RichTable:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def forecast_words(metrics: Metrics) -> str | None:
+    """How far off what an earlier run foretold was; None where none did."""
+    forecast, took_s = metrics.get("forecast"), metrics["throughput"]["wall_s"]
+    if not forecast or forecast["scoring_s"] is None or forecast["error"] is None or took_s is None:
+        return None
+    told, took = number(forecast["scoring_s"], " s"), number(took_s, " s")
+    return f"{told} of scoring by the rates of run {forecast['run']}, took {took} ({forecast['error']:+.0%})"
 
 
 def _scored(throughput: ThroughputPart) -> str:

@@ -58,6 +58,37 @@ QWEN3_RERANKERS = {
 }
 
 
+# Dense 16-bit matrix products (bfloat16 where there is any, float32 sums) in TFLOP/s: NVIDIA's data sheets, whose
+# figures "with sparsity" are twice these. The names are Ray's (`serve.accelerator_type`), without regard to case.
+GPU_TFLOPS = {
+    "V100": 125.0,
+    "T4": 65.0,
+    "A10G": 70.0,
+    "A100": 312.0,
+    "L4": 121.0,
+    "L40S": 362.0,
+    "H100": 989.0,
+    "H200": 989.0,
+    "B200": 2250.0,
+}
+# The share of it that a job is taken to reach: this project's own target for models of 0.6B parameters and more, and no
+# measurement. Small models and short prompts reach less.
+ASSUMED_UTILIZATION = 0.55
+
+
+def gpu_tflops(name: str) -> float:
+    """Raises ConfigError for a GPU that is not in the table."""
+    found = {known.lower(): rate for known, rate in GPU_TFLOPS.items()}.get(name.lower())
+    if found is None:
+        raise ConfigError(f"GPU {name} is not known here. Known: {', '.join(GPU_TFLOPS)}")
+    return found
+
+
+def seconds_on(flop: float, tflops: float, gpus: float = 1, utilization: float = ASSUMED_UTILIZATION) -> float:
+    """So many operations on so many GPUs of that rate, which share them evenly."""
+    return flop / (tflops * 1e12 * utilization * gpus)
+
+
 def prompt_flop(shape: LayerShape, tokens: int, computed_before: int = 0) -> float:
     """Operations of a prompt of so many tokens of which the first `computed_before` are known already."""
     new = tokens - computed_before

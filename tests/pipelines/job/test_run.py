@@ -21,6 +21,7 @@ from ray import serve
 
 from pipelines.base.config import load_config
 from pipelines.job.console import JobConsole
+from pipelines.job.dry_run import make_plan
 from pipelines.job.engine import connect_scorer
 from pipelines.job.identity import foresee
 from pipelines.job.run import run
@@ -92,6 +93,16 @@ def test_the_query_part_of_a_prompt_is_computed_once_and_queue_times_are_numbers
     assert 0 < metrics["cache"]["kv_usage_peak"] <= 1
     assert 0 < metrics["queue"]["time_ms"]["p50"] <= metrics["queue"]["time_ms"]["p95"]
     assert metrics["queue"]["waiting_max"] > 0
+
+
+def test_a_dry_run_foretells_from_its_rates_what_it_took_itself(demo_run: RunFolder) -> None:
+    """The same data and settings: the only error is the sample's."""
+    forecast, metrics = make_plan(load_config(demo_run.config))["forecast"], told(demo_run)
+    assert forecast["measured"]["run_id"] == demo_run.run_id
+    assert (forecast["pairs"], forecast["stored_pairs"]) == (756, 0)
+    assert forecast["tokens"]["low"] <= metrics["tokens"]["prompt"] <= forecast["tokens"]["high"]
+    expected = metrics["throughput"]["wall_s"] * forecast["tokens"]["total"] / metrics["tokens"]["prompt"]
+    assert forecast["scoring_s"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_metrics_equal_those_of_the_written_trec_run(demo_run: RunFolder) -> None:

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import ConfigError
-from stages.speed.arithmetic import QWEN3_RERANKERS, LayerShape, Work, prompt_flop, shape_of, work_alone, work_shared
+from stages.speed.arithmetic import (
+    QWEN3_RERANKERS,
+    LayerShape,
+    Work,
+    gpu_tflops,
+    prompt_flop,
+    seconds_on,
+    shape_of,
+    work_alone,
+    work_shared,
+)
 
 SHAPE = LayerShape(layers=2, hidden=8, intermediate=16, heads=2, kv_heads=1, head_dim=4)
 ENCODER = LayerShape(layers=2, hidden=8, intermediate=16, heads=2, kv_heads=2, head_dim=4, feed_forward=2, causal=False)
@@ -84,3 +94,15 @@ def test_the_layers_are_read_from_a_config() -> None:
 def test_a_config_that_does_not_tell_is_one_line() -> None:
     with pytest.raises(ConfigError, match="no 'hidden_size'"):
         shape_of({"num_attention_heads": 2})
+
+
+def test_seconds_are_operations_over_what_is_reached_of_all_rates() -> None:
+    # 0.469 TFLOP a pair, 1,000 pairs; 55 % of 989 TFLOP/s; on two GPUs half of it.
+    assert seconds_on(469e12, gpu_tflops("h100")) == pytest.approx(469 / (989 * 0.55))
+    assert seconds_on(469e12, 989, gpus=2) == pytest.approx(469 / (989 * 0.55) / 2)
+    assert seconds_on(469e12, 312, utilization=1) == pytest.approx(469 / 312)
+
+
+def test_a_gpu_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r"GPU gtx is not known here. Known: V100, .*, H100, "):
+        gpu_tflops("gtx")

@@ -1,0 +1,117 @@
+"""What a job would have scored: counted as candidates pass, with a sample of what would be tokenized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.base.config import RunConfig
+from pipelines.job.tokenizing import Ask
+from stages.core.errors import DataError
+from stages.core.identity import ScoringIdentity, read_key
+from stages.core.records import Candidates
+from stages.speed.forecast import Reservoir
+from stages.store.file import FILE, FILE_ERRORS
+from stages.store.records import query_keys
+from stages.store.store import ScoreStore
+
+SAMPLED_PAIRS = 500
+# Of models that read a whole list at once, whose prompts are a hundred times as long.
+SAMPLED_LISTS = 20
+
+
+class Drawn(NamedTuple):
+    """A pair, or a list, with `of` how many pairs of its query are to be scored."""
+
+    ask: Ask
+    of: int
+
+
+@dataclass(slots=True)
+class Workload:
+    """Counts over what was added. `stored` pairs cost nothing: the score store knows them, or the same text comes twice
+    for one query. `texts` holds a hash of each distinct document that is to be scored, where the model embeds each
+    one once.
+    """
+
+    kind: str | None
+    queries: int = 0
+    pairs: int = 0
+    stored: int = 0
+    texts: set[int] = field(default_factory=set)
+    sample: Reservoir[Drawn] = field(default_factory=lambda: Reservoir(SAMPLED_PAIRS))
+    of_queries: Reservoir[Drawn] = field(default_factory=lambda: Reservoir(SAMPLED_PAIRS, seed=1))
+
+    def __post_init__(self) -> None:
+        if self.kind == "listwise":
+            self.sample.most = SAMPLED_LISTS
+
+    @property
+    def new(self) -> int:
+        """Pairs that the engine would score."""
+        return self.pairs - self.stored
+
+    def add(self, candidates: Candidates, new: Sequence[str]) -> None:
+        """A query, and those of its texts that the store does not know."""
+        self.queries += 1
+        self.pairs += len(candidates.texts)
+        self.stored += len(candidates.texts) - len(new)
+        if not new:
+            return
+        query, instruction = candidates.query, candidates.instruction
+        if self.kind == "listwise":
+            self.sample.offer(lambda: Drawn(Ask(query, instruction, new), len(new)))
+            return
+        self.of_queries.offer(lambda: Drawn(Ask(query, instruction, new[:1]), len(new)))
+        for place, text in enumerate(new):
+            if self.kind == "embedding":
+                if (digest := hash(text)) in self.texts:
+                    continue
+                self.texts.add(digest)
+            # The neighbour tells how much of the beginning both share, where a cache could hold it.
+            both = (text, new[place - 1]) if len(new) > 1 and self.kind == "decoder" else (text,)
+            self.sample.offer(lambda both=both: Drawn(Ask(query, instruction, both), len(new)))  # type: ignore[misc]
+
+
+class KnownScores:
+    """What the score store of a config knows, only looked at. `note` is why it cannot be."""
+
+    def __init__(self, config: RunConfig, foreseen: ScoringIdentity) -> None:
+        self.identity, self.note = foreseen, ""
+        self._folder = config.rerank.store
+        self._store: ScoreStore | None = None
+        if self._folder is None or not (Path(self._folder) / FILE).is_file():
+            return
+        try:
+            self._store = ScoreStore(Path(self._folder), read_only=True)
+            told = self._store.told(foreseen.key)
+            self.identity = (read_key(told) if told else None) or foreseen
+        except (DataError, *FILE_ERRORS) as error:
+            self._fail(error)
+
+    def new(self, candidates: Candidates) -> Sequence[str]:
+        """The query's texts that would have to be scored, with a store each one once; of a list that is read as a whole
+        all or none.
+        """
+        texts, listwise = candidates.texts, self.identity.listwise
+        if self._store is None:
+            return texts if self._folder is None or listwise else tuple(dict.fromkeys(texts))
+        keys = query_keys(self.identity.key, candidates.instruction, candidates.query, texts, listwise=listwise)
+        try:
+            known = self._store.lookup(keys)
+        except FILE_ERRORS as error:
+            self._fail(error)
+            return texts
+        missing = {key: text for key, text in zip(keys.pairs, texts, strict=True) if key not in known}
+        return texts if missing and listwise else list(missing.values())
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _fail(self, error: Exception) -> None:
+        self.note = f"what the score store knows cannot be told ({error}): all pairs are counted as new"
+        self.close()
+        self._store = None
