@@ -23,8 +23,10 @@ from serve_app.recipes.decoder import DecoderRecipe, fill
 from stages.speed.arithmetic import QWEN3_RERANKERS, LayerShape
 
 SEED = 20_250_605
-# Layers and vocabulary of the models with weights: about 5 and 75 million parameters.
+# Layers of the models with weights: about 0.5, 5 and 75 million parameters. All have the same vocabulary. With nano the
+# engine has next to nothing to compute: what feeds it is all that counts, as with a GPU's.
 WITH_WEIGHTS = {
+    "nano": LayerShape(1, 64, 192, 2, 1, 32),
     "tiny": LayerShape(4, 256, 768, 4, 2, 64),
     "small": LayerShape(6, 1024, 2560, 8, 4, 128),
 }

@@ -38,7 +38,7 @@ def job(store: StoreState, warm: bool, bench: Bench, group: Group, name: str) ->
     config = _written(bench, name, _changed(bench.config, _store(bench, store), results, host["address"]))
     started_s = time.time()
     group.finish(group.start(module("pipelines.run", "--config", config), host["environment"]))
-    return _read_job(bench, results, started_s, time.time(), stored=store == "filled")
+    return _read_job(bench.pairs, results, started_s, time.time(), stored=store == "filled")
 
 
 def service(clients: int, bench: Bench, group: Group, name: str) -> Timed:
@@ -99,7 +99,7 @@ def _written(bench: Bench, name: str, config: RunConfig) -> Path:
     return path
 
 
-def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, stored: bool) -> Timed:
+def _read_job(pairs: PairSet, results: Path, started_s: float, exit_s: float, *, stored: bool) -> Timed:
     """From its run folder. Scoring ended when the rankings were written, `wall_s` after the engine was ready.
 
     A job that looks all scores up has no such part: it is timed as a whole.
@@ -111,7 +111,7 @@ def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, s
         raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
     began_s = ended_s - wall_s
     coverage = metrics["coverage"]
-    if coverage["failed_pairs"] or coverage["pairs"] != len(bench.pairs.prompts):
+    if coverage["failed_pairs"] or coverage["pairs"] != len(pairs.query_ids):
         raise EngineError(f"{coverage['pairs']} pairs were ranked, {coverage['failed_pairs']} of them failed")
     if stored and metrics["throughput"]["scored_pairs"]:
         raise EngineError(f"the store lacked {metrics['throughput']['scored_pairs']} pairs")
@@ -119,21 +119,21 @@ def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, s
         started_s=started_s,
         began_s=started_s if stored else began_s,
         ended_s=exit_s if stored else ended_s,
-        scores=_scores(bench, folder),
-        first_s=None if stored else _first_s(folder, began_s),
+        scores=_scores(pairs, folder),
+        first_s=None if stored else first_scored_s(folder, began_s),
         tokens=None if stored else metrics["tokens"]["prompt"],
         whole_s=exit_s - started_s,
     )
 
 
-def _scores(bench: Bench, folder: RunFolder) -> list[float]:
+def _scores(pairs: PairSet, folder: RunFolder) -> list[float]:
     found: dict[str, float] = {}
     for ranking in read_rankings(folder.rankings):
         found |= dict(zip(ranking.doc_ids, ranking.scores, strict=True))
-    return [found[doc_id] for one in bench.pairs.queries for doc_id in one.doc_ids]
+    return [found[doc_id] for one in pairs.queries for doc_id in one.doc_ids]
 
 
-def _first_s(folder: RunFolder, began_s: float) -> float | None:
+def first_scored_s(folder: RunFolder, began_s: float) -> float | None:
     """When the run's timeline, which has a point a second, first sees a prompt read. None for the stand-in."""
     points = pq.read_table(folder.timeline, partitioning=None).to_pylist()
     return next((began_s + one["elapsed_s"] for one in points if one["prompt_tokens_per_s"]), None)
