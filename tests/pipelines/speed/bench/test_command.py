@@ -17,7 +17,7 @@ from pipelines.speed.bench.bench import Bench, do_job
 from pipelines.speed.bench.command import figures_to_log, read_benchmark, run_benchmark
 from pipelines.speed.bench.contenders import REFERENCE, choose, contenders
 from pipelines.speed.bench.engines import classify_body, client_job, flags, score_body
-from pipelines.speed.bench.models import make_model
+from pipelines.speed.bench.models import CROSS_ENCODERS, make_model
 from pipelines.speed.bench.order import BenchmarkOrder
 from pipelines.speed.bench.ours import job, rerank_body
 from pipelines.speed.bench.pairs import PairMaker, PairOrder, PairSet, describe_pairs, requests_of, shape_of_model
@@ -87,6 +87,22 @@ def test_the_nano_model_has_the_same_vocabulary_and_next_to_no_layers(made: Path
     assert (nano / "tokenizer.json").read_bytes() == (made / "tokenizer.json").read_bytes()
     assert shape_of_model(str(nano)).weights < 0.02 * shape_of_model(str(made)).weights
     assert describe(ModelSettings(name=str(nano))).family == "qwen3-reranker"
+
+
+def test_a_made_cross_encoder_has_all_weights_on_disk_and_prompts_of_the_wished_lengths(tmp_path: Path) -> None:
+    made = make_model("tiny-cross-encoder", tmp_path)
+    settings = ModelSettings(name=str(made.folder))
+    info = describe(settings)
+    assert (made.load_format, info.family, info.max_length) == ("auto", "cross-encoder", 8192)
+    assert list(made.folder.glob("*.safetensors"))
+    assert shape_of_model(info.path) == CROSS_ENCODERS["tiny-cross-encoder"]
+    lengths = [len(prompt.token_ids) for prompt in PairMaker(info, settings).draw(PairOrder(4, 25, 220, 0.0)).prompts]
+    assert fmean(lengths) == pytest.approx(220, rel=0.05)
+
+
+def test_the_shape_of_bge_reranker_v2_m3_has_as_many_weights_as_published() -> None:
+    """568 million, of which the layers are what a pair is multiplied with."""
+    assert CROSS_ENCODERS["bge-reranker-v2-m3"].weights == pytest.approx(302e6, rel=0.01)
 
 
 def test_a_model_that_is_there_is_not_made_again(made: Path) -> None:
