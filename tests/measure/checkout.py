@@ -19,7 +19,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from pipelines.speed.bench.bench import Bench, Timed, do_job, module, timed
 from pipelines.speed.bench.engines import client_job
-from pipelines.speed.bench.ours import first_scored_s, rerank_body
+from pipelines.speed.bench.ours import first_scored_s, rerank_body, scored_between
 from pipelines.speed.bench.process import Group
 from stages.core.errors import EngineError
 from stages.files.rankings import read_rankings
@@ -112,11 +112,10 @@ def job(side: Side, folder: Path, name: str, sections: Sections) -> Done:
 def _read(results: Path, started_s: float, exit_s: float, group: Group) -> Done:
     folder = RunFolder((results / "latest").resolve())
     metrics = read_metrics(folder)
-    ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
-    wall_s, pairs = metrics["throughput"]["wall_s"], metrics["throughput"]["scored_pairs"] or 0
-    if wall_s is None or metrics["coverage"]["failed_pairs"]:
-        raise EngineError(f"{folder.path} tells no time, or has failed pairs")
-    began_s = ended_s - wall_s
+    pairs = metrics["throughput"]["scored_pairs"] or 0
+    if metrics["coverage"]["failed_pairs"]:
+        raise EngineError(f"{folder.path} has failed pairs")
+    began_s, ended_s = scored_between(folder, metrics) if pairs else (started_s, exit_s)
     first_s = first_scored_s(folder, began_s) if pairs else None
     told = Timed(started_s, began_s, ended_s, (), first_s, whole_s=exit_s - started_s)
     return Done(told, pairs, _scores(folder), group)

@@ -21,6 +21,7 @@ from pipelines.speed.bench.engines import client_job
 from pipelines.speed.bench.pairs import PairSet
 from pipelines.speed.bench.process import Group
 from stages.core.errors import EngineError
+from stages.core.metrics import Metrics
 from stages.core.records import Candidates
 from stages.files.rankings import read_rankings
 
@@ -106,24 +107,25 @@ def _read_job(pairs: PairSet, results: Path, started_s: float, exit_s: float, *,
     """
     folder = RunFolder((results / "latest").resolve())
     metrics = read_metrics(folder)
-    ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
-    if (wall_s := metrics["throughput"]["wall_s"]) is None:
-        raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
-    began_s = ended_s - wall_s
     coverage = metrics["coverage"]
     if coverage["failed_pairs"] or coverage["pairs"] != len(pairs.query_ids):
         raise EngineError(f"{coverage['pairs']} pairs were ranked, {coverage['failed_pairs']} of them failed")
     if stored and metrics["throughput"]["scored_pairs"]:
         raise EngineError(f"the store lacked {metrics['throughput']['scored_pairs']} pairs")
-    return Timed(
-        started_s=started_s,
-        began_s=started_s if stored else began_s,
-        ended_s=exit_s if stored else ended_s,
-        scores=_scores(pairs, folder),
-        first_s=None if stored else first_scored_s(folder, began_s),
-        tokens=None if stored else metrics["tokens"]["prompt"],
-        whole_s=exit_s - started_s,
-    )
+    scores, whole_s = _scores(pairs, folder), exit_s - started_s
+    if stored:
+        return Timed(started_s, started_s, exit_s, scores, whole_s=whole_s)
+    began_s, ended_s = scored_between(folder, metrics)
+    first_s = first_scored_s(folder, began_s)
+    return Timed(started_s, began_s, ended_s, scores, first_s, metrics["tokens"]["prompt"], whole_s)
+
+
+def scored_between(folder: RunFolder, metrics: Metrics) -> tuple[float, float]:
+    """Unix times of the engine's readiness and of the last ranking. Raises EngineError where that is not told."""
+    if (wall_s := metrics["throughput"]["wall_s"]) is None:
+        raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
+    ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
+    return ended_s - wall_s, ended_s
 
 
 def _scores(pairs: PairSet, folder: RunFolder) -> list[float]:
