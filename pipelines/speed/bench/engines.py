@@ -48,8 +48,8 @@ def prompts_job(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     return [{"token_ids": one.token_ids, "second_part": one.second_part} for one in prompts]
 
 
-def offline(settings: WhoseSettings, bench: Bench, group: Group, name: str) -> Timed:
-    """`vllm.LLM`: all prompts at once, as token ids."""
+def offline(settings: WhoseSettings, alone: bool, bench: Bench, group: Group, name: str) -> Timed:
+    """`vllm.LLM`: all prompts at once, as token ids; `alone`, those of a query when those before it are answered."""
     planned = bench.plan[settings]
     told = {"prompts": prompts_job(bench.pairs.prompts), "warm_up": prompts_job(bench.warm_up.prompts)}
     prompts = bench.write("prompts", told)
@@ -57,6 +57,7 @@ def offline(settings: WhoseSettings, bench: Bench, group: Group, name: str) -> T
         "do": "score",
         "arguments": planned["arguments"],
         "prompts_file": str(prompts),
+        "at_once": len(bench.pairs.queries[0].texts) if alone else None,
         "out": str(bench.folder / f"{name}-told.json"),
     }
     started_s = time.time()

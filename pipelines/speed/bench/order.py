@@ -17,8 +17,8 @@ QUICK_SETTINGS = ("engine.compile=false",)  # compiling takes half a minute at e
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkOrder:
-    """What to measure. `model` is tiny, small, qwen3-reranker-0.6b, -4b or -8b (layer shapes with random weights), or
-    a folder or hub id.
+    """What to measure. `model` is one of models.MADE, as nano or qwen3-reranker-0.6b (random weights), or a folder or
+    hub id.
 
     `overrides` are `section.key=value` of the sections model, engine, serve and rerank, as in --set; `clients` are how
     many ask a server at once, each number by itself; `only` names contenders; `limit_s` is how long one may take.

@@ -21,6 +21,7 @@ from pipelines.speed.bench.engines import client_job
 from pipelines.speed.bench.pairs import PairSet
 from pipelines.speed.bench.process import Group
 from stages.core.errors import EngineError
+from stages.core.metrics import Metrics
 from stages.core.records import Candidates
 from stages.files.rankings import read_rankings
 
@@ -38,7 +39,7 @@ def job(store: StoreState, warm: bool, bench: Bench, group: Group, name: str) ->
     config = _written(bench, name, _changed(bench.config, _store(bench, store), results, host["address"]))
     started_s = time.time()
     group.finish(group.start(module("pipelines.run", "--config", config), host["environment"]))
-    return _read_job(bench, results, started_s, time.time(), stored=store == "filled")
+    return _read_job(bench.pairs, results, started_s, time.time(), stored=store == "filled")
 
 
 def service(clients: int, bench: Bench, group: Group, name: str) -> Timed:
@@ -99,41 +100,42 @@ def _written(bench: Bench, name: str, config: RunConfig) -> Path:
     return path
 
 
-def _read_job(bench: Bench, results: Path, started_s: float, exit_s: float, *, stored: bool) -> Timed:
+def _read_job(pairs: PairSet, results: Path, started_s: float, exit_s: float, *, stored: bool) -> Timed:
     """From its run folder. Scoring ended when the rankings were written, `wall_s` after the engine was ready.
 
     A job that looks all scores up has no such part: it is timed as a whole.
     """
     folder = RunFolder((results / "latest").resolve())
     metrics = read_metrics(folder)
-    ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
-    if (wall_s := metrics["throughput"]["wall_s"]) is None:
-        raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
-    began_s = ended_s - wall_s
     coverage = metrics["coverage"]
-    if coverage["failed_pairs"] or coverage["pairs"] != len(bench.pairs.prompts):
+    if coverage["failed_pairs"] or coverage["pairs"] != len(pairs.query_ids):
         raise EngineError(f"{coverage['pairs']} pairs were ranked, {coverage['failed_pairs']} of them failed")
     if stored and metrics["throughput"]["scored_pairs"]:
         raise EngineError(f"the store lacked {metrics['throughput']['scored_pairs']} pairs")
-    return Timed(
-        started_s=started_s,
-        began_s=started_s if stored else began_s,
-        ended_s=exit_s if stored else ended_s,
-        scores=_scores(bench, folder),
-        first_s=None if stored else _first_s(folder, began_s),
-        tokens=None if stored else metrics["tokens"]["prompt"],
-        whole_s=exit_s - started_s,
-    )
+    scores, whole_s = _scores(pairs, folder), exit_s - started_s
+    if stored:
+        return Timed(started_s, started_s, exit_s, scores, whole_s=whole_s)
+    began_s, ended_s = scored_between(folder, metrics)
+    first_s = first_scored_s(folder, began_s)
+    return Timed(started_s, began_s, ended_s, scores, first_s, metrics["tokens"]["prompt"], whole_s)
 
 
-def _scores(bench: Bench, folder: RunFolder) -> list[float]:
+def scored_between(folder: RunFolder, metrics: Metrics) -> tuple[float, float]:
+    """Unix times of the engine's readiness and of the last ranking. Raises EngineError where that is not told."""
+    if (wall_s := metrics["throughput"]["wall_s"]) is None:
+        raise EngineError(f"{folder.path} tells no time")  # only one of several first stages does not
+    ended_s = max(file.stat().st_mtime for file in folder.rankings.glob("*.parquet"))
+    return ended_s - wall_s, ended_s
+
+
+def _scores(pairs: PairSet, folder: RunFolder) -> list[float]:
     found: dict[str, float] = {}
     for ranking in read_rankings(folder.rankings):
         found |= dict(zip(ranking.doc_ids, ranking.scores, strict=True))
-    return [found[doc_id] for one in bench.pairs.queries for doc_id in one.doc_ids]
+    return [found[doc_id] for one in pairs.queries for doc_id in one.doc_ids]
 
 
-def _first_s(folder: RunFolder, began_s: float) -> float | None:
+def first_scored_s(folder: RunFolder, began_s: float) -> float | None:
     """When the run's timeline, which has a point a second, first sees a prompt read. None for the stand-in."""
     points = pq.read_table(folder.timeline, partitioning=None).to_pylist()
     return next((began_s + one["elapsed_s"] for one in points if one["prompt_tokens_per_s"]), None)

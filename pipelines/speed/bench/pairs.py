@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.speed.bench.models import draw_words
+from pipelines.speed.bench.words import draw_words
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.procedure import load_encoder
 from serve_app.engine.prompts import Prompt

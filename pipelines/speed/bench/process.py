@@ -113,11 +113,14 @@ class Group:
             self._done.set()
             self._thread.join()
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a command; `environment` is added to this process's own."""
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command in `folder`, by default this one; `environment` is added to this process's own."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
+                cwd=folder,
                 env={name: value for name, value in os.environ.items() if name not in DROPPED}
                 | dict(environment or {}),
                 stdin=subprocess.PIPE,

@@ -105,7 +105,7 @@ class Rounds:
             group = self._group(name)
             with group:  # which looks until the last process is gone
                 timed = one.run(self._bench, group, name)
-            done = _round(number, timed, group, self._bench.pairs)
+            done = round_of(number, timed, group, self._bench.pairs)
         except FAILURES as error:
             return Round(number, error=first_line(error))
         self._scores.setdefault(one.name, timed)
@@ -133,7 +133,8 @@ class Rounds:
         return replace(found, agreement=near, more_tokens=(mine.tokens or expected) - expected)
 
 
-def _round(number: int, timed: Timed, group: Group, pairs: PairSet) -> Round:
+def round_of(number: int, timed: Timed, group: Group, pairs: PairSet) -> Round:
+    """What one contender came to. Raises EngineError where it did not score each pair."""
     if len(timed.scores) != len(pairs.prompts):
         raise EngineError(f"{len(timed.scores)} scores for {len(pairs.prompts)} pairs")
     return Round(

@@ -21,7 +21,9 @@ WARM_UP_QUERY = "warm up"
 
 @dataclass(frozen=True, slots=True)
 class PromptSample:
-    """`prompts` are in the order of the data: one for each pair; of an embedding model, one for each text."""
+    """`prompts` are in the order of the data: one for each pair; of an embedding model, one for each different text,
+    as a job embeds each but once.
+    """
 
     queries: int
     pairs: int
@@ -42,25 +44,27 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> PromptSample
     encoder = load_encoder(model, config.model)
     queries: list[Candidates] = []
     prompts: list[Prompt] = []
+    embedded: set[tuple[int, ...]] = set()
     reason = "there is no query"
     for one in all_candidates(open_source(config.data), config.data.depth, lambda _row: None):
         if queries and sum(len(query.texts) for query in [*queries, one]) > pairs:
             break
         try:
-            prompts += _distinct(encoder.encode(one.query, one.instruction, one.texts), model)
+            found = encoder.encode(one.query, one.instruction, one.texts)
         except ScoringError as error:
             reason = str(error)
         else:
             queries.append(one)
+            prompts += _new(found, embedded) if model.family == "embedding" else found
     if not queries:
         raise DataError(f"data: nothing to measure with: {reason}")
     warm_up = encoder.encode(WARM_UP_QUERY, None, queries[0].texts[:WARM_UP_DOCUMENTS])
     return PromptSample(len(queries), sum(len(one.texts) for one in queries), tuple(prompts), tuple(warm_up))
 
 
-def _distinct(prompts: Sequence[Prompt], model: ModelInfo) -> Iterator[Prompt]:
-    """An embedding model embeds each text of a query once; the others score every pair."""
-    if model.family != "embedding":
-        yield from prompts
-        return
-    yield from {tuple(one.token_ids): one for one in prompts}.values()
+def _new(prompts: Sequence[Prompt], embedded: set[tuple[int, ...]]) -> Iterator[Prompt]:
+    """Those that no query before had, and no text before of the same query."""
+    for one in prompts:
+        if (ids := tuple(one.token_ids)) not in embedded:
+            embedded.add(ids)
+            yield one

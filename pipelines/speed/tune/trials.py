@@ -15,6 +15,7 @@ from pipelines.speed.bench.bench import do_job
 from pipelines.speed.bench.engines import ask_plan, prompts_job
 from pipelines.speed.bench.process import Group
 from pipelines.speed.tune.sample import PromptSample
+from serve_app.engine.bare_engine import stock
 from serve_app.engine.engine_args import Host, engine_arguments
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.procedure import task_of
@@ -93,7 +94,7 @@ class EngineTrials:
     def _job(self, name: str, point: Point) -> Path:
         changed = {key.removeprefix("engine."): value for key, value in point.items()}
         engine = EngineSettings.model_validate(self.config.engine.model_dump() | changed)
-        arguments = engine_arguments(self.model, engine, self.host)
+        arguments = stock(engine_arguments(self.model, engine, self.host))
         job = {
             "do": "score",
             "task": task_of(self.model),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.base.environment import describe_environment
+from pipelines.base.environment import describe_environment, instructions
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 
@@ -24,6 +24,15 @@ def test_the_record_names_data_versions_hardware_and_engines() -> None:
     assert told["hardware"]["cores"] == os.cpu_count()
     assert told["hardware"]["memory_gib"] > 0 and told["hardware"]["processor"]
     assert json.loads(json.dumps(told)) == told
+
+
+def test_the_instructions_that_decide_a_processors_speed_are_told(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    assert instructions(cpuinfo) is None
+    cpuinfo.write_text("processor : 0\nflags : fpu avx2 avx512f amx_tile\n")
+    assert instructions(cpuinfo) == "AMX, AVX-512, AVX2"
+    cpuinfo.write_text("processor : 0\nflags : fpu\n")
+    assert instructions(cpuinfo) is None
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stages.report.benchmark_report import benchmark_document, speeds
+from stages.report.benchmark_drawing import speeds
+from stages.report.benchmark_report import benchmark_document
 from stages.report.document import Details, Document, Items, Table, cell, figures
 from stages.report.html import write_html
 from stages.report.markdown import to_markdown
@@ -48,9 +49,20 @@ def test_the_ceiling_is_told_first_with_its_share_of_the_limit() -> None:
 
 
 def test_our_job_is_compared_with_the_ceiling_and_with_what_one_would_have_otherwise() -> None:
-    assert lead(DEFAULTS, ENGINE, JOB, LIBRARY)[1] == (
-        "Title of job-cold: 200 pairs/s; 90% of the ceiling, 3.20 times vLLM offline with its defaults, "
-        "4.00 times Transformers."
+    job = contender("job-cold", "job", 5.0, 5.0, 5.0)
+    assert lead(DEFAULTS, ENGINE, job, LIBRARY)[1] == (
+        "Title of job-cold: 200 pairs/s; 90% (80% to 100%) of the ceiling, 3.20 times vLLM offline with its defaults, "
+        "4.00 times Transformers, the first pair is scored after 100% (100% to 100%) of the bare engine's time."
+    )
+
+
+def test_a_query_at_a_time_is_told_of_our_service_beside_the_bare_engine() -> None:
+    alone = contender("engine-alone", "alone", 8.0, 8.0), contender("service-alone", "alone", 10.0, 16.0)
+    told = lead(ENGINE, *alone)
+    assert len(told) == 2
+    assert told[1] == (
+        "Title of service-alone: 81.2 pairs/s; 65% (50% to 80%) of the bare engine, which then gets a query at a time "
+        "too."
     )
 
 

@@ -62,6 +62,35 @@ def test_the_ceiling_is_the_faster_of_engine_and_server_with_our_settings() -> N
     assert told.to_ceiling(job) == pytest.approx(2.0)
 
 
+def test_a_share_of_the_ceiling_is_the_median_over_the_rounds_that_both_have_each_by_itself() -> None:
+    """The second round was slow for all: of the medians alone the job would have 2.0 / 2.5 = 0.8 of it."""
+    engine = contender("engine-ours", "engine", 2.0, 8.0, 2.5)
+    failed = contender("job-cold", "job", rounds=(a_round(2.0, 1), a_round(8.0, 2), Round(3, error="it broke")))
+    told = benchmark(engine, contender("job-cold", "job", 2.5, 8.0, 2.5), failed)
+    assert told.shares(told.measurements[1]) == pytest.approx((0.8, 1.0, 1.0))
+    assert told.to_ceiling(told.measurements[1]) == pytest.approx(1.0)
+    assert told.shares(failed) == pytest.approx((1.0, 1.0))
+
+
+def test_the_first_pair_of_a_job_is_held_against_the_bare_engines_round_by_round() -> None:
+    engine = contender("engine-ours", "engine", rounds=(a_round(5.0, 1, start_up_s=20.0), a_round(5.0, 2)))
+    job = contender("job-cold", "job", rounds=(a_round(5.0, 1, start_up_s=22.0), a_round(5.0, 2, start_up_s=45.0)))
+    server = contender("server-ours-ids-8", "server", 5.0, 5.0, clients=8)
+    told = benchmark(engine, job, server)
+    assert told.first_pair_shares(job) == pytest.approx((1.1, 1.5))
+    assert told.first_pair_shares(server) == ()
+    assert benchmark(job).first_pair_shares(job) == ()
+
+
+def test_who_gets_a_query_at_a_time_is_held_against_its_like_and_not_against_the_ceiling() -> None:
+    engine, alone = contender("engine-ours", "engine", 2.0), contender("engine-alone", "alone", 8.0)
+    service = contender("service-alone", "alone", 10.0)
+    told = benchmark(alone, engine, service)
+    assert told.ceiling == engine
+    assert told.to_ceiling(service) is told.to_limit(service) is None
+    assert told.against("service-alone", "engine-alone") == pytest.approx((0.8,))
+
+
 @pytest.mark.parametrize(
     "faster",
     [
@@ -105,13 +134,14 @@ def test_nobody_wins_by_computing_something_else_or_nothing(one: object) -> None
 
 def test_two_contenders_are_compared_by_name() -> None:
     told = benchmark(contender("job-cold", "job", 2.0), contender("transformers", "library", 8.0, ours=False))
-    assert told.against("job-cold", "transformers") == pytest.approx(4.0)
-    assert told.against("job-cold", "cross-encoder") is None
+    assert told.against("job-cold", "transformers") == pytest.approx((4.0,))
+    assert told.against("job-cold", "cross-encoder") == ()
 
 
-def test_one_that_computes_something_else_is_no_baseline() -> None:
-    slow = contender("transformers", "library", 8.0, ours=False, agreement=OTHER)
-    assert benchmark(contender("job-cold", "job", 2.0), slow).against("job-cold", "transformers") is None
+def test_one_that_computes_something_else_is_no_baseline_nor_is_it_faster_than_one() -> None:
+    other = contender("transformers", "library", 8.0, ours=False, agreement=OTHER)
+    told = benchmark(contender("job-cold", "job", 2.0), other)
+    assert told.against("job-cold", "transformers") == told.against("transformers", "job-cold") == ()
 
 
 def test_what_is_written_is_read_back_and_holds_what_follows_from_it() -> None:

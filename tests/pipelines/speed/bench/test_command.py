@@ -17,12 +17,12 @@ from pipelines.speed.bench.bench import Bench, do_job
 from pipelines.speed.bench.command import figures_to_log, read_benchmark, run_benchmark
 from pipelines.speed.bench.contenders import REFERENCE, choose, contenders
 from pipelines.speed.bench.engines import classify_body, client_job, flags, score_body
-from pipelines.speed.bench.models import make_model
+from pipelines.speed.bench.models import CROSS_ENCODERS, make_model
 from pipelines.speed.bench.order import BenchmarkOrder
 from pipelines.speed.bench.ours import job, rerank_body
 from pipelines.speed.bench.pairs import PairMaker, PairOrder, PairSet, describe_pairs, requests_of, shape_of_model
 from pipelines.speed.bench.process import Group
-from serve_app.engine.bare_engine import plan
+from serve_app.engine.bare_engine import plan, stock
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.models import ModelInfo, describe, plain_model
 from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
@@ -80,6 +80,29 @@ def test_the_tiny_model_has_5_million_parameters_and_one_token_for_each_answer(m
     assert str(model.dtype) == "torch.bfloat16"
     assert [len(tokenizer.encode(answer)) for answer in ("yes", "no")] == [1, 1]
     assert describe(ModelSettings(name=str(made))).family == "qwen3-reranker"
+
+
+def test_the_nano_model_has_the_same_vocabulary_and_next_to_no_layers(made: Path) -> None:
+    nano = make_model("nano", made.parent).folder
+    assert (nano / "tokenizer.json").read_bytes() == (made / "tokenizer.json").read_bytes()
+    assert shape_of_model(str(nano)).weights < 0.02 * shape_of_model(str(made)).weights
+    assert describe(ModelSettings(name=str(nano))).family == "qwen3-reranker"
+
+
+def test_a_made_cross_encoder_has_all_weights_on_disk_and_prompts_of_the_wished_lengths(tmp_path: Path) -> None:
+    made = make_model("tiny-cross-encoder", tmp_path)
+    settings = ModelSettings(name=str(made.folder))
+    info = describe(settings)
+    assert (made.load_format, info.family, info.max_length) == ("auto", "cross-encoder", 8192)
+    assert list(made.folder.glob("*.safetensors"))
+    assert shape_of_model(info.path) == CROSS_ENCODERS["tiny-cross-encoder"]
+    lengths = [len(prompt.token_ids) for prompt in PairMaker(info, settings).draw(PairOrder(4, 25, 220, 0.0)).prompts]
+    assert fmean(lengths) == pytest.approx(220, rel=0.05)
+
+
+def test_the_shape_of_bge_reranker_v2_m3_has_as_many_weights_as_published() -> None:
+    """568 million, of which the layers are what a pair is multiplied with."""
+    assert CROSS_ENCODERS["bge-reranker-v2-m3"].weights == pytest.approx(302e6, rel=0.01)
 
 
 def test_a_model_that_is_there_is_not_made_again(made: Path) -> None:
@@ -205,6 +228,13 @@ def test_everybody_who_can_score_the_model_takes_part_and_the_others_are_told() 
 def test_each_number_of_clients_asks_both_servers() -> None:
     names = {one.name for one in contenders((8, 100))}
     assert {"service-8", "service-100", "server-ours-text-100", "server-ours-ids-8"} <= names
+
+
+def test_a_query_at_a_time_goes_to_the_bare_engine_and_to_our_service() -> None:
+    assert {one.name: one.clients for one in contenders((8,)) if one.kind == "alone"} == {
+        "engine-alone": None,
+        "service-alone": 1,
+    }
 
 
 def test_a_quick_benchmark_has_few_and_says_who_is_left_out() -> None:
@@ -374,12 +404,13 @@ def test_the_bare_engine_is_measured_on_its_own(made: Path, tmp_path: Path, monk
         pairs=PairOrder(queries=2, documents=4, tokens=150),
         rounds=1,
         overrides=("engine.compile=false", "engine.kv_cache_gib=0.25"),
-        only=(REFERENCE,),
+        only=(REFERENCE, "engine-alone"),
     )
     folder = run_benchmark(order, Console(quiet=True))
     found = read_benchmark(folder)
-    (engine,) = found.measurements
-    assert engine.error is None
+    engine, alone = found.measurements
+    assert engine.error is alone.error is None
+    assert alone.same
     assert engine.pairs_per_s is not None
     assert found.ceiling == engine
     assert found.matrix_flops[0] > 1e9
@@ -392,6 +423,12 @@ def test_the_bare_engine_is_measured_on_its_own(made: Path, tmp_path: Path, monk
     assert (tmp_path / "latest").resolve() == folder
 
 
+def test_the_bare_engine_has_no_scheduler_of_ours() -> None:
+    arguments = {"model": "m", "scheduler_cls": "serve_app.engine.scheduler.CleanBlockScheduler"}
+    assert stock(arguments) == {"model": "m"}
+    assert stock({"scheduler_cls": "of.the.User"}) == {"scheduler_cls": "of.the.User"}
+
+
 def test_the_plan_knows_the_defaults_from_our_settings(settings: ModelSettings) -> None:
     """Imports vLLM, and starts no engine."""
     told = plan(describe(settings), EngineSettings(compile=False, kv_cache_gib=0.25), [0, 1])
@@ -400,6 +437,7 @@ def test_the_plan_knows_the_defaults_from_our_settings(settings: ModelSettings) 
     assert "max_num_seqs" in ours["arguments"]
     assert "max_num_seqs" not in defaults["arguments"]
     assert None not in ours["arguments"].values()
+    assert "scheduler_cls" not in ours["arguments"]
     if told["device"] == "cpu":
         assert ours["environment"] == cpu_environment([0, 1], 0, 1, 1)
         assert ours["arguments"]["block_size"] == 32

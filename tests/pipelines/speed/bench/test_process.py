@@ -55,6 +55,12 @@ def test_a_group_sees_the_processor_time_and_memory_of_what_its_process_starts(t
     assert sum(group.watch.between(began_s, time.time()).values()) < 4
 
 
+def test_a_process_starts_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    with Group(tmp_path / "log", limit_s=60) as group:
+        group.finish(group.start(python("import os; print(os.getcwd())"), folder=tmp_path))
+    assert (tmp_path / "log").read_text().strip() == str(tmp_path)
+
+
 def test_leaving_a_group_ends_what_its_processes_started(tmp_path: Path) -> None:
     """The grandchild has a session of its own, and would outlive its parent."""
     code = (
