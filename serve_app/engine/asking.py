@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vllm import PoolingParams
+from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -32,6 +33,8 @@ from stages.core.errors import first_line
 # Tokens of a message: what is packed at once, and goes through the event loop and the scheduler in one piece. Less
 # where each token's vector comes back.
 TOGETHER = {"classify": 131_072, "embed": 131_072, "token_embed": 16_384}
+# What vLLM raises for a prompt that it does not take.
+REFUSED = (ValueError, VLLMClientError)
 # What a request begins with whose prompts begin with nothing in common: vLLM takes none that is empty.
 CARRIER = [0]
 
@@ -78,14 +81,14 @@ class EachAlone:
         """The queue that the result will come through, or why the engine refuses this prompt."""
         types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
         try:
-            name, queue = await self._submit(prompt.token_ids, _params(task, types, skip_cache), call)
-        except ValueError as error:
+            name, queue = await self._submit(prompt.token_ids, parameters(task, types, skip_cache=skip_cache), call)
+        except REFUSED as error:
             return f"the engine refused the prompt: {first_line(error)}"
         self.stats.await_one(name)
         return queue
 
     async def _submit(self, ids: list[int], params: PoolingParams, call: Call) -> tuple[str, Any]:
-        """A request's name, and the queue that its result will come through. Raises ValueError where it is refused."""
+        """A request's name, and the queue that its result will come through. Raises one of REFUSED where it is that."""
         name = str(next(self._ids))
         call.names.append(name)  # before it is given: a task may be cancelled in the middle of that
         queue = await self.llm.add_request(name, tokens_input(ids), params, priority=call.priority)
@@ -110,7 +113,7 @@ class AsOne(EachAlone):
             if (packed := self._packed(some, shared)) is None:
                 alone += places
                 continue
-            params = _params(task, {KEY: packed}, skip_cache)
+            params = parameters(task, {KEY: packed}, skip_cache=skip_cache)
             name, queue = await self._submit(some[0].token_ids[:shared] or CARRIER, params, call)
             if self.llm.log_stats:
                 self.stats.expect(name, queue)
@@ -150,7 +153,7 @@ class AsOne(EachAlone):
         return [Computed(Data(value), one.cached_tokens) for value, one in zip(values, told, strict=True)]
 
 
-def _params(task: Task, told: dict[str, Any] | None, skip_cache: bool) -> PoolingParams:
+def parameters(task: Task, told: dict[str, Any] | None, *, skip_cache: bool = False) -> PoolingParams:
     """Of a classifier ask for the raw logit: probabilities near 0 and 1 tie, and one follows from the other."""
     raw = {"use_activation": False} if task == "classify" else {}
     skip = {"skip_reading_prefix_cache": True} if skip_cache else {}

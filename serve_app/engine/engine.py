@@ -18,9 +18,9 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine.asking import AsOne, Call, EachAlone
-from serve_app.engine.engine_args import FAN_OUT, Host, engine_arguments, has_bfloat16
+from serve_app.engine.engine_args import Host, engine_arguments, has_bfloat16
 from serve_app.engine.engine_stats import EngineStats
-from serve_app.engine.fan_out_check import misfits
+from serve_app.engine.fan_out_check import misfits, why_not
 from serve_app.engine.hosted import HostedEngine, identified
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, not_finite
@@ -60,7 +60,7 @@ class VllmEngine(HostedEngine):
             enable_log_requests=arguments.enable_log_requests,
             disable_log_stats=arguments.disable_log_stats,
         )
-        self._unfit = no_fan_out(config)
+        self._unfit = why_not(config)
         self._asking = (EachAlone if self._unfit else AsOne)(self.llm, self.stats)
 
     def facts(self) -> dict[str, Any]:
@@ -136,17 +136,6 @@ def _logger_factory(stats: EngineStats) -> Any:
         def log_engine_initialized(self) -> None: ...
 
     return lambda _vllm_config, _engine_index=0: Logger()
-
-
-def no_fan_out(config: Any) -> str | None:
-    """Why the prompts of a call cannot go to vLLM as one request; None where they can."""
-    if found := misfits():
-        return f"its inner parts are not as our schedulers know them ({found})"
-    if config.scheduler_config.scheduler_cls not in FAN_OUT:
-        return "engine.extra names a scheduler_cls"
-    if config.parallel_config.data_parallel_size > 1:
-        return "engine.extra has it compute in several engines (data_parallel_size)"
-    return None
 
 
 def _dtype(config: Any) -> str:

@@ -20,6 +20,9 @@ from vllm.v1.request import Request, RequestStatus
 from serve_app.engine.packing import KEY, Told, pack_outputs, unpack
 from serve_app.engine.scheduler import CleanBlockScheduler
 
+# What is noted of a request, in this order; it is first worked on after it was queued, and put back after that.
+QUEUED, SCHEDULED = EngineCoreEventType.QUEUED, EngineCoreEventType.SCHEDULED
+PREEMPTED = EngineCoreEventType.PREEMPTED
 # Requests of one priority are served in the order in which they arrived (s): a call's own in theirs.
 APART_S = 1e-6
 NONE_TOLD = Told(0, 0, 0, 0.0, 0.0, 0)
@@ -131,14 +134,14 @@ def _name(call: Request, place: int) -> str:
 class _Call:
     """What is told of a call's prompts until the last is done."""
 
-    __slots__ = ("left", "request", "scheduled", "stats", "told", "values")
+    __slots__ = ("left", "request", "stats", "times", "told", "values")
 
     def __init__(self, request: Request, size: int) -> None:
         self.request, self.left = request, size
         self.told = [NONE_TOLD] * size
         self.values: list[Any] = [None] * size
-        self.stats = PrefillStats()
-        self.scheduled: list[tuple[float, float]] = []  # when each was queued and first worked on
+        self.stats: list[PrefillStats] = []
+        self.times: list[tuple[float, float]] = []  # when each was queued and first worked on
 
     def name(self, place: int) -> str:
         return _name(self.request, place)
@@ -146,18 +149,12 @@ class _Call:
     def take(self, place: int, output: EngineCoreOutput, now: float) -> None:
         """An output without a value is that of a request that ended in an error."""
         self.left -= 1
-        times: dict[EngineCoreEventType, float] = {}
-        preemptions = 0
-        for event in output.events or ():
-            times.setdefault(event.type, event.timestamp)
-            preemptions += event.type == EngineCoreEventType.PREEMPTED
-        queued = times.get(EngineCoreEventType.QUEUED, now)
-        scheduled = times.get(EngineCoreEventType.SCHEDULED, queued)
-        if times:
-            self.scheduled.append((queued, scheduled))
-        stats, value = output.prefill_stats or PrefillStats(), output.pooling_output
-        for name in vars(self.stats):
-            setattr(self.stats, name, getattr(self.stats, name) + getattr(stats, name))
+        stats, value, events = output.prefill_stats or PrefillStats(), output.pooling_output, output.events
+        self.stats.append(stats)
+        queued = scheduled = now
+        if events:  # none where vLLM was told to keep no statistics
+            queued, scheduled = events[0].timestamp, events[min(1, len(events) - 1)].timestamp
+            self.times.append((queued, scheduled))
         self.values[place] = value
         self.told[place] = Told(
             0 if value is None else value.numel(),
@@ -165,19 +162,26 @@ class _Call:
             stats.num_cached_tokens,
             scheduled - queued,
             now - queued,
-            preemptions,
+            sum(event.type == PREEMPTED for event in events[2:]) if events else 0,
         )
 
     def output(self) -> EngineCoreOutput:
-        queued = EngineCoreEventType.QUEUED, min((one for one, _ in self.scheduled), default=0.0)
-        first = EngineCoreEventType.SCHEDULED, min((one for _, one in self.scheduled), default=0.0)
-        preempted = [(EngineCoreEventType.PREEMPTED, first[1])] * sum(one.preemptions for one in self.told)
+        """Its times are those of the first prompt, the rest is added up."""
+        events = None
+        if self.times:
+            queued, scheduled = (min(times) for times in zip(*self.times, strict=True))
+            preempted = [(PREEMPTED, scheduled)] * sum(one.preemptions for one in self.told)
+            events = [EngineCoreEvent(*one) for one in ((QUEUED, queued), (SCHEDULED, scheduled), *preempted)]
         return EngineCoreOutput(
             request_id=self.request.request_id,
             new_token_ids=[],
             pooling_output=pack_outputs(self.told, [one for one in self.values if one is not None]),
             finish_reason=FinishReason.STOP,
-            events=[EngineCoreEvent(*one) for one in (queued, first, *preempted)] if self.scheduled else None,
+            events=events,
             trace_headers=self.request.trace_headers,
-            prefill_stats=self.stats,
+            prefill_stats=PrefillStats(*(sum(column) for column in zip(*map(_numbers, self.stats), strict=True))),
         )
+
+
+def _numbers(stats: PrefillStats) -> tuple[int, ...]:
+    return tuple(vars(stats).values())

@@ -522,9 +522,15 @@ class TestBrokenEmbeddings:
             assert [pair.error for pair in healthy] == [None] * len(texts)
 
     def test_vectors_of_one_request_are_those_of_a_request_a_prompt(self, engine: RunningEngine) -> None:
-        alone = [pair.score or 0 for pair in engine.score_each_alone(QUERY, DOCUMENTS)]
-        one = [pair.score for pair in engine.score(QUERY, DOCUMENTS)]
-        assert largest_difference(one, alone, "cosine, one request or many") < 1e-6
+        """A text of no tokens fails alone both ways."""
+        alone, one = (ask(QUERY, DOCUMENTS) for ask in (engine.score_each_alone, engine.score))
+        refused = "the engine refused the prompt: The decoder prompt cannot be empty"
+        empty = DOCUMENTS.index("")
+        assert [pair.error for pair in one] == [pair.error for pair in alone]
+        assert [pair.error for pair in one] == [refused if place == empty else None for place in range(len(DOCUMENTS))]
+        scored = [pair.score for pair in one if pair.score is not None]
+        others = [pair.score for pair in alone if pair.score is not None]
+        assert largest_difference(scored, others, "cosine, one request or many") < 1e-6
 
 
 class TestEmbeddingInBfloat16:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import vllm.v1.engine
 from hypothesis import given
 from hypothesis import strategies as st
 from vllm import PoolingParams
@@ -20,7 +22,7 @@ from vllm.utils.hashing import get_hash_fn_by_name
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.engine import EngineCoreEventType, EngineCoreOutput, FinishReason
+from vllm.v1.engine import EngineCoreEvent, EngineCoreEventType, EngineCoreOutput, FinishReason
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
@@ -28,7 +30,7 @@ from vllm.v1.structured_output import StructuredOutputManager
 
 from serve_app.engine.engine_args import FAN_OUT, Host, engine_arguments
 from serve_app.engine.fan_out import FanOutAsyncScheduler, FanOutCleanBlockScheduler, FanOutScheduler
-from serve_app.engine.fan_out_check import CALLED, MADE, VLLM, misfits
+from serve_app.engine.fan_out_check import VLLM, misfits, why_not
 from serve_app.engine.models import describe
 from serve_app.engine.packing import KEY, Asked, Told, pack, shared_length, unpack_told, unpack_values
 from serve_app.engine.scheduler import CleanBlockScheduler
@@ -295,11 +297,52 @@ def test_another_version_is_no_fit_and_a_build_of_the_same_is() -> None:
     assert misfits(f"{VLLM}+cu129") is None
 
 
-def test_a_part_that_is_missing_or_takes_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MADE, EngineCoreOutput, ("request_id", "renamed"))
-    assert misfits() == "EngineCoreOutput has no renamed"
-    monkeypatch.setitem(CALLED, Scheduler.add_request, ("self", "request", "more"))
-    assert misfits() == "Scheduler.add_request takes other arguments"
+def more(self: Any, request: Any, more: Any) -> None:
+    """What vLLM's method might become."""
+
+
+def other(self: Any) -> None:
+    """The same."""
+
+
+def test_a_part_that_takes_something_else_or_knows_no_such_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Request, "update_block_hashes", other)
+    assert misfits() == "other knows no _block_hasher"
+    monkeypatch.setattr(Scheduler, "add_request", more)
+    assert misfits() == "more takes other arguments"
+
+
+def test_a_name_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm.v1.engine, "EngineCoreOutput", EngineCoreEvent)
+    assert misfits() == "EngineCoreEvent has no events"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "engines", "reason"),
+    [
+        (FAN_OUT[0], 1, None),
+        (FAN_OUT[2], 1, None),
+        ("vllm.v1.core.sched.scheduler.Scheduler", 1, "engine.extra names a scheduler_cls"),
+        (None, 1, "engine.extra names a scheduler_cls"),
+        (FAN_OUT[0], 2, "engine.extra has it compute in several engines (data_parallel_size)"),
+    ],
+)
+def test_a_config_that_has_another_scheduler_or_several_engines_takes_a_request_a_prompt(
+    scheduler: str | None, engines: int, reason: str | None
+) -> None:
+    config = SimpleNamespace(
+        scheduler_config=SimpleNamespace(scheduler_cls=scheduler),
+        parallel_config=SimpleNamespace(data_parallel_size=engines),
+    )
+    assert why_not(config) == reason
+
+
+def test_another_vllm_than_ours_was_written_for_takes_a_request_a_prompt(
+    config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert why_not(config) is None
+    monkeypatch.setattr(Scheduler, "add_request", more)
+    assert why_not(config) == "its inner parts are not as our schedulers know them (more takes other arguments)"
 
 
 def test_engine_arguments_name_these_schedulers() -> None:
