@@ -9,26 +9,33 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 
 from pipelines.base.config import RunConfig
 from pipelines.job.engine import JobEngine
 from pipelines.job.identity import foresee
-from pipelines.job.store_access import RemoteStore, StoreAccess, describe_faults, with_store
+from pipelines.job.store_access import RemoteStore, RemoteVectors, StoreAccess, describe_faults, with_store
 from serve_app.engine.models import ModelInfo, describe
+from serve_app.replica.client import ServedScorer
+from serve_app.replica.vector_client import EmbeddingScorer
 from serve_app.settings import ModelSettings
 from stages.core.errors import DataError
+from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, PairScore
 from stages.core.scoring import OverlapScorer
 from stages.store.file import FILE
 from stages.store.records import query_keys
-from stages.store.scorer import ForgivingStore, StoreFaults
+from stages.store.scorer import ForgivingStore, StoredScorer, StoreFaults
 from stages.store.store import ScoreStore
+from stages.store.vector_keeper import ForgivingVectors
 from tests.recipes import recipe_of
+from tests.stages.core.test_identity import IDENTITY
 
 pytestmark = pytest.mark.heavy
 
@@ -101,6 +108,40 @@ def test_another_nodes_worker_meets_the_same_scores(local_ray: None, tmp_path: P
     remote.write(keys.query, {keys.pairs[0]: PairScore(0.5, None, 3)}, "identity", "overlap")
     expected = {keys.pairs[0]: PairScore(0.5, None, 3, stored=True)}
     assert remote.lookup(keys) == access.open().lookup(keys) == expected
+
+
+def test_another_nodes_worker_meets_the_same_vectors(local_ray: None, tmp_path: Path) -> None:
+    access = replace(access_to(tmp_path), most_vector_bytes=1 << 20)
+    assert isinstance(access.connect_vectors(), ForgivingVectors)
+    text, vectors = b"t" * 16, {b"p" * 16: np.ones(4, np.float32)}
+    remote = RemoteVectors(access)
+    remote.keep({text: vectors})
+    assert remote.keeps
+    for keeper in (remote, RemoteVectors(replace(access, read_only=True)), access.open_vectors()):
+        assert keeper.lookup([text, b"u" * 16])[text][b"p" * 16].tolist() == [1.0] * 4
+    full = RemoteVectors(replace(access, most_vector_bytes=1))
+    full.keep({b"u" * 16: vectors})
+    assert not full.keeps
+    told = describe_faults(access.folder, access.faults())
+    assert told is not None and "1 documents' vectors were not kept (vectors.sqlite has the size of" in told
+    access.forget_faults()
+
+
+def test_vectors_are_for_embedding_models_behind_an_engine_and_not_where_they_may_take_nothing(
+    local_ray: None, tmp_path: Path
+) -> None:
+    served, embeds = partial(ServedScorer, None, 60.0), replace(IDENTITY, family="embedding")
+
+    def inner(make: Any, identity: ScoringIdentity, most_bytes: int) -> Any:
+        access = replace(access_to(tmp_path), scoring=identity.key, most_vector_bytes=most_bytes)
+        scorer = with_store(make, access)
+        assert isinstance(scorer, StoredScorer)
+        return type(scorer.scorer)
+
+    assert inner(served, embeds, 1) is EmbeddingScorer
+    assert inner(served, embeds, 0) is ServedScorer
+    assert inner(served, IDENTITY, 1) is ServedScorer
+    assert inner(OverlapScorer, embeds, 1) is OverlapScorer
 
 
 TWO_NODES = """

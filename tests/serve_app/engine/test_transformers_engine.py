@@ -18,6 +18,7 @@ from serve_app.engine.hosted import BATCH
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
 from serve_app.engine.transformers_engine import TransformersEngine
+from serve_app.engine.vector_memory import VectorMemory
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError, EngineDiedError, EngineError, QueryTooLongError, TextTooLongError
 from stages.core.identity import ScoringIdentity
@@ -194,6 +195,46 @@ def test_a_text_that_is_embedded_twice_is_computed_once(tmp_path: Path) -> None:
     assert pairs[0].score == pytest.approx(1.0)
     assert pairs[1].score == pairs[2].score
     replica.engine.shutdown()
+
+
+@pytest.fixture
+def embedding(tmp_path: Path) -> Iterator[Replica]:
+    made = Replica(transformers_only.make_mpnet_embedding(tmp_path / "mpnet"))
+    yield made
+    made.go.set()
+    made.engine.shutdown()
+
+
+def test_documents_that_queries_share_are_computed_once_whether_they_come_together_or_later(embedding: Replica) -> None:
+    async def test(engine: TransformersEngine) -> None:
+        alone = await engine.score("a", DOCUMENTS)
+        engine.vectors.memory = VectorMemory(1 << 20)  # type: ignore[union-attr]  # which knows nothing yet
+        embedding.batches.clear()
+        calls = await asyncio.gather(*(engine.score(query, DOCUMENTS) for query in "abcd"))
+        again = await engine.score("b", DOCUMENTS)
+        assert [pair.score for pair in calls[0]] == pytest.approx([pair.score for pair in alone], abs=1e-6)
+        assert [pair.score for pair in again] == [pair.score for pair in calls[1]] != [pair.score for pair in alone]
+        assert sum(pair.reused for call in calls for pair in call) == 3 * len(DOCUMENTS)
+        assert all(pair.reused for pair in again)
+
+    embedding.run(test)
+    assert sum(embedding.batches) == len("abcd") + len(DOCUMENTS)
+
+
+def test_where_the_call_that_computes_a_shared_document_is_cancelled_another_computes_it(embedding: Replica) -> None:
+    async def test(engine: TransformersEngine) -> None:
+        before = await embedding.busy()
+        first = asyncio.create_task(engine.score("a", ["shared"]))
+        await embedding.waiting(2)
+        second = asyncio.create_task(engine.score("b", ["shared"]))
+        await embedding.waiting(3)
+        first.cancel()
+        embedding.go.set()
+        (pair,) = await second
+        await before
+        assert (pair.score, pair.reused) == (pytest.approx((await engine.score("b", ["shared"]))[0].score), False)
+
+    embedding.run(test)
 
 
 def test_pairs_of_calls_that_come_together_share_batches(replica: Replica) -> None:
