@@ -26,7 +26,7 @@ from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import ConfigError
 from stages.core.records import Candidates, PairScore
 from stages.sources import open_source
-from stages.speed.arithmetic import gpu_tflops, prompt_flop, shape_of
+from stages.speed.arithmetic import GPU_TFLOPS, prompt_flop, shape_of
 from stages.store.records import query_keys
 from stages.store.store import ScoreStore
 from tests.pipelines.finished_runs import METRICS, finished_run
@@ -309,7 +309,7 @@ def test_a_named_gpu_is_forecast_by_its_arithmetic_whatever_was_measured(
     )
     told = forecast_of(config, "h100")
     assert told["gpu"]["flop"] == pytest.approx(flop)
-    assert told["scoring_s"] == pytest.approx(flop / (gpu_tflops("H100") * 1e12 * 0.55))
+    assert told["scoring_s"] == pytest.approx(flop / (GPU_TFLOPS["H100"] * 1e12 * 0.55))
     assert (told["measured"], told["start_s"], told["gpu"]["utilization"]) == (None, None, 0.55)
     assert told["money"] == pytest.approx(told["scoring_s"] * 4 / 3600)
     print_plan(config, as_json=False, gpu="h100")
