@@ -212,7 +212,9 @@ def test_what_the_store_knows_is_not_scored_and_the_store_is_left_alone(tiny_qwe
         keys = query_keys(identity.key, one.instruction, one.query, one.texts)
         store.write(keys.query, dict.fromkeys(keys.pairs, PairScore(0.5)), identity.key)
     store.close()
+    before = {file.name: file.read_bytes() for file in (tmp_path / "store").iterdir()}
     told = forecast_of(config)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "store").iterdir()} == before
     assert (told["pairs"], told["stored_pairs"], told["new_pairs"], told["tokens"]["of"]) == (8, 7, 1, 1)
     other = config_of(tmp_path, tiny_qwen3, rerank={"store": str(tmp_path / "store")}, model={"instruction": "other"})
     assert forecast_of(other)["stored_pairs"] == 1
