@@ -76,7 +76,7 @@ def _foretold(metrics: Metrics) -> str:
     forecast = metrics.get("forecast")
     if not forecast or forecast["scoring_s"] is None or forecast["error"] is None:
         return NONE
-    return f"{number(forecast['scoring_s'], ' s')}; it took {forecast['error']:+.0%}"
+    return f"{number(forecast['scoring_s'], ' s')} ({forecast['error']:+.0%} in truth)"
 
 
 def trust_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:
