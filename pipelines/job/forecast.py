@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.job.rates import Measured, last_measured, load_of
-from pipelines.job.tokenizing import Counted, count_tokens
-from pipelines.job.workload import Drawn, KnownScores, Workload
+from pipelines.job.sampled import Sampled, sampled
+from pipelines.job.tokenizing import count_tokens
+from pipelines.job.workload import KnownScores, Workload
 from pipelines.runs.read import moment
 from serve_app.engine.models import ModelInfo, model_config, plain_model
 from stages.core.errors import ConfigError
@@ -21,34 +21,15 @@ from stages.core.metrics import Metrics
 from stages.speed.arithmetic import (
     ASSUMED_UTILIZATION,
     GPU_TFLOPS,
-    LayerShape,
-    gpu_tflops,
-    prompt_flop,
+    known_gpu,
     seconds_on,
     shape_of,
 )
-from stages.speed.forecast import CONFIDENCE, METHOD, Load, Stratum, Total, error, scoring_s, total_of
+from stages.speed.forecast import Load, error, scoring_s
 
 # Tokens of a block of the prefix cache, of which whole ones are shared, where the config says none.
 BLOCK = {"cpu": 32, "cuda": 16}
 NVIDIA = Path("/proc/driver/nvidia/gpus")
-
-
-@dataclass(slots=True)
-class Tokens:
-    """What was counted in the sample. `cut` is the share of documents that are not read to their end, `shared` that of
-    tokens in beginnings that are computed once a query, `passages` are prompts of a document, `mean_tokens` a pair's;
-    `flop` are all of the job's, None where they cannot be counted.
-    """
-
-    total: Total
-    sampled: int
-    of: int
-    cut: float
-    shared: float
-    passages: float
-    mean_tokens: float
-    flop: float | None = None
 
 
 class Forecaster:
@@ -60,9 +41,8 @@ class Forecaster:
 
     def __init__(self, config: RunConfig, model: ModelInfo, gpu: str | None = None) -> None:
         self.config, self.model = config, model
-        self.asked_gpu, kind = gpu, config.serve.accelerator_type or ""
-        self.gpu = gpu or next((name for name in GPU_TFLOPS if name.lower() == kind.lower()), None)
-        self.tflops = gpu_tflops(self.gpu) if self.gpu else None
+        self.asked_gpu = known_gpu(gpu) if gpu else None
+        self.gpu = self.asked_gpu or _gpu_of(config)
         self.device, self.any_device = ("cuda", False) if gpu else foreseen_device(config)
         self.remarks: list[str] = []
         self.work = Workload(model.recipe.kind if model.recipe else None)
@@ -83,7 +63,7 @@ class Forecaster:
             "stored_pairs": self.work.stored,
             "new_pairs": self.work.new,
             "texts": self._texts(),
-            "tokens": tokens and _told(tokens),
+            "tokens": tokens.told() if tokens else None,
             **time,
             **self._money(time),
             "remarks": self.remarks,
@@ -102,7 +82,7 @@ class Forecaster:
     def _texts(self) -> int | None:
         return len(self.work.texts) if self.work.kind == "embedding" else None
 
-    def _tokens(self) -> Tokens | None:
+    def _tokens(self) -> Sampled | None:
         if self.model.recipe is None or self._known is None:
             return None
         drawn = [*self.work.sample.kept, *self.work.of_queries.kept]
@@ -113,57 +93,11 @@ class Forecaster:
             hub = "" if Path(self.model.path).is_dir() else ". A dry run downloads no tokenizer; the run does"
             self.remarks.append(f"tokens are not forecast: {fault}{hub}")
             return None
-        size = len(self.work.sample.kept)
-        return self._tokens_of(self.work.sample.kept, counted[:size], counted[size:])
-
-    def _tokens_of(
-        self, drawn: Sequence[Drawn], counted: Sequence[Counted | None], queries: Sequence[Counted | None]
-    ) -> Tokens:
-        """A prompt that cannot be made is none."""
-        units = [one or Counted(0, 0, 0, False, 0) for one in counted]
-        beside = [one.beside if one else 0 for one in queries]
-        strata = [Stratum(self.work.sample.offered, [one.tokens for one in units])]
-        if any(beside):
-            strata.append(Stratum(self.work.of_queries.offered, beside))
-        known = [self._computed_before(one) for one in units]
-        saved = [shared * (one.of - 1) / one.of for shared, one in zip(known, drawn, strict=True)]
-        read = sum(one.tokens for one in units)
-        tokens = Tokens(
-            total_of(strata),
-            len(units),
-            self.work.sample.offered,
-            cut=sum(one.cut for one in units) / len(units),
-            shared=sum(saved) / read if read else 0.0,
-            passages=sum(one.passages for one in units) / len(units),
-            mean_tokens=read / (sum(one.of for one in drawn) if self.work.kind == "listwise" else len(units)),
-        )
-        if self.tflops:
-            tokens.flop = self._flop(drawn, units, known, beside)
-        return tokens
-
-    def _computed_before(self, one: Counted) -> int:
-        """Tokens at its beginning that the engine finds in its cache, for all pairs of a query but the first."""
-        if self.work.kind != "decoder" or not self.config.engine.prefix_caching:
-            return 0
+        shares = self.work.kind == "decoder" and self.config.engine.prefix_caching
         block = self.config.engine.block_size or BLOCK[self.device]
-        return one.shared // block * block
+        return sampled(self.work, counted, block if shares else None)
 
-    def _flop(
-        self, drawn: Sequence[Drawn], units: Sequence[Counted], known: Sequence[int], beside: Sequence[int]
-    ) -> float | None:
-        """Of the whole job: the sample's mean, for each unit."""
-        try:
-            shape = shape_of(model_config(self.model))
-        except ConfigError as fault:
-            self.remarks.append(f"time is not forecast: {fault}")
-            return None
-        of_units = [
-            (prompt_flop(shape, one.tokens) + (some.of - 1) * prompt_flop(shape, one.tokens, before)) / some.of
-            for one, some, before in zip(units, drawn, known, strict=True)
-        ]
-        return _mean(of_units) * self.work.sample.offered + _beside_flop(shape, beside) * self.work.of_queries.offered
-
-    def _time(self, tokens: Tokens | None) -> dict[str, Any]:
+    def _time(self, tokens: Sampled | None) -> dict[str, Any]:
         told: dict[str, Any] = {"scoring_s": None, "start_s": None, "pairs_per_s": None, "measured": None, "gpu": None}
         if not self.work.new:
             return told | {"scoring_s": 0.0, "start_s": 0.0}
@@ -189,20 +123,27 @@ class Forecaster:
             return None
         return last_measured(self.config, self._known.identity, any_device=self.any_device)
 
-    def _by_arithmetic(self, tokens: Tokens | None) -> dict[str, Any]:
-        if tokens is None or tokens.flop is None or self.tflops is None or self._known is None:
+    def _by_arithmetic(self, tokens: Sampled | None) -> dict[str, Any]:
+        if tokens is None or self.gpu is None or self._known is None:
+            self.remarks.append("time is not forecast: the arithmetic takes the tokens, which are not known")
             return {}
         if self._known.identity.dtype == "float32":
             self.remarks.append("time is not forecast: rates of GPUs are those of 16 bits, and engine.dtype is float32")
             return {}
+        try:
+            flop = tokens.flop(shape_of(model_config(self.model)))
+        except ConfigError as fault:
+            self.remarks.append(f"time is not forecast: {fault}")
+            return {}
         gpus = self.config.serve.replicas * self.config.engine.tensor_parallel
-        seconds = seconds_on(tokens.flop, self.tflops, gpus)
+        tflops = GPU_TFLOPS[self.gpu]
+        seconds = seconds_on(flop, tflops, gpus)
         gpu = {
             "name": self.gpu,
             "gpus": gpus,
-            "tflops": self.tflops,
+            "tflops": tflops,
             "utilization": ASSUMED_UTILIZATION,
-            "flop": tokens.flop,
+            "flop": flop,
         }
         return {"scoring_s": seconds, "pairs_per_s": self.work.new / seconds, "gpu": gpu}
 
@@ -214,6 +155,14 @@ class Forecaster:
         price = self.config.serve.replicas * hourly / 3600
         with_start = None if start is None else (scoring + start) * price
         return {"per_hour": hourly, "money": scoring * price, "money_with_start": with_start}
+
+
+def _gpu_of(config: RunConfig) -> str | None:
+    """That of serve.accelerator_type, where its rate is known."""
+    try:
+        return known_gpu(config.serve.accelerator_type or "")
+    except ConfigError:
+        return None
 
 
 def foreseen_device(config: RunConfig) -> tuple[str, bool]:
@@ -235,27 +184,3 @@ def with_forecast(metrics: Metrics, config: RunConfig, identity: ScoringIdentity
     off = error(foretold_s, took_s) if foretold_s is not None and took_s is not None else None
     metrics["forecast"] = {"run": found.run_id if found else None, "scoring_s": foretold_s, "error": off}
     return metrics
-
-
-def _told(tokens: Tokens) -> dict[str, Any]:
-    return {
-        "total": round(tokens.total.value),
-        "low": round(tokens.total.low),
-        "high": round(tokens.total.high),
-        "margin": tokens.total.margin,
-        "confidence": CONFIDENCE,
-        "method": METHOD,
-        "sampled": tokens.sampled,
-        "of": tokens.of,
-        "cut_share": tokens.cut,
-        "shared_share": tokens.shared,
-        "prompts_per_document": tokens.passages,
-    }
-
-
-def _beside_flop(shape: LayerShape, beside: Sequence[int]) -> float:
-    return _mean([prompt_flop(shape, tokens) for tokens in beside])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0

@@ -85,7 +85,7 @@ class KnownScores:
         if self._folder is None or not (Path(self._folder) / FILE).is_file():
             return
         try:
-            self._store = ScoreStore(Path(self._folder), read_only=True)
+            self._store = ScoreStore(Path(self._folder), read_only=True, untouched=True)
             told = self._store.told(foreseen.key)
             self.identity = (read_key(told) if told else None) or foreseen
         except (DataError, *FILE_ERRORS) as error:

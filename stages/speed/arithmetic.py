@@ -75,10 +75,14 @@ GPU_TFLOPS = {
 # measurement. Small models and short prompts reach less.
 ASSUMED_UTILIZATION = 0.55
 
+# Encoders whose feed-forward blocks are gated, and what configs call the experts of which a token passes some.
+GATED = ("modernbert", "nomic_bert", "new", "gte")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 
-def gpu_tflops(name: str) -> float:
-    """Raises ConfigError for a GPU that is not in the table."""
-    found = {known.lower(): rate for known, rate in GPU_TFLOPS.items()}.get(name.lower())
+
+def known_gpu(name: str) -> str:
+    """Its name in the table. Raises ConfigError for one that is not there."""
+    found = next((known for known in GPU_TFLOPS if known.lower() == name.lower()), None)
     if found is None:
         raise ConfigError(f"GPU {name} is not known here. Known: {', '.join(GPU_TFLOPS)}")
     return found
@@ -133,6 +137,8 @@ def shape_of(config: Mapping[str, Any]) -> LayerShape:
     try:
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         decoder = "num_key_value_heads" in config
+        if experts := next((name for name in EXPERTS if config.get(name)), None):
+            raise ConfigError(f"a token passes few of the model's {experts}: its operations cannot be counted")
         return LayerShape(
             layers=int(config["num_hidden_layers"]),
             hidden=hidden,
@@ -140,7 +146,7 @@ def shape_of(config: Mapping[str, Any]) -> LayerShape:
             heads=heads,
             kv_heads=int(config.get("num_key_value_heads") or heads),
             head_dim=int(config.get("head_dim") or hidden // heads),
-            feed_forward=3 if decoder else 2,
+            feed_forward=3 if decoder or config.get("model_type") in GATED else 2,
             causal=decoder,
         )
     except KeyError as error:

@@ -54,13 +54,16 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "ceph", "fuse", "lustre", "gpfs", "beegfs", "afs", "glusterfs")
 
 
-def open_database(folder: Path, *, read_only: bool = False, layout: Layout = SCORES) -> sqlite3.Connection:
-    """The store's database; made where there is none yet, unless `read_only`.
+def open_database(
+    folder: Path, *, read_only: bool = False, untouched: bool = False, layout: Layout = SCORES
+) -> sqlite3.Connection:
+    """The store's database; made where there is none yet, unless `read_only`. `untouched`: for a short look, which
+    leaves no file behind; what others write meanwhile it may not see, or fail on.
 
     Raises DataError where it is another layout's, or missing and `read_only`; FILE_ERRORS and OSError as they come.
     """
     if read_only:
-        return _open_to_read(folder / layout.file, layout)
+        return _open_to_read(folder / layout.file, layout, untouched=untouched)
     folder.mkdir(parents=True, exist_ok=True)
     prepare = partial(_make, layout=layout, network=on_network(folder))
     return _connect(f"{(folder / layout.file).resolve().as_uri()}?mode=rwc", layout, prepare)
@@ -132,15 +135,18 @@ def _connect(
     return database
 
 
-def _open_to_read(path: Path, layout: Layout) -> sqlite3.Connection:
+def _open_to_read(path: Path, layout: Layout, *, untouched: bool = False) -> sqlite3.Connection:
     """Also from a read-only folder, where SQLite can make no shared memory for a WAL: none is needed if it is empty."""
     if not path.exists():
         raise DataError(f"rerank.store {path.parent}: holds no scores, and may not be made: it is opened read-only.")
     uri, wal = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
+    at_rest = not (wal.exists() and wal.stat().st_size)
+    if untouched and at_rest:
+        return _connect(f"{uri}&immutable=1", layout)
     try:
         return _connect(uri, layout)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in NO_SHARED_MEMORY or (wal.exists() and wal.stat().st_size):
+        if error.sqlite_errorcode & 0xFF not in NO_SHARED_MEMORY or not at_rest:
             raise
         return _connect(f"{uri}&immutable=1", layout)
 

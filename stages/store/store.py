@@ -59,16 +59,16 @@ class ScoreStore:
     """The scores in a folder, for any number of threads and processes.
 
     Raises DataError where it cannot be opened or is no score store. Methods raise FILE_ERRORS where the file fails.
-    `damaged` counts the batches that were met and not read.
+    `damaged` counts the batches that were met and not read. `untouched`, of one that is read: see `open_database`.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, untouched: bool = False) -> None:
         self.path, self.read_only = folder / FILE, read_only
         self.damaged = 0
         self._scorings: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
-            self._database = open_database(folder, read_only=read_only)
+            self._database = open_database(folder, read_only=read_only, untouched=untouched)
         except (OSError, *FILE_ERRORS) as error:
             raise DataError(
                 f"rerank.store {folder}: cannot be opened ({error}). Move it away or choose another."

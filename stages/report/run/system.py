@@ -56,6 +56,7 @@ def system_section(metrics: Metrics, timeline: Sequence[Mapping[str, Any]]) -> S
         ["scored", f"{count(throughput['scored_pairs'])} pairs in {number(throughput['wall_s'], ' s')}"],
         ["pairs per second", number(throughput["pairs_per_s"])],
         ["prompt tokens per second", number(throughput["prompt_tokens_per_s"])],
+        ["scoring, by the rates of the run before", _foretold(metrics)],
         ["time in the engine's queue, p50 / p95 / p99", " / ".join(map(number, quantiles)) + " ms"],
         ["pairs waiting at most", count(queue["waiting_max"])],
         ["prompt tokens reused from the cache", share(cache["prefix_hit_rate"])],
@@ -70,6 +71,13 @@ def system_section(metrics: Metrics, timeline: Sequence[Mapping[str, Any]]) -> S
             Figure("timeline", "Throughput, queue and cache over the run", lambda: figures.timeline(timeline))
         )
     return Section("How did the system behave?", blocks)
+
+
+def _foretold(metrics: Metrics) -> str:
+    forecast = metrics.get("forecast")
+    if not forecast or forecast["scoring_s"] is None or forecast["error"] is None:
+        return NONE
+    return f"{number(forecast['scoring_s'], ' s')} ({forecast['error']:+.0%} in truth)"
 
 
 def trust_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:

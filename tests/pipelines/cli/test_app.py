@@ -105,6 +105,8 @@ EVALUATE = ("evaluate", "--run", "data/run.trec", "--qrels", "data/qrels/test.ts
         (("run", "--config", "none.yaml"), ["config none.yaml", "Give an existing YAML file"]),
         (("run", "-c", "run.yaml", "--set", "data.dpth=5"), ["unknown key data.dpth", "did you mean depth?"]),
         (("run", "-c", "run.yaml", "--set", "serve.replicas=0"), ["serve.replicas", "greater than 0"]),
+        (("run", "-c", "run.yaml", "--gpu", "H100"), ["--gpu names a GPU to forecast for: add --dry-run"]),
+        ((*DRY_RUN, "--gpu", "potato"), ["GPU potato is not known here. Known: V100,"]),
         ((*DRY_RUN, "--set", "data.path=nowhere"), ["data.path: nowhere is not a folder"]),
         ((*DRY_RUN, "--set", "data.run=none.trec"), ["data.run", "none.trec"]),
         ((*DRY_RUN, "--set", "evaluate.metrics=[ndgc@10]"), ["Unknown metric 'ndgc@10'", "Choose from: ndcg"]),

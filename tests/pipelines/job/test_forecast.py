@@ -26,7 +26,7 @@ from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import ConfigError
 from stages.core.records import Candidates, PairScore
 from stages.sources import open_source
-from stages.speed.arithmetic import gpu_tflops, prompt_flop, shape_of
+from stages.speed.arithmetic import GPU_TFLOPS, prompt_flop, shape_of
 from stages.store.records import query_keys
 from stages.store.store import ScoreStore
 from tests.pipelines.finished_runs import METRICS, finished_run
@@ -212,7 +212,9 @@ def test_what_the_store_knows_is_not_scored_and_the_store_is_left_alone(tiny_qwe
         keys = query_keys(identity.key, one.instruction, one.query, one.texts)
         store.write(keys.query, dict.fromkeys(keys.pairs, PairScore(0.5)), identity.key)
     store.close()
+    before = {file.name: file.read_bytes() for file in (tmp_path / "store").iterdir()}
     told = forecast_of(config)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "store").iterdir()} == before
     assert (told["pairs"], told["stored_pairs"], told["new_pairs"], told["tokens"]["of"]) == (8, 7, 1, 1)
     other = config_of(tmp_path, tiny_qwen3, rerank={"store": str(tmp_path / "store")}, model={"instruction": "other"})
     assert forecast_of(other)["stored_pairs"] == 1
@@ -309,7 +311,7 @@ def test_a_named_gpu_is_forecast_by_its_arithmetic_whatever_was_measured(
     )
     told = forecast_of(config, "h100")
     assert told["gpu"]["flop"] == pytest.approx(flop)
-    assert told["scoring_s"] == pytest.approx(flop / (gpu_tflops("H100") * 1e12 * 0.55))
+    assert told["scoring_s"] == pytest.approx(flop / (GPU_TFLOPS["H100"] * 1e12 * 0.55))
     assert (told["measured"], told["start_s"], told["gpu"]["utilization"]) == (None, None, 0.55)
     assert told["money"] == pytest.approx(told["scoring_s"] * 4 / 3600)
     print_plan(config, as_json=False, gpu="h100")

@@ -170,7 +170,9 @@ LONG_DOCUMENTS: Json = {"queries": 3, "documents": 5, "passages": 17, "better": 
 def report(analysis: Json = ANALYSIS, metrics: Json | None = None, **more: Any) -> Document:
     """`metrics` replaces parts of METRICS, section by section."""
     config = {"data": {"run": "bm25.trec", "depth": 10}}
-    told = {name: METRICS[name] | part if isinstance(part, dict) else part for name, part in (metrics or {}).items()}
+    told = {
+        name: METRICS.get(name, {}) | part if isinstance(part, dict) else part for name, part in (metrics or {}).items()
+    }
     parts: Json = {"timeline": TIMELINE, "per_query": PER_QUERY, "environment": ENVIRONMENT, "config": config} | more
     return run_document(
         RunNumbers(metrics=METRICS | told, analysis=analysis, config_text="data:\n  depth: 10\n", **parts)
@@ -461,6 +463,15 @@ def test_where_depth_curves_do_not_apply_one_line_says_so_in_their_place() -> No
     blocks = section(report(analysed(depth=depth)), "How deep").blocks
     assert texts(blocks)[0][0] == NOT_OF_LISTS
     assert not [one for one in blocks if isinstance(one, Figure) and one.name == "depth"]
+
+
+def test_what_the_rates_of_the_run_before_foretold_is_told_where_there_was_one() -> None:
+    row = ["scoring, by the rates of the run before", "25.0 s (-8% in truth)"]
+    forecast = {"run": "earlier", "scoring_s": 25.0, "error": -0.08}
+    assert row in rows(section(report(metrics={"forecast": forecast}), "How did the system").blocks)
+    none = {"run": None, "scoring_s": None, "error": None}
+    for document in (report(), report(metrics={"forecast": none})):
+        assert row[0] not in [told[0] for told in rows(section(document, "How did the system").blocks)]
 
 
 def test_what_was_set_aside_is_told_with_reasons_and_counts() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from stages.report.document import Cell, Column, Document, Section, Table
-from stages.report.terminal import print_document
+from stages.report.terminal import forecast_words, print_document
 from tests.examples import examples
 
 
@@ -92,3 +92,11 @@ def test_any_table_of_numbers_is_told_whole(data: st.DataObject, width: int, col
     assert max(map(len, told.splitlines())) <= width
     words = [part.strip() for line in told.splitlines() for part in line.strip("│").split("│")]
     assert all(words.count(text) >= texts(table).count(text) for text in texts(table))
+
+
+def test_how_far_off_the_rates_before_were_is_told_where_there_were_any() -> None:
+    forecast = {"run": "run-1", "scoring_s": 25.0, "error": -0.08}
+    metrics: Any = {"throughput": {"wall_s": 23.0}, "forecast": forecast}
+    assert forecast_words(metrics) == "25.0 s of scoring by the rates of run run-1, took 23.0 s (-8%)"
+    assert forecast_words({**metrics, "forecast": {"run": None, "scoring_s": None, "error": None}}) is None
+    assert forecast_words({"throughput": {"wall_s": 23.0}}) is None  # type: ignore[typeddict-item]

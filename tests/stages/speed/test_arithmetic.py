@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from stages.core.errors import ConfigError
 from stages.speed.arithmetic import (
+    GPU_TFLOPS,
     QWEN3_RERANKERS,
     LayerShape,
     Work,
-    gpu_tflops,
+    known_gpu,
     prompt_flop,
     seconds_on,
     shape_of,
@@ -91,6 +92,15 @@ def test_the_layers_are_read_from_a_config() -> None:
     assert shape_of(bert) == ENCODER
 
 
+def test_a_gated_encoder_has_three_matrices_and_experts_are_not_counted() -> None:
+    bert = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    gated = shape_of(bert | {"model_type": "modernbert"})
+    assert (gated.feed_forward, gated.causal) == (3, False)
+    with pytest.raises(ConfigError, match="few of the model's num_experts"):
+        shape_of(bert | {"num_experts": 128})
+    assert shape_of(bert | {"num_experts": 0}) == ENCODER
+
+
 def test_a_config_that_does_not_tell_is_one_line() -> None:
     with pytest.raises(ConfigError, match="no 'hidden_size'"):
         shape_of({"num_attention_heads": 2})
@@ -98,11 +108,11 @@ def test_a_config_that_does_not_tell_is_one_line() -> None:
 
 def test_seconds_are_operations_over_what_is_reached_of_all_rates() -> None:
     # 0.469 TFLOP a pair, 1,000 pairs; 55 % of 989 TFLOP/s; on two GPUs half of it.
-    assert seconds_on(469e12, gpu_tflops("h100")) == pytest.approx(469 / (989 * 0.55))
+    assert seconds_on(469e12, GPU_TFLOPS[known_gpu("h100")]) == pytest.approx(469 / (989 * 0.55))
     assert seconds_on(469e12, 989, gpus=2) == pytest.approx(469 / (989 * 0.55) / 2)
     assert seconds_on(469e12, 312, utilization=1) == pytest.approx(469 / 312)
 
 
 def test_a_gpu_that_is_not_known_is_refused_with_those_that_are() -> None:
     with pytest.raises(ConfigError, match=r"GPU gtx is not known here. Known: V100, .*, H100, "):
-        gpu_tflops("gtx")
+        known_gpu("gtx")

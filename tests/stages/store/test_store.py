@@ -237,6 +237,21 @@ def test_a_store_read_only_knows_what_is_known_and_cannot_write(tmp_path: Path) 
     assert len(reader.lookup(later)) == 20, "what others write is not seen"
 
 
+def test_a_short_look_leaves_no_file_behind_and_sees_what_a_writer_has_written(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    keys = write(store, "q")
+    looking = ScoreStore(tmp_path, read_only=True, untouched=True)
+    assert len(looking.lookup(keys)) == 20, "what is in the log of a writer that lives"
+    looking.close()
+    store.close()
+    before = contents(tmp_path)
+    looking = ScoreStore(tmp_path, read_only=True, untouched=True)
+    assert len(looking.lookup(keys)) == 20
+    assert contents(tmp_path) == before
+    looking.close()
+    assert contents(tmp_path) == before
+
+
 def test_a_store_read_only_makes_no_folder_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no scores, .* read-only"):
         ScoreStore(tmp_path / "none", read_only=True)
