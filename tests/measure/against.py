@@ -48,6 +48,15 @@ def measure(lab: Lab, old: Side, what: str, rounds: int) -> Rounds:
     return dict(found)
 
 
+def compare_families(lab: Lab, old: Side) -> None:
+    """A family that fails is told, and the next one compared."""
+    for family in FAMILIES:
+        try:
+            compare_family(lab, old, NEW, family)
+        except (RerankEvalError, OSError) as error:
+            print(f"  {family}: failed: {first_line(error)}", flush=True)
+
+
 def tell(what: str, found: Rounds) -> None:
     """The part's table."""
     names = dict.fromkeys(name for some in found.values() for figures in some for name in figures)
@@ -113,8 +122,7 @@ def main() -> None:
         for what in given.what:
             print(what, flush=True)
             if what == "equal":
-                for family in FAMILIES:
-                    compare_family(lab, old, NEW, family)
+                compare_families(lab, old)
                 continue
             found[what] = measure(lab, old, what, given.rounds)
             tell(what, found[what])

@@ -26,12 +26,13 @@ def compare_family(lab: Lab, old: Side, new: Side, family: str) -> None:
     """Both score the made-up texts of a benchmark; prints the largest difference of two values that rank a pair."""
     name = f"equal-{family.replace(' ', '-')}"
     path = lab.bench("tiny", QUERIES).config.data.path
-    sections = {
-        "data": {"format": "jsonl", "path": path, "depth": None},
-        "model": {"name": FAMILIES[family](lab.folder / f"{name}-model")},
-        "engine": FLOAT32,
-    }
+    model = FAMILIES[family](lab.folder / f"{name}-model")
     for side in (old, new):
+        sections = {
+            "data": {"format": "jsonl", "path": path, "depth": None},
+            "model": side.of_random_weights(model),
+            "engine": FLOAT32,
+        }
         lab.compare(name, job(side, lab.folder, f"{name}-{side.name}", sections).scores)
     pairs = len(lab.made[f"scores of {name}"])
     print(f"  {family}: {pairs:,} pairs, largest difference {lab.largest_difference[name]:.2g}", flush=True)

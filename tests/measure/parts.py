@@ -71,12 +71,12 @@ class Part:
     bare: bool = False
 
 
-def sections_of(bench: Bench) -> dict[str, Any]:
-    """What a config of either checkout needs to score a bench's pairs; all else is its own default."""
+def sections_of(bench: Bench, side: Side) -> dict[str, Any]:
+    """What a config of that checkout needs to score a bench's pairs; all else is its own default."""
     config = bench.config
     return {
         "data": {"format": "jsonl", "path": config.data.path, "depth": None},
-        "model": {"name": config.model.name},
+        "model": side.of_random_weights(config.model.name),
         "engine": config.engine.model_dump(mode="json", exclude_defaults=True),
     }
 
@@ -85,7 +85,7 @@ def whole_job(model: str, lab: Lab, side: Side, name: str) -> Figures:
     bench = lab.bench(model)
     if side is BARE:
         return _timed(lab, partial(engines.offline, "ours", False), bench, name)
-    done = job(side, lab.folder, name, sections_of(bench))
+    done = job(side, lab.folder, name, sections_of(bench, side))
     lab.compare(model, done.scores)
     return done.figures
 
@@ -103,7 +103,7 @@ def stored(lab: Lab, side: Side, name: str) -> Figures:
     """10,000 pairs of which a job before wrote every score; that job counts for nothing."""
     bench = lab.bench("nano", STORED // 50)
     store = lab.folder / f"store-{side.name}"
-    sections = sections_of(bench) | {"rerank": {"store": str(store)}}
+    sections = sections_of(bench, side) | {"rerank": {"store": str(store)}}
     if not store.is_dir():
         job(side, lab.folder, f"{name}-before", sections)
     done = job(side, lab.folder, name, sections)
@@ -132,19 +132,20 @@ def one_query(model: str, lab: Lab, side: Side, name: str) -> Figures:
     bench = lab.bench(model)
     if side is BARE:
         return _timed(lab, partial(engines.offline, "ours", True), bench, name)
+    out = lab.folder / f"{name}-told.json"
     told = {
-        "model": {"name": bench.config.model.name},
+        "model": side.of_random_weights(bench.config.model.name),
         "engine": bench.config.engine.model_dump(mode="json", exclude_defaults=True),
         "warm_up": [(one.query, one.texts) for one in bench.warm_up.queries],
         "queries": [(one.query, one.texts) for one in bench.pairs.queries],
-        "out": str(lab.folder / f"{name}-told.json"),
+        "out": str(out),
     }
     with Group(lab.folder / f"{name}.log", LIMIT_S) as group:
         started_s = time.time()
         command = [sys.executable, str(MEASURE_ALONE), str(bench.write(name, told))]
         environment = bench.plan["ours"]["environment"] | side.environment
         group.finish(group.start(command, environment, side.root))
-        done = timed(json.loads(Path(told["out"]).read_text(encoding="utf-8")), started_s)
+        done = timed(json.loads(out.read_text(encoding="utf-8")), started_s)
     return {"pairs/s": _rate(done)}
 
 
@@ -153,7 +154,7 @@ def served(model: str, clients: int, lab: Lab, side: Side, name: str) -> Figures
     bench = lab.bench(model)
     if side is BARE:
         return _timed(lab, partial(engines.server, "ours", "text", clients), bench, name)
-    done, group = service(side, bench, sections_of(bench), clients, name)
+    done, group = service(side, bench, sections_of(bench, side), clients, name)
     return {"pairs/s": _rate(done)} | costs(group, done, len(done.scores))
 
 

@@ -33,6 +33,13 @@ def test_what_is_started_of_a_checkout_imports_that_checkout(tmp_path: Path) -> 
     ]
 
 
+def test_random_weights_need_not_make_sense_where_a_checkout_asks_for_that(tmp_path: Path) -> None:
+    (tmp_path / "serve_app").mkdir()
+    (tmp_path / "serve_app" / "settings.py").write_text("name: str", encoding="utf-8")
+    assert Side("old", tmp_path).of_random_weights("m") == {"name": "m"}
+    assert Side("new", ROOT).of_random_weights("m") == {"name": "m", "canaries": "finite"}
+
+
 def test_processor_time_is_told_of_the_core_of_the_replica_and_of_all_but_the_core() -> None:
     spent = Counter({"engine core": 2.0, "engine worker": 1.0, "replica": 0.5, "driver": 0.25})
     group: Any = SimpleNamespace(watch=Watch([(0.0, Counter()), (10.0, spent)], peak_mib=7.0))

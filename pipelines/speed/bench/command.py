@@ -121,7 +121,7 @@ def read_benchmark(folder: Path) -> Benchmark:
 
 
 def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Console, began_s: float) -> Benchmark:
-    config, load_format = _config(order, work)
+    config, load_format = config_of(order, work)
     require_vllm(config.engine.backend, "a benchmark holds vLLM's speed against Transformers' own")
     model = describe(config.model, config.engine.backend)
     chosen = choose(model.family, load_format, order.clients, order.only, quick=order.quick)
@@ -132,7 +132,7 @@ def _measure(order: BenchmarkOrder, folder: RunFolder, work: Path, console: Cons
 
 def open_bench(order: BenchmarkOrder, work: Path, logs: Path, console: Console) -> Bench:
     """What `order`'s contenders work on, in the folder `work`. Raises ConfigError and EngineError."""
-    config, _ = _config(order, work)
+    config, _ = config_of(order, work)
     return _bench(order, config, describe(config.model, config.engine.backend), work, logs, console)
 
 
@@ -150,7 +150,7 @@ def _bench(
     return Bench(work, config, model, plan, pairs, warm_up, _dtype(plan))
 
 
-def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:
+def config_of(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:
     """The run config of our own contenders, without its pairs; and how the engine loads the model."""
     for one in order.overrides:
         if one.partition(".")[0].strip() not in OVERRIDABLE:
@@ -158,7 +158,8 @@ def _config(order: BenchmarkOrder, work: Path) -> tuple[RunConfig, str]:
     made = make_model(order.model) if order.model in MADE else None
     sections: dict[str, Any] = {
         "data": {"format": "jsonl", "path": str(work / "pairs.jsonl"), "depth": None},
-        "model": {"name": str(made.folder) if made else order.model},
+        # Random weights make no sense of anything.
+        "model": {"name": str(made.folder), "canaries": "finite"} if made else {"name": order.model},
         "engine": {"load_format": made.load_format if made else "auto"},
         "tracking": {"uri": None},
         "output": {"dir": str(work / "results")},

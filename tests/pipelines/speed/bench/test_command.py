@@ -14,7 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.console import Console
 from pipelines.speed.bench import client, library
 from pipelines.speed.bench.bench import Bench, do_job
-from pipelines.speed.bench.command import figures_to_log, read_benchmark, run_benchmark
+from pipelines.speed.bench.command import config_of, figures_to_log, read_benchmark, run_benchmark
 from pipelines.speed.bench.contenders import REFERENCE, choose, contenders
 from pipelines.speed.bench.engines import classify_body, client_job, flags, score_body
 from pipelines.speed.bench.models import CROSS_ENCODERS, make_model
@@ -282,6 +282,14 @@ def test_an_order_that_cannot_be_carried_out_leaves_no_folder(
     with pytest.raises(ConfigError, match=told):
         run_benchmark(BenchmarkOrder(**(fields_of(order) | {"out": tmp_path})), Console(quiet=True))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_made_models_need_not_make_sense_to_our_job_and_those_of_the_users_must(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.speed.bench.models.user_cache", lambda: made.parent)
+    asked = {model: config_of(BenchmarkOrder(model), tmp_path)[0].model.canaries for model in ("tiny", EMBEDDED_MODEL)}
+    assert asked == {"tiny": "finite", EMBEDDED_MODEL: "strict"}
 
 
 def fields_of(order: BenchmarkOrder) -> dict[str, Any]:
