@@ -1,19 +1,22 @@
 """The first tokens of a text, exactly as encoding all of it would give them, without encoding all of it.
 
 A tokenizer takes seconds and hundreds of MiB for a MB of text, and a model reads the beginning of it. So a prefix is
-encoded, and of its tokens those count that nothing behind the prefix can change. They are certain before an *edge*: a
-letter, one separator (a blank, a newline, a punctuation mark) and a letter again, where a further edge follows within
-the prefix. Letters and separators are those that have stood in Unicode from its beginning and compose with no
-neighbour (`LETTERS`, `SEPARATORS`), so that no two libraries disagree about them. That is enough because
+encoded, and of its tokens those count that nothing behind the prefix can change. They are certain before an *edge* (see
+`edges`). That is enough because
 
 * a normalizer maps a character together with the marks that follow it, or a run of blanks: nothing reaches across an
   edge, whose separator stands alone;
 * a pre-tokenizer's words are runs of characters of one kind, with at most one of the kind before and line breaks
-  behind; it looks one character further, or over a run to its end. Words that end before the letter of an edge were
-  split by what the next edge already closes;
+  behind. Where it is known that a word ends with the letter of an edge, whatever follows (byte-level BPE with a known
+  expression, BERT), the text up to there is encoded, and all its tokens are certain. Of another one it is known that it
+  looks one character further, or over a run to its end: words that end before the letter of an edge were split by what
+  a further edge, within the prefix, already closes;
 * a model sees one word at a time (a WordPiece word of any length is one token, once it ends). Where a word may be very
   long, as nothing splits at blanks (Gemma, Llama) or at Chinese punctuation (XLM-RoBERTa), the vocabulary decides:
-  where no piece holds this separator right behind a letter, no merge and no best path leads across an edge.
+  where no piece holds this separator right behind a letter, no merge and no best path leads across an edge, and again
+  the text up to the letter is encoded.
+
+Byte-level BPE goes on behind such a letter as if the text began there, so that what was read is not read again.
 
 A text without edges, such as one word of millions of letters, is encoded whole.
 """
@@ -21,45 +24,44 @@ A text without edges, such as one word of millions of letters, is encoded whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.models import BPE, Unigram
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
-# Latin, Greek, Cyrillic, Hebrew, Arabic, Devanagari, Thai, kana, Chinese characters, Hangul.
-LETTERS = "A-Za-zÀ-ÖØ-öø-ÿα-ωа-яא-תا-يक-हก-ฮぁ-ゖァ-ヺ一-龥가-힣"
-# Without the quotation marks and the underscore, which words hold or tokenizers rewrite.
-SEPARATORS = ' \n!"#$%&()*+,-./:;<=>?@[\\]^{|}~、。，！？；：'
+from serve_app.engine.byte_pairs import byte_pairs
+from serve_app.engine.edges import SEPARATORS, Edges
+
 # Characters that none of these letters becomes when it is normalized; and what vocabularies are joined with.
 NO_LETTERS = r"\0\s▁\d!-/:-@\[-`{-~、。，！？；："
 # The first prefix: English has 4 to 5 characters a token, other scripts have fewer; with little room, a few words more.
-CHARS_PER_TOKEN, MARGIN_CHARS = 6, 1000
-GROWTH = 4
+CHARS_PER_TOKEN, MARGIN_CHARS = 5, 200
+# What is left behind a prefix is read with it where that is no more than so much of it.
+REST = 1 / 4
+# A prefix that has too few tokens is followed by one that should have enough, so many times as long at most.
+GROWTH, SPARE = 4, 1.1
 # Texts are encoded together up to so many characters, which bounds the memory that their tokens take.
 TOGETHER_CHARS = 1_000_000
-# A search holds Python's lock: it looks at so many characters at a time.
-SEARCH_CHARS = 500_000
-
-# An encoded prefix and the place of an edge's letter in it -> how many of its first tokens are certain.
-Certain: TypeAlias = Callable[[Encoding, int], int]
 
 
 class Beginning(NamedTuple):
-    """A text's encoding: of all of it where `whole`, else of its beginning, with more than its first `room` tokens."""
+    """A text's tokens: all of them where `whole`, else more than its first `room`."""
 
-    encoding: Encoding
+    ids: list[int]
     whole: bool
 
 
 class Part(NamedTuple):
-    """The characters of a text that are encoded, and the edge's letter before which tokens are certain; None: it is all
-    of the text.
+    """The characters of a text that are encoded, and the edge's letter before which tokens are certain; None: all are.
+    `whole`: it is all of the text.
     """
 
     text: str
-    letter: int | None
+    whole: bool
+    letter: int | None = None
 
 
 class Beginnings:
@@ -73,48 +75,74 @@ class Beginnings:
     ) -> None:
         self._tokenizer = tokenizer
         self._chars_per_token, self._margin_chars = chars_per_token, margin_chars
-        separators = _piece_separators(tokenizer)
-        self._certain: Certain = _before_separator if separators else _before_word
-        self._edge = re.compile(f"[{LETTERS}](?=[{re.escape(separators or SEPARATORS)}][{LETTERS}])")
+        self._pairs = byte_pairs(tokenizer)
+        # Behind a letter and a blank it is as at the beginning of a text, also for one that puts a blank there.
+        ends = " " if self._pairs and self._pairs.blank_first else SEPARATORS if self._pairs else _ends(tokenizer)
+        self._certain_ends = bool(ends)
+        self._edges = Edges(ends or SEPARATORS)
 
     def of(self, texts: Sequence[str], room: int) -> Iterator[Beginning]:
         """One for each text, in order. `room` is how many tokens matter: a text that is not whole has more of them."""
         chars = self._chars_per_token * room + self._margin_chars
+        if self._pairs is not None:
+            return (self._in_steps(text, room, chars) for text in texts)
+        return self._together(texts, room, chars)
+
+    def all(self, texts: Sequence[str]) -> list[list[int]]:
+        """All tokens of each text."""
+        if self._pairs is not None:
+            return list(map(self._pairs.ids, texts))
+        return [one.ids for one in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def _in_steps(self, text: str, room: int, chars: int) -> Beginning:
+        assert self._pairs is not None
+        part = self._part(text, chars)
+        ids = self._pairs.ids(part.text)
+        read = len(part.text)
+        while read < len(text) and len(ids) <= room:
+            part = self._part(text, self._enough(read, len(ids), room) - read, read)
+            ids += self._pairs.ids(part.text)
+            read += len(part.text)
+        return Beginning(ids, whole=read == len(text))
+
+    def _together(self, texts: Sequence[str], room: int, chars: int) -> Iterator[Beginning]:
         parts = [self._part(text, chars) for text in texts]
         encodings = chain.from_iterable(map(self._encoded, _groups(parts)))
         for text, part, encoding in zip(texts, parts, encodings, strict=True):
-            yield self._grown(text, room, chars, part, encoding)
+            yield self._grown(text, room, part, encoding)
 
-    def _grown(self, text: str, room: int, chars: int, part: Part, encoding: Encoding) -> Beginning:
-        """The part of so many characters if it has enough tokens, else a longer one."""
-        while part.letter is not None and self._certain(encoding, part.letter) <= room:
-            chars *= GROWTH
-            part = self._part(text, chars)
+    def _grown(self, text: str, room: int, part: Part, encoding: Encoding) -> Beginning:
+        """The part if it has enough tokens, else a longer one."""
+        while not part.whole and (certain := _certain(encoding, part.letter)) <= room:
+            part = self._part(text, self._enough(len(part.text), certain, room))
             (encoding,) = self._encoded([part])
-        return Beginning(encoding, whole=part.letter is None)
+        return Beginning(encoding.ids, part.whole)
 
-    def _part(self, text: str, chars: int) -> Part:
-        """So many characters and the next two edges; all of a text that has not twice as much."""
-        edges = self._edges(text, chars) if len(text) > 2 * chars else iter(())
-        letter, following = next(edges, None), next(edges, None)
-        if following is None or 2 * following > len(text):
-            return Part(text, None)
-        return Part(text[: following + 3], letter)
+    def _enough(self, chars: int, tokens: int, room: int) -> int:
+        """So many characters should have more than `room` tokens, where so many have no more than these."""
+        likely = int(chars * (room + 1) / max(tokens, 1) * SPARE)
+        return min(likely + self._margin_chars, GROWTH * chars + self._margin_chars)
 
-    def _edges(self, text: str, start: int) -> Iterator[int]:
-        """The places of their first letters."""
-        for place in range(start, len(text), SEARCH_CHARS):
-            for edge in self._edge.finditer(text, place, place + SEARCH_CHARS + 2):
-                yield edge.start()
+    def _part(self, text: str, chars: int, start: int = 0) -> Part:
+        """So many characters from `start` on, and up to the next edge; all that is left where that is little more."""
+        most = start + (len(text) - start) / (1 + REST)
+        edges = self._edges.after(text, start + chars) if start + chars < most else iter(())
+        letter = next(edges, None)
+        end = letter if self._certain_ends else next(edges, None)
+        if end is None or end >= most:
+            return Part(text[start:], whole=True)
+        if self._certain_ends:
+            return Part(text[start : end + 1], whole=False)
+        return Part(text[start : end + 3], whole=False, letter=letter)
 
     def _encoded(self, parts: Sequence[Part]) -> list[Encoding]:
         """In two calls, which compute in parallel and let other threads of Python go on. Without the places of tokens
         in their text it is faster, and needs less memory.
         """
-        whole, cut = ([one.text for one in parts if (one.letter is None) is all_of_it] for all_of_it in (True, False))
-        encodings = iter(self._tokenizer.encode_batch_fast(whole, add_special_tokens=False) if whole else ())
-        placed = iter(self._tokenizer.encode_batch(cut, add_special_tokens=False) if cut else ())
-        return [next(encodings if one.letter is None else placed) for one in parts]
+        plain, placed = ([one.text for one in parts if (one.letter is None) is certain] for certain in (True, False))
+        encodings = iter(self._tokenizer.encode_batch_fast(plain, add_special_tokens=False) if plain else ())
+        with_places = iter(self._tokenizer.encode_batch(placed, add_special_tokens=False) if placed else ())
+        return [next(encodings if one.letter is None else with_places) for one in parts]
 
 
 def _groups(parts: Sequence[Part]) -> Iterator[list[Part]]:
@@ -131,21 +159,20 @@ def _groups(parts: Sequence[Part]) -> Iterator[list[Part]]:
         yield group
 
 
-def _before_word(encoding: Encoding, letter: int) -> int:
-    """Tokens before the word that the letter is in."""
+def _certain(encoding: Encoding, letter: int | None) -> int:
+    """Tokens before the word that the letter is in; None: all."""
+    if letter is None:
+        return len(encoding)
     word = encoding.char_to_word(letter)
     tokens = None if word is None else encoding.word_to_tokens(word)
     return tokens[0] if tokens else 0
 
 
-def _before_separator(encoding: Encoding, letter: int) -> int:
-    """Tokens up to the last one of the letter's, which may be several."""
-    token = encoding.char_to_token(letter)
-    if token is None:
-        return 0
-    while (place := encoding.token_to_chars(token)) is not None and place[0] <= letter:
-        token += 1
-    return int(token)
+def _ends(tokenizer: Tokenizer) -> str:
+    """The separators before which a token ends whenever they stand right behind a letter."""
+    if isinstance(tokenizer.pre_tokenizer, BertPreTokenizer):
+        return SEPARATORS
+    return _piece_separators(tokenizer)
 
 
 def _piece_separators(tokenizer: Tokenizer) -> str:

@@ -95,7 +95,7 @@ class FrameEncoder:
     def _read(self, text: Text, max_length: int) -> Fixed:
         """More than `max_length` tokens need not be all."""
         (found,) = self._texts(text).of([text.text], max_length)
-        return Fixed(found.encoding.ids, found.whole)
+        return Fixed(found.ids, found.whole)
 
     def _texts(self, text: Text) -> Beginnings:
         return self.first if text.first else self.inner
@@ -120,7 +120,8 @@ class FrameEncoder:
 
     def _cut(self, before: Text, documents: Sequence[str], room: int) -> Iterator[tuple[list[int], bool]]:
         for body in self._texts(before).of([f"{before.text}{document}" for document in documents], room):
-            yield body.encoding.ids[:room], len(body.encoding) > room
+            truncated = len(body.ids) > room
+            yield (body.ids[:room] if truncated else body.ids), truncated
 
     def _within(
         self, before: Text, documents: Sequence[str], after: str, room: int, end: list[int]
@@ -131,8 +132,8 @@ class FrameEncoder:
         limit = room + len(end)
         texts = [f"{before.text}{document}{after}" for document in documents]
         for document, whole in zip(documents, self._texts(before).of(texts, limit), strict=True):
-            if len(whole.encoding) <= limit:
-                yield whole.encoding.ids, False
+            if len(whole.ids) <= limit:
+                yield whole.ids, False
                 continue
             ((ids, truncated),) = self._cut(before, [document], room)
             yield ids + end, truncated

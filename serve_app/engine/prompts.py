@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
-from tokenizers import Encoding, Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers
 
 from serve_app.engine.beginnings import Beginning, Beginnings
+from serve_app.engine.joined import Joined
 from serve_app.recipes.embedding import EmbeddingRecipe
 from stages.core.errors import ConfigError, QueryTooLongError, ScoringError
 
@@ -56,12 +57,12 @@ class PairEncoder:
     def __init__(self, tokenizer: Tokenizer, max_length: int, token_types: bool, before: str = "") -> None:
         self.plain = plain_text_tokenizer(tokenizer)
         self.beginnings = Beginnings(self.plain)
-        self.joiner = tokenizer
+        self.joined = Joined(tokenizer, self.plain, parts=2)
         self.token_types = token_types
         require_plain_prompt(tokenizer, self.plain, before)
         self.before = before
         self.prompt_tokens = prompt_length(tokenizer, before)
-        self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=True)
+        self.room = max_length - self.joined.tokens
         self.max_length = max_length
 
     def encode(
@@ -73,15 +74,17 @@ class PairEncoder:
         room = self.room - len(first)
         require_room(room, self.max_length, whole)
         room = min(room, max_document_tokens or room)
-        return [self._join(first, second.encoding, room) for second in self.beginnings.of(documents, room)]
+        start = self._second_part(first, [0])
+        return [self._prompt(first, second.ids, room, start) for second in self.beginnings.of(documents, room)]
 
-    def _join(self, first: Encoding, second: Encoding, room: int) -> Prompt:
+    def _prompt(self, first: list[int], second: list[int], room: int, start: int | None) -> Prompt:
         truncated = len(second) > room
-        if truncated:
-            second.truncate(room)
-        joined = self.joiner.post_process(first, second, add_special_tokens=True)
-        second_part = joined.type_ids.index(1) if self.token_types and 1 in joined.type_ids else None
-        return Prompt(joined.ids, truncated, second_part, self.prompt_tokens)
+        ids = self.joined.ids(first, second[:room] if truncated else second)
+        return Prompt(ids, truncated, start if second else self._second_part(first, second), self.prompt_tokens)
+
+    def _second_part(self, first: list[int], second: list[int]) -> int | None:
+        types = self.joined.type_ids(first, second) if self.token_types else []
+        return types.index(1) if 1 in types else None
 
 
 class TextEncoder:
@@ -94,8 +97,9 @@ class TextEncoder:
     ) -> None:
         self.plain = plain_text_tokenizer(tokenizer)
         self.beginnings = Beginnings(self.plain)
-        self.joiner = tokenizer
-        self.room = max_length - tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.tokenizer = tokenizer
+        self.joined = Joined(tokenizer, self.plain, parts=1)
+        self.room = max_length - self.joined.tokens
         for prompt in (recipe.query_prompt(None), recipe.query_prompt(instruction), recipe.document_prompt):
             require_plain_prompt(tokenizer, self.plain, prompt)
         self.recipe = recipe
@@ -114,21 +118,18 @@ class TextEncoder:
         texts = self.beginnings.of([before_document + document for document in documents], room)
         skipped, skipped_document = self._prompt_tokens(before), self._prompt_tokens(before_document)
         return [
-            self._finish(first, self.room, skipped),
-            *(self._finish(one.encoding, room, skipped_document) for one in texts),
+            self._prompt(first, self.room, skipped),
+            *(self._prompt(one.ids, room, skipped_document) for one in texts),
         ]
 
     def _prompt_tokens(self, before: str) -> int:
         """0 where nobody asks."""
         pooling = self.recipe.pooling
-        return 0 if pooling is None or pooling.include_prompt else prompt_length(self.joiner, before)
+        return 0 if pooling is None or pooling.include_prompt else prompt_length(self.tokenizer, before)
 
-    def _finish(self, text: Encoding, room: int, prompt_tokens: int) -> Prompt:
-        truncated = len(text) > room
-        if truncated:
-            text.truncate(room)
-        ids = self.joiner.post_process(text, add_special_tokens=True).ids
-        return Prompt(ids, truncated, prompt_tokens=prompt_tokens)
+    def _prompt(self, ids: list[int], room: int, prompt_tokens: int) -> Prompt:
+        truncated = len(ids) > room
+        return Prompt(self.joined.ids(ids[:room] if truncated else ids), truncated, prompt_tokens=prompt_tokens)
 
 
 def require_plain_prompt(tokenizer: Tokenizer, plain: Tokenizer, before: str) -> None:

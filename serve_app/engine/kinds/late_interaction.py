@@ -62,7 +62,7 @@ class LateInteractionEncoder:
     def _texts(self, texts: Sequence[str], marker: int, length: int) -> Iterator[Prompt]:
         room = length - 3
         for one in self.beginnings.of(texts, room):
-            ids = one.encoding.ids
+            ids = one.ids
             yield Prompt([self.first, marker, *ids[:room], self.last], len(ids) > room)
 
 

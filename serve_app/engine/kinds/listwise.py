@@ -68,7 +68,7 @@ class ListwiseEncoder:
         """Without the model's own tokens. A text that is cut is what its first tokens spell."""
         cleaned = [text.replace(self.recipe.query_token, "").replace(self.recipe.document_token, "") for text in texts]
         for text, one in zip(cleaned, self.beginnings.of(cleaned, room), strict=True):
-            ids = one.encoding.ids
+            ids = one.ids
             if len(ids) > room:
                 yield Cut(self.decode(ids[:room], skip_special_tokens=False), room, truncated=True)
             else:
@@ -96,7 +96,7 @@ class ListwiseEncoder:
             texts.append(before + recipe.before_document.replace("{number}", str(number)) + document.text)
             before = recipe.after_document
         texts.append(before + recipe.before_query + query.text)
-        parts = [one.ids for one in self.plain.encode_batch_fast(texts, add_special_tokens=False)]
+        parts = self.beginnings.all(texts)
         ids, members = list(self.opening), list[Member]()
         for part, document in zip(parts, documents, strict=False):
             ids += [*part, DOCUMENT_TOKEN]
