@@ -32,6 +32,14 @@ class StoreFaults:
     damaged_batches: int = 0
     reason: str = ""
 
+    def __add__(self, later: StoreFaults) -> StoreFaults:
+        return StoreFaults(
+            self.unkept_scores + later.unkept_scores,
+            self.failed_lookups + later.failed_lookups,
+            self.damaged_batches + later.damaged_batches,
+            later.reason or self.reason,
+        )
+
 
 class ForgivingStore:
     """A store whose faults (a full disk, a damaged file) cost time, never results: they are counted and reported.
@@ -103,6 +111,12 @@ class StoredScorer:
                 await asyncio.to_thread(self.store.write, keys.query, scored, self.scoring, self.model)
                 known |= scored
         return _once(keys.pairs, known)
+
+
+def stored_scores(keys: QueryKeys, store: Store) -> list[PairScore] | None:
+    """A query's scores, parallel to its documents, where the store knows all of them; else None."""
+    known = store.lookup(keys)
+    return _once(keys.pairs, known) if known.keys() >= set(keys.pairs) else None
 
 
 def _once(keys: Sequence[bytes], known: Mapping[bytes, PairScore]) -> list[PairScore]:
