@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.base.extras import needed_by
+from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import QUIET
 from stages.core.errors import ConfigError, DataError
 
@@ -41,6 +41,7 @@ def run(
         os.environ.setdefault(name, value)
     settings = config_with(config, sections)
     with needed_by("run"):
+        require_package("ray")
         from pipelines.job.console import JobConsole
         from pipelines.job.run import run as run_job
 

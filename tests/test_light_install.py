@@ -78,8 +78,8 @@ NEEDS: list[tuple[str, str]] = [
     ("watch --once", "httpx"),
     ("loadtest", "httpx"),
     ("verify --config run.yaml", "httpx"),
-    ("benchmark --quick", "Ray"),
-    ("tune --config run.yaml", "Ray"),
+    ("benchmark --quick", "tokenizers"),
+    ("tune --config run.yaml", "tokenizers"),
     ("models", "tokenizers"),
 ]
 

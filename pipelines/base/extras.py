@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from stages.core.errors import NotInstalledError
 
@@ -44,3 +45,11 @@ def needed_by(name: str) -> Iterator[None]:
             raise
         package, command = BROUGHT[error.name]
         raise NotInstalledError(f"{name} needs {package}, which this install lacks: {command}") from error
+
+
+def require_package(module: str) -> None:
+    """Raises ModuleNotFoundError as importing the module would, without importing it: for what is needed only later,
+    when something would be left behind.
+    """
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)

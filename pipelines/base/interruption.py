@@ -10,25 +10,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 
-from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NAMESPACE = "rerank-eval-stop"
 
 
 @dataclass(frozen=True, slots=True)
 class StopFlag:
-    """Tells a job's workers, on any node, to begin no further query: a key in the cluster's own store."""
+    """Tells a job's workers, on any node, to begin no further query: a key in the cluster's own store.
+
+    Ray is imported by what uses it: a job whose pairs are all stored, and the commands over finished runs, have none.
+    """
 
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def set(self) -> None:
+        from ray.experimental.internal_kv import _internal_kv_put
+
         _internal_kv_put(self.key, b"stop", namespace=NAMESPACE)
 
     def is_set(self) -> bool:
+        from ray.experimental.internal_kv import _internal_kv_get
+
         return _internal_kv_get(self.key, namespace=NAMESPACE) is not None
 
     def clear(self) -> None:
+        from ray.experimental.internal_kv import _internal_kv_del
+
         _internal_kv_del(self.key, namespace=NAMESPACE)
 
 

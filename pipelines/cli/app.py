@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.base.extras import needed_by
+from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import INTERRUPTED, QUIET, called_with
 from pipelines.cli import models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
@@ -76,6 +76,7 @@ def run(
         raise ConfigError(
             "--gpu names a GPU to forecast for: add --dry-run, or set serve.accelerator_type to run on it"
         )
+    require_package("ray")
     from pipelines.job.console import JobConsole
     from pipelines.job.run import run as run_job
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.base.extras import require_package
 from pipelines.cli.options import DEFAULT_URI, ConfigOption, FindOption, JsonOption, database_there
 
 OtherJudgements = Annotated[
@@ -151,6 +152,7 @@ def sweep(
     json_output: JsonOption = False,
 ) -> None:
     """Every point of a grid over settings as a run of its own; they share scores, and one MLflow run above them."""
+    require_package("ray")
     from pipelines.job.console import JobConsole
     from pipelines.sweep.sweep import SweepOrder, print_plan, run_sweep
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -13,17 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from pipelines.base.console import Console
 from pipelines.base.redaction import redacted_text
 from pipelines.base.sections import TrackingSettings
-from pipelines.job.stream import Progress as Done
+from pipelines.job.progress import Progress as Done
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
-from serve_app.replica.app import RunningApp
 from stages.core.metrics import Metrics
 from stages.core.words import counted
 from stages.files.tables import CandidatesManifest
 from stages.report.terminal import cost_table, forecast_words, quality_table
 from stages.telemetry.telemetry import TimelinePoint
+
+if TYPE_CHECKING:
+    from serve_app.replica.app import RunningApp
 
 LOG_EVERY_S = 15.0
 

@@ -5,55 +5,60 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import ray
+from typing import TYPE_CHECKING, Any
 
 from pipelines.base.config import RunConfig
-from pipelines.job.identity import foresee, require_as_asked, told_anew, unused_scores
-from pipelines.job.store_access import StoreAccess, describe_faults, with_store
+from pipelines.job.device import in_cluster, known_device
+from pipelines.job.identity import foresee, place_key, require_as_asked, told_anew, unused_scores
+from pipelines.job.store_faults import describe_faults
 from serve_app.engine.canaries import CanaryDrift, canary_drift, check_canaries, describe_drift
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
-from serve_app.replica.client import ServedScorer, UrgentScorer
 from serve_app.settings import OVERLAP
 from stages.analysis.position import PositionCheck, position_check
-from stages.core.errors import EngineError
 from stages.core.identity import ScoringIdentity, read_key
 from stages.core.records import Candidates, PairScore
 from stages.core.scoring import OverlapScorer, Scorer
 from stages.files.tables import read_candidates
 from stages.store.file import FILE_ERRORS, set_aside_if_damaged
 from stages.store.records import query_keys
+from stages.store.scorer import ForgivingStore, stored_scores
+from stages.store.store import ScoreStore
+
+if TYPE_CHECKING:  # Ray, Serve and vLLM's client take seconds to import: what runs imports them, in `served`
+    from pipelines.job.store_access import StoreAccess
+    from serve_app.replica.app import RunningApp
+    from serve_app.replica.client import ServedScorer
 
 # Enough to see a score that depends on its place, few enough to cost a second.
 POSITION_DOCUMENTS = 20
-GIB = 1 << 30
 
 
 class JobEngine:
     """The engine of one job. It is started by `start`, or by the first candidates that the store does not know.
 
     `identity` is what decides the job's scores: as foreseen, and from `wait_until_identified` on as the engine tells.
+    `connect` is called before anything of the cluster is needed. That is at once where the store has none of the job's
+    scores: the cluster is then up when the data is read.
     """
 
-    def __init__(self, model: ModelInfo, config: RunConfig) -> None:
-        self.model, self.config = model, config
+    def __init__(self, model: ModelInfo, config: RunConfig, connect: Callable[[], object] = lambda: None) -> None:
+        self.model, self.config, self._connect = model, config, connect
         self.app: RunningApp | None = None
         self._began_s = time.time()
         self.needed = False
         self.canaries_passed: bool | None = None
         self.canary_drift: CanaryDrift | None = None
-        self.identity = self._foreseen = foresee(model, config)
         self.notes: list[str] = []
         self._identified = False
-        self._access = self._store_access()
-        self._store = self._access.open() if self._access else None
+        self._place = place_key(model, config)
+        self._access: StoreAccess | None = None  # as workers reach the store, once there may be some
+        self._store = self._open_store()
+        self.identity = self._foreseen = self._foresee()
         self._look_into_store()
         if self._store is None:
             self.start()
@@ -66,14 +71,18 @@ class JobEngine:
     def start(self) -> None:
         """Start the application, or find it running; returns before its engines are ready."""
         self.needed = True
+        self._connect()
         if self.model.family != OVERLAP:
-            settings = AppSettings(self.model, self.config.model, self.config.engine, self.config.serve)
-            self.app = RunningApp(settings)
+            from pipelines.job.served import start_app
 
-    def see(self, candidates: Candidates) -> None:
-        """Start at the first candidates with a pair that the store does not know."""
+            self.app = start_app(self.model, self.config)
+
+    def see(self, candidates: Candidates) -> list[PairScore] | None:
+        """Their scores, where the store knows all of them. Else, and where an engine is needed anyway, None: it is
+        started at the first such candidates.
+        """
         if self.needed or self._store is None:
-            return
+            return None
         keys = query_keys(
             self.identity.key,
             candidates.instruction,
@@ -81,8 +90,9 @@ class JobEngine:
             candidates.texts,
             listwise=self.identity.listwise,
         )
-        if len(self._store.lookup(keys)) < len(set(keys.pairs)):
+        if (scores := stored_scores(keys, self._store)) is None:
             self.start()
+        return scores
 
     def wait_until_identified(self) -> None:
         """Block until the engine tells what decides its scores: from then on they are kept and found under that.
@@ -95,14 +105,14 @@ class JobEngine:
         require_as_asked(self._foreseen, told, self.config, self.app.name)
         self._identified = True
         foreseen, self.identity = self.identity, told
-        if self._access is None or self._store is None:
+        if self._store is None:
             return
         if note := told_anew(foreseen, told):
-            self.notes.append(f"rerank.store {self._access.folder}: {note}")
-        self._access = replace(self._access, scoring=told.key)
+            self._note_of_store(note)
         with contextlib.suppress(*FILE_ERRORS):  # a store that fails says so in the end
-            if not self._access.read_only:
-                self._store.store.remember(self._foreseen.key, told.key)
+            for expected in {self._foreseen.key, self._place} if not self._store.store.read_only else ():
+                if expected:
+                    self._store.store.remember(expected, told.key)
 
     def wait_until_ready(self) -> None:
         """Block until the engines answer, and answer sensibly. Raises EngineError or CanaryError."""
@@ -125,13 +135,17 @@ class JobEngine:
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""
-        if not self.needed:
-            inner: Callable[[], Scorer] = UnneededScorer
-        elif self.app:
+        from pipelines.job.served import access_to, connect_scorer, with_store
+
+        inner: Callable[[], Scorer] = OverlapScorer
+        if self.app:
             inner = partial(connect_scorer, self.app.name, self._retry_for_s, self.identity)
-        else:
-            inner = OverlapScorer
-        return partial(with_store, inner, self._access) if self._access else inner
+        if self._store is None:
+            return inner
+        self._access = access_to(
+            self._store.store, self.identity, self.model.name, self.config.rerank.store_vectors_gib
+        )
+        return partial(with_store, inner, self._access)
 
     def replicas(self) -> list[dict[str, Any]]:
         """What each replica says of itself that lived since the job began, those that died meanwhile included: an
@@ -149,16 +163,19 @@ class JobEngine:
 
     def stop(self) -> None:
         """Take down what was started. `notes` then tell what the user should know of store and scores."""
-        if self._access and self._store:
-            if told := describe_faults(self._access.folder, self._access.faults()):
-                self.notes.append(told)
-            self._access.forget_faults()
+        if self._store:
+            faults = self._store.faults
+            if self._access:
+                faults += self._access.faults()
+                self._access.forget_faults()
+            if told := describe_faults(faults):
+                self._note_of_store(told)
             self._store.store.close()
         if self.app:
             self.app.stop()
 
-    def _store_access(self) -> StoreAccess | None:
-        """Where the job's store lies; a damaged one is set aside first."""
+    def _open_store(self) -> ForgivingStore | None:
+        """The job's store; a damaged one is set aside first."""
         rerank = self.config.rerank
         if rerank.store is None:
             return None
@@ -167,29 +184,40 @@ class JobEngine:
             self.notes.append(
                 f"rerank.store {rerank.store}: damaged, and set aside as {aside.name}; a new store is started"
             )
-        node_id = ray.get_runtime_context().get_node_id()
-        return StoreAccess(
-            folder=str(Path(rerank.store).resolve()),
-            read_only=read_only,
-            node_id=node_id,
-            scoring=self.identity.key,
-            model=self.model.name,
-            most_vector_bytes=int(rerank.store_vectors_gib * GIB),
-        )
+        return ForgivingStore(ScoreStore(Path(rerank.store).resolve(), read_only=read_only), lambda _: None)
+
+    def _foresee(self) -> ScoringIdentity:
+        """As an engine told it that ran there, where a cluster is not connected that decides it; else as it will be."""
+        if self._store and self._place and not in_cluster():
+            with contextlib.suppress(*FILE_ERRORS):
+                last = self._store.store.told(self._place)
+                if last and (identity := read_key(last)):
+                    return identity
+        if self.model.family != OVERLAP and known_device(self.config.serve) is None:
+            self._connect()
+        return foresee(self.model, self.config)
 
     def _look_into_store(self) -> None:
         """What an engine told last where this identity was foreseen is the better guess; and what will not be used."""
-        if self._access is None or self._store is None:
+        if self._store is None:
             return
         with contextlib.suppress(*FILE_ERRORS):  # a store that fails finds nothing, and says so in the end
             if last := self._store.store.told(self._foreseen.key):
                 self.identity = read_key(last) or self._foreseen
-                self._access = replace(self._access, scoring=self.identity.key)
-            unused = unused_scores(self._store.store.scorings(), self.identity)
-            self.notes += [f"rerank.store {self._access.folder}: {one}" for one in unused]
+            stored = self._store.store.scorings()
+            for one in unused_scores(stored, self.identity):
+                self._note_of_store(one)
+            if any(one.identity == self.identity.key for one in stored):
+                return
+        self._connect()
+
+    def _note_of_store(self, told: str) -> None:
+        self.notes.append(f"rerank.store {Path(self.config.rerank.store or '').resolve()}: {told}")
 
     def _urgent(self, application: str) -> ServedScorer:
-        return _connected(UrgentScorer, application, self._retry_for_s, self.identity)
+        from pipelines.job.served import urgent_scorer
+
+        return urgent_scorer(application, self._retry_for_s, self.identity)
 
     @property
     def _retry_for_s(self) -> float:
@@ -204,22 +232,3 @@ def _top(candidates: Candidates) -> Candidates:
         scores=candidates.scores[:POSITION_DOCUMENTS],
         tail=(),
     )
-
-
-class UnneededScorer:
-    """Stands behind a store that knows every pair; a pair that is gone from it meanwhile is an error, not a guess."""
-
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        del query, instruction
-        raise EngineError(f"{len(documents)} scores vanished from rerank.store while the job ran. Run it again")
-
-
-def connect_scorer(application: str, retry_for_s: float, identity: ScoringIdentity) -> Scorer:
-    """A scorer over the application's handle, which takes scores of that identity alone."""
-    return _connected(ServedScorer, application, retry_for_s, identity)
-
-
-def _connected(
-    kind: type[ServedScorer], application: str, retry_for_s: float, identity: ScoringIdentity
-) -> ServedScorer:
-    return kind(reranker_handle(application), retry_for_s, identity.digest, listwise=identity.listwise)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-import ray
+from dataclasses import asdict, replace
 
 from pipelines.base.config import RunConfig, ServeConfig
+from pipelines.job.device import cluster_address, cluster_device, known_device
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import ModelInfo
+from serve_app.settings import OVERLAP
 from stages.core.errors import ConfigError
 from stages.core.identity import Difference, ScoringIdentity, differences, read_key
 from stages.store.store import StoredScoring
@@ -31,11 +31,22 @@ FOUND = ("device", "dtype", "vllm", "transformers", "tokenizers")
 
 
 def foresee(model: ModelInfo, config: RunConfig | ServeConfig) -> ScoringIdentity:
-    """What an engine will tell that runs where this process does, as far as that can be known before."""
-    gpus = config.serve.gpus_per_replica
-    if gpus is None:
-        gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-    return foresee_identity(model, config.model, config.engine, "cuda" if gpus else "cpu")
+    """What an engine will tell that runs where this process does, as far as that can be known before. Asks the
+    connected cluster where neither the config nor this machine tells its device.
+    """
+    device = "cpu" if model.family == OVERLAP else known_device(config.serve) or cluster_device()
+    return foresee_identity(model, config.model, config.engine, device)
+
+
+def place_key(model: ModelInfo, config: RunConfig) -> str | None:
+    """What the identity that an engine of a cluster told is remembered by, for jobs that are not connected to it; None
+    where none has to be asked.
+    """
+    address = cluster_address(config.serve)
+    if model.family == OVERLAP or config.serve.gpus_per_replica is not None or address is None:
+        return None
+    there = foresee_identity(model, config.model, config.engine, "cpu")
+    return replace(there, device=f"as at {address}", dtype=config.engine.dtype).key
 
 
 def require_as_asked(

@@ -11,17 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.base.cluster import connected, session_logs
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import copy_process_logs, libraries_log_to
 from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
+from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import Prepared, prepare_data
-from pipelines.job.stream import Feed, Stream
+from pipelines.job.progress import StreamResult
+from pipelines.job.stored import StoredRankings
 from pipelines.job.summary import Coverage
 from pipelines.job.write import Scored, failed_pairs, write_results, write_trec
 from pipelines.runs.folder import RunFolder
@@ -47,8 +48,14 @@ from stages.sources import Source, open_source
 from stages.sources.temporary import temporary_folder
 
 
-def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], object] | None = None) -> RunFolder:
-    """Run the job and leave everything in a run folder, then in MLflow: with `log`, where it is a part of something.
+def run(
+    config: RunConfig,
+    console: JobConsole,
+    log: Callable[[RunFolder], object] | None = None,
+    cluster: LateCluster | None = None,
+) -> RunFolder:
+    """Run the job and leave everything in a run folder, then in MLflow: with `log` and on the `cluster` of whatever it
+    is a part of, if it is.
 
     Raises InputError (exit 2), EngineError or CanaryError (1), TooManyFailuresError (3, results kept), RegressedError
     (6) or CannotTellError (5) where the config has a gate, TrackingError (4), all three with results that are complete,
@@ -63,7 +70,8 @@ def run(config: RunConfig, console: JobConsole, log: Callable[[RunFolder], objec
         folder = RunFolder.create(Path(config.output.dir), source.name)
         if not config.output.texts:
             folder = RunFolder(folder.path, stack.enter_context(temporary_folder()))
-        return _run_in(folder, config, started, model, source, console, log or partial(track, tracking=config.tracking))
+        cluster, log = cluster or LateCluster(config.serve), log or partial(track, tracking=config.tracking)
+        return _run_in(folder, config, started, model, source, console, cluster, log)
 
 
 def _run_in(
@@ -73,18 +81,17 @@ def _run_in(
     model: ModelInfo,
     source: Source,
     console: JobConsole,
+    cluster: LateCluster,
     log: Callable[[RunFolder], object],
 ) -> RunFolder:
     console.scored_as(model)
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
         check_pinned(config)
-        with (
-            connected(config.serve.ray_address, config.serve.replicas),
-            Interruption(console.say) as interruption,
-        ):
-            scored = _score(config, started, model, source, folder, console, interruption)
-        return _conclude(folder, scored, console, log)
+        with cluster, Interruption(console.say) as interruption:
+            scored = _score(config, started, model, source, folder, console, cluster, interruption)
+        with Interruption(console.say):
+            return _conclude(folder, scored, console, log)
 
 
 def _score(
@@ -94,31 +101,26 @@ def _score(
     source: Source,
     folder: RunFolder,
     console: JobConsole,
+    cluster: LateCluster,
     interruption: Interruption,
 ) -> Scored:
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
-    engine = JobEngine(model, config)
+    engine = JobEngine(model, config, cluster.connect)
     try:
         metrics = tuple(dict.fromkeys((*config.evaluate.metrics, RECALL)))
         compiling = threading.Thread(target=warm_up, args=(metrics,), daemon=True)
         compiling.start()
-        with console.working("reading the data, while the engine starts"):
-            prepared = prepare_data(source, config.data, folder, engine.see)
+        stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
+        with console.working("reading the data, while an engine starts if one is needed"):
+            prepared = prepare_data(source, config.data, folder, stored.see)
         console.prepared(prepared.manifest, len(prepared.set_aside), prepared.remarks())
         check_slices_there(folder, config.gate.slices)
-        with console.working("the engine starts"):
-            engine.wait_until_identified()
-        workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
-        feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag, config.output.texts)
-        stream = Stream(folder.texts, folder.rankings, feed, engine.application)
-        with console.working("the engine starts"):
-            engine.wait_until_ready()
-        console.ready(engine.app, engine.needed, time.monotonic() - started_s)
-        with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
-            streamed = stream.finish(engine.ready_s(), on_progress)
-        if stream.progress.queries < prepared.manifest.queries:
-            raise _interrupted(config, folder, prepared, stream.progress.queries)
+        if engine.needed:
+            streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
+        else:
+            console.ready(None, needed=False, seconds=0.0)
+            streamed = stored.finish()
         position = engine.check_positions(folder.texts, config.evaluate.position_queries)
         compiling.join()
     finally:
@@ -138,18 +140,52 @@ def _score(
     )
 
 
+def _stream(
+    engine: JobEngine,
+    config: RunConfig,
+    folder: RunFolder,
+    prepared: Prepared,
+    console: JobConsole,
+    interruption: Interruption,
+    started_s: float,
+) -> StreamResult:
+    """Hops 3 to 6 on an engine, where the store lacks a pair. Raises InterruptedRunError, with what is ranked kept."""
+    from pipelines.job.stream import Feed, Stream  # Ray Data
+
+    with console.working("the engine starts"):
+        engine.wait_until_identified()
+    workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
+    feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, interruption.flag, config.output.texts)
+    stream = Stream(folder.texts, folder.rankings, feed, engine.application)
+    with console.working("the engine starts"):
+        engine.wait_until_ready()
+    console.ready(engine.app, engine.needed, time.monotonic() - started_s)
+    with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
+        streamed = stream.finish(engine.ready_s(), on_progress)
+    if stream.progress.queries < prepared.manifest.queries:
+        raise _interrupted(config, folder, prepared, stream.progress.queries)
+    return streamed
+
+
 def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dict[str, Any]]:
     """Take the engine down, with its logs kept and what is to be known of it said. Returns what its replicas told."""
     engines = engine.replicas()
-    if engine.config.output.texts:  # nobody vouches for what other processes print
-        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
-    elif engines:
-        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
+    if engines:
+        _keep_logs(engines, engine.config, folder, console)
     engine.stop()
     engine.notes += sorted({facts["note"] for facts in engines if "note" in facts})
     for note in engine.notes:
         console.say(f"note        {note}")
     return engines
+
+
+def _keep_logs(engines: list[dict[str, Any]], config: RunConfig, folder: RunFolder, console: JobConsole) -> None:
+    from pipelines.base.cluster import session_logs  # Ray
+
+    if config.output.texts:  # nobody vouches for what other processes print
+        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+    else:
+        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,7 @@ class StoreAccess:
         """What went wrong so far, over all workers."""
         total = StoreFaults()
         for key in _internal_kv_list(self.job, namespace=FAULTS):
-            one = StoreFaults(**json.loads(_internal_kv_get(key, namespace=FAULTS)))
-            total = replace(
-                one,
-                unkept_scores=total.unkept_scores + one.unkept_scores,
-                failed_lookups=total.failed_lookups + one.failed_lookups,
-                damaged_batches=total.damaged_batches + one.damaged_batches,
-                unkept_vectors=total.unkept_vectors + one.unkept_vectors,
-            )
+            total += StoreFaults(**json.loads(_internal_kv_get(key, namespace=FAULTS)))
         return total
 
     def forget_faults(self) -> None:
@@ -169,23 +162,6 @@ def with_store(make_scorer: Callable[[], Scorer], access: StoreAccess) -> Scorer
     if isinstance(scorer, ServedScorer) and identity and identity.family == EMBEDDING and access.most_vector_bytes:
         scorer = EmbeddingScorer(scorer, access.connect_vectors(), TextKeys(identity))
     return StoredScorer(scorer, access.connect(), access.scoring, access.model, listwise=listwise)
-
-
-def describe_faults(folder: str, faults: StoreFaults) -> str | None:
-    """One line for the user; None where all went well."""
-    counts = {
-        "scores were not kept": faults.unkept_scores,
-        "lookups failed": faults.failed_lookups,
-        "damaged batches were dropped": faults.damaged_batches,
-        "documents' vectors were not kept": faults.unkept_vectors,
-    }
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    if not told:
-        return None
-    return (
-        f"rerank.store {folder}: {told} ({faults.reason}). This run's results are complete; what was not kept is "
-        "scored again next time. Make room, or move a damaged store away."
-    )
 
 
 def _report(key: str, faults: StoreFaults) -> None:

@@ -18,11 +18,12 @@ import ray.data
 from ray.data import ExecutionResources
 
 from pipelines.base.interruption import StopFlag
+from pipelines.job.progress import Progress, StreamResult
 from serve_app.replica.collector import PUSH_EVERY_S, News, collector_of
 from stages.core.rerank import rerank
 from stages.core.scoring import Scorer
 from stages.core.withheld import told_ranking
-from stages.files.rankings import RANKING_SCHEMA, rankings_from, rankings_table
+from stages.files.rankings import RANKING_SCHEMA, rankings_table
 from stages.files.tables import from_table
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
@@ -49,32 +50,6 @@ class RerankBatches:
             return rankings_table([])
         rankings = await rerank(from_table(batch), self.scorer)
         return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
-
-
-@dataclass(slots=True)
-class Progress:
-    """What is done so far; shared between the job and the thread that watches the engine."""
-
-    queries: int = 0
-    pairs: int = 0
-    failed_pairs: int = 0
-
-    def add(self, table: pa.Table) -> None:
-        for ranking in rankings_from(table):
-            self.queries += 1
-            self.pairs += len(ranking.doc_ids) - ranking.store_hits
-            self.failed_pairs += len(ranking.failed)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamResult:
-    """Scoring: when it began (Unix s: the first engine was ready), its seconds until the last ranking, and what the
-    engines counted meanwhile.
-    """
-
-    started_s: float
-    wall_s: float
-    telemetry: Telemetry
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,13 @@ from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
-from pipelines.job.stream import StreamResult
+from pipelines.job.progress import StreamResult
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
 from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.collector import engine_fact
+from serve_app.replica.facts import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity

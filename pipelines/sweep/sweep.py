@@ -13,6 +13,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
 from pipelines.base.sections import GateSettings, TrackingSettings
+from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
@@ -131,18 +132,17 @@ def _placed(point: GridPoint, folder: SweepFolder) -> RunConfig:
 def _run_all(
     todo: Sequence[GridPoint], folder: SweepFolder, state: SweepState, tracker: SweepTracker, console: JobConsole
 ) -> None:
-    """Run and log, over one connection to Ray; then log what an earlier try could not."""
-    from pipelines.base.cluster import connected
+    """Run and log, over one connection to Ray where a point needs it; then log what an earlier try could not."""
     from pipelines.base.interruption import Interruption
     from pipelines.base.logs import libraries_log_to
 
     with libraries_log_to(folder.logs):
         if todo:
             replicas = max(point.config.serve.replicas for point in todo)
-            with connected(todo[0].config.serve.ray_address, replicas), Interruption(console.say):
+            with LateCluster(todo[0].config.serve, replicas) as cluster, Interruption(console.say):
                 for place, point in enumerate(todo, 1):
                     console.say(f"\npoint {place} of {len(todo)}  {_plain(point.name)}")
-                    _run_point(point, state.at(point.config.digest), folder, tracker, console)
+                    _run_point(point, state.at(point.config.digest), folder, tracker, console, cluster)
                     folder.write(state)
         for result in state.points:
             if result.finished and result.mlflow_run_id is None:
@@ -154,14 +154,19 @@ def _run_all(
 
 
 def _run_point(
-    point: GridPoint, result: PointResult, folder: SweepFolder, tracker: SweepTracker, console: JobConsole
+    point: GridPoint,
+    result: PointResult,
+    folder: SweepFolder,
+    tracker: SweepTracker,
+    console: JobConsole,
+    cluster: LateCluster,
 ) -> None:
     from pipelines.job.run import run
 
     before = set(folder.points.iterdir())
     result.exit_code, result.message = None, None
     try:
-        run(point.config, console, tracker.log)
+        run(point.config, console, tracker.log, cluster)
         result.exit_code = 0
     except InterruptedRunError:
         raise

@@ -18,8 +18,9 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, ServeStatus
 
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.collector import collector_of, engine_fact, stop_collector
+from serve_app.replica.collector import collector_of, stop_collector
 from serve_app.replica.deployment import RerankReplica
+from serve_app.replica.facts import engine_fact
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError, EngineError
 from stages.core.identity import ScoringIdentity, parse_identity

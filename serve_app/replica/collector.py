@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import ray
@@ -138,13 +138,6 @@ class Collector:
 
     def _gone(self, process: str) -> bool:
         return self._replicas.get(process, {}).get("ended_s") is not None
-
-
-def engine_fact(replicas: Sequence[Mapping[str, Any]], name: str) -> Any:
-    """What the newest replica that lives says of its engine; where none does, the last. None: nobody said it."""
-    told = [facts for facts in replicas if name in facts]
-    living = [facts for facts in told if facts.get("ended_s") is None]
-    return (living or told or [{name: None}])[-1][name]
 
 
 def collector_of(application: str) -> Any:

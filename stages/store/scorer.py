@@ -35,6 +35,15 @@ class StoreFaults:
     reason: str = ""
     unkept_vectors: int = 0
 
+    def __add__(self, later: StoreFaults) -> StoreFaults:
+        return StoreFaults(
+            self.unkept_scores + later.unkept_scores,
+            self.failed_lookups + later.failed_lookups,
+            self.damaged_batches + later.damaged_batches,
+            later.reason or self.reason,
+            self.unkept_vectors + later.unkept_vectors,
+        )
+
 
 class ForgivingStore:
     """A store whose faults (a full disk, a damaged file) cost time, never results: they are counted and reported.
@@ -143,6 +152,12 @@ class StoredScorer:
     def _keep(self, scored: Mapping[int, Mapping[bytes, PairScore]]) -> None:
         for query, pairs in scored.items():
             self.store.write(query, pairs, self.scoring, self.model)
+
+
+def stored_scores(keys: QueryKeys, store: Store) -> list[PairScore] | None:
+    """A query's scores, parallel to its documents, where the store knows all of them; else None."""
+    known = store.lookup(keys)
+    return _once(keys.pairs, known) if known.keys() >= set(keys.pairs) else None
 
 
 def _once(keys: Sequence[bytes], known: Mapping[bytes, PairScore]) -> list[PairScore]:

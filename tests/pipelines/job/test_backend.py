@@ -18,8 +18,9 @@ import yaml
 
 from pipelines.base.config import config_with, load_config
 from pipelines.job.console import JobConsole
-from pipelines.job.engine import JobEngine, connect_scorer
+from pipelines.job.engine import JobEngine
 from pipelines.job.run import run
+from pipelines.job.served import connect_scorer
 from pipelines.runs.folder import RunFolder
 from serve_app.engine.models import describe
 from serve_app.replica.collector import collector_of

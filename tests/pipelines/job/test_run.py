@@ -22,9 +22,9 @@ from ray import serve
 from pipelines.base.config import load_config
 from pipelines.job.console import JobConsole
 from pipelines.job.dry_run import make_plan
-from pipelines.job.engine import connect_scorer
 from pipelines.job.identity import foresee
 from pipelines.job.run import run
+from pipelines.job.served import connect_scorer
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.sync import sync_run
 from pipelines.tracking.values import SERIES

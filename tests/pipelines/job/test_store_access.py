@@ -20,7 +20,8 @@ import ray
 from pipelines.base.config import RunConfig
 from pipelines.job.engine import JobEngine
 from pipelines.job.identity import foresee
-from pipelines.job.store_access import RemoteStore, RemoteVectors, StoreAccess, describe_faults, with_store
+from pipelines.job.store_access import RemoteStore, RemoteVectors, StoreAccess, with_store
+from pipelines.job.store_faults import describe_faults
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.replica.client import ServedScorer
 from serve_app.replica.vector_client import EmbeddingScorer
@@ -192,7 +193,7 @@ def test_workers_of_two_nodes_share_one_store(tmp_path: Path) -> None:
 
 def test_the_faults_of_all_workers_add_up_and_are_told(local_ray: None, tmp_path: Path) -> None:
     access = access_to(tmp_path)
-    assert describe_faults(access.folder, access.faults()) is None
+    assert access.faults() == StoreFaults()
     workers = [with_store(OverlapScorer, access) for _ in range(2)]
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("DROP TABLE batches")
@@ -201,9 +202,7 @@ def test_the_faults_of_all_workers_add_up_and_are_told(local_ray: None, tmp_path
         assert pair.score == 1.0
     faults = access.faults()
     assert faults == StoreFaults(2, 2, 0, "no such table: batches")
-    told = describe_faults(access.folder, faults)
-    assert told is not None and str(tmp_path) in told
-    assert "2 scores were not kept, 2 lookups failed (no such table: batches)" in told
+    assert "2 scores were not kept, 2 lookups failed (no such table: batches)" in str(describe_faults(faults))
     access.forget_faults()
     assert access.faults() == StoreFaults()
 
@@ -255,8 +254,7 @@ def test_what_an_engine_told_last_is_what_the_next_job_foresees(local_ray: None,
     keys = query_keys(told.key, None, "a", ["b"])
     ScoreStore(tmp_path).write(keys.query, {keys.pairs[0]: PairScore(0.75)}, told.key, "overlap")
     engine = engine_with(tmp_path)
-    engine.see(Candidates("1", "a", ("b",), ("b",), (0.0,)))
-    (pair,) = asyncio.run(engine.make_scorer()().score("a", ["b"]))
+    scores = engine.see(Candidates("1", "a", ("b",), ("b",), (0.0,)))
     engine.stop()
     assert not engine.needed and engine.identity == told
-    assert (pair.score, pair.stored) == (0.75, True)
+    assert scores == [PairScore(0.75, stored=True)]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.replica import collector
-from serve_app.replica.collector import Collector, News, engine_fact
+from serve_app.replica.collector import Collector, News
+from serve_app.replica.facts import engine_fact
 from stages.telemetry.telemetry import Snapshot
 
 

@@ -1,0 +1,68 @@
+"""Where a job's engine will compute, as far as that can be known before any cluster is asked."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from serve_app.settings import DeploymentSettings
+
+# What Ray also counts GPUs by: an autoscaler's word, AMD's driver, and the packages of Intel's and MetaX's.
+OVERRIDES, AMD, PACKAGES = "RAY_OVERRIDE_RESOURCES", Path("/sys/class/kfd"), ("dpctl", "pymxsml")
+
+
+def cluster_address(serve: DeploymentSettings) -> str | None:
+    """That of the Ray cluster which the user names; None: one of this machine, started by the job that needs it."""
+    return serve.ray_address or os.environ.get("RAY_ADDRESS") or None
+
+
+def in_cluster() -> bool:
+    """Whether this process is connected to a Ray cluster. Imports nothing."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def known_device(serve: DeploymentSettings) -> str | None:
+    """cpu or cuda, where the config tells or this machine alone decides; None where a cluster has to be asked."""
+    gpus: float | None = serve.gpus_per_replica
+    if gpus is None:
+        gpus = None if in_cluster() or cluster_address(serve) else local_gpus()
+    return None if gpus is None else _device(gpus)
+
+
+def cluster_device() -> str:
+    """cpu or cuda, as the connected cluster has it."""
+    import ray
+
+    return _device(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+
+
+def local_gpus() -> int | None:
+    """How many GPUs a Ray started on this machine would count; None where only Ray itself can tell."""
+    if sys.platform != "linux" or OVERRIDES in os.environ or AMD.exists() or any(map(find_spec, PACKAGES)):
+        return None
+    there, visible = _nvidia_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return there
+    return min(there, 0 if visible in ("", "NoDevFiles") else len(visible.split(",")))
+
+
+def _nvidia_gpus() -> int:
+    """As NVIDIA's own library counts them, which Ray asks too; 0 where there is none."""
+    count = ctypes.c_uint()
+    try:
+        library = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return 0
+    if library.nvmlInit_v2() != 0:
+        return 0
+    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    library.nvmlShutdown()
+    return count.value
+
+
+def _device(gpus: float) -> str:
+    return "cuda" if gpus else "cpu"

@@ -1,0 +1,13 @@
+"""What replicas tell of their engines, as the collector keeps it, read by whoever has it, with a Ray or without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def engine_fact(replicas: Sequence[Mapping[str, Any]], name: str) -> Any:
+    """What the newest replica that lives says of its engine; where none does, the last. None: nobody said it."""
+    told = [facts for facts in replicas if name in facts]
+    living = [facts for facts in told if facts.get("ended_s") is None]
+    return (living or told or [{name: None}])[-1][name]
