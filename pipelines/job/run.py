@@ -34,6 +34,7 @@ from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
 from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import require_procedure
+from serve_app.replica.app import notes_of
 from stages.analysis.oracle import RECALL
 from stages.core.errors import (
     InterruptedRunError,
@@ -173,8 +174,7 @@ def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dic
     if engines:
         _keep_logs(engines, engine.config, folder, console)
     engine.stop()
-    engine.notes += sorted({facts["note"] for facts in engines if "note" in facts})
-    for note in engine.notes:
+    for note in (*engine.notes, *notes_of(engines)):
         console.say(f"note        {note}")
     return engines
 

@@ -26,7 +26,7 @@ from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
 from serve_app.http.keys import api_keys
-from serve_app.replica.app import AppSettings, RunningApp, run_app, wait_until_up
+from serve_app.replica.app import AppSettings, RunningApp, notes_of, run_app, wait_until_up
 from serve_app.settings import HttpSettings
 from stages.core.errors import ConfigError, NotInstalledError
 
@@ -63,7 +63,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
                 wait_until_up(name, API_START_TIMEOUT_S)
                 require_as_asked(foresee(settings.model, config), engines.wait_until_identified(), config, engines.name)
                 engines.wait_until_ready()
-            for note in engines.notes():
+            for note in notes_of(engines.replicas()):
                 console.say(f"note        {escape(note)}")
             announce(http, bool(keys), console.say)
             _serve_until_told_to_stop(http, console)

@@ -30,8 +30,10 @@ from serve_app.engine.packing import (
 )
 from stages.core.errors import first_line
 
-# Tokens of a message: what is packed at once, and goes through the event loop and the scheduler in one piece. Less
-# where each token's vector comes back.
+# A message holds the work of so many of the engine's steps: what is counted of its prompts is when the last is done.
+STEPS = 4
+# And at most so many tokens: it goes through the event loop and the scheduler in one piece. Less where each token's
+# vector comes back.
 TOGETHER = {"classify": 131_072, "embed": 131_072, "token_embed": 16_384}
 # What vLLM raises for a prompt that it does not take.
 REFUSED = (ValueError, VLLMClientError)
@@ -103,11 +105,12 @@ class AsOne(EachAlone):
         super().__init__(llm, stats)
         model = llm.vllm_config.model_config
         self._longest, self._vocabulary = model.max_model_len, model.get_vocab_size()
+        self._step_tokens = llm.vllm_config.scheduler_config.max_num_batched_tokens
 
     async def ask(self, prompts: Sequence[Asked], task: Task, call: Call, *, skip_cache: bool = False) -> list[Output]:
         outputs: list[Output] = [None] * len(prompts)
         asked, alone = [], list[int]()
-        for places in _together(prompts, TOGETHER[task]):
+        for places in _together(prompts, min(TOGETHER[task], STEPS * self._step_tokens)):
             some = [prompts[place] for place in places]
             shared = shared_length(some)
             if (packed := self._packed(some, shared)) is None:

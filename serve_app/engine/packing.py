@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,16 +92,20 @@ def largest_and_smallest_id(packed: bytes) -> tuple[int, int]:
 
 def pack_outputs(told: Sequence[Told], values: Sequence[Any]) -> Any:
     """`values` are the tensors of those that have some, all of one type, and of as many columns where they have two
-    dimensions.
+    dimensions. They are copied once: vectors of every token are megabytes.
     """
     import torch
 
-    numbers = [one.reshape(1) for one in values] if values and not values[0].ndim else values
-    found = torch.cat(list(numbers)) if numbers else torch.empty(0)
-    columns = found.shape[1] if found.ndim == 2 else 0
-    head = (len(told), DTYPES.index(str(found.dtype).removeprefix("torch.")), columns)
-    numbers_told = torch.tensor([*head, *(number for one in told for number in one)], dtype=torch.float64)
-    return torch.cat((numbers_told.view(torch.uint8), found.contiguous().reshape(-1).view(torch.uint8)))
+    found = [one.reshape(1) for one in values] if values and not values[0].ndim else list(values)
+    first = found[0] if found else torch.empty(0)
+    columns = first.shape[1] if first.ndim == 2 else 0
+    head = (len(told), DTYPES.index(str(first.dtype).removeprefix("torch.")), columns)
+    start, size = 8 * (len(HEAD) + len(told) * len(Told._fields)), sum(one.values for one in told)
+    packed = torch.empty(start + size * first.element_size(), dtype=torch.uint8)
+    packed[:start].view(torch.float64)[:] = torch.tensor([*head, *chain.from_iterable(told)], dtype=torch.float64)
+    if found:
+        torch.cat(found, out=packed[start:].view(first.dtype).view(-1, *first.shape[1:]))
+    return packed
 
 
 def unpack_told(packed: Any) -> list[Told]:

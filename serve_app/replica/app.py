@@ -8,6 +8,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,10 +163,6 @@ class RunningApp:
         facts: list[dict[str, Any]] = ray.get(collector_of(self.name).replicas.remote())
         return facts
 
-    def notes(self) -> list[str]:
-        """What its replicas say that the user should know."""
-        return sorted({facts["note"] for facts in self.replicas() if "note" in facts})
-
     def stop(self) -> None:
         others = ray.get(collector_of(self.name).release.remote(self._holder))
         if self.started_here and not others:
@@ -192,6 +189,11 @@ def wait_until_up(name: str, timeout_s: float) -> None:
 def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     """The handle of the application's replicas."""
     return serve.get_deployment_handle("reranker", app_name=application)
+
+
+def notes_of(replicas: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What these replicas say that the user should know, each thing once."""
+    return sorted({facts["note"] for facts in replicas if "note" in facts})
 
 
 def _is_running(name: str) -> bool:

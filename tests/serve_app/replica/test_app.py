@@ -10,7 +10,7 @@ from ray import serve
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, DeploymentStatusOverview, ServeStatus
 
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.app import AppSettings, _reason, deployment_options
+from serve_app.replica.app import AppSettings, _reason, deployment_options, notes_of
 from serve_app.replica.deployment import RerankReplica
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from tests.recipes import recipe_of
@@ -181,3 +181,11 @@ def status(message: str, *of_deployments: str) -> ServeStatus:
 def test_the_reason_is_the_last_line_that_names_an_error(told: ServeStatus, reason: str) -> None:
     assert _reason(told, "rerank").startswith(reason)
     assert "\n" not in _reason(told, "rerank")
+
+
+# --- what replicas have to say ---
+
+
+def test_a_note_of_several_replicas_is_told_once_and_none_of_those_that_have_none() -> None:
+    facts = [{"note": "slower", "ended_s": None}, {"ended_s": None}, {"note": "slower"}, {"note": "another"}]
+    assert notes_of(facts) == ["another", "slower"]
