@@ -147,8 +147,9 @@ class EngineSettings(Settings):
     vector_memory_mib: float = Field(
         256,
         ge=0,
-        description="What a replica remembers of an embedding model's vectors, in MiB: a text that occurs again, with "
-        "any query, is not embedded again. 256 are about 145,000 texts of 384 dimensions. 0: nothing.",
+        description="What a replica remembers of the vectors of embedding and late-interaction models, in MiB: a text "
+        "that occurs again, with any query, is not computed again. 256 are about 145,000 texts of 384 dimensions. 0: "
+        "nothing.",
     )
     load_format: Literal["auto", "dummy"] = Field("auto", description="dummy: random weights, for measurements only.")
     extra: dict[str, Any] = Field({}, description="Any other argument of vLLM's AsyncEngineArgs, by its own name.")

@@ -26,6 +26,9 @@ from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
 
+# Whose documents have vectors of their own, whatever the query.
+VECTOR_FAMILIES = ("embedding", "late-interaction")
+
 
 @dataclass(slots=True)
 class Coverage:
@@ -194,7 +197,7 @@ def _cache(facts: RunFacts, telemetry: Telemetry | None) -> CachePart:
     total = telemetry.total() if telemetry else None
     done = facts.coverage
     hits = done.store_hits if facts.store_used and facts.part_of is None else None
-    reused = done.reused_pairs if facts.identity.family == "embedding" and facts.part_of is None else None
+    reused = done.reused_pairs if facts.identity.family in VECTOR_FAMILIES and facts.part_of is None else None
     return {
         "prefix_hit_rate": ratio(total.prefix_hits, total.prefix_queries) if total else None,
         "kv_usage_peak": telemetry.kv_usage_peak if telemetry and total and total.prefix_queries else None,

@@ -13,7 +13,7 @@ from serve_app.engine.exchange import Exchange
 from serve_app.engine.identity import make_identity
 from serve_app.engine.models import ModelInfo, folder_digest
 from serve_app.engine.outputs import Output
-from serve_app.engine.procedure import embedding_within, load_procedure
+from serve_app.engine.procedure import load_procedure, vector_maker
 from serve_app.engine.prompt_threads import PromptThreads
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.shared_vectors import SharedVectors
@@ -44,9 +44,9 @@ class HostedEngine(ABC):
     ) -> None:
         self.limit = TextLimit(max_text_chars)
         self.procedure = load_procedure(model, model_settings)
-        embeds = embedding_within(self.procedure)
+        maker = vector_maker(self.procedure)
         memory = VectorMemory(int(engine.vector_memory_mib * MIB))
-        self.vectors = SharedVectors(embeds.vectors, memory) if embeds else None
+        self.vectors = SharedVectors(maker.vectors, memory) if maker else None
         self.prompts = PromptThreads(self.procedure.encoder)
         self.stats = EngineStats(replica)
 

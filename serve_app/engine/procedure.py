@@ -57,6 +57,8 @@ _ARGUMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "listwise": listwise.arguments,
 }
 
+VECTOR_MAKERS = (embedding.EmbeddingProcedure, late_interaction.LateInteractionProcedure)
+
 
 def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     """With the tokenizer of the model's folder. Raises ConfigError for `overlap`, which has none."""
@@ -69,10 +71,12 @@ def load_procedure(model: ModelInfo, settings: ModelSettings) -> Procedure:
     return PassageProcedure(procedure, settings.max_passages) if settings.long_documents == "passages" else procedure
 
 
-def embedding_within(procedure: Procedure) -> embedding.EmbeddingProcedure | None:
+def vector_maker(
+    procedure: Procedure,
+) -> embedding.EmbeddingProcedure | late_interaction.LateInteractionProcedure | None:
     """What makes vectors of texts, each on its own; None for models that read a query with its document."""
     within = procedure.procedure if isinstance(procedure, PassageProcedure) else procedure
-    return within if isinstance(within, embedding.EmbeddingProcedure) else None
+    return within if isinstance(within, VECTOR_MAKERS) else None
 
 
 def require_procedure(model: ModelInfo, settings: ModelSettings) -> None:

@@ -1,4 +1,4 @@
-"""A text's final vector (pooled, through the head, cut; float32), what it is found by, and how alike two are."""
+"""A text's final vector (pooled, through the head, cut), or its tokens'; what finds them, and how alike two are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stages.core.vectors import KEY_BYTES, Floats
 
 
 class Vector(NamedTuple):
-    """`values` are of one dimension. `known`: the engine did not read the text for this call."""
+    """`values` are one vector, or a row for each token. `known`: the engine did not read the text for this call."""
 
     values: Floats
     known: bool = False

@@ -121,8 +121,8 @@ class QueuePart(TypedDict):
 
 class CachePart(TypedDict):
     """`prefix_hit_rate` of prompt tokens were not computed again, `kv_usage_peak` of the engine's cache was in use at
-    most, `score_store_hits` pairs were known to the store. `reused_vectors` of the pairs that an embedding model scored
-    had a document whose vector was known; null for other models.
+    most, `score_store_hits` pairs were known to the store. `reused_vectors` of the pairs that were scored had a
+    document whose vectors were known; null for models that make none.
     """
 
     prefix_hit_rate: float | None

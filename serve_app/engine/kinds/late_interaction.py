@@ -13,6 +13,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.engine.outputs import Output, Task, failed, token_vectors
 from serve_app.engine.prompts import Prompt, PromptEncoder, plain_text_tokenizer
 from serve_app.engine.query_vectors import QueryVectors
+from serve_app.engine.vectors import Vector
 from serve_app.recipes.late_interaction import LateInteractionRecipe
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.errors import ConfigError, ScoringError
@@ -83,20 +84,32 @@ class LateInteractionProcedure:
         self._skipped = _skipped(recipe, tokenizer, self.encoder.plain)
 
     def pairs(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[PairScore]:
+        """`outputs` may be vectors, or why there are none, as `vectors` gives them."""
+        found = self.vectors(prompts, outputs)
         if self._computes_queries:
-            return [self._pair(one.beside, one, output) for one, output in zip(prompts, outputs, strict=True)]
-        query, reason = token_vectors(outputs[0], self._dimension)
-        if reason is not None:
-            return [failed(one, reason) for one in prompts[1:]]
-        return [self._pair(query, one, output) for one, output in zip(prompts[1:], outputs[1:], strict=True)]
+            return [self._pair(one.beside, one, document) for one, document in zip(prompts, found, strict=True)]
+        query, *documents = found
+        if isinstance(query, str):
+            return [failed(one, query) for one in prompts[1:]]
+        return [self._pair(query.values, one, document) for one, document in zip(prompts[1:], documents, strict=True)]
 
-    def _pair(self, query: Any, prompt: Prompt, output: Output) -> PairScore:
-        document, reason = token_vectors(output, self._dimension)
-        if reason is not None:
-            return failed(prompt, reason)
-        kept = document[~np.isin(prompt.token_ids, self._skipped)]
+    def vectors(self, prompts: Sequence[Prompt], outputs: Sequence[Output]) -> list[Vector | str]:
+        """One for each token of each prompt, or why it has none."""
+        del prompts
+        return [output if isinstance(output, Vector) else self._read(output) for output in outputs]
+
+    def _read(self, output: Output) -> Vector | str:
+        values, reason = token_vectors(output, self._dimension)
+        return Vector(values) if reason is None else reason
+
+    def _pair(self, query: Any, prompt: Prompt, document: Vector | str) -> PairScore:
+        if isinstance(document, str):
+            return failed(prompt, document)
+        kept = document.values[~np.isin(prompt.token_ids, self._skipped)]
         score = float((query @ kept.T).max(axis=1).sum(dtype=np.float32))
-        return PairScore(score, prompt_tokens=len(prompt.token_ids), truncated=prompt.truncated)
+        read = len(prompt.token_ids)
+        cached = read if document.known else 0
+        return PairScore(score, prompt_tokens=read, cached_tokens=cached, truncated=prompt.truncated)
 
 
 def arguments(recipe: LateInteractionRecipe, model: ModelInfo, engine: EngineSettings) -> dict[str, Any]:

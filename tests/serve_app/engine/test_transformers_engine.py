@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from serve_app.engine.exchange import Exchange
 from serve_app.engine.hosted import BATCH
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
@@ -219,6 +220,38 @@ def test_documents_that_queries_share_are_computed_once_whether_they_come_togeth
 
     embedding.run(test)
     assert sum(embedding.batches) == len("abcd") + len(DOCUMENTS)
+
+
+def test_the_passages_of_a_document_go_back_and_along_with_a_later_call_to_another_replica(tmp_path: Path) -> None:
+    folder = transformers_only.make_mpnet_embedding(tmp_path / "mpnet")
+    read = {"long_documents": "passages", "max_length": 64}
+    first, second = (
+        Replica(folder, **read),
+        Replica(folder, FLOAT32.model_copy(update={"vector_memory_mib": 0}), **read),
+    )
+    long, short = " ".join(map(str, range(300))), "yes"
+    try:
+        fresh = Exchange({}, wanted=True)
+        pairs = first.run(lambda engine: engine.score("a", [long, short], None, fresh))
+        rows = fresh.back([short, long])
+        assert pairs[0].passages > 3
+        assert rows.places.tolist() == [0, *[1] * pairs[0].passages]
+
+        for number in range(2):  # the second time it remembers nothing, and is told all again
+            again = Exchange(rows.by_key(), wanted=True)
+            later = second.run(lambda engine, told=again: engine.score("a", [long, short], None, told))
+            assert [replace(pair, cached_tokens=0) for pair in later] == [
+                replace(pair, cached_tokens=0) for pair in pairs
+            ]
+            assert all(pair.reused for pair in later)
+            assert not len(again.back([short, long]).places)
+            assert sum(second.batches) == number + 1, "the query alone"
+        assert second.run(lambda engine: engine.score("b", [long]))[0].score == pytest.approx(
+            first.run(lambda engine: engine.score("b", [long]))[0].score, abs=1e-6
+        )
+    finally:
+        first.engine.shutdown()
+        second.engine.shutdown()
 
 
 def test_where_the_call_that_computes_a_shared_document_is_cancelled_another_computes_it(embedding: Replica) -> None:

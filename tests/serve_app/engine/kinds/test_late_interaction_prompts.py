@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,13 @@ import pytest
 import torch
 
 from serve_app.engine.models import describe
-from serve_app.engine.procedure import Procedure, load_procedure
+from serve_app.engine.procedure import Procedure, load_procedure, vector_maker
+from serve_app.engine.prompts import Prompt
 from serve_app.engine.query_vectors import QueryVectors
+from serve_app.engine.shared_vectors import SharedVectors
 from serve_app.engine.tokenizer import load_tokenizer
+from serve_app.engine.vector_memory import VectorMemory
+from serve_app.engine.vectors import Vector
 from serve_app.settings import ModelSettings
 from stages.core.errors import ConfigError, ScoringError
 from tests.checkpoints.late_interaction import make_pylate_bert, make_stanford_colbert
@@ -99,6 +104,38 @@ def test_the_best_match_of_each_query_token_is_added_up_without_skipped_tokens(u
     scores = procedure.pairs(prompts, answered(query.tolist(), flat.tolist(), flat[:4].tolist()))
     assert [pair.score for pair in scores] == [pytest.approx(4 * 0.75), pytest.approx(4 * 200.0)]
     assert [pair.prompt_tokens for pair in scores] == [5, 4]
+    known = [Vector(query), Vector(flat, known=True), Vector(flat[:4])]
+    again = procedure.pairs(prompts, known)
+    assert ([pair.score for pair in again], [pair.reused for pair in again]) == (
+        [pair.score for pair in scores],
+        [True, False],
+    )
+
+
+def test_documents_that_queries_share_are_computed_once(unexpanded: Path) -> None:
+    procedure, _ = loaded(unexpanded)
+    maker = vector_maker(procedure)
+    assert maker is not None
+    shared = SharedVectors(maker.vectors, VectorMemory(1 << 20))
+    read: list[int] = []
+
+    async def compute(prompts: Sequence[Prompt], priority: int) -> tuple[list[Any], float]:
+        del priority
+        read.append(len(prompts))
+        drawn = (np.random.default_rng(sum(one.token_ids)).normal(size=(len(one.token_ids), 48)) for one in prompts)
+        return answered(*(numbers.tolist() for numbers in drawn)), 0.0
+
+    async def scores(query: str, documents: Sequence[str]) -> list[float | None]:
+        prompts = procedure.encoder.encode(query, None, documents)
+        found, _ = await shared.of(prompts, 0, compute)
+        return [pair.score for pair in procedure.pairs(prompts, found)]
+
+    async def test() -> None:
+        first, again = await scores("x", ["a!", "b"]), await scores("x", ["b", "a!"])
+        assert again == first[::-1] != await scores("y", ["b", "a!"])
+
+    asyncio.run(test())
+    assert read == [3, 1]
 
 
 def test_an_engine_that_leaves_the_projection_out_fails_the_pair(unexpanded: Path) -> None:
