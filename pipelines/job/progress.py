@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from stages.files.rankings import rankings_from
 from stages.telemetry.telemetry import Telemetry
 
 
@@ -19,10 +20,9 @@ class Progress:
     failed_pairs: int = 0
 
     def add(self, table: pa.Table) -> None:
-        for ranking in rankings_from(table):
-            self.queries += 1
-            self.pairs += len(ranking.doc_ids) - ranking.store_hits
-            self.failed_pairs += len(ranking.failed)
+        self.queries += table.num_rows
+        self.pairs += _total(pc.list_value_length(table["doc_ids"])) - _total(table["store_hits"])
+        self.failed_pairs += sum(map(len, table["failed"].to_pylist()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,7 @@ class StreamResult:
     started_s: float
     wall_s: float
     telemetry: Telemetry
+
+
+def _total(numbers: Any) -> int:
+    return pc.sum(numbers).as_py() or 0

@@ -1,7 +1,11 @@
-"""Hops 3 to 6 on Ray Data: candidates from Parquet, streamed through the application, to rankings in Parquet."""
+"""Hops 3 to 6 on Ray Data: candidates from Parquet, streamed through the application, to rankings in Parquet.
+
+Ray Data hands ranges of rows to its workers, which read, score and rank them; what comes back is written here.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -16,39 +20,44 @@ import pyarrow.parquet as pq
 import ray
 import ray.data
 from ray.data import ExecutionResources
+from ray.data._internal.execution import streaming_executor_state
 
 from pipelines.base.interruption import StopFlag
 from pipelines.job.progress import Progress, StreamResult
-from serve_app.replica.collector import PUSH_EVERY_S, News, collector_of
+from pipelines.job.ranges import CandidatesAccess, blocks_of, range_of, ranges_of
+from serve_app.replica.app import told_by_all
+from serve_app.replica.collector import News, collector_of
 from stages.core.rerank import rerank
 from stages.core.scoring import Scorer
 from stages.core.withheld import told_ranking
 from stages.files.rankings import RANKING_SCHEMA, rankings_table
-from stages.files.tables import from_table
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
 POLL_S = 1.0
-# A block is what travels at once, and what progress is seen by: about 250 documents.
-BLOCK_BYTES = 1 << 18
-# Blocks that a worker has at work: with one, the engine runs dry while the last queries of it come back.
-BLOCKS_AT_ONCE = 3
-# What may wait, read and not yet scored or scored and not yet written, for each worker.
+# Ranges that a worker has at work: with one, the engine runs dry while the last queries of it come back.
+RANGES_AT_ONCE = 3
+# How long Ray Data waits for the end of a call before it looks at all of them.
+LOOK_AT_CALLS_S = 0.5
+# What may wait, scored and not yet written, for each worker.
 WORKER_OBJECT_BYTES = 1 << 26
-# How long the last counts of the replicas may take to arrive after the last score.
+# How long the replicas may take to tell their last counts after the last score.
 SETTLE_S = 5.0
 
 
 class RerankBatches:
-    """Ray Data calls this with a few batches at a time; each is one Serve call."""
+    """Ray Data calls this with a few ranges at a time; the queries of each are one Serve call."""
 
-    def __init__(self, make_scorer: Callable[[], Scorer], stop: StopFlag, quoting: bool = True) -> None:
-        self.scorer = make_scorer()
+    def __init__(
+        self, make_scorer: Callable[[], Scorer], access: CandidatesAccess, stop: StopFlag, quoting: bool = True
+    ) -> None:
+        self.scorer, self.reader = make_scorer(), access.connect()
         self.stop, self.quoting = stop, quoting
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         if self.stop.is_set():
             return rankings_table([])
-        rankings = await rerank(from_table(batch), self.scorer)
+        candidates = await asyncio.to_thread(self.reader.read, range_of(batch))
+        rankings = await rerank(candidates, self.scorer)
         return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
 
 
@@ -78,23 +87,19 @@ class Stream:
         self.progress = Progress()
         self._rankings = rankings
         self._watch = EngineWatch(application, self.progress)
-        self._dataset = ray.data.read_parquet(
-            # On this node, which wrote them: others need not see output.dir. Without a CPU: a head may have none.
-            f"local://{candidates.resolve()}",
-            partitioning=None,
-            concurrency=feed.workers,
-            num_cpus=0,
-        ).map_batches(
+        blocks = blocks_of(list(ranges_of(candidates, feed.batch_queries)))
+        access = CandidatesAccess(ray.get_runtime_context().get_node_id())
+        self._dataset = ray.data.from_arrow(blocks).map_batches(
             RerankBatches,
-            fn_constructor_args=(feed.make_scorer, feed.stop, feed.quoting),
-            batch_size=feed.batch_queries,
+            fn_constructor_args=(feed.make_scorer, access, feed.stop, feed.quoting),
+            batch_size=1,
             batch_format="pyarrow",
             num_cpus=0.5,
             compute=ray.data.ActorPoolStrategy(
                 min_size=1,
                 max_size=feed.workers,
                 initial_size=feed.workers,
-                max_concurrent_calls_per_actor=BLOCKS_AT_ONCE,
+                max_concurrent_calls_per_actor=RANGES_AT_ONCE,
             ),
         )
         self._finished: Future[None] = Future()
@@ -130,6 +135,7 @@ class EngineWatch:
     """
 
     def __init__(self, application: str | None, progress: Progress) -> None:
+        self._application = application
         self._collector: Any = collector_of(application) if application else None
         self._sequence, self._baselines = 0, {}
         if self._collector is not None:
@@ -152,11 +158,10 @@ class EngineWatch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        ended_s = time.time()
-        self.scoring_s = ended_s - self.started_s
+        self.scoring_s = time.time() - self.started_s
         self._done.set()
         self._thread.join()
-        self._settle(ended_s)
+        self._settle()
 
     def _run(self) -> None:
         while not self._done.wait(POLL_S):
@@ -173,16 +178,11 @@ class EngineWatch:
         done = self._progress
         self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))
 
-    def _settle(self, ended_s: float) -> None:
-        """Wait until each replica that still reports has reported from after the last score."""
+    def _settle(self) -> None:
+        """Have the last counts of all replicas that live."""
+        if self._application and not told_by_all(self._application, SETTLE_S):
+            logging.getLogger("ray.data").warning("a replica did not tell its last counts within %g s", SETTLE_S)
         self._poll()
-        deadline = ended_s + SETTLE_S
-        while self._collector is not None and time.time() < deadline:
-            alive = [one for one in self.telemetry.latest.values() if one.time_s > ended_s - 4 * PUSH_EVERY_S]
-            if alive and all(one.time_s >= ended_s for one in alive):
-                return
-            time.sleep(PUSH_EVERY_S / 2)
-            self._poll()
 
 
 def _set_up_ray_data(workers: int) -> None:
@@ -190,7 +190,8 @@ def _set_up_ray_data(workers: int) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.enable_operator_progress_bars = False
-    context.target_max_block_size = BLOCK_BYTES
-    context.use_datasource_v2 = False  # it starts a dozen actors of 110 MB to read the footers of our few files
-    # Reading is far quicker than scoring: without a limit the candidates pile up in the object store.
+    context.memory_usage_poll_interval_s = None  # else each call has a thread that reads its process's memory maps
+    # Ray Data looks at everything it runs when a call ends, and when this time is over: ten times a second by itself.
+    streaming_executor_state.WAIT_FOR_TASK_COMPLETION_TIMEOUT_S = LOOK_AT_CALLS_S
+    # Scoring may be quicker than writing: without a limit the rankings pile up in the object store.
     context.execution_options.resource_limits = ExecutionResources(object_store_memory=workers * WORKER_OBJECT_BYTES)

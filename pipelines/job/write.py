@@ -29,8 +29,8 @@ from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
 from stages.files.failures import write_failures
-from stages.files.rankings import RANKING_SCHEMA, rankings_table, read_rankings, write_trec_run
-from stages.files.tables import CandidatesManifest, read_candidates
+from stages.files.rankings import RANKING_SCHEMA, rankings_table, read_failed, read_lists, read_rankings, write_trec_run
+from stages.files.tables import CandidatesManifest, read_first_stage
 from stages.quality.evaluate import evaluate_stream
 from stages.telemetry.telemetry import Telemetry
 
@@ -91,9 +91,9 @@ def write_trec(folder: RunFolder) -> Coverage:
 def failed_pairs(folder: RunFolder) -> Iterator[SetAside]:
     """The pairs without a score, with their reasons."""
     where = Location(str(folder.candidates))
-    for ranking in read_rankings(folder.rankings):
-        for doc_id, reason in ranking.failed.items():
-            yield SetAside(where, reason, ranking.query_id, doc_id)
+    for query_id, failed in read_failed(folder.rankings):
+        for doc_id, reason in failed.items():
+            yield SetAside(where, reason, query_id, doc_id)
 
 
 def _complete(
@@ -101,9 +101,9 @@ def _complete(
 ) -> Coverage:
     prepared, whole = scored.prepared, part_of is None
     coverage = write_trec(folder)
-    first_stage, reranked = NOT_JUDGED, _evaluate(_reranked(folder), prepared.judgements, config)
+    first_stage, reranked = NOT_JUDGED, _evaluate(read_lists(folder.rankings), prepared.judgements, config)
     if not (whole and prepared.runs):
-        first_stage = _evaluate(_first_stage(folder), prepared.judgements, config)
+        first_stage = _evaluate(read_first_stage(folder.candidates), prepared.judgements, config)
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -192,15 +192,6 @@ def _evaluate(
     rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
 ) -> QueryMetrics:
     return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
-
-
-def _first_stage(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The first stage's own order."""
-    return ((one.query_id, one.doc_ids + one.tail) for one in read_candidates(folder.texts))
-
-
-def _reranked(folder: RunFolder) -> Iterator[tuple[str, tuple[str, ...]]]:
-    return ((ranking.query_id, ranking.ordered()) for ranking in read_rankings(folder.rankings))
 
 
 def _query_ids(folder: RunFolder) -> Iterator[str]:

@@ -35,6 +35,7 @@ class ServedBackend:
         self._limit = TextLimit(settings.deployment.max_text_chars)
         self._handle = reranker_handle(settings.name)
         self._collector = collector_of(settings.name)
+        self._collector.expositions.remote()  # from now on the replicas send theirs
 
     async def score(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None

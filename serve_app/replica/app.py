@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, ServeStatus
 
@@ -194,6 +195,21 @@ def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
 def notes_of(replicas: Iterable[Mapping[str, Any]]) -> list[str]:
     """What these replicas say that the user should know, each thing once."""
     return sorted({facts["note"] for facts in replicas if "note" in facts})
+
+
+def told_by_all(application: str, timeout_s: float) -> bool:
+    """Have each replica that lives push what it has counted by now; whether all did in time."""
+    handle, deadline = reranker_handle(application), time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        try:
+            results = handle.broadcast("tell").results(timeout_s=left_s, return_exceptions=True)
+        except DeploymentUnavailableError:  # all of them are starting, or the handle has not heard of any yet
+            time.sleep(POLL_S)
+        except TimeoutError:
+            break
+        else:  # one that died has nothing more to tell
+            return all(result is None or isinstance(result, RayActorError) for result in results)
+    return False
 
 
 def _is_running(name: str) -> bool:

@@ -22,6 +22,8 @@ PUSH_EVERY_S = 0.5
 KEPT = 20_000
 # Replicas that are remembered, with their last counts: some 5 KB each.
 KEPT_REPLICAS = 1000
+# A replica pushes what changed; where nothing does, this often, so that it is known to live.
+PUSH_UNCHANGED_EVERY_S = 5.0
 EXPOSE_EVERY_S = 2.0
 EXPOSITION_KEPT_S = 60.0
 # How long a replica that Ray takes to live may be silent: its node may be cut off, which Ray finds out after as long.
@@ -34,6 +36,15 @@ class News(NamedTuple):
 
     sequence: int
     snapshots: list[Snapshot]
+
+
+class Heard(NamedTuple):
+    """What a replica is told that pushed: whether it is known, else the collector began anew meanwhile, and lacks its
+    facts; and whether a service reads the Prometheus texts.
+    """
+
+    known: bool
+    scraped: bool
 
 
 def living_actors() -> set[str]:
@@ -52,6 +63,7 @@ class Collector:
         self._replicas: dict[str, dict[str, Any]] = {}
         self._sequence = 0
         self._expositions: dict[str, tuple[float, str]] = {}
+        self._scraped = False
         self._holders: set[str] = set()
 
     def hold(self, holder: str) -> None:
@@ -68,8 +80,11 @@ class Collector:
         self._expositions[process] = (time.time(), text)
 
     def expositions(self) -> list[str]:
-        """The texts of the processes that still send theirs, without those of dead replicas."""
+        """The texts of the processes that still send theirs, without those of dead replicas. From the first call on the
+        replicas send them.
+        """
         self._look()
+        self._scraped = True
         oldest = time.time() - EXPOSITION_KEPT_S
         kept = {
             process: one for process, one in self._expositions.items() if one[0] >= oldest and not self._gone(process)
@@ -102,13 +117,12 @@ class Collector:
         self._look()
         return list(self._replicas.values())
 
-    def push(self, snapshot: Snapshot) -> bool:
-        """Returns whether the replica is known: if not, the collector began anew meanwhile, and lacks its facts."""
+    def push(self, snapshot: Snapshot) -> Heard:
         self._look()
         self._recent.append(snapshot)
         self._latest[snapshot.replica] = snapshot
         self._sequence += 1
-        return snapshot.replica in self._replicas
+        return Heard(snapshot.replica in self._replicas, self._scraped)
 
     def latest(self) -> tuple[int, dict[str, Snapshot]]:
         return self._sequence, dict(self._latest)

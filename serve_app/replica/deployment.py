@@ -115,6 +115,11 @@ class RerankReplica:
         self._require(identity)
         return await self._engine.score_timed(query, documents, instruction, max_document_tokens=max_document_tokens)
 
+    async def tell(self) -> None:
+        """Push what the engine has counted by now to the collector."""
+        if reporter := getattr(self, "_reporter", None):
+            await asyncio.to_thread(reporter.tell)
+
     async def identity(self) -> dict[str, Any]:
         """What decides this engine's scores, as `asdict` gives it."""
         return asdict(self._engine.identity)

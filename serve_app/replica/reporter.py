@@ -20,9 +20,14 @@ import ray
 import ray.util
 from prometheus_client import REGISTRY
 
-from serve_app.replica.collector import EXPOSE_EVERY_S, PUSH_EVERY_S
+from serve_app.replica.collector import (
+    EXPOSE_EVERY_S,
+    PUSH_EVERY_S,
+    PUSH_UNCHANGED_EVERY_S,
+    Heard,
+)
 from serve_app.replica.exposition import labelled_exposition
-from serve_app.replica.node_metrics import this_node
+from serve_app.replica.node_metrics import NodeMetrics, this_node
 from stages.telemetry.telemetry import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -49,7 +54,9 @@ class Engine(Protocol):
 
 
 class Reporter:
-    """Pushes an engine's counts to the collector twice a second, and calls `end` when the engine is dead."""
+    """Pushes an engine's counts to the collector, twice a second while they change, and calls `end` when the engine is
+    dead.
+    """
 
     def __init__(
         self,
@@ -61,32 +68,50 @@ class Reporter:
     ) -> None:
         self._replica, self._engine, self._collector, self._facts = replica, engine, collector, facts
         self._end = end or end_this_actor
-        self._stopped = threading.Event()
+        self._stopped, self._telling = threading.Event(), threading.Lock()
+        self._pushed: Snapshot | None = None
+        self._pushed_s = self._exposed_s = float("-inf")
+        self._scraped = False
+        self._node: NodeMetrics
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
     def stop(self) -> None:
         """The replica is stopping: that its engine does is no death."""
         self._stopped.set()
 
+    def tell(self) -> None:
+        """Push what is counted by now, from any thread. Raises what Ray does where the collector is away."""
+        with self._telling:
+            self._push(self._engine.stats.snapshot())
+
     def _run(self) -> None:
-        node = this_node(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-        exposed_s = float("-inf")
+        self._node = this_node(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
         while not self._stopped.is_set():
             if self._engine.dead:
                 self._last_words()
                 return
             try:
-                self._push(replace(self._engine.stats.snapshot(), node_sample=node.sample()))
-                if time.monotonic() - exposed_s >= EXPOSE_EVERY_S:
-                    exposed_s = time.monotonic()
+                with self._telling:  # one push after the other: the newest counts come last
+                    self._tell_changes()
+                if self._scraped and time.monotonic() - self._exposed_s >= EXPOSE_EVERY_S:
+                    self._exposed_s = time.monotonic()
                     self._collector.expose.remote(self._replica, labelled_exposition(REGISTRY, self._replica))
             except Exception:  # whatever it is: counts are late then, and the engine answers on
                 logger.warning("the replica's counts could not be told", exc_info=True)
             self._stopped.wait(PUSH_EVERY_S)
 
+    def _tell_changes(self) -> None:
+        snapshot = self._engine.stats.snapshot()
+        counts = replace(snapshot, time_s=0.0)
+        if counts == self._pushed and time.monotonic() - self._pushed_s < PUSH_UNCHANGED_EVERY_S:
+            return
+        self._push(replace(snapshot, node_sample=self._node.sample()))
+        self._pushed, self._pushed_s = counts, time.monotonic()
+
     def _push(self, snapshot: Snapshot) -> None:
-        known = self._collector.push.remote(snapshot).future().result(ANSWER_S)
-        if not known:
+        heard: Heard = self._collector.push.remote(snapshot).future().result(ANSWER_S)
+        self._scraped = heard.scraped
+        if not heard.known:
             self._collector.register.remote(self._replica, dict(self._facts))
 
     def _last_words(self) -> None:

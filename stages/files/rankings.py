@@ -59,6 +59,23 @@ def read_rankings(folder: Path) -> Iterator[Ranking]:
         yield from rankings_from(pq.read_table(file, partitioning=None))
 
 
+def read_lists(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each query's `ordered()` ids, without reading the rest."""
+    for file in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
+        for query_id, doc_ids, tail in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            yield query_id, (*doc_ids, *tail) if doc_ids else ()
+
+
+def read_failed(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The queries that have `failed` documents, with these, without reading the rest."""
+    for file in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(file, columns=["query_id", "failed"], partitioning=None)
+        for query_id, failed in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if failed:
+                yield query_id, dict(failed)
+
+
 def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
     """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail.
 

@@ -168,6 +168,14 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
         yield from rows
 
 
+def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The ids of each query's list, candidates and tail, in first-stage order, without reading a text."""
+    for file in sorted(folder.glob("part-*.parquet")):
+        table = pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
+        for query_id, doc_ids, tail in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            yield query_id, (*doc_ids, *tail)
+
+
 class ManifestCounter:
     """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
 

@@ -121,7 +121,7 @@ class CollectionSource:
             RawDocument(doc_id, None, score, Location(file, line))
             for doc_id, score, line in zip(run_list.doc_ids, run_list.scores, run_list.lines, strict=True)
         )
-        top = tuple(map(corpus.join, islice(retrieved, self._depth)))
+        top = corpus.join(islice(retrieved, self._depth))
         query = query or QueryText(None, Location(file, min(run_list.lines)))
         return RawQuery(
             query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)

@@ -1,21 +1,20 @@
-"""The texts of the documents that a run asks for, as one memory-mapped Arrow file.
+"""The texts of the documents that a run asks for, one after the other in a temporary file.
 
-The corpus streams by once. In memory stay 24 bytes a document (the hash of its id, its row) and a part of the mapped
-file: its pages count as the process's own as long as they are mapped, so they are let go from time to time. The page
-cache keeps them.
+The corpus streams by once. In memory stay 24 bytes a document: the hash of its id, and where it begins in the file. A
+text is read with one call: memory that is mapped counts as the process's own, and letting go of it is dearer.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
+import os
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from stages.core.prepare import Report, is_encodable
 from stages.core.records import Location, RawDocument
@@ -25,60 +24,52 @@ from stages.sources.temporary import temporary_folder, writing_temporary_files
 from stages.sources.texts import document_text, duplicate, read_records, record_id
 
 DOCUMENT_IDS = ("_id", "id", "doc_id")
-DOCUMENTS_PER_BATCH = 1024
-CHARACTERS_PER_BATCH = 2**23
-READS_PER_RELEASE = 128
-
-SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("text", pa.large_string()),
-        pa.field("unusable", pa.string()),  # as JSON, where the text is no string that UTF-8 can hold
-        pa.field("line", pa.int64(), nullable=False),
-    ]
-)
+# Before each document: bytes of its id, bytes of its text, its line, and whether the text is one; else it is JSON.
+HEADER = struct.Struct("<IQq?")
+READ_BYTES = 1 << 12  # holds most documents
 
 
 class Corpus:
-    """The documents of a file that `_Writer` wrote, by id."""
+    """The documents of a file that `_write` wrote, by id.
 
-    def __init__(self, file: Path, source: Path, wanted: IdSet, rows: npt.NDArray[np.int64]) -> None:
-        self._source, self._wanted, self._rows = str(source), wanted, rows
-        with file.open("rb") as opened:
-            self._map = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
-        table = pa.ipc.open_file(pa.py_buffer(self._map)).read_all()
-        self._ids, self._texts, self._unusable, self._lines = (table.column(name) for name in SCHEMA.names)
-        self._reads = 0
+    `starts[place]` is where the document at that place in `wanted` begins, -1 where the corpus lacks it; the last one
+    more is that of no place.
+    """
+
+    def __init__(self, file: int, source: Path, wanted: IdSet, starts: npt.NDArray[np.int64]) -> None:
+        self._file, self._source, self._wanted, self._starts = file, str(source), wanted, starts
 
     def __len__(self) -> int:
         """How many of the wanted documents it has."""
-        return len(self._ids)
+        return int(np.count_nonzero(self._starts >= 0))
 
-    def join(self, document: RawDocument) -> RawDocument:
-        """The document with its text, or as it is where the corpus lacks it.
+    def join(self, documents: Iterable[RawDocument]) -> tuple[RawDocument, ...]:
+        """The documents with their texts, or as they are where the corpus lacks them.
 
         A text that cannot be used is reported where it stands, everything else where the run names the document.
         """
-        row = self._row(str(document.doc_id))
-        if row is None:
-            return document
-        text, where = self._texts[row].as_py(), document.where
-        if text is None:
-            text = json.loads(self._unusable[row].as_py())
-        if not isinstance(text, str) or not text.strip():
-            where = Location(self._source, self._lines[row].as_py())
-        return RawDocument(document.doc_id, text, document.score, where)
+        documents = tuple(documents)
+        places = self._wanted.places([str(document.doc_id) for document in documents])
+        starts = self._starts[places]
+        return tuple(map(self._joined, documents, starts.tolist()))
 
-    def _row(self, doc_id: str) -> int | None:
+    def _joined(self, document: RawDocument, start: int) -> RawDocument:
         """Ids are compared as well as their hashes: two that share one never share a text."""
-        place = self._wanted.place(doc_id)
-        if place is None or self._rows[place] < 0:
-            return None
-        self._reads += 1
-        if self._reads % READS_PER_RELEASE == 0:
-            self._map.madvise(mmap.MADV_DONTNEED)
-        row = int(self._rows[place])
-        return row if self._ids[row].as_py() == doc_id else None
+        if start < 0:
+            return document
+        content = os.pread(self._file, READ_BYTES, start)
+        id_bytes, text_bytes, line, is_text = HEADER.unpack_from(content)
+        id_ends = HEADER.size + id_bytes
+        ends = id_ends + text_bytes
+        if len(content) < ends:
+            content += os.pread(self._file, ends - len(content), start + len(content))
+        if content[HEADER.size : id_ends] != _id_bytes(str(document.doc_id)):
+            return document
+        written = content[id_ends:ends].decode()
+        text, where = written if is_text else json.loads(written), document.where
+        if not isinstance(text, str) or not text.strip():
+            where = Location(self._source, line)
+        return RawDocument(document.doc_id, text, document.score, where)
 
 
 @contextmanager
@@ -88,61 +79,45 @@ def open_corpus(path: Path, wanted: IdSet, set_aside: Report) -> Iterator[Corpus
     Raises DataError where the corpus cannot be read or the temporary file not be written.
     """
     with temporary_folder() as folder:
-        file = folder / "corpus.arrow"
+        file = folder / "corpus"
         with writing_temporary_files():
-            rows = _write(read_records(path, set_aside), file, wanted, set_aside)
-            corpus = Corpus(file, path, wanted, rows)
-        yield corpus
+            starts = _write(read_records(path, set_aside), file, wanted, set_aside)
+            opened = file.open("rb")
+        with opened:
+            yield Corpus(opened.fileno(), path, wanted, starts)
 
 
 def _write(records: Iterable[Record], file: Path, wanted: IdSet, set_aside: Report) -> npt.NDArray[np.int64]:
-    """Write the wanted documents; the row of each by its place in `wanted`, -1 where the corpus lacks it.
+    """Write the wanted documents; returns the `starts` of a Corpus.
 
     A document without an id, or with a wanted one that was met, is set aside.
     """
-    rows = np.full(len(wanted), -1, dtype=np.int64)
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-        batch = _Batch()
-        written = 0
+    starts = np.full(len(wanted) + 1, -1, dtype=np.int64)
+    start = 0
+    with file.open("wb") as sink:
         for record in records:
             doc_id = record_id(record, DOCUMENT_IDS, set_aside)
             place = None if doc_id is None else wanted.place(doc_id)
             if doc_id is None or place is None:
                 continue
-            if rows[place] >= 0:
+            if starts[place] >= 0:
                 set_aside(duplicate(record, doc_id))
                 continue
-            rows[place] = written
-            written += 1
-            batch.add(doc_id, record)
-            if batch.full:
-                writer.write_batch(batch.arrow())
-                batch = _Batch()
-        writer.write_batch(batch.arrow())
-    return rows
+            starts[place] = start
+            start += sink.write(_entry(doc_id, record))
+    return starts
 
 
-class _Batch:
-    """Documents on their way to the file."""
+def _entry(doc_id: str, record: Record) -> bytes:
+    text = document_text(record.fields.get("title"), record.fields.get("text"))
+    is_text = isinstance(text, str) and is_encodable(text)
+    written = (text if isinstance(text, str) and is_text else _as_json(text)).encode()
+    named = _id_bytes(doc_id)
+    return HEADER.pack(len(named), len(written), record.where.line, is_text) + named + written
 
-    def __init__(self) -> None:
-        self._columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
-        self._characters = 0
 
-    @property
-    def full(self) -> bool:
-        return len(self._columns["id"]) >= DOCUMENTS_PER_BATCH or self._characters >= CHARACTERS_PER_BATCH
-
-    def add(self, doc_id: str, record: Record) -> None:
-        text = document_text(record.fields.get("title"), record.fields.get("text"))
-        usable = isinstance(text, str) and is_encodable(text)
-        row = (doc_id, text if usable else None, None if usable else _as_json(text), record.where.line)
-        for column, value in zip(self._columns.values(), row, strict=True):
-            column.append(value)
-        self._characters += len(text) if isinstance(text, str) else 0
-
-    def arrow(self) -> pa.RecordBatch:
-        return pa.record_batch(self._columns, schema=SCHEMA)
+def _id_bytes(doc_id: str) -> bytes:
+    return doc_id.encode("utf-8", "surrogatepass")
 
 
 def _as_json(value: object) -> str:

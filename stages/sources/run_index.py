@@ -123,6 +123,8 @@ class RunIndex:
             )
 
     def _entry(self, content: bytes, number: int, set_aside: Report) -> _Entry | None:
+        if number > 1 and (entry := _plain_entry(content)) is not None:
+            return entry
         line = decoded(content, Location(str(self.path), number), set_aside)
         return None if line is None else _parsed(line, set_aside)
 
@@ -155,6 +157,19 @@ class _Entry(NamedTuple):
     query_id: str
     doc_id: str
     score: float
+
+
+def _plain_entry(content: bytes) -> _Entry | None:
+    """What `_parsed` makes of the line, at a fifth of its time, where the line is as most are; None: ask that one."""
+    fields = content.split()  # at ASCII white space
+    if len(fields) != RUN_COLUMNS:
+        return None
+    try:
+        content.decode()
+        score = float(fields[4])
+        return _Entry(fields[0].decode(), fields[2].decode(), score) if math.isfinite(score) else None
+    except ValueError:  # no UTF-8, or no number of ASCII digits
+        return None
 
 
 def _parsed(line: Line, set_aside: Report) -> _Entry | None:

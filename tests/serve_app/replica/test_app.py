@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ray import serve
+from ray.exceptions import ActorDiedError
+from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, DeploymentStatusOverview, ServeStatus
 
 from serve_app.engine.models import ModelInfo
-from serve_app.replica.app import AppSettings, _reason, deployment_options, notes_of
+from serve_app.replica import app as app_module
+from serve_app.replica.app import AppSettings, _reason, deployment_options, notes_of, told_by_all
 from serve_app.replica.deployment import RerankReplica
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from tests.recipes import recipe_of
@@ -189,3 +193,50 @@ def test_the_reason_is_the_last_line_that_names_an_error(told: ServeStatus, reas
 def test_a_note_of_several_replicas_is_told_once_and_none_of_those_that_have_none() -> None:
     facts = [{"note": "slower", "ended_s": None}, {"ended_s": None}, {"note": "slower"}, {"note": "another"}]
     assert notes_of(facts) == ["another", "slower"]
+
+
+# --- the last counts ---
+
+
+class Broadcasting:
+    """A handle whose broadcasts come to, in turn, what the test says."""
+
+    def __init__(self, *course: Any) -> None:
+        self.course, self.asked = list(course), list[str]()
+
+    def broadcast(self, method: str) -> Any:
+        self.asked.append(method)
+        return SimpleNamespace(results=self._results)
+
+    def _results(self, timeout_s: float, return_exceptions: bool) -> list[Any]:
+        outcome = self.course.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return list(outcome)
+
+
+@pytest.mark.parametrize(
+    ("course", "told"),
+    [
+        ([[None, None]], True),
+        ([[None, ActorDiedError()]], True),
+        ([[None, RuntimeError("the collector is away")]], False),
+        ([DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="a")), [None]], True),
+        ([TimeoutError()], False),
+    ],
+    ids=["all", "one died", "one failed", "not there yet", "late"],
+)
+def test_the_last_counts_are_there_when_every_replica_that_lives_has_told_them(
+    course: list[Any], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = Broadcasting(*course)
+    monkeypatch.setattr(app_module, "reranker_handle", lambda _: handle)
+    assert told_by_all("a", 60) == told
+    assert handle.course == [] and set(handle.asked) == {"tell"}
+
+
+def test_replicas_that_are_not_there_in_time_are_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = [DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="a"))] * 1000
+    monkeypatch.setattr(app_module, "reranker_handle", lambda _: Broadcasting(*missing))
+    monkeypatch.setattr(app_module, "POLL_S", 0.01)
+    assert not told_by_all("a", 0.05)

@@ -159,9 +159,9 @@ def test_where_ray_cannot_be_asked_nobody_is_taken_for_dead() -> None:
 
 def test_a_collector_that_began_anew_asks_for_the_facts_again() -> None:
     kept = Collector(lambda: {"actor a"})
-    assert not kept.push(now("a"))
+    assert not kept.push(now("a")).known
     kept.register("a", {"actor": "actor a"})
-    assert kept.push(now("a"))
+    assert kept.push(now("a")).known
 
 
 def test_not_all_replicas_that_ever_were_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +185,10 @@ def test_a_caller_that_asks_now_and_then_sees_every_snapshot_once(between: list[
         sequence, news = kept.news(sequence)
         seen += news
     assert [one.finished for one in seen] == list(range(1, pushed + 1))
+
+
+def test_replicas_send_their_texts_from_the_first_time_on_that_somebody_reads_them() -> None:
+    kept = Collector(nobody)
+    assert not kept.push(now("a")).scraped
+    kept.expositions()
+    assert kept.push(now("a")).scraped

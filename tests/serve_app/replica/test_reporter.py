@@ -13,23 +13,26 @@ from typing import Any
 import pytest
 
 from serve_app.replica import reporter
+from serve_app.replica.collector import Heard
 from serve_app.replica.deployment import RerankReplica
 from serve_app.replica.reporter import Reporter
 from stages.telemetry.telemetry import Snapshot
 from tests.api_server import until
 
+KNOWN = Heard(known=True, scraped=False)
+
 
 class FakeCollector:
     """As Ray's handle of one: `calls` holds what was asked, in order."""
 
-    def __init__(self, answer: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, answer: Callable[[], Heard] = lambda: KNOWN) -> None:
         self.calls: list[tuple[str, Any]] = []
         self._answer = answer
 
     def __getattr__(self, name: str) -> Any:
         def remote(*arguments: Any) -> Any:
             self.calls.append((name, arguments))
-            told: Future[bool] = Future()
+            told: Future[Heard] = Future()
             try:
                 told.set_result(self._answer())
             except Exception as error:
@@ -43,9 +46,17 @@ class FakeCollector:
 
 
 class FakeEngine:
-    def __init__(self) -> None:
-        self.dead = False
-        self.stats = SimpleNamespace(snapshot=lambda: Snapshot("a", time_s=time.time()))
+    """Counts a prompt token whenever it is asked, while it `works`."""
+
+    def __init__(self, *, works: bool = True) -> None:
+        self.dead, self.works = False, works
+        self.asked = self.tokens = 0
+        self.stats = SimpleNamespace(snapshot=self._snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        self.asked += 1
+        self.tokens += self.works
+        return Snapshot("a", time_s=time.time(), prompt_tokens=self.tokens)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_counts_and_metrics_are_told_while_the_event_loop_is_busy() -> None:
-    collector = FakeCollector()
+    collector = FakeCollector(lambda: Heard(known=True, scraped=True))
 
     async def compute() -> None:
         telling = Reporter("a", FakeEngine(), collector, {}, end=lambda: pytest.fail("it lives"))
@@ -65,6 +76,39 @@ def test_counts_and_metrics_are_told_while_the_event_loop_is_busy() -> None:
 
     asyncio.run(compute())
     assert [arguments[0] for arguments in collector.named("expose")] == ["a"]
+
+
+def test_what_does_not_change_is_told_once_in_a_while_and_a_change_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, collector = FakeEngine(works=False), FakeCollector()
+    telling = Reporter("a", engine, collector, {}, end=lambda: pytest.fail("it lives"))
+    until(lambda: engine.asked > 10)
+    assert len(collector.named("push")) == 1
+    engine.works = True
+    until(lambda: len(collector.named("push")) > 3)
+    engine.works = False
+    until(lambda: collector.named("push")[-1][0].prompt_tokens == engine.tokens)
+    monkeypatch.setattr(reporter, "PUSH_UNCHANGED_EVERY_S", 0.0)
+    until(lambda: len([one for (one,) in collector.named("push") if one.prompt_tokens == engine.tokens]) > 3)
+    telling.stop()
+
+
+def test_the_last_counts_are_told_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "PUSH_EVERY_S", 3600)
+    engine, collector = FakeEngine(), FakeCollector()
+    telling = Reporter("a", engine, collector, {}, end=lambda: pytest.fail("it lives"))
+    until(lambda: len(collector.named("push")) == 1)
+    telling.tell()
+    assert [snapshot.prompt_tokens for (snapshot,) in collector.named("push")] == [1, 2]
+    telling.stop()
+
+
+def test_prometheus_texts_are_sent_where_a_service_reads_them_alone() -> None:
+    scraped, unread = FakeCollector(lambda: Heard(known=True, scraped=True)), FakeCollector()
+    telling = [Reporter("a", FakeEngine(), one, {}, end=lambda: pytest.fail("it lives")) for one in (scraped, unread)]
+    until(lambda: scraped.named("expose") and len(unread.named("push")) > 5)
+    assert not unread.named("expose")
+    for one in telling:
+        one.stop()
 
 
 def test_a_dead_engine_ends_the_process_after_its_calls_had_time_to_end() -> None:
@@ -90,10 +134,10 @@ def test_an_engine_that_ends_because_its_replica_stops_is_no_death() -> None:
 def test_a_collector_that_fails_is_told_the_next_time() -> None:
     failures = [RuntimeError("away")]
 
-    def answer() -> bool:
+    def answer() -> Heard:
         if failures:
             raise failures.pop()
-        return True
+        return KNOWN
 
     collector = FakeCollector(answer)
     telling = Reporter("a", FakeEngine(), collector, {}, end=lambda: pytest.fail("it lives"))
@@ -102,8 +146,8 @@ def test_a_collector_that_fails_is_told_the_next_time() -> None:
 
 
 def test_a_collector_that_does_not_know_the_replica_is_told_its_facts() -> None:
-    known = iter([False])
-    collector = FakeCollector(lambda: next(known, True))
+    heard = iter([Heard(known=False, scraped=False)])
+    collector = FakeCollector(lambda: next(heard, KNOWN))
     telling = Reporter("a", FakeEngine(), collector, {"dtype": "bfloat16"}, end=lambda: pytest.fail("it lives"))
     until(lambda: len(collector.named("push")) > 2)
     telling.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 
 from stages.core.records import Candidates, PairScore, Ranking
 from stages.core.rerank import rank
-from stages.files.rankings import RANKING_SCHEMA, rankings_from, rankings_table, read_rankings, write_trec_run
+from stages.files.rankings import (
+    RANKING_SCHEMA,
+    rankings_from,
+    rankings_table,
+    read_failed,
+    read_lists,
+    read_rankings,
+    write_trec_run,
+)
 from stages.sources.trec import read_trec_run
 
 FULL = Ranking(
@@ -86,6 +95,14 @@ def test_a_folder_is_read_file_by_file_in_the_order_of_their_names(tmp_path: Pat
     pq.write_table(rankings_table([FULL]), tmp_path / "part-00000.parquet")
     (tmp_path / "notes.txt").write_text("not a ranking")
     assert list(read_rankings(tmp_path)) == [FULL, EMPTY]
+
+
+@given(st.lists(rankings(), max_size=4))
+def test_lists_and_failed_documents_are_read_as_from_whole_rankings(given_rankings: list[Ranking]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        pq.write_table(rankings_table(given_rankings), Path(name) / "part-00000.parquet")
+        assert list(read_lists(Path(name))) == [(one.query_id, one.ordered()) for one in given_rankings]
+        assert list(read_failed(Path(name))) == [(one.query_id, one.failed) for one in given_rankings if one.failed]
 
 
 # --- run.trec ---

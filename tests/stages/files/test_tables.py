@@ -14,6 +14,7 @@ from stages.files.tables import (
     SCHEMA,
     from_table,
     read_candidates,
+    read_first_stage,
     to_table,
     write_candidates,
 )
@@ -135,3 +136,9 @@ def test_a_missing_or_broken_folder_is_an_error_that_names_it(tmp_path: Path) ->
     (tmp_path / "part-00000.parquet").write_text("no parquet")
     with pytest.raises(DataError, match=r"part-00000\.parquet"):
         list(read_candidates(tmp_path))
+
+
+def test_the_first_stages_lists_are_read_in_the_order_of_the_candidates(tmp_path: Path) -> None:
+    rows = [Candidates(f"q{n}", "x", ("b", "a"), ("t", "u"), (2.0, 1.0), ("z",) * (n % 2)) for n in range(5)]
+    write_candidates(rows, tmp_path / "some", rows_per_file=2)
+    assert list(read_first_stage(tmp_path / "some")) == [(row.query_id, row.doc_ids + row.tail) for row in rows]

@@ -32,7 +32,7 @@ def joined(path: Path, doc_ids: list[str], wanted: list[str] | None = None) -> l
     """The text of each document, and where it would be reported."""
     aside: list[SetAside] = []
     with open_corpus(path, IdSet(doc_ids if wanted is None else wanted), aside.append) as corpus:
-        documents = [corpus.join(RawDocument(doc_id, None, 1.0, IN_RUN)) for doc_id in doc_ids]
+        documents = list(corpus.join(RawDocument(doc_id, None, 1.0, IN_RUN) for doc_id in doc_ids))
     assert aside == []
     return [(document.text, document.where) for document in documents]
 
@@ -58,17 +58,11 @@ def test_a_document_that_is_not_wanted_or_not_there_gets_no_text(tmp_path: Path)
     assert joined(path, ["a"], wanted=[]) == [(None, IN_RUN)]
 
 
-def test_texts_are_found_across_batches_and_after_their_pages_were_let_go(tmp_path: Path) -> None:
-    texts: dict[str, object] = {f"d{number}": f"text {number} 文" for number in range(3000)}
+@pytest.mark.parametrize("size", [1, 40, corpus_module.READ_BYTES])
+def test_texts_are_found_however_many_and_long_they_are(tmp_path: Path, size: int) -> None:
+    texts: dict[str, object] = {f"d{number}": f"text {number} 文" * (size + number % 3) for number in range(300)}
     path = written(tmp_path / "corpus.jsonl", texts)
-    assert 3000 > 2 * corpus_module.DOCUMENTS_PER_BATCH > 10 * corpus_module.READS_PER_RELEASE / 2
     assert joined(path, list(texts)) == [(text, IN_RUN) for text in texts.values()]
-
-
-def test_large_texts_fill_a_batch_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus_module, "CHARACTERS_PER_BATCH", 10)
-    texts: dict[str, object] = {f"d{number}": f"text {number}" for number in range(30)}
-    assert joined(written(tmp_path / "corpus.jsonl", texts), list(texts)) == [(text, IN_RUN) for text in texts.values()]
 
 
 def test_the_temporary_folder_is_gone_at_the_end_also_after_an_error(tmp_path: Path, temporary: Path) -> None:
@@ -104,6 +98,10 @@ def test_a_set_knows_each_of_its_ids_and_no_other() -> None:
     assert len(ids) == 3000
     assert sorted(place for number in range(3000) if (place := ids.place(f"d{number}")) is not None) == [*range(3000)]
     assert [ids.place(f"e{number}") for number in range(3000)] == [None] * 3000
+    asked = [f"{kind}{number}" for number in range(-3, 3005) for kind in "de"]
+    one_by_one = [-1 if (place := ids.place(doc_id)) is None else place for doc_id in asked]
+    assert ids.places(asked).tolist() == one_by_one
+    assert ids.places([]).tolist() == [] and IdSet([]).places(["d1"]).tolist() == [-1]
 
 
 def test_a_set_is_the_same_however_often_it_was_merged_while_it_was_filled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +122,7 @@ def test_hashes_that_collide_lose_a_text_but_never_give_anothers(
         patched.setattr(id_set, "DIGEST_BYTES", 1)  # 256 hashes for 501 ids
         with open_corpus(path, IdSet(f"d{number}" for number in asked), lambda _: None) as corpus:
             for number in asked:
-                text = corpus.join(RawDocument(f"d{number}", None, 1.0, IN_RUN)).text
+                (joined,) = corpus.join([RawDocument(f"d{number}", None, 1.0, IN_RUN)])
+                text = joined.text
                 assert text in (None, f"text {number}")
                 assert number in held or text is None

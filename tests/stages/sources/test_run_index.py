@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from stages.core.errors import DataError
 from stages.core.order import trec_positions
-from stages.core.records import SetAside
-from stages.sources.run_index import QueryIds, open_run
+from stages.core.records import Location, SetAside
+from stages.sources.lines import decoded
+from stages.sources.run_index import QueryIds, _parsed, _plain_entry, open_run
 from tests.examples import examples
 from tests.full_disk import files_of_at_most_64_kib
 
@@ -106,3 +107,19 @@ def test_lists_are_those_of_the_whole_file_however_its_lines_are_mixed(
     for query_id, rows in expected.items():
         expected[query_id] = [rows[i] for i in trec_positions([row[0] for row in rows], [row[1] for row in rows])]
     assert read(tmp_path / "run.trec", QueryIds(limit))[0] == expected
+
+
+PLAIN = (" ", " ", "\t", "\x0b", "\x1c", "\r", "\n", "q1", "Q0", "1", "2.5", "1e400", "nan", "1_0", "-3", "x")
+OTHERS = ("\u00a0", "\u0663", "\u2028", "d\u00e9", "\ufeff")  # a blank, a digit, a line separator ...
+PIECES = st.sampled_from([*(piece.encode() for piece in (*PLAIN, *OTHERS)), b"\xff"])
+
+
+@given(st.lists(PIECES, max_size=16).map(b"".join) | st.lists(PIECES, min_size=6, max_size=6).map(b" ".join))
+def test_a_line_that_is_read_the_quick_way_says_what_the_careful_way_reads(content: bytes) -> None:
+    quick = _plain_entry(content)
+    line = decoded(content, Location("run.trec", 2), lambda _: None)
+    assert quick is None or (line is not None and quick == _parsed(line, lambda _: None))
+
+
+def test_a_plain_line_is_read_the_quick_way() -> None:
+    assert _plain_entry(b"q\xc3\xa91 Q0\td7 3 -2.5e1 tag\r\n") == ("q\u00e91", "d7", -25.0)
