@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelines.base.extras import needed_by
+from pipelines.base.extras import needed_by, require_package
 from stages.core.errors import NotInstalledError
 
 
@@ -31,3 +31,12 @@ def test_a_package_of_an_extra_is_named_with_the_command_that_installs_it(
 def test_any_other_missing_module_stays_what_it_is(module: str) -> None:
     with pytest.raises(ModuleNotFoundError), needed_by("run"):
         __import__(module)
+
+
+def test_a_package_that_is_needed_later_is_missed_now_and_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gradio", raising=False)
+    require_package("gradio")
+    assert "gradio" not in sys.modules
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(NotInstalledError, match="run needs Ray"), needed_by("run"):
+        require_package("ray")

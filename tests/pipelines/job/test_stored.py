@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.base.config import RunConfig, load_config
 from pipelines.job.engine import JobEngine
-from pipelines.job.identity import foresee
+from pipelines.job.identity import foresee, place_key
 from pipelines.job.stored import PAIRS_AT_ONCE, StoredRankings
 from serve_app.engine.models import describe
 from stages.core.records import Candidates, PairScore
@@ -28,7 +28,7 @@ from stages.store.store import ScoreStore
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ("the sea is deep", "a hill", "sea and hill", "a hill")
-NOWHERE = "127.0.0.1:1"  # no cluster of Ray listens there
+NOWHERE = "nowhere"  # an address that Ray refuses at once
 
 
 def config_of(store: Path | None, **sections: dict[str, Any]) -> RunConfig:
@@ -143,8 +143,6 @@ def test_what_an_engine_of_a_cluster_told_last_stands_for_it_while_that_is_not_c
     told = foresee(describe(here.model), here)
     assert told.device == "cuda"
     place = config_of(tmp_path, **there)
-    from pipelines.job.identity import place_key
-
     key = place_key(describe(place.model), place)
     assert key is not None and key != place_key(describe(place.model), config_of(tmp_path, **there | elsewhere()))
     store = ScoreStore(tmp_path)
@@ -238,7 +236,7 @@ def test_no_command_over_stored_pairs_loads_ray_vllm_or_torch_or_starts_a_proces
         RAY_ADDRESS=NOWHERE,
     )
     assert (found["codes"], found["told"], found["heavy"]) == ([0, 0, 0, 0], 16, []), found["err"]
-    assert set(found["started"]) <= {"git", "fc-list"}, "what the commit is, and which fonts there are"
+    assert set(found["started"]) <= {"git", "fc-list", "uname"}, "asked for the commit, the fonts, the processor"
     assert "not started: the store knows every score" in found["out"]
     metrics = json.loads(found["out"][: found["out"].index("\n}\n") + 3])
     assert metrics["coverage"]["answered"] == 4 and metrics["quality"]["reranked"]["ndcg_at_10"] > 0
@@ -258,20 +256,19 @@ def test_a_cluster_that_is_gone_is_refused_in_one_line_once_a_pair_is_unknown(
         {"data": write_rows(rows), "model": {"name": "overlap"}, "rerank": {"store": str(tmp_path / "store")}}
     )
     keep(tmp_path / "store", load_config(config), candidates("q0", "sea", TEXTS[:3]))
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "run", "--config", str(config), "--set", "data.depth=3"],
-        cwd=ROOT,
-        env=os.environ | {"RAY_ADDRESS": NOWHERE},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
+    done = run_command("--config", str(config), "--set", "data.depth=3")
     assert done.returncode == 0, done.stderr
     rows[1]["query"] = "unknown"
     write_rows(rows)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "run", "--config", str(config)],
+    done = run_command("--config", str(config))
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.startswith(f"rerank-eval: cannot reach the Ray cluster at {NOWHERE}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", "run", *arguments],
         cwd=ROOT,
         env=os.environ | {"RAY_ADDRESS": NOWHERE},
         capture_output=True,
@@ -279,6 +276,3 @@ def test_a_cluster_that_is_gone_is_refused_in_one_line_once_a_pair_is_unknown(
         timeout=400,
         check=False,
     )
-    assert done.returncode == 1, done.stdout
-    assert done.stderr.startswith(f"rerank-eval: cannot reach the Ray cluster at {NOWHERE}: ")
-    assert len(done.stderr.splitlines()) == 1

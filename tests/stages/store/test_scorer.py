@@ -14,7 +14,8 @@ from stages.core.errors import QueryTooLongError
 from stages.core.records import Asked, Outcome, PairScore
 from stages.core.scoring import OverlapScorer, required
 from stages.store.file import PAGE_BYTES
-from stages.store.scorer import ForgivingStore, StoredScorer, StoreFaults
+from stages.store.records import query_keys
+from stages.store.scorer import ForgivingStore, StoredScorer, StoreFaults, stored_scores
 from stages.store.store import ScoreStore
 
 LEAF_PAGE = 0x0D  # the first byte of a page that holds rows, by SQLite's file format
@@ -258,3 +259,13 @@ def test_a_full_disk_costs_no_result_and_what_was_kept_stays(tmp_path: Path) -> 
     assert process.exitcode == 0
     assert scored(StoredScorer(Forbidden(), opened(tmp_path), "m"), "before", "text")[0].stored
     assert scored(StoredScorer(Forbidden(), opened(tmp_path), "m"), "room again", "text")[0].stored
+
+
+def test_a_query_of_which_a_single_score_is_missing_has_none_without_a_scorer(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    first = scored(StoredScorer(OverlapScorer(), store, "m"), "a b", "a", "b c", "a")
+    again = stored_scores(query_keys("m", None, "a b", ["a", "b c", "a"]), store)
+    assert again is not None and [pair.score for pair in again] == [pair.score for pair in first]
+    assert all(pair.stored for pair in again)
+    assert stored_scores(query_keys("m", None, "a b", ["a", "new"]), store) is None
+    assert stored_scores(query_keys("another", None, "a b", ["a"]), store) is None
