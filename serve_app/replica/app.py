@@ -157,9 +157,11 @@ class RunningApp:
     def stop(self) -> None:
         others = ray.get(collector_of(self.name).release.remote(self._holder))
         if self.started_here and not others:
-            if (app := serve.status().applications.get(self.name)) and app.status != ApplicationStatus.RUNNING:
+            app = serve.status().applications.get(self.name)
+            if app and app.status == ApplicationStatus.RUNNING:
+                serve.delete(self.name)
+            else:
                 end_starting(self.name)
-            serve.delete(self.name)
             stop_collector(self.name)
 
 
@@ -170,7 +172,7 @@ def run_app(app: serve.Application, name: str, route: str | None) -> None:
 
 
 def end_starting(name: str) -> None:
-    """Delete an application whose engines start, at once: Serve would wait until each is up, to have it drained."""
+    """Delete an application whose engines start, and wait for nothing: Serve would until each is up, to drain it."""
     serve.delete(name, _blocking=False)  # first, or Serve would replace what ends
     for actor in ray.util.list_named_actors(all_namespaces=True):
         if actor["name"].startswith(f"SERVE_REPLICA::{name}#"):
