@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from pipelines.base.lean_ray import lean_ray
 from stages.core.errors import EngineError, first_line
 
 # Ray counts CPUs to schedule, not to compute: readers and workers mostly wait for the engine, and must always fit
@@ -35,7 +36,8 @@ def connected(address: str | None, replicas: int = 1) -> Iterator[None]:
     if address:
         local = {}
     try:
-        ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
+        with contextlib.nullcontext() if address else lean_ray():
+            ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
         raise EngineError(f"cannot reach {where}: {first_line(error)}") from error

@@ -27,6 +27,7 @@ HTTP_API = Part("HTTP api", "api")
 PROGRAMS = {"raylet": Part("raylet and agents", "ray"), "gcs_server": Part("GCS", "ray")}
 # What a title holds -> the part; the first that fits.
 TITLES = {
+    "serve_app.engine.warm_start": Part("engine core", "engine"),  # until vLLM names it
     "VLLM::Worker": Part("engine worker", "engine"),
     "VLLM::EngineCore": Part("engine core", "engine"),
     "VLLM::APIServer": Part("vLLM server", "api"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ CPU_ENVIRONMENT = {
     # vLLM cannot load its ahead-of-time artifacts on a CPU ("no attribute 'finalize_loading'") and compiles at every
     # start; without them torch's own cache is used, and that works.
     "VLLM_USE_AOT_COMPILE": "0",
+    # As vLLM sets it, but before torch is imported, which reads it then: the engine's process does that early.
+    "TORCHINDUCTOR_CPP_DYNAMIC_THREADS": "1",
 }
 # Kinds whose prompts can be read in several steps.
 CAUSAL = ("decoder", "listwise")
@@ -106,20 +109,32 @@ def cpu_environment(
     mine = sorted(cores)[replica_rank % replicas_here :: replicas_here]
     shares = [",".join(map(str, mine[rank::tensor_parallel])) for rank in range(tensor_parallel)]
     if len(mine) < tensor_parallel:
-        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} | CPU_ENVIRONMENT | _allocator()
+        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} | CPU_ENVIRONMENT | _preloaded()
     bound = {"VLLM_CPU_OMP_THREADS_BIND": "|".join(shares)}
     if tensor_parallel == 1:  # the worker is the engine itself, for which vLLM does not set what the binding means
         bound |= {"OMP_NUM_THREADS": str(len(mine)), "OMP_PLACES": f"{{{shares[0]}}}", "OMP_PROC_BIND": "true"}
-    return bound | CPU_ENVIRONMENT | _allocator()
+    return bound | CPU_ENVIRONMENT | _preloaded()
 
 
 @cache
-def _allocator() -> dict[str, str]:
+def _preloaded() -> dict[str, str]:
     """Preloads tcmalloc where it is installed. glibc's malloc gives the large blocks of each step back to the system
-    and has them zeroed again; vLLM preloads tcmalloc too, in builds that bring it along.
+    and has them zeroed again; vLLM preloads tcmalloc too, in builds that bring it along. And torch's OpenMP, which vLLM
+    preloads in processes that it starts: ours begins before it can.
     """
-    name = ctypes.util.find_library("tcmalloc_minimal")
-    return {"LD_PRELOAD": name} if name else {}
+    libraries = [ctypes.util.find_library("tcmalloc_minimal"), _openmp()]
+    told = ":".join(library for library in libraries if library)
+    return {"LD_PRELOAD": told} if told else {}
+
+
+def _openmp() -> str | None:
+    """Where vLLM looks for it, torch unimported."""
+    found = find_spec("torch")
+    for torch in map(Path, (found and found.submodule_search_locations) or ()):
+        for folder in (torch.parent / "torch.libs", torch / "lib"):
+            if libraries := list(folder.glob("libgomp*.so*")):
+                return str(libraries[0])
+    return None
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

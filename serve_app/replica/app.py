@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, ServeStatus
@@ -167,7 +167,11 @@ class RunningApp:
     def stop(self) -> None:
         others = ray.get(collector_of(self.name).release.remote(self._holder))
         if self.started_here and not others:
-            serve.delete(self.name)
+            app = serve.status().applications.get(self.name)
+            if app and app.status == ApplicationStatus.RUNNING:
+                serve.delete(self.name)
+            else:
+                end_starting(self.name)
             stop_collector(self.name)
 
 
@@ -175,6 +179,15 @@ def run_app(app: serve.Application, name: str, route: str | None) -> None:
     """Start an application on the running Serve; returns before it is up."""
     target = serve.RunTarget(app, name=name, route_prefix=route)
     serve.run_many([target], wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
+
+
+def end_starting(name: str) -> None:
+    """Delete an application whose engines start, and wait for nothing: Serve would until each is up, to drain it."""
+    serve.delete(name, _blocking=False)  # first, or Serve would replace what ends
+    for actor in ray.util.list_named_actors(all_namespaces=True):
+        if actor["name"].startswith(f"SERVE_REPLICA::{name}#"):
+            with contextlib.suppress(ValueError, RayError):  # it is gone already
+                ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]))
 
 
 def wait_until_up(name: str, timeout_s: float) -> None:

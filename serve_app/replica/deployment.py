@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -55,14 +56,17 @@ class RerankReplica:
             os.environ.setdefault(name, value)
         self._guard = die_together()
         self._name = context.replica_tag
-        collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
-        facts: dict[str, Any] = {"process_id": os.getpid(), "began_s": time.time(), "actor": actor}
-        # Before the engine starts: where it fails to, its process's log tells why.
-        await collector.register.remote(context.replica_tag, facts)
+        began_s = time.time()
         from serve_app.engine.light_start import spawned_light
         from serve_app.engine.start_failure import telling_why
+        from serve_app.engine.warm_start import warm_engine
 
-        with telling_why(), spawned_light():
+        ahead = warm_engine() if engine.backend == "vllm" else contextlib.nullcontext()
+        with telling_why(), spawned_light(), ahead:
+            collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
+            facts: dict[str, Any] = {"process_id": os.getpid(), "began_s": began_s, "actor": actor}
+            # Before the engine starts: where it fails to, its process's log tells why.
+            await collector.register.remote(context.replica_tag, facts)
             assigned = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
             kind, versions = load_engine(engine.backend, assigned)
 

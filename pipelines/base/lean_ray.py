@@ -1,0 +1,71 @@
+"""A local Ray without what nobody looks at: it starts sooner, and does less by the clock, whatever is scored.
+
+Nothing here reaches a cluster that somebody else started: that has settings of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray._private.node
+import ray._private.parameter
+import ray._private.utils
+
+METRICS = "RAY_enable_metrics_collection"
+# Ray reads them when it starts, and hands them to all of its processes. A value of the user's own wins.
+SETTINGS = {
+    # How often Serve's controller looks at all there is: 0.1 s, which takes 3 % of a core. A replica that is ready, or
+    # gone, is noticed so much later.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+    METRICS: "0",  # Ray's own, for its dashboard, which is not started; /metrics of a service does without
+    "RAY_task_events_report_interval_ms": "0",  # what was run when and where: for the dashboard too
+    # Ray's own 15 is for clusters where many share a machine. Beside other work an engine would get next to nothing.
+    "RAY_worker_niceness": "0",
+}
+
+
+@contextlib.contextmanager
+def lean_ray() -> Iterator[None]:
+    """A local Ray that starts meanwhile has these settings and, unless its metrics are asked for, neither the server
+    nor the agents of the dashboard in full, no autoscaler (it has one machine), and nothing that forwards logs.
+
+    For these Ray has no setting: parts of it are replaced, those that this version of Ray has.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with contextlib.ExitStack() as stack:
+        if os.environ[METRICS] == "0":
+            parameters: Any = ray._private.parameter.RayParams  # which has a boolean for a text
+            fewer = functools.partial(parameters, include_log_monitor=False, no_monitor=True)
+            stack.enter_context(_replaced(ray._private.parameter, "RayParams", fewer))
+            stack.enter_context(_replaced(ray._private.node.Node, "start_api_server", _without_api_server))
+            stack.enter_context(_replaced(ray._private.utils, "get_dashboard_dependency_error", _no_dashboard))
+        yield
+
+
+def _without_api_server(node: Any, **_: Any) -> None:
+    """In the place of `Node.start_api_server`, whose process is waited for. Who joins asks for its address."""
+    node._webui_url = ""
+    namespace = ray._private.ray_constants.KV_NAMESPACE_DASHBOARD
+    node.get_gcs_client().internal_kv_put(b"webui:url", b"", True, namespace)
+
+
+def _no_dashboard() -> ImportError:
+    """What Ray is told where the dashboard's libraries are not installed: its agent then does the least."""
+    return ImportError("not wanted")
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, new: Callable[..., Any]) -> Iterator[None]:
+    old = owner.__dict__.get(name)
+    if old is not None:
+        setattr(owner, name, new)
+    try:
+        yield
+    finally:
+        if old is not None:
+            setattr(owner, name, old)
