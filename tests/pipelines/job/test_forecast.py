@@ -380,3 +380,10 @@ def test_the_device_is_what_ray_would_find_unless_the_config_says(
     assert found(ray_address="ray://head") == ("cuda", True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert found() == ("cpu", False)
+
+
+def test_of_a_cluster_it_is_said_for_which_device_the_store_is_looked_into(tmp_path: Path) -> None:
+    serve = {"gpus_per_replica": None, "ray_address": "ray://head"}
+    config = config_of(tmp_path, "overlap", serve=serve, rerank={"store": str(tmp_path / "store")})
+    told, _ = forecast_of(config)["remarks"]
+    assert told.startswith("what is stored is told for engines on ") and "serve.gpus_per_replica" in told
