@@ -60,8 +60,8 @@ class Forecaster:
             self.remarks += [self._known.note] if self._known.note else []
             if self.any_device and self.config.rerank.store is not None:
                 self.remarks.append(
-                    f"what is stored is told for engines on {self.device}, as this machine would have them: the job runs "
-                    "on a Ray cluster. serve.gpus_per_replica tells its device"
+                    f"what is stored is told for engines on {self.device}, as this machine would have them: the job "
+                    "runs on a Ray cluster. serve.gpus_per_replica tells its device"
                 )
         tokens = self._tokens() if self.work.new else None
         time = self._time(tokens)
