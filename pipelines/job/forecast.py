@@ -29,6 +29,8 @@ from stages.speed.forecast import Load, error, scoring_s
 
 # Tokens of a block of the prefix cache, of which whole ones are shared, where the config says none.
 BLOCK = {"cpu": 32, "cuda": 16}
+# Of a text that is cut, about as many characters as make a token are read.
+CHARS_PER_TOKEN = 8
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -56,6 +58,11 @@ class Forecaster:
         if self._known:
             self._known.close()
             self.remarks += [self._known.note] if self._known.note else []
+            if self.any_device and self.config.rerank.store is not None:
+                self.remarks.append(
+                    f"what is stored is told for engines on {self.device}, as this machine would have them: the job "
+                    "runs on a Ray cluster. serve.gpus_per_replica tells its device"
+                )
         tokens = self._tokens() if self.work.new else None
         time = self._time(tokens)
         return {
@@ -85,17 +92,19 @@ class Forecaster:
     def _tokens(self) -> Sampled | None:
         if self.model.recipe is None or self._known is None:
             return None
-        drawn = [*self.work.sample.kept, *self.work.of_queries.kept]
-        settings = self.config.model.model_dump(mode="json")
+        settings = self.config.model
+        prompts = settings.max_passages if settings.long_documents == "passages" else 1
+        drawn = self.work.drawn(CHARS_PER_TOKEN * self.model.max_length * prompts)
+        asks = [one.ask for one in (*drawn, *self.work.of_queries.kept)]
         try:
-            counted = count_tokens(plain_model(self.model), settings, [one.ask for one in drawn])
+            counted = count_tokens(plain_model(self.model), settings.model_dump(mode="json"), asks)
         except ConfigError as fault:
             hub = "" if Path(self.model.path).is_dir() else ". A dry run downloads no tokenizer; the run does"
             self.remarks.append(f"tokens are not forecast: {fault}{hub}")
             return None
         shares = self.work.kind == "decoder" and self.config.engine.prefix_caching
         block = self.config.engine.block_size or BLOCK[self.device]
-        return sampled(self.work, counted, block if shares else None)
+        return sampled(self.work, drawn, counted, block if shares else None)
 
     def _time(self, tokens: Sampled | None) -> dict[str, Any]:
         told: dict[str, Any] = {"scoring_s": None, "start_s": None, "pairs_per_s": None, "measured": None, "gpu": None}

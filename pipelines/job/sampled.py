@@ -78,12 +78,11 @@ class Sampled:
         }
 
 
-def sampled(work: Workload, counted: Sequence[Counted | None], block: int | None) -> Sampled:
-    """From what was counted of the work's pairs, and behind those of its queries. What gives no prompt reads nothing.
+def sampled(work: Workload, drawn: Sequence[Drawn], counted: Sequence[Counted | None], block: int | None) -> Sampled:
+    """From what was counted of what was drawn, and behind that of the queries. What gives no prompt reads nothing.
 
     `block` tokens are shared at a time; None: nothing is.
     """
-    drawn: Sequence[Drawn] = work.sample.kept
     units = [
         Unit(one or NO_PROMPT, some.of, one.shared // block * block if one and block else 0)
         for one, some in zip(counted, drawn, strict=False)

@@ -18,6 +18,8 @@ from stages.store.records import query_keys
 from stages.store.store import ScoreStore
 
 SAMPLED_PAIRS = 500
+# Of long documents fewer are tokenized: a second reads some two million characters. But so many in any case.
+SAMPLED_CHARS, LEAST_SAMPLED = 4_000_000, 30
 # Of models that read a whole list at once, whose prompts are a hundred times as long.
 SAMPLED_LISTS = 20
 
@@ -52,6 +54,12 @@ class Workload:
     def new(self) -> int:
         """Pairs that the engine would score."""
         return self.pairs - self.stored
+
+    def drawn(self, most_chars: int) -> list[Drawn]:
+        """The sample, or some of it where it is long; of a text at most so many characters are read."""
+        read = [min(len(text), most_chars) for one in self.sample.kept for text in one.ask.documents]
+        share = SAMPLED_CHARS / max(sum(read), 1)
+        return self.sample.some(max(int(share * len(self.sample.kept)), LEAST_SAMPLED) if share < 1 else SAMPLED_PAIRS)
 
     def add(self, candidates: Candidates, new: Sequence[str]) -> None:
         """A query, and those of its texts that the store does not know."""

@@ -39,6 +39,13 @@ class Reservoir(Generic[T]):
         elif (place := int(self._random.random() * self.offered)) < self.most:
             self.kept[place] = make()
 
+    def some(self, most: int) -> list[T]:
+        """At most so many of what was kept, which are a simple random sample too: slots by themselves are not."""
+        if most >= len(self.kept):
+            return self.kept
+        # Not the numbers that decided what was kept.
+        return random.Random(f"some, {self.seed}").sample(self.kept, most)
+
 
 class Stratum(NamedTuple):
     """A simple random sample, without replacement, of `size` units: the `values` (tokens) of those that were drawn."""

@@ -169,6 +169,19 @@ def test_a_sample_of_the_demo_holds_the_truth_and_is_the_same_each_time(
     assert f"            {told['total']:,} tokens ± " in shown and f"(95 % interval, from 500 of {pairs:,})" in shown
 
 
+def test_of_long_documents_fewer_are_tokenized_and_the_interval_says_so(
+    tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    documents = [{"text": f"{number} " + "word " * 12000} for number in range(100)]
+    (tmp_path / "long.jsonl").write_text(json.dumps({"query_id": "q", "query": "one", "documents": documents}))
+    data = {"path": str(tmp_path / "long.jsonl")}
+    read = config_of(tmp_path, tiny_cross_encoder, data=data, model={"max_length": 256, "long_documents": "passages"})
+    told = forecast_of(read)["tokens"]
+    # 4,000,000 characters, of documents of some 60,000.
+    assert (told["sampled"], told["of"]) == (66, 100)
+    assert told["low"] <= told["total"] <= told["high"]
+
+
 def test_a_tokenizer_that_is_not_here_is_told_in_a_line_and_not_downloaded(tmp_path: Path) -> None:
     config = config_of(tmp_path, EMBEDDED_MODEL)
     found = describe(config.model)
@@ -327,6 +340,11 @@ def test_a_cache_saves_operations_and_two_replicas_halve_the_time(tiny_qwen3: Pa
     assert told[2]["scoring_s"] == pytest.approx(told[1]["scoring_s"] / 2)
 
 
+@pytest.mark.parametrize(("page", "between"), [("docs/data.md", ", "), ("docs/data.zh.md", "、")])
+def test_the_gpus_are_named_where_forecasts_are_told(page: str, between: str) -> None:
+    assert between.join(GPU_TFLOPS) in Path(page).read_text(encoding="utf-8")
+
+
 def test_the_accelerator_of_the_config_is_forecast_where_nothing_was_measured(tiny_qwen3: Path, tmp_path: Path) -> None:
     serve = {"gpus_per_replica": 1, "accelerator_type": "A100"}
     told = forecast_of(config_of(tmp_path, tiny_qwen3, engine={"dtype": "bfloat16"}, serve=serve))
@@ -362,3 +380,10 @@ def test_the_device_is_what_ray_would_find_unless_the_config_says(
     assert found(ray_address="ray://head") == ("cuda", True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert found() == ("cpu", False)
+
+
+def test_of_a_cluster_it_is_said_for_which_device_the_store_is_looked_into(tmp_path: Path) -> None:
+    serve = {"gpus_per_replica": None, "ray_address": "ray://head"}
+    config = config_of(tmp_path, "overlap", serve=serve, rerank={"store": str(tmp_path / "store")})
+    told, _ = forecast_of(config)["remarks"]
+    assert told.startswith("what is stored is told for engines on ") and "serve.gpus_per_replica" in told

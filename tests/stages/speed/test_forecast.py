@@ -86,6 +86,19 @@ def test_each_of_what_is_offered_is_kept_equally_often() -> None:
     assert np.all(np.abs(kept - 750) < 95)
 
 
+def test_some_of_what_was_kept_is_as_fair_a_sample() -> None:
+    kept = np.zeros(20)
+    for seed in range(3000):
+        reservoir: Reservoir[int] = Reservoir(10, seed)
+        for value in range(20):
+            reservoir.offer(lambda value=value: value)  # type: ignore[misc]
+        some = reservoir.some(5)
+        assert len(set(some)) == 5
+        assert some == reservoir.some(5)
+        kept[some] += 1
+    assert np.all(np.abs(kept - 750) < 95)
+
+
 def test_the_same_offers_give_the_same_sample_and_nothing_else_is_made() -> None:
     made: list[int] = []
 
