@@ -1,4 +1,4 @@
-"""Prompts -> scores: vLLM's AsyncLLM. `scheduler` is loaded by vLLM, and `bare_engine` measures vLLM alone.
+"""Prompts -> scores: vLLM's AsyncLLM. vLLM loads `fan_out` and `scheduler`, and `bare_engine` measures it alone.
 
 One asyncio task serves one query: it hands all prompts to the engine and collects the results in order. When that
 task is cancelled (a client went away, a replica stops) what is still in the engine is aborted.

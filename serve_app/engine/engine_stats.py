@@ -85,11 +85,10 @@ class EngineStats:
 
     def _prompts(self, request: Any) -> Iterator[Any]:
         """A request that finished, or for one that stands for a call's prompts, what is as if each had been one."""
-        told = self._calls.pop(request.request_id, None)
-        if told is None:
+        told = _told(self._calls.pop(request.request_id, None))
+        if not told:
             yield request
             return
-        told = told if isinstance(told, list) else unpack_told(told.output.outputs.data)
         last_s = max(one.took_s for one in told)
         for one in told:
             worked_s = one.took_s - one.waited_s
@@ -122,3 +121,11 @@ class EngineStats:
             )
             self.running, self.waiting, self.kv_usage = self._now
         return taken
+
+
+def _told(found: Any) -> list[Told]:
+    """Of a call's prompts, which may still be in its queue; of none where a request is no call's, or nothing came."""
+    if found is None or isinstance(found, list):
+        return found or []
+    output = found.output
+    return [] if output is None or isinstance(output, Exception) else unpack_told(output.outputs.data)

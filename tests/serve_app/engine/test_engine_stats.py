@@ -90,3 +90,11 @@ def test_a_call_that_was_given_up_is_not_waited_for() -> None:
     stats.forget(["call"])
     stats.settle("call", TOLD)
     assert not stats._calls
+
+
+@pytest.mark.parametrize("left", [None, RuntimeError("the engine died")])
+def test_a_call_whose_queue_holds_no_result_is_counted_as_the_request_that_it_is(left: Exception | None) -> None:
+    stats, step = EngineStats("a"), finished("call")
+    stats.expect("call", SimpleNamespace(output=left))
+    stats.record(None, step)
+    assert stats.snapshot().finished == 1
