@@ -54,12 +54,9 @@ def test_texts_and_pairs_have_the_tokens_and_types_that_the_tokenizer_gives(name
     assert two.tokens == tokenizer.num_special_tokens_to_add(is_pair=True)
 
 
-@pytest.mark.parametrize("pair", ["$A $B $A", "[CLS] $A [SEP]", "$B [SEP] $A"])
+@pytest.mark.parametrize("pair", ["$A $B $A", "$B [SEP] $A"])
 def test_a_template_that_has_not_each_text_once_and_in_order_is_refused(pair: str) -> None:
     special = [("[CLS]", 0), ("[SEP]", 1)]
-    try:
-        tokenizer = words(TemplateProcessing(single="$A", pair=pair, special_tokens=special))
-    except ValueError:
-        return  # the library itself does not take it
+    tokenizer = words(TemplateProcessing(single="$A", pair=pair, special_tokens=special))
     with pytest.raises(ConfigError, match="depends on that text"):
         Joined(tokenizer, plain_text_tokenizer(tokenizer), 2)
