@@ -22,6 +22,7 @@ HOMES = {
     "ranx": "stages/quality/evaluate.py",
     "ray.data": "pipelines/job/stream.py",
     "gradio": "serve_app/http/ui.py",
+    "tiktoken": "serve_app/engine/byte_pairs.py",
 }
 ROOMS = sorted(path.parent for package in PACKAGES for path in (ROOT / package).rglob("__init__.py"))
 

@@ -18,6 +18,7 @@ BROUGHT = {
     "transformers": ("transformers", JOB),
     "safetensors": ("safetensors", JOB),
     "tokenizers": ("tokenizers", JOB),
+    "tiktoken": ("tiktoken", JOB),
     "sentence_transformers": ("sentence-transformers", JOB),
     "fastapi": ("FastAPI", JOB),
     "httpx": ("httpx", JOB),

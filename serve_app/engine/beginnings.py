@@ -16,7 +16,8 @@ encoded, and of its tokens those count that nothing behind the prefix can change
   where no piece holds this separator right behind a letter, no merge and no best path leads across an edge, and again
   the text up to the letter is encoded.
 
-Byte-level BPE goes on behind such a letter as if the text began there, so that what was read is not read again.
+Byte-level BPE goes on behind such a letter as if the text began there, so that what was read is not read again, unless
+it puts a blank before each text.
 
 A text without edges, such as one word of millions of letters, is encoded whole.
 """
@@ -34,11 +35,14 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from serve_app.engine.byte_pairs import byte_pairs
 from serve_app.engine.edges import SEPARATORS, Edges
+from serve_app.engine.text_threads import each_read
 
 # Characters that none of these letters becomes when it is normalized; and what vocabularies are joined with.
 NO_LETTERS = r"\0\s▁\d!-/:-@\[-`{-~、。，！？；："
-# The first prefix: English has 4 to 5 characters a token, other scripts have fewer; with little room, a few words more.
+# The first prefix: English has 4 to 5 characters a token, other scripts about as many bytes of UTF-8, to judge by the
+# first ones of a text; with little room, a few words more.
 CHARS_PER_TOKEN, MARGIN_CHARS = 5, 200
+JUDGED_CHARS = 500
 # What is left behind a prefix is read with it where that is no more than so much of it.
 REST = 1 / 4
 # A prefix that has too few tokens is followed by one that should have enough, so many times as long at most.
@@ -76,17 +80,15 @@ class Beginnings:
         self._tokenizer = tokenizer
         self._chars_per_token, self._margin_chars = chars_per_token, margin_chars
         self._pairs = byte_pairs(tokenizer)
-        # Behind a letter and a blank it is as at the beginning of a text, also for one that puts a blank there.
-        ends = " " if self._pairs and self._pairs.blank_first else SEPARATORS if self._pairs else _ends(tokenizer)
+        ends = SEPARATORS if self._pairs else _ends(tokenizer)
         self._certain_ends = bool(ends)
         self._edges = Edges(ends or SEPARATORS)
 
     def of(self, texts: Sequence[str], room: int) -> Iterator[Beginning]:
         """One for each text, in order. `room` is how many tokens matter: a text that is not whole has more of them."""
-        chars = self._chars_per_token * room + self._margin_chars
         if self._pairs is not None:
-            return (self._in_steps(text, room, chars) for text in texts)
-        return self._together(texts, room, chars)
+            return each_read(lambda text: self._in_steps(text, room), texts, self._chars_per_token * room)
+        return self._together(texts, room)
 
     def all(self, texts: Sequence[str]) -> list[list[int]]:
         """All tokens of each text."""
@@ -94,19 +96,22 @@ class Beginnings:
             return list(map(self._pairs.ids, texts))
         return [one.ids for one in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
-    def _in_steps(self, text: str, room: int, chars: int) -> Beginning:
+    def _in_steps(self, text: str, room: int) -> Beginning:
         assert self._pairs is not None
-        part = self._part(text, chars)
+        part = self._first(text, room)
         ids = self._pairs.ids(part.text)
         read = len(part.text)
         while read < len(text) and len(ids) <= room:
-            part = self._part(text, self._enough(read, len(ids), room) - read, read)
+            enough = self._enough(read, len(ids), room)
+            if self._pairs.blank_first:  # also before what is only read on
+                ids, read = [], 0
+            part = self._part(text, enough - read, read)
             ids += self._pairs.ids(part.text)
             read += len(part.text)
         return Beginning(ids, whole=read == len(text))
 
-    def _together(self, texts: Sequence[str], room: int, chars: int) -> Iterator[Beginning]:
-        parts = [self._part(text, chars) for text in texts]
+    def _together(self, texts: Sequence[str], room: int) -> Iterator[Beginning]:
+        parts = [self._first(text, room) for text in texts]
         encodings = chain.from_iterable(map(self._encoded, _groups(parts)))
         for text, part, encoding in zip(texts, parts, encodings, strict=True):
             yield self._grown(text, room, part, encoding)
@@ -123,8 +128,18 @@ class Beginnings:
         likely = int(chars * (room + 1) / max(tokens, 1) * SPARE)
         return min(likely + self._margin_chars, GROWTH * chars + self._margin_chars)
 
+    def _first(self, text: str, room: int) -> Part:
+        """As much of a text as most have `room` tokens in, and a little more."""
+        bytes_each = 1.0
+        if not text.isascii():
+            judged = text[:JUDGED_CHARS]
+            bytes_each = len(judged.encode(errors="surrogatepass")) / len(judged)
+        return self._part(text, int(self._chars_per_token * room / bytes_each) + self._margin_chars)
+
     def _part(self, text: str, chars: int, start: int = 0) -> Part:
         """So many characters from `start` on, and up to the next edge; all that is left where that is little more."""
+        if len(text) - start <= chars:
+            return Part(text[start:], whole=True)
         most = start + (len(text) - start) / (1 + REST)
         edges = self._edges.after(text, start + chars) if start + chars < most else iter(())
         letter = next(edges, None)

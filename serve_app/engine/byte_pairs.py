@@ -34,11 +34,10 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 # An expression that looks ahead goes back over a run of blanks, say, and gives up after a million steps.
 LONGEST_CHARS = 100_000
 NFC = {"type": "NFC"}
-NOTHING = "(?!)"
 
 
 class Splitter(NamedTuple):
-    """`blank_first`: a blank is put before a text that begins with none."""
+    """`blank_first`: a blank is put before a text that begins with none, unless it is empty."""
 
     pattern: str
     blank_first: bool
@@ -54,23 +53,27 @@ class BytePairs:
         self._normalize = tokenizer.normalizer.normalize_str if normalizer else str
         self._keeps_usual = normalizer in (None, NFC)
         # Runs of blanks, say, that are tokens whatever is around them.
-        self._own = re.compile("|".join(re.escape(token["content"]) for token in told["added_tokens"]) or NOTHING)
+        own = "|".join(re.escape(token["content"]) for token in told["added_tokens"])
+        self._own = re.compile(own) if own else None
 
     def ids(self, text: str) -> list[int]:
-        if len(text) > LONGEST_CHARS or self._own.search(text):
-            return self._by_itself(text)
+        if len(text) > LONGEST_CHARS or (self._own and self._own.search(text)):
+            return self.by_itself(text)
         normal = text
         if not text.isascii() and CHANGEABLE.search(text):
             if SURROGATE.search(text):
-                return self._by_itself(text)
+                return self.by_itself(text)
             normal = self._normalize(text)
         elif not self._keeps_usual:
             normal = self._normalize(text)
-        if normal is not text and self._own.search(normal):
-            return self._by_itself(text)
-        return self._encode(f" {normal}" if self.blank_first and not normal.startswith(" ") else normal)
+        if self._own and normal is not text and self._own.search(normal):
+            return self.by_itself(text)
+        if self.blank_first and normal and not normal.startswith(" "):
+            normal = f" {normal}"
+        return self._encode(normal)
 
-    def _by_itself(self, text: str) -> list[int]:
+    def by_itself(self, text: str) -> list[int]:
+        """What the tokenizer gives."""
         # In a batch of one, since that lets other threads of Python go on.
         (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
         ids: list[int] = encoding.ids
@@ -89,11 +92,16 @@ def byte_pairs(tokenizer: Tokenizer) -> BytePairs | None:
     if ranks is None:
         return None
     found = BytePairs(tokenizer, told, _encoder(splitter.pattern, ranks))
-    for text in samples():
-        if found.ids(text) != found._by_itself(text):
-            log.debug("tiktoken is not used, as it splits otherwise than the tokenizer: %r", text)
-            return None
+    difference = first_difference(found)
+    if difference is not None:
+        log.debug("tiktoken is not used: it gives other tokens than the tokenizer for %r", difference)
+        return None
     return found
+
+
+def first_difference(pairs: BytePairs) -> str | None:
+    """A sample of which tiktoken makes other tokens than the tokenizer."""
+    return next((text for text in samples() if pairs.ids(text) != pairs.by_itself(text)), None)
 
 
 def _splitter(told: dict[str, Any] | None) -> Splitter | None:

@@ -49,6 +49,8 @@ def plain_pair(first: Tokenizer) -> Plain:
     """`first`: one that knows no special token. The inner one is the same, but where that puts a blank at the beginning
     of a text alone (SentencePiece's, as Transformers writes it: Metaspace, prepend_scheme "first").
     """
+    if "Metaspace" not in str(first.pre_tokenizer):
+        return Plain(first, first)
     description = json.loads(first.to_str())
     splitter = description["pre_tokenizer"] or {}
     changed = False
