@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
+from serve_app.engine.models import describe
+from serve_app.engine.transformers_engine import TransformersEngine
 from serve_app.replica.client import ServedScorer
+from serve_app.replica.deployment import RerankReplica
 from serve_app.replica.vector_client import EmbeddingScorer
+from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.columns import Columns, pack
 from stages.core.errors import EngineError, QueryTooLongError
 from stages.core.records import Asked, Outcome, PairScore
 from stages.core.vectors import Floats, TextKeys, VectorRows, Vectors, distinct_texts, vector_rows
+from stages.store.scorer import StoreFaults
+from stages.store.vector_keeper import ForgivingVectors
+from tests.checkpoints.transformers_only import make_mpnet_embedding
 from tests.stages.core.test_identity import IDENTITY
 
 
@@ -94,3 +104,50 @@ def test_a_call_that_failed_is_made_again_with_what_is_known() -> None:
     handle, keeper = Handle(EngineError("the replica was full")), Keeper()
     assert [pair.score for pair in asyncio.run(scorer(handle, keeper).score("q", ["one"]))] == [3]
     assert handle.embedded == ["one"]
+
+
+# --- a real engine, and a real store ---
+
+
+class EngineHandle:
+    """A replica of this process, asked as over a Serve handle: what goes to and fro is pickled."""
+
+    def __init__(self, folder: Path) -> None:
+        model = ModelSettings(name=str(folder))
+        settings = EngineSettings(backend="transformers", dtype="float32", vector_memory_mib=0)
+        self.engine = TransformersEngine(describe(model, "transformers"), model, settings, "r1", 1_000_000)
+        self.replica: Any = RerankReplica.__new__(RerankReplica)
+        self.replica._name, self.replica._places, self.replica._engine = "r1", asyncio.Semaphore(8), self.engine
+        self.score_with_vectors = SimpleNamespace(remote=self._score)
+
+    async def _score(self, *given: Any, **more: Any) -> Any:
+        given, more = pickle.loads(pickle.dumps((given, more)))
+        return pickle.loads(pickle.dumps(await self.replica.score_with_vectors(*given, **more)))
+
+    def ask(self, store: Path, batch: Sequence[Asked]) -> tuple[list[Any], int]:
+        """The scores of a job of its own, and how many texts the engine read for it."""
+        identity, faults = self.engine.identity, list[StoreFaults]()
+        kept = ForgivingVectors(store, 1 << 20, identity.key, "mpnet", faults.append)
+        asking = EmbeddingScorer(ServedScorer(self, 60.0, identity.digest), kept, TextKeys(identity))
+        before = self.engine.stats.counts["finished"]
+        outcomes = asyncio.run(asking.score_batch(batch))
+        assert not faults
+        return scores(outcomes), self.engine.stats.counts["finished"] - before
+
+
+def test_a_second_experiment_over_the_same_documents_embeds_only_what_is_new(tmp_path: Path) -> None:
+    handle, store = EngineHandle(make_mpnet_embedding(tmp_path / "mpnet")), tmp_path / "store"
+    documents = tuple(f"document {number} of a corpus" for number in range(12))
+    try:
+        first = [Asked("a question", documents[:6]), Asked("another", documents[3:8])]
+        second = [Asked("a third", documents), Asked("a question", documents[2:])]
+        assert handle.ask(store, first)[1] == 2 + 8
+        found, read = handle.ask(store, second)
+        assert read == 2 + 4
+        alone, read_alone = handle.ask(tmp_path / "none", second)
+        assert read_alone == 2 + 12
+        for one, other in zip(found, alone, strict=True):
+            assert one == pytest.approx(other, abs=1e-6)
+        assert len({round(score, 9) for score in found[0]}) == len(documents)
+    finally:
+        handle.engine.shutdown()
