@@ -36,13 +36,7 @@ from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import require_procedure
 from serve_app.replica.app import notes_of
 from stages.analysis.oracle import RECALL
-from stages.core.errors import (
-    InterruptedRunError,
-    RerankEvalError,
-    TooManyFailuresError,
-    TrackingError,
-    gravest,
-)
+from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
 from stages.files.failures import write_failures
 from stages.quality.evaluate import warm_up
 from stages.sources import Source, open_source
