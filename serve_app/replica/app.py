@@ -168,10 +168,10 @@ class RunningApp:
         others = ray.get(collector_of(self.name).release.remote(self._holder))
         if self.started_here and not others:
             app = serve.status().applications.get(self.name)
-            if app and app.status == ApplicationStatus.RUNNING:
-                serve.delete(self.name)
-            else:
+            if app and app.status == ApplicationStatus.DEPLOYING:
                 end_starting(self.name)
+            else:
+                serve.delete(self.name)
             stop_collector(self.name)
 
 

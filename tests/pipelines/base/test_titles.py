@@ -21,6 +21,11 @@ SERVE = "ray::ServeReplica:rerank-180779ba69f3"
     [
         ("VLLM::EngineCore", "engine core", "engine"),
         ("VLLM::EngineCore_DP0", "engine core", "engine"),
+        (
+            f"python -c import sys; sys.path[:] = ['{RAY}/_private/workers']; from serve_app.engine.warm_start",
+            "engine core",
+            "engine",
+        ),
         ("VLLM::Worker_TP0", "engine worker", "engine"),
         ("VLLM::APIServer_1", "vLLM server", "api"),
         ("VLLM::DPCoordinator", "vLLM server", "engine"),
@@ -61,7 +66,7 @@ def test_a_title_tells_the_part_and_its_role_in_a_service(title: str, name: str,
 
 def test_modules_of_ours_that_a_title_names_are_there() -> None:
     ours = [mark for mark in TITLES if mark.startswith(("serve_app.", "pipelines."))]
-    assert len(ours) == 4
+    assert len(ours) == 5
     assert [mark for mark in ours if importlib.util.find_spec(mark) is None] == []
 
 
