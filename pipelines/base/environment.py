@@ -28,13 +28,18 @@ def describe_environment(dataset: str, engines: list[dict[str, Any]]) -> dict[st
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "hardware": {
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "instructions": instructions(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
-        },
+        "hardware": describe_hardware(),
         "engines": engines,
+    }
+
+
+def describe_hardware() -> dict[str, Any]:
+    """This machine's processor, how many cores, how much memory."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "instructions": instructions(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
     }
 
 
