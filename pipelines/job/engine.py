@@ -120,7 +120,8 @@ class JobEngine:
         if self.app:
             self.app.wait_until_ready()
             # Ahead of the job's own calls, which wait for the engine already.
-            scores = asyncio.run(check_canaries(self._urgent(self.app.name), self.config.model.canaries))
+            demand, made_up = self.config.model.canaries, self.config.engine.load_format == "dummy"
+            scores = asyncio.run(check_canaries(self._urgent(self.app.name), demand, made_up=made_up))
             self.canaries_passed = True
             self.canary_drift = canary_drift(self.model.name, self.identity, scores)
             if self.canary_drift and self.canary_drift.moved:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from pipelines.base.environment import describe_environment
+from pipelines.base.environment import describe_hardware
 from stages.core.errors import RerankEvalError, first_line
 from stages.core.words import number
 from tests.measure.checkout import ROOT, Figures, Side, checked_out
@@ -88,7 +88,7 @@ def spread(values: Sequence[float | None]) -> str:
 
 
 def machine() -> str:
-    hardware = describe_environment("measured", [])["hardware"]
+    hardware = describe_hardware()
     return (
         f"{hardware['processor']}, {hardware['cores']} cores ({hardware['instructions']}), {hardware['memory_gib']} GiB"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.console import Console
-from pipelines.base.environment import describe_environment
+from pipelines.base.environment import describe_hardware
 from pipelines.base.redaction import redacted
 from pipelines.runs.folder import RunFolder
 from pipelines.speed.bench.bench import Bench, Contender, Timed
@@ -79,7 +79,7 @@ class Rounds:
         return Benchmark(
             started=self._started,
             model={"name": order.model, **_facts(bench.model), "layers": asdict(shape)},
-            machine=describe_environment("made up", [])["hardware"] | {"device": bench.plan["device_name"]},
+            machine=describe_hardware() | {"device": bench.plan["device_name"]},
             settings={name: redacted(bench.plan[name]) for name in ("ours", "defaults")},
             pairs=describe_pairs(order.pairs, bench.pairs, shape, block),
             prefix_caching=bool(bench.plan["ours"]["arguments"].get("enable_prefix_caching")),

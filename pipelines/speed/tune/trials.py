@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.base.config import RunConfig
-from pipelines.base.environment import describe_environment
+from pipelines.base.environment import describe_hardware
 from pipelines.speed.bench.bench import do_job
 from pipelines.speed.bench.engines import ask_plan, prompts_job
 from pipelines.speed.bench.process import Group
@@ -114,7 +114,7 @@ class EngineTrials:
 
 def _processor() -> str:
     """vLLM calls every CPU `cpu`."""
-    hardware = describe_environment("tune", [])["hardware"]
+    hardware = describe_hardware()
     return f"{hardware['processor']}, {hardware['cores']} cores"
 
 
