@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[3]
 LIMIT_S = 300.0
 SESSION = re.compile(r"--session[-_]dir=(\S+)")
 READY = "init engine"  # what the engine's process says when it can score
+# What Serve's controller says of a replica that went away unasked, and of one that is gone.
+LOST, STOPPED = "Exception in Replica", "is stopped"
 
 
 @pytest.fixture
@@ -75,4 +77,6 @@ def test_ctrl_c_while_an_engine_starts_waits_for_no_engine_and_leaves_no_process
     assert found, "Ray's own processes are told where its logs are"
     logs = [file.read_text(errors="replace") for file in Path(found[1], "logs").glob("worker-*")]
     assert logs and not any(READY in one for one in logs)
+    (serve,) = [file.read_text() for file in Path(found[1], "logs", "serve").glob("controller_*.log")]
+    assert LOST in serve or STOPPED not in serve, "it was waited for until Serve had drained a replica that starts"
     wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in known))
