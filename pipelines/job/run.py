@@ -34,7 +34,7 @@ from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
 from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import require_procedure
-from serve_app.replica.app import notes_of
+from serve_app.replica.facts import notes_of
 from stages.analysis.oracle import RECALL
 from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
 from stages.files.failures import write_failures

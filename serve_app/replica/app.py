@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +15,17 @@ from ray import serve
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
-from ray.serve.schema import ApplicationStatus, ServeStatus
+from ray.serve.schema import ApplicationStatus
 
 from serve_app.engine.models import ModelInfo
 from serve_app.replica.collector import collector_of, stop_collector
 from serve_app.replica.deployment import RerankReplica
 from serve_app.replica.facts import engine_fact
+from serve_app.replica.status import POLL_S, is_running, is_up, late, serve_runs, wait_until_up
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
-from stages.core.errors import ConfigError, EngineError
+from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity, parse_identity
 
-POLL_S = 0.25
-_OWN_ERROR = re.compile(r"^stages\.core\.errors\.\w+: ")  # which say by themselves what they are about
 # A replica with all its places taken answers late.
 ASKED_TIMEOUT_S = 5.0
 ROUTER = "serve_app.replica.routing:PrefixRouter"
@@ -130,9 +127,9 @@ class RunningApp:
         self.settings = settings
         self.name = settings.name
         self._holder = uuid.uuid4().hex
-        self.started_here = not _is_up(self.name)
+        self.started_here = not is_up(self.name)
         if self.started_here:
-            if not _serve_runs():
+            if not serve_runs():
                 serve.start(proxy_location="Disabled")
             run_app(build_app(settings), self.name, route=None)
         ray.get(collector_of(self.name).hold.remote(self._holder))
@@ -144,14 +141,14 @@ class RunningApp:
         """
         deadline = time.monotonic() + self.settings.deployment.start_timeout_s
         while time.monotonic() < deadline:
-            if _is_running(self.name):
+            if is_running(self.name):
                 told = _asked_identity(self.name)
             else:  # only of one that was started here: what others told may be of before
                 told = engine_fact(self.replicas(), "identity") if self.started_here else None
             if told is not None:
                 return _known_identity(told, self.name)
             time.sleep(POLL_S)
-        raise _late(self.name, self.settings.deployment.start_timeout_s)
+        raise late(self.name, self.settings.deployment.start_timeout_s)
 
     def wait_until_ready(self) -> None:
         """Block until every replica's engine answers. Raises EngineError with the engine's own reason."""
@@ -190,24 +187,9 @@ def end_starting(name: str) -> None:
                 ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]))
 
 
-def wait_until_up(name: str, timeout_s: float) -> None:
-    """Block until the application runs. Raises EngineError with the reason that Serve gives."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if _is_running(name):
-            return
-        time.sleep(POLL_S)
-    raise _late(name, timeout_s)
-
-
 def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     """The handle of the application's replicas."""
     return serve.get_deployment_handle("reranker", app_name=application)
-
-
-def notes_of(replicas: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What these replicas say that the user should know, each thing once."""
-    return sorted({facts["note"] for facts in replicas if "note" in facts})
 
 
 def told_by_all(application: str, timeout_s: float) -> bool:
@@ -223,21 +205,6 @@ def told_by_all(application: str, timeout_s: float) -> bool:
         else:  # one that died has nothing more to tell
             return all(result is None or isinstance(result, RayActorError) for result in results)
     return False
-
-
-def _is_running(name: str) -> bool:
-    """Raises EngineError where it will not be, with the reason that Serve gives."""
-    status = serve.status()
-    app = status.applications.get(name)
-    if app is not None and app.status in (ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY):
-        raise EngineError(f"the engine did not start: {_reason(status, name)}")
-    return app is not None and app.status == ApplicationStatus.RUNNING
-
-
-def _late(name: str, timeout_s: float) -> EngineError:
-    return EngineError(
-        f"the engine did not start within serve.start_timeout_s {timeout_s:g}: {_reason(serve.status(), name)}"
-    )
 
 
 def _asked_identity(name: str) -> dict[str, Any] | None:
@@ -260,25 +227,5 @@ def _known_identity(told: dict[str, Any], name: str) -> ScoringIdentity:
     return identity
 
 
-def _is_up(name: str) -> bool:
-    status = serve.status().applications.get(name) if _serve_runs() else None
-    return status is not None and status.status in (ApplicationStatus.RUNNING, ApplicationStatus.DEPLOYING)
-
-
-def _serve_runs() -> bool:
-    return any(actor["name"] == "SERVE_CONTROLLER_ACTOR" for actor in ray.util.list_named_actors(all_namespaces=True))
-
-
 def _cluster_has_gpus() -> bool:
     return bool(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-
-
-def _reason(status: ServeStatus, name: str) -> str:
-    """The last line that names an error in what Serve says about the application: the rest is traceback."""
-    app = status.applications.get(name)
-    if app is None:
-        return "Ray Serve does not know the application"
-    messages = [deployment.message for deployment in app.deployments.values()] + [app.message]
-    lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
-    telling = [line for line in lines if "Error" in line.split(":")[0] and not line.startswith("File")]
-    return _OWN_ERROR.sub("", (telling or lines or ["no reason was given"])[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -11,3 +11,8 @@ def engine_fact(replicas: Sequence[Mapping[str, Any]], name: str) -> Any:
     told = [facts for facts in replicas if name in facts]
     living = [facts for facts in told if facts.get("ended_s") is None]
     return (living or told or [{name: None}])[-1][name]
+
+
+def notes_of(replicas: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What these replicas say that the user should know, each thing once."""
+    return sorted({facts["note"] for facts in replicas if "note" in facts})

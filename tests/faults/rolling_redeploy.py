@@ -24,8 +24,9 @@ from pipelines.base.cluster import connected
 from serve_app.engine.models import describe
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
-from serve_app.replica.app import AppSettings, RunningApp, build_app, run_app, wait_until_up
+from serve_app.replica.app import AppSettings, RunningApp, build_app, run_app
 from serve_app.replica.collector import collector_of
+from serve_app.replica.status import wait_until_up
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from tests.tiny_models import make_tiny_qwen3
 

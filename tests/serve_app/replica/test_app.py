@@ -10,11 +10,10 @@ import pytest
 from ray import serve
 from ray.exceptions import ActorDiedError
 from ray.serve.exceptions import DeploymentUnavailableError
-from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, DeploymentStatusOverview, ServeStatus
 
 from serve_app.engine.models import ModelInfo
 from serve_app.replica import app as app_module
-from serve_app.replica.app import AppSettings, _reason, deployment_options, notes_of, told_by_all
+from serve_app.replica.app import AppSettings, deployment_options, told_by_all
 from serve_app.replica.deployment import RerankReplica
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from tests.recipes import recipe_of
@@ -149,50 +148,6 @@ def test_replicas_report_nothing_home_unless_the_user_says_so(monkeypatch: pytes
     assert environment()["VLLM_NO_USAGE_STATS"] == "1"
     monkeypatch.setenv("VLLM_NO_USAGE_STATS", "0")
     assert environment()["VLLM_NO_USAGE_STATS"] == "0"
-
-
-# --- the reason ---
-
-TRACEBACK = """The deployment failed to start 2 times in a row. See logs for details. Error:
-\x1b[36mray::ServeReplica:rerank:reranker.initialize_and_get_metadata()\x1b[39m (pid=11, ip=10.0.0.1)
-  File "/site-packages/vllm/v1/engine/utils.py", line 980, in wait_for_engine_startup
-    raise RuntimeError(f"Engine core initialization failed: {reason}")
-RuntimeError: Engine core initialization failed. See root cause above.
-"""
-
-
-def status(message: str, *of_deployments: str) -> ServeStatus:
-    deployments = {
-        f"d{place}": DeploymentStatusOverview("UNHEALTHY", "CONFIG_UPDATE_COMPLETED", {}, text)
-        for place, text in enumerate(of_deployments)
-    }
-    overview = ApplicationStatusOverview(ApplicationStatus.DEPLOY_FAILED, message, 0.0, deployments)
-    return ServeStatus(applications={"rerank": overview})
-
-
-@pytest.mark.parametrize(
-    ("told", "reason"),
-    [
-        (status("", TRACEBACK), "RuntimeError: Engine core initialization failed. See root cause above."),
-        (status("The deployments ['reranker'] are UNHEALTHY.", TRACEBACK), "RuntimeError: Engine core"),
-        (status("", f"{TRACEBACK}stages.core.errors.EngineError: no room for 3 layers\n"), "no room for 3 layers"),
-        (status("Deploying.", "Not enough GPUs: 1 of 2."), "Deploying."),
-        (status("", "Not enough GPUs: 1 of 2.\n\n"), "Not enough GPUs: 1 of 2."),
-        (status(""), "no reason was given"),
-        (ServeStatus(), "Ray Serve does not know the application"),
-    ],
-)
-def test_the_reason_is_the_last_line_that_names_an_error(told: ServeStatus, reason: str) -> None:
-    assert _reason(told, "rerank").startswith(reason)
-    assert "\n" not in _reason(told, "rerank")
-
-
-# --- what replicas have to say ---
-
-
-def test_a_note_of_several_replicas_is_told_once_and_none_of_those_that_have_none() -> None:
-    facts = [{"note": "slower", "ended_s": None}, {"ended_s": None}, {"note": "slower"}, {"note": "another"}]
-    assert notes_of(facts) == ["another", "slower"]
 
 
 # --- the last counts ---

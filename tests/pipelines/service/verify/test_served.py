@@ -15,7 +15,8 @@ from pipelines.base.console import Console
 from pipelines.service.verify.command import VerifyOrder, make_setup, verify
 from serve_app.engine.models import describe
 from serve_app.http.ingress import build_ingress
-from serve_app.replica.app import AppSettings, run_app, wait_until_up
+from serve_app.replica.app import AppSettings, run_app
+from serve_app.replica.status import wait_until_up
 
 API = "verified-api"
 
