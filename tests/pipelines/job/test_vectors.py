@@ -87,7 +87,7 @@ def test_a_second_experiment_embeds_only_what_is_new(application: JobEngine, tmp
     embedded_before = [doc_id for _, doc_id in new if doc_id in documents(first)]
     assert told(deeper)["throughput"]["scored_pairs"] == len(new)
     # More, where a document is new and several queries have it.
-    assert told(deeper)["cache"]["reused_vectors"] >= len(embedded_before) > len(new) / 10
+    assert told(deeper)["cache"]["reused_vectors"] >= len(embedded_before) > 20
     assert 0 < told(deeper)["tokens"]["prompt"] < told(alone)["tokens"]["prompt"]
 
 
