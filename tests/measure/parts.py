@@ -25,7 +25,7 @@ from tests.measure.checkout import LIMIT_S, ROOT, Figures, Side, costs, job, ser
 
 MEASURE_ALONE = Path(__file__).with_name("alone.py")
 # Of 50 documents each: ten seconds of scoring and more, as processor time is read twice a second.
-QUERIES = {"nano": 200, "tiny": 100, "small": 40}
+QUERIES = {"nano": 400, "tiny": 150, "small": 40}
 STORED = 10_000  # pairs
 DEMO = ROOT / "configs" / "demo"
 # vLLM's own LLM class, or server, with today's settings: no checkout has a part in it.
