@@ -205,7 +205,7 @@ class DeploymentSettings(Settings):
         None, gt=0, description="Grow with the queue up to so many, and shrink back to `replicas`. null: no growth."
     )
     target_calls: float = Field(
-        8, gt=0, description="Calls per replica that growth and shrinking aim at; a job's are batches."
+        8, gt=0, description="Calls per replica that growth and shrinking aim at, each a query."
     )
     surge: bool = Field(False, description="On a change start new replicas before the old stop; needs room.")
     gpus_per_replica: float | None = Field(
@@ -218,7 +218,7 @@ class DeploymentSettings(Settings):
         256,
         gt=0,
         description="Queries that a replica works on at once, and calls that it takes: further ones wait outside, and "
-        "keep asking for a place. A job's call is a batch of queries.",
+        "keep asking for a place. A job's call is a batch of queries, or a query where replicas grow.",
     )
     max_text_chars: int = Field(
         10_000_000,
@@ -241,3 +241,8 @@ class DeploymentSettings(Settings):
     ray_address: str | None = Field(
         None, description="The Ray cluster. null: $RAY_ADDRESS, else a local one is started."
     )
+
+    @property
+    def grows(self) -> bool:
+        """Whether Serve starts further replicas where calls wait."""
+        return self.max_replicas is not None and self.max_replicas > self.replicas

@@ -31,7 +31,10 @@ class RerankSettings(Settings):
     max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
     workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
     batch_queries: int = Field(
-        8, gt=0, description="Queries per batch, which is one call; a worker has up to 12 in flight."
+        8,
+        gt=0,
+        description="Queries per call; a worker has three times as many at work. With serve.max_replicas a call is a "
+        "query.",
     )
 
 

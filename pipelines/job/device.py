@@ -19,6 +19,12 @@ def cluster_address(serve: DeploymentSettings) -> str | None:
     return serve.ray_address or os.environ.get("RAY_ADDRESS") or None
 
 
+def names_this_machine(address: str) -> bool:
+    """Whether another machine would find another cluster under it."""
+    host = address.rpartition("://")[2].rpartition(":")[0] or address
+    return host in ("auto", "local", "localhost", "[::1]") or host.startswith("127.")
+
+
 def in_cluster() -> bool:
     """Whether this process is connected to a Ray cluster. Imports nothing."""
     ray = sys.modules.get("ray")

@@ -102,7 +102,9 @@ class JobEngine:
         if self.app is None or self._identified:
             return
         told = self.app.wait_until_identified()
-        require_as_asked(self._foreseen, told, self.config, self.app.name)
+        # As this cluster, which runs by now, lets foresee it: a store may have told of one that was there before.
+        foreseen_here = foresee(self.model, self.config)
+        require_as_asked(foreseen_here, told, self.config, self.app.name)
         self._identified = True
         foreseen, self.identity = self.identity, told
         if self._store is None:
@@ -110,7 +112,7 @@ class JobEngine:
         if note := told_anew(foreseen, told):
             self._note_of_store(note)
         with contextlib.suppress(*FILE_ERRORS):  # a store that fails says so in the end
-            for expected in {self._foreseen.key, self._place} if not self._store.store.read_only else ():
+            for expected in {foreseen_here.key, self._place} if not self._store.store.read_only else ():
                 if expected:
                     self._store.store.remember(expected, told.key)
 

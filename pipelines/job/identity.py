@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, replace
 
 from pipelines.base.config import RunConfig, ServeConfig
-from pipelines.job.device import cluster_address, cluster_device, known_device
+from pipelines.job.device import cluster_address, cluster_device, known_device, names_this_machine
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import OVERLAP
@@ -46,6 +47,8 @@ def place_key(model: ModelInfo, config: RunConfig) -> str | None:
     if model.family == OVERLAP or config.serve.gpus_per_replica is not None or address is None:
         return None
     there = foresee_identity(model, config.model, config.engine, "cpu")
+    if names_this_machine(address):
+        address = f"{address} of {platform.node()}"
     return replace(there, device=f"as at {address}", dtype=config.engine.dtype).key
 
 

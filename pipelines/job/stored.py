@@ -40,8 +40,13 @@ class StoredRankings:
         if self._engine.needed:
             return
         began_s = time.perf_counter()
-        if (scores := self._engine.see(candidates)) is None:
-            self._drop()
+        try:
+            scores = self._engine.see(candidates)
+        except BaseException:
+            self.drop()
+            raise
+        if scores is None:
+            self.drop()
             return
         ranking = rank(candidates, scores)
         self._waiting.append(ranking if self._quoting else told_ranking(ranking))
@@ -75,7 +80,7 @@ class StoredRankings:
             self._writer.close()
             self._writer = None
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         self._close()
         self._file.unlink(missing_ok=True)
         self._waiting = []

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from ray.data._internal.execution import streaming_executor_state
 
 from pipelines.base.interruption import StopFlag
 from pipelines.job.progress import Progress, StreamResult
-from pipelines.job.ranges import CandidatesAccess, blocks_of, range_of, ranges_of
+from pipelines.job.ranges import CandidatesAccess, Range, blocks_of, range_of, ranges_of
 from serve_app.replica.app import told_by_all
 from serve_app.replica.collector import News, collector_of
 from stages.core.rerank import rerank
@@ -34,8 +34,8 @@ from stages.files.rankings import RANKING_SCHEMA, rankings_table
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
 POLL_S = 1.0
-# Ranges that a worker has at work: with one, the engine runs dry while the last queries of it come back.
-RANGES_AT_ONCE = 3
+# Batches that a worker has at work: with one, the engine runs dry while the last queries of it come back.
+BATCHES_AT_ONCE = 3
 # How long Ray Data waits for the end of a call before it looks at all of them.
 LOOK_AT_CALLS_S = 0.5
 # What may wait, scored and not yet written, for each worker.
@@ -65,6 +65,8 @@ class RerankBatches:
 class Feed:
     """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query.
 
+    `batch_queries` are one call at most, of which each worker has so many at once that three times as many queries are
+    at work. Where `growing`, each query is a call: Serve, which grows by the number of calls, then sees how many wait.
     `quoting` says whether the reasons of pairs that fail may quote a text.
     """
 
@@ -73,6 +75,7 @@ class Feed:
     batch_queries: int
     stop: StopFlag
     quoting: bool = True
+    growing: bool = False
 
 
 class Stream:
@@ -87,9 +90,10 @@ class Stream:
         self.progress = Progress()
         self._rankings = rankings
         self._watch = EngineWatch(application, self.progress)
-        blocks = blocks_of(list(ranges_of(candidates, feed.batch_queries)))
+        ranges = list(ranges_of(candidates, 1 if feed.growing else feed.batch_queries))
+        calls = calls_at_once(ranges, feed.batch_queries)
         access = CandidatesAccess(ray.get_runtime_context().get_node_id())
-        self._dataset = ray.data.from_arrow(blocks).map_batches(
+        self._dataset = ray.data.from_arrow(blocks_of(ranges)).map_batches(
             RerankBatches,
             fn_constructor_args=(feed.make_scorer, access, feed.stop, feed.quoting),
             batch_size=1,
@@ -99,7 +103,7 @@ class Stream:
                 min_size=1,
                 max_size=feed.workers,
                 initial_size=feed.workers,
-                max_concurrent_calls_per_actor=RANGES_AT_ONCE,
+                max_concurrent_calls_per_actor=calls,
             ),
         )
         self._finished: Future[None] = Future()
@@ -126,6 +130,14 @@ class Stream:
                 assert isinstance(table, pa.Table)
                 writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
                 self.progress.add(table)
+
+
+def calls_at_once(ranges: Sequence[Range], batch_queries: int) -> int:
+    """How many ranges a worker has at work: as many queries as BATCHES_AT_ONCE whole batches hold, however long their
+    texts are.
+    """
+    rows = max((one.rows for one in ranges), default=1)
+    return -(-BATCHES_AT_ONCE * batch_queries // rows)
 
 
 class EngineWatch:

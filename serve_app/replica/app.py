@@ -104,7 +104,7 @@ def deployment_options(settings: AppSettings, gpus_in_cluster: bool) -> dict[str
         "request_router_config": {"request_router_class": ROUTER},
         "max_surge_percent": 100 if ours.surge else 0,
     }
-    if ours.max_replicas and ours.max_replicas > ours.replicas:
+    if ours.grows:
         options["autoscaling_config"] = {
             "min_replicas": ours.replicas,
             "max_replicas": ours.max_replicas,

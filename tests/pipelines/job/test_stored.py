@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,6 +107,18 @@ def test_the_first_unknown_pair_asks_for_it_and_nothing_is_left_of_what_was_rank
     assert cluster.asked == 1 and not list((tmp_path / "rankings").iterdir())
 
 
+def test_a_cluster_that_does_not_start_leaves_nothing_of_what_was_ranked(tmp_path: Path) -> None:
+    known = candidates("q1", "sea", [f"text {place}" for place in range(100)])
+    keep(tmp_path / "store", config_of(None), known)
+    engine = JobEngine(describe(config_of(None).model), config_of(tmp_path / "store"), raising)
+    stored = StoredRankings(engine, tmp_path / "rankings", quoting=True)
+    for _ in range(PAIRS_AT_ONCE // 100):
+        stored.see(known)
+    with pytest.raises(AskedError):
+        stored.see(candidates("q2", "sea", ["new"]))
+    assert not list((tmp_path / "rankings").iterdir())
+
+
 def test_where_nothing_of_the_job_is_stored_the_cluster_starts_before_the_data_is_read(tmp_path: Path) -> None:
     cluster = Cluster()
     assert engine_over(None, cluster).needed and cluster.asked == 1
@@ -156,6 +169,48 @@ def test_what_an_engine_of_a_cluster_told_last_stands_for_it_while_that_is_not_c
     assert engine.see(one) == [PairScore(0.5, stored=True)] * 4 and engine.identity == told
     with pytest.raises(AskedError):
         engine.see(candidates("q2", "hill"))
+
+
+def test_what_a_cluster_is_now_is_not_taken_for_what_it_or_this_machine_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_qwen3: Path
+) -> None:
+    """A cluster that had no GPU has some by the second day; on the third a job runs on this machine's processor."""
+    model, one = {"name": str(tiny_qwen3)}, candidates("q1", "sea")
+    place = config_of(tmp_path, model=model, serve={"ray_address": NOWHERE})
+    local = config_of(tmp_path, model=model, serve={"gpus_per_replica": 0})
+    described = describe(local.model)
+    cpu = foresee(described, local)
+    cuda = foresee(described, config_of(tmp_path, model=model, serve={"gpus_per_replica": 1}))
+    store = ScoreStore(tmp_path)
+    store.remember(str(place_key(described, place)), cpu.key)
+    for identity, score in ((cpu, 0.25), (cuda, 0.75)):
+        keys = query_keys(identity.key, None, one.query, one.texts)
+        store.write(keys.query, dict.fromkeys(keys.pairs, PairScore(score)), identity.key, "tiny")
+    app = SimpleNamespace(name="a", wait_until_identified=lambda: cuda, replicas=list, stop=lambda: None)
+    monkeypatch.setattr("pipelines.job.served.start_app", lambda *_: app)
+    monkeypatch.setattr("pipelines.job.identity.cluster_device", lambda: "cuda")
+    second = JobEngine(described, place)
+    assert second.identity == cpu and second.see(candidates("q2", "hill")) is None
+    second.wait_until_identified()
+    assert second.identity == cuda
+    assert JobEngine(described, place).see(one) == [PairScore(0.75, stored=True)] * 4
+    third = JobEngine(described, local)
+    assert third.identity == cpu and third.see(one) == [PairScore(0.25, stored=True)] * 4
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "127.0.0.1:6379", "localhost:6379", "ray://127.0.0.1:10001"])
+def test_an_address_that_each_machine_has_stands_for_this_machine_alone(
+    address: str, monkeypatch: pytest.MonkeyPatch, tiny_qwen3: Path
+) -> None:
+    config = config_of(None, model={"name": str(tiny_qwen3)}, serve={"ray_address": address})
+    described = describe(config.model)
+    here = place_key(described, config)
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert here != place_key(described, config)
+    named = config_of(None, model={"name": str(tiny_qwen3)}, serve={"ray_address": "head.example:6379"})
+    there = place_key(described, named)
+    monkeypatch.setattr("platform.node", lambda: "a third")
+    assert there == place_key(described, named)
 
 
 def elsewhere() -> dict[str, Any]:

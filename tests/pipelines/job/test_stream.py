@@ -12,8 +12,8 @@ import pytest
 import ray.data
 from ray.data._internal.execution import streaming_executor_state
 
-from pipelines.job.ranges import LocalReader, blocks_of, ranges_of
-from pipelines.job.stream import LOOK_AT_CALLS_S, Progress, RerankBatches, _set_up_ray_data
+from pipelines.job.ranges import LocalReader, Range, blocks_of, ranges_of
+from pipelines.job.stream import LOOK_AT_CALLS_S, Progress, RerankBatches, _set_up_ray_data, calls_at_once
 from stages.core.records import Candidates, Ranking
 from stages.core.scoring import OverlapScorer
 from stages.files.rankings import rankings_from, rankings_table
@@ -27,6 +27,13 @@ def test_progress_counts_what_was_scored_in_this_run_and_what_failed() -> None:
     for some in ([scored, failed], [], [scored]):
         progress.add(rankings_table(some))
     assert progress == Progress(queries=3, pairs=3, failed_pairs=2)
+
+
+@pytest.mark.parametrize(("rows", "calls"), [(8, 3), (1, 24), (5, 5), (3, 8)])
+def test_a_worker_has_as_many_queries_at_work_whatever_a_call_holds(rows: int, calls: int) -> None:
+    ranges = [Range("part", first, min(rows, 100 - first)) for first in range(0, 100, rows)]
+    assert calls_at_once(ranges, 8) == calls
+    assert calls_at_once([], 8) == 24
 
 
 class Here:
