@@ -117,7 +117,11 @@ class AsOne(EachAlone):
                 alone += places
                 continue
             params = parameters(task, {KEY: packed}, skip_cache=skip_cache)
-            name, queue = await self._submit(some[0].token_ids[:shared] or CARRIER, params, call)
+            try:
+                name, queue = await self._submit(some[0].token_ids[:shared] or CARRIER, params, call)
+            except REFUSED:  # by something else than its prompts: told of each
+                alone += places
+                continue
             if self.llm.log_stats:
                 self.stats.expect(name, queue)
             asked.append((places, name, queue))

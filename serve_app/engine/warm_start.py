@@ -33,7 +33,7 @@ PROGRAM = (
     "become_engine({tracker}, {pipe})"
 )
 # What is read once, when a process begins or imports torch. Of OMP_NUM_THREADS torch can be told later.
-READ_ONCE = ("LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "MKL_", "CUDA_VISIBLE_DEVICES")
+READ_ONCE = ("LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "CUDA_VISIBLE_DEVICES")
 THREADS = "OMP_NUM_THREADS"
 # Which torch sets as it is imported, in either process.
 OF_TORCH = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
@@ -136,6 +136,9 @@ def warm_engine() -> Iterator[None]:
             logger.warning("the engine's process that was started ahead is not used: %s", error)
             mine.end()
             return spawned.__func__(process)
+        except BaseException:
+            mine.end()
+            raise
 
     try:
         warm = WarmProcess()

@@ -144,7 +144,8 @@ class RunningApp:
             if is_running(self.name):
                 told = _asked_identity(self.name)
             else:  # only of one that was started here: what others told may be of before
-                told = engine_fact(self.replicas(), "identity") if self.started_here else None
+                living = [one for one in self.replicas() if one["ended_s"] is None]
+                told = engine_fact(living, "identity") if self.started_here else None
             if told is not None:
                 return _known_identity(told, self.name)
             time.sleep(POLL_S)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
-from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica.exclusion import Exclusion
@@ -25,11 +25,11 @@ from stages.core.records import Asked, Outcome, PairScore, TimedScores
 from stages.core.scoring import required, score_each
 
 # What another replica, or the same one after its restart, may well answer.
-TRANSIENT = (RayActorError, BackPressureError, DeploymentUnavailableError, EngineError)
+TRANSIENT = (RayActorError, ObjectLostError, BackPressureError, DeploymentUnavailableError, EngineError)
 # What may be the query's own doing: the engine's process died under it, or the whole replica did.
 DEATHS = (EngineDiedError, ActorDiedError)
 Settled = Outcome | ActorDiedError
-Answer = Settled | RayActorError | BackPressureError | DeploymentUnavailableError
+Answer = Settled | RayActorError | ObjectLostError | BackPressureError | DeploymentUnavailableError
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 10.0
 # A suspect call is cut into so many parts. Each death costs an engine start (half a minute and more), each part without
 # the killer next to nothing: with eight, one pair in 100 is found with three further deaths, with two it takes seven.
@@ -167,6 +167,8 @@ def reason_of(error: Exception) -> str:
         return "its replica died"
     if isinstance(error, RayActorError):
         return "its replica does not answer"
+    if isinstance(error, ObjectLostError):
+        return "its answer was lost with its node"
     if isinstance(error, BackPressureError):
         return "all replicas are full"
     if isinstance(error, DeploymentUnavailableError):

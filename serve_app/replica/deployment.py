@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ class RerankReplica:
 
     It has no `check_health`: Serve would call that on the event loop that computes (see `reporter`).
     """
+
+    _at_work = 0  # calls with a batch
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
@@ -78,7 +80,7 @@ class RerankReplica:
         facts |= versions | {"ready_s": time.time(), "identity": asdict(self._engine.identity)}
         facts |= self._engine.facts()
         await collector.register.remote(context.replica_tag, facts)
-        self._reporter = Reporter(context.replica_tag, self._engine, collector, facts)
+        self._reporter = Reporter(context.replica_tag, self._engine, collector, facts, at_work=lambda: self._at_work)
 
     async def score_batch(self, batch: Sequence[Asked], identity: str | None = None) -> Columns:
         """Queries and their documents -> what comes of each. Cancelling the call frees its work in the engine.
@@ -86,7 +88,8 @@ class RerankReplica:
         Raises IdentityError where `identity` is given, and is not the digest of this engine's.
         """
         self._require(identity)
-        return pack(await score_each(self._score, batch))
+        with self._working():
+            return pack(await score_each(self._score, batch))
 
     async def score_with_vectors(
         self, batch: Sequence[Asked], identity: str | None, known: VectorRows, *, wanted: bool
@@ -98,8 +101,18 @@ class RerankReplica:
         from serve_app.engine.exchange import Exchange
 
         exchange = Exchange(known.by_key(), wanted=wanted)
-        outcomes = await score_each(partial(self._score, exchange=exchange), batch)
-        return pack(outcomes), exchange.back(distinct_texts(batch))
+        with self._working():
+            outcomes = await score_each(partial(self._score, exchange=exchange), batch)
+            return pack(outcomes), exchange.back(distinct_texts(batch))
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """A batch's call: when the engine dies, what it has answered is still told."""
+        self._at_work += 1
+        try:
+            yield
+        finally:
+            self._at_work -= 1
 
     async def _score(
         self, query: str, documents: Sequence[str], instruction: str | None, **more: Exchange

@@ -31,8 +31,10 @@ from serve_app.replica.node_metrics import NodeMetrics, this_node
 from stages.telemetry.telemetry import Snapshot
 
 logger = logging.getLogger(__name__)
-# How long calls that were at work when the engine died have to end with that as their reason.
-LAST_WORDS_S = 1.0
+# How long calls that were at work when the engine died have to end with that as their reason: so long at least, and so
+# long at most, as the prompts of a batch's last queries are being made.
+LAST_WORDS_S, LONGEST_LAST_WORDS_S = 1.0, 10.0
+LISTEN_EVERY_S = 0.1
 # How long Ray may take to end an actor that asks for it.
 KILLED_S = 5.0
 # A collector that does not answer for so long is restarting, or the machine is busy: the next snapshot has it all.
@@ -55,7 +57,7 @@ class Engine(Protocol):
 
 class Reporter:
     """Pushes an engine's counts to the collector, twice a second while they change, and calls `end` when the engine is
-    dead.
+    dead and none of the calls is left that `at_work` counts.
     """
 
     def __init__(
@@ -65,9 +67,10 @@ class Reporter:
         collector: Any,
         facts: Mapping[str, Any],
         end: Callable[[], object] | None = None,
+        at_work: Callable[[], int] = int,
     ) -> None:
         self._replica, self._engine, self._collector, self._facts = replica, engine, collector, facts
-        self._end = end or end_this_actor
+        self._end, self._at_work = end or end_this_actor, at_work
         self._stopped, self._telling = threading.Event(), threading.Lock()
         self._pushed: Snapshot | None = None
         self._pushed_s = self._exposed_s = float("-inf")
@@ -118,7 +121,11 @@ class Reporter:
         logger.error("the engine died: this replica ends, and Serve starts another one")
         with contextlib.suppress(Exception):
             self._collector.engine_died.remote(self._replica)
-        if not self._stopped.wait(LAST_WORDS_S):
+        deadline = time.monotonic() + LONGEST_LAST_WORDS_S
+        stopped = self._stopped.wait(LAST_WORDS_S)
+        while not stopped and self._at_work() and time.monotonic() < deadline:
+            stopped = self._stopped.wait(LISTEN_EVERY_S)
+        if not stopped:
             self._end()
 
 

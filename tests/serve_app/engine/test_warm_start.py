@@ -94,7 +94,7 @@ def test_the_engine_is_the_process_that_began_before_and_like_one_that_vllm_star
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("OMP_PLACES", "OMP_PLACES changed since it began"), ("LD_PRELOAD", "LD_PRELOAD changed since it began")],
+    [(name, f"{name} changed since it began") for name in ("OMP_PLACES", "LD_PRELOAD", "LD_LIBRARY_PATH")],
 )
 def test_where_what_a_process_reads_as_it_begins_has_changed_vllm_starts_its_own(
     name: str,

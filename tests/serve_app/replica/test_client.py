@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, ObjectLostError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve_app.replica import client
@@ -25,6 +25,7 @@ TRANSIENT = [
     ActorUnavailableError("gone for a moment", b"\0" * 16),
     BackPressureError(num_queued_requests=3, max_queued_requests=2),
     DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="rerank")),
+    ObjectLostError("0" * 56, None, ""),
 ]
 
 

@@ -122,6 +122,21 @@ def test_a_dead_engine_ends_the_process_after_its_calls_had_time_to_end() -> Non
     assert collector.named("engine_died") == [("a",)]
 
 
+def test_it_does_not_end_while_a_call_is_at_work_unless_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "LISTEN_EVERY_S", 0.01)
+    engine, ended, at_work = FakeEngine(), threading.Event(), [1]
+    Reporter("a", engine, FakeCollector(), {}, end=ended.set, at_work=lambda: at_work[0])
+    engine.dead = True
+    assert not ended.wait(0.5)
+    at_work[0] = 0
+    assert ended.wait(60)
+    monkeypatch.setattr(reporter, "LONGEST_LAST_WORDS_S", 0.2)
+    engine, ended = FakeEngine(), threading.Event()
+    Reporter("a", engine, FakeCollector(), {}, end=ended.set, at_work=lambda: 1)
+    engine.dead = True
+    assert ended.wait(60)
+
+
 def test_an_engine_that_ends_because_its_replica_stops_is_no_death() -> None:
     engine, collector, ended = FakeEngine(), FakeCollector(), threading.Event()
     telling = Reporter("a", engine, collector, {}, end=ended.set)
