@@ -72,3 +72,7 @@ def test_only_the_cluster_knows_its_gpus(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(device, "AMD", tmp_path / "missing")
     monkeypatch.setenv(device.OVERRIDES, '{"GPU": 4}')
     assert local_gpus() is None
+    monkeypatch.delenv(device.OVERRIDES)
+    assert local_gpus() is not None
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert local_gpus() is None, "Ray counts Apple's there"
