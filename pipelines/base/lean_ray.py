@@ -35,9 +35,12 @@ def lean_ray() -> Iterator[None]:
 
     For these Ray has no setting: parts of it are replaced, those that this version of Ray has.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    added = SETTINGS.keys() - os.environ.keys()
     with contextlib.ExitStack() as stack:
+        for name in added:
+            os.environ[name] = SETTINGS[name]
+            # Ray's processes have them by then; what this one starts later, or connects to, is none of ours.
+            stack.callback(os.environ.pop, name, None)
         if os.environ[METRICS] == "0":
             parameters: Any = ray._private.parameter.RayParams  # which has a boolean for a text
             fewer = functools.partial(parameters, include_log_monitor=False, no_monitor=True)

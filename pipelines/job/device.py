@@ -10,7 +10,8 @@ from pathlib import Path
 
 from serve_app.settings import DeploymentSettings
 
-# What Ray also counts GPUs by: an autoscaler's word, AMD's driver, and the packages of Intel's and MetaX's.
+# What Ray also counts GPUs by, and on a Mac Apple's: an autoscaler's word, AMD's driver, the packages of Intel's and
+# MetaX's.
 OVERRIDES, AMD, PACKAGES = "RAY_OVERRIDE_RESOURCES", Path("/sys/class/kfd"), ("dpctl", "pymxsml")
 
 

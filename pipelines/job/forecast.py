@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipelines.base.config import RunConfig
+from pipelines.job.device import known_device, local_gpus
+from pipelines.job.known_vectors import KnownVectors
 from pipelines.job.rates import Measured, last_measured, load_of
 from pipelines.job.sampled import Sampled, sampled
 from pipelines.job.tokenizing import count_tokens
 from pipelines.job.workload import KnownScores, Workload
 from pipelines.runs.read import moment
 from serve_app.engine.models import ModelInfo, model_config, plain_model
+from serve_app.settings import OVERLAP
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 from stages.core.metrics import Metrics
@@ -31,7 +33,6 @@ from stages.speed.forecast import Load, error, scoring_s
 BLOCK = {"cpu": 32, "cuda": 16}
 # Of a text that is cut, about as many characters as make a token are read.
 CHARS_PER_TOKEN = 8
-NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 class Forecaster:
@@ -45,23 +46,26 @@ class Forecaster:
         self.config, self.model = config, model
         self.asked_gpu = known_gpu(gpu) if gpu else None
         self.gpu = self.asked_gpu or _gpu_of(config)
-        self.device, self.any_device = ("cuda", False) if gpu else foreseen_device(config)
+        self.device, self.any_device = ("cuda", False) if gpu else foreseen_device(config, model)
         self.remarks: list[str] = []
         self.work = Workload(model.recipe.kind if model.recipe else None)
         self._known = self._known_scores()
+        self._vectors = KnownVectors(config.rerank, self._known.identity) if self._known else None
 
     def add(self, candidates: Any) -> None:
-        self.work.add(candidates, self._known.new(candidates) if self._known else candidates.texts)
+        new = self._known.new(candidates) if self._known else candidates.texts
+        self.work.add(candidates, new, self._vectors.among(new) if self._vectors else ())
 
     def tell(self) -> dict[str, Any]:
         """As JSON; what is not known is null, and `remarks` says why."""
-        if self._known:
+        if self._known and self._vectors:
             self._known.close()
-            self.remarks += [self._known.note] if self._known.note else []
+            self._vectors.close()
+            self.remarks += filter(None, (self._known.note, self._vectors.note))
             if self.any_device and self.config.rerank.store is not None:
                 self.remarks.append(
-                    f"what is stored is told for engines on {self.device}, as this machine would have them: the job "
-                    "runs on a Ray cluster. serve.gpus_per_replica tells its device"
+                    f"what is stored is told for engines on {self.device}, as far as this machine can tell: the job "
+                    "asks its Ray. serve.gpus_per_replica says it beforehand"
                 )
         tokens = self._tokens() if self.work.new else None
         time = self._time(tokens)
@@ -80,14 +84,17 @@ class Forecaster:
         if find_spec("tokenizers") is None:  # as in a light install, which can run no job either
             self.remarks.append("what the score store knows is not told: this install has no engine")
             return None
+        from pipelines.job.identity import place_key
         from serve_app.engine.identity import foresee_identity
 
-        return KnownScores(
-            self.config, foresee_identity(self.model, self.config.model, self.config.engine, self.device)
-        )
+        foreseen = foresee_identity(self.model, self.config.model, self.config.engine, self.device)
+        known = KnownScores(self.config, foreseen, place_key(self.model, self.config) if self.any_device else None)
+        if known.told_there:
+            self.device, self.any_device = known.identity.device or self.device, False
+        return known
 
     def _texts(self) -> int | None:
-        return len(self.work.texts) if self.work.kind == "embedding" else None
+        return len(self.work.texts) if self.work.once else None
 
     def _tokens(self) -> Sampled | None:
         if self.model.recipe is None or self._known is None:
@@ -117,6 +124,11 @@ class Forecaster:
             self.remarks.append(
                 f"time is not forecast: {self.config.output.dir} has no finished run of this model and these engine "
                 "settings on a machine like this one. Run once, or name a GPU: --gpu H100"
+            )
+            return told
+        if self._texts() == 0:
+            self.remarks.append(
+                "time is not forecast: all documents' vectors are kept, and rates are by documents read"
             )
             return told
         load = Load(self.work.new, tokens.mean_tokens if tokens else None, self._texts())
@@ -174,13 +186,10 @@ def _gpu_of(config: RunConfig) -> str | None:
         return None
 
 
-def foreseen_device(config: RunConfig) -> tuple[str, bool]:
-    """cpu or cuda, as Ray would find it on this machine; and whether that is a guess, as the job runs on a cluster."""
-    if config.serve.gpus_per_replica is not None:
-        return "cuda" if config.serve.gpus_per_replica else "cpu", False
-    elsewhere = bool(config.serve.ray_address or os.environ.get("RAY_ADDRESS"))
-    here = os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1", "NoDevFiles") and any(NVIDIA.glob("*"))
-    return "cuda" if here else "cpu", elsewhere
+def foreseen_device(config: RunConfig, model: ModelInfo) -> tuple[str, bool]:
+    """cpu or cuda, as the job will foresee it; and whether that is a guess by this machine, as the job will ask Ray."""
+    known = "cpu" if model.family == OVERLAP else known_device(config.serve)
+    return known or ("cuda" if local_gpus() else "cpu"), known is None
 
 
 def with_forecast(metrics: Metrics, config: RunConfig, identity: ScoringIdentity) -> Metrics:

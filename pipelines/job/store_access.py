@@ -24,14 +24,13 @@ from serve_app.replica.vector_client import EmbeddingScorer
 from stages.core.identity import read_key
 from stages.core.records import PairScore
 from stages.core.scoring import Scorer
-from stages.core.vectors import Floats, TextKeys, VectorKeeper, Vectors
+from stages.core.vectors import KEPT_FAMILY, Floats, TextKeys, VectorKeeper, Vectors
 from stages.store.records import QueryKeys
 from stages.store.scorer import ForgivingStore, Store, StoredScorer, StoreFaults
 from stages.store.store import ScoreStore
 from stages.store.vector_keeper import ForgivingVectors
 
 FAULTS = "rerank-eval-store-faults"  # a namespace of the cluster's key-value store
-EMBEDDING = "embedding"  # the family whose documents have vectors of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def with_store(make_scorer: Callable[[], Scorer], access: StoreAccess) -> Scorer
     """The scorer with the store in front of it."""
     identity, scorer = read_key(access.scoring), make_scorer()
     listwise = identity is not None and identity.listwise
-    if isinstance(scorer, ServedScorer) and identity and identity.family == EMBEDDING and access.most_vector_bytes:
+    if isinstance(scorer, ServedScorer) and identity and identity.family == KEPT_FAMILY and access.most_vector_bytes:
         scorer = EmbeddingScorer(scorer, access.connect_vectors(), TextKeys(identity))
     return StoredScorer(scorer, access.connect(), access.scoring, access.model, listwise=listwise)
 

@@ -14,9 +14,10 @@ def describe_faults(faults: StoreFaults) -> str | None:
         "documents' vectors were not kept": faults.unkept_vectors,
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    if not told:
+    if not told and not faults.vectors_full:
         return None
-    return (
-        f"{told} ({faults.reason}). This run's results are complete; what was not kept is "
-        "scored again next time. Make room, or move a damaged store away."
-    )
+    lines = [f"{told} ({faults.reason})"] if told else []
+    if faults.vectors_full:
+        lines.append("documents' vectors are no longer kept: vectors.sqlite has the size of rerank.store_vectors_gib")
+    mend = "Make room, or move a damaged store away." if told else "Raise it to keep more."
+    return f"{'; '.join(lines)}. This run's results are complete; what was not kept is computed again next time. {mend}"

@@ -23,11 +23,9 @@ from stages.core.metrics import (
     TokensPart,
 )
 from stages.core.records import Judgements, QueryMetrics, Ranking
+from stages.core.vectors import VECTOR_FAMILIES
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
-
-# Whose documents have vectors of their own, whatever the query.
-VECTOR_FAMILIES = ("embedding", "late-interaction")
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from pipelines.job.tokenizing import Ask
 from stages.core.errors import DataError
 from stages.core.identity import ScoringIdentity, read_key
 from stages.core.records import Candidates
+from stages.core.vectors import VECTOR_FAMILIES
 from stages.speed.forecast import Reservoir
 from stages.store.file import FILE, FILE_ERRORS
 from stages.store.records import query_keys
@@ -34,8 +35,8 @@ class Drawn(NamedTuple):
 @dataclass(slots=True)
 class Workload:
     """Counts over what was added. `stored` pairs cost nothing: the score store knows them, or the same text comes twice
-    for one query. `texts` holds a hash of each distinct document that is to be scored, where the model embeds each
-    one once.
+    for one query. `texts` holds a hash of each distinct document that is to be read, where the model reads each one
+    once.
     """
 
     kind: str | None
@@ -61,8 +62,13 @@ class Workload:
         share = SAMPLED_CHARS / max(sum(read), 1)
         return self.sample.some(max(int(share * len(self.sample.kept)), LEAST_SAMPLED) if share < 1 else SAMPLED_PAIRS)
 
-    def add(self, candidates: Candidates, new: Sequence[str]) -> None:
-        """A query, and those of its texts that the store does not know."""
+    @property
+    def once(self) -> bool:
+        """Whether a document is read once, whatever queries have it."""
+        return self.kind in VECTOR_FAMILIES
+
+    def add(self, candidates: Candidates, new: Sequence[str], embedded: Container[str] = ()) -> None:
+        """A query, those of its texts that the store does not know, and of these the ones whose vectors are kept."""
         self.queries += 1
         self.pairs += len(candidates.texts)
         self.stored += len(candidates.texts) - len(new)
@@ -74,8 +80,8 @@ class Workload:
             return
         self.of_queries.offer(lambda: Drawn(Ask(query, instruction, new[:1]), len(new)))
         for place, text in enumerate(new):
-            if self.kind == "embedding":
-                if (digest := hash(text)) in self.texts:
+            if self.once:
+                if text in embedded or (digest := hash(text)) in self.texts:
                     continue
                 self.texts.add(digest)
             # The neighbour tells how much of the beginning both share, where a cache could hold it.
@@ -84,18 +90,24 @@ class Workload:
 
 
 class KnownScores:
-    """What the score store of a config knows, only looked at. `note` is why it cannot be."""
+    """What the score store of a config knows, only looked at. `note` is why it cannot be.
 
-    def __init__(self, config: RunConfig, foreseen: ScoringIdentity) -> None:
-        self.identity, self.note = foreseen, ""
+    `identity` is as an engine told it at the `place` (`place_key`), which `told_there` says, or where this one was
+    `foreseen`; else that.
+    """
+
+    def __init__(self, config: RunConfig, foreseen: ScoringIdentity, place: str | None = None) -> None:
+        self.identity, self.note, self.told_there = foreseen, "", False
         self._folder = config.rerank.store
         self._store: ScoreStore | None = None
         if self._folder is None or not (Path(self._folder) / FILE).is_file():
             return
         try:
             self._store = ScoreStore(Path(self._folder), read_only=True, untouched=True)
-            told = self._store.told(foreseen.key)
-            self.identity = (read_key(told) if told else None) or foreseen
+            for expected in filter(None, (place, foreseen.key)):
+                if (last := self._store.told(expected)) and (told := read_key(last)):
+                    self.identity, self.told_there = told, expected == place
+                    break
         except (DataError, *FILE_ERRORS) as error:
             self._fail(error)
 

@@ -20,6 +20,9 @@ from stages.core.identity import ScoringIdentity
 from stages.core.records import Asked
 
 KEY_BYTES = 16
+# The families that compute a document once, whatever queries have it; and the one whose vectors are kept between runs.
+VECTOR_FAMILIES = ("embedding", "late-interaction")
+KEPT_FAMILY = "embedding"
 Floats: TypeAlias = npt.NDArray[np.float32]
 # Those of one document, by their prompts' keys.
 Vectors: TypeAlias = Mapping[bytes, Floats]

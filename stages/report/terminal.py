@@ -186,7 +186,7 @@ def _reused(cache: CachePart) -> dict[str, str]:
     """Nothing but for embedding models."""
     if (reused := cache.get("reused_vectors")) is None:
         return {}
-    return {"vectors known": f"of {reused:,} documents, {_share(cache.get('reused_vector_rate'))}"}
+    return {"vectors known": f"for {reused:,} pairs, {_share(cache.get('reused_vector_rate'))}"}
 
 
 def _count(value: int | None) -> str:

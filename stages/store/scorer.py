@@ -27,13 +27,16 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreFaults:
-    """What a store could not do: keep scores or vectors, look up, read what is damaged; and the last reason."""
+    """What a store could not do: keep scores or vectors, look up, read what is damaged; and the last reason.
+    `vectors_full`: how many workers keep no more vectors, as these take all that they may.
+    """
 
     unkept_scores: int = 0
     failed_lookups: int = 0
     damaged_batches: int = 0
     reason: str = ""
     unkept_vectors: int = 0
+    vectors_full: int = 0
 
     def __add__(self, later: StoreFaults) -> StoreFaults:
         return StoreFaults(
@@ -42,6 +45,7 @@ class StoreFaults:
             self.damaged_batches + later.damaged_batches,
             later.reason or self.reason,
             self.unkept_vectors + later.unkept_vectors,
+            self.vectors_full + later.vectors_full,
         )
 
 

@@ -16,8 +16,9 @@ from stages.store.vectors import VectorStore, is_there
 class ForgivingVectors:
     """A VectorKeeper in a folder, for the vectors of one `model`, whose `identity` stands for what decides them.
 
-    What fails, or does not fit, is counted and reported, with the sum after each fault. After damage nothing more is
-    written; a file that cannot be opened knows nothing and keeps nothing. One that may not be written is not made.
+    What fails is counted and reported, with the sum after each fault; that the file is full is told without a count, as
+    nothing more is sent from then on. After damage nothing more is written; a file that cannot be opened knows nothing
+    and keeps nothing. One that may not be written is not made.
     """
 
     def __init__(
@@ -60,11 +61,12 @@ class ForgivingVectors:
         try:
             if self._store.write(vectors, self._identity, self._model):
                 return
-            reason: Exception | str = f"{self._store.path.name} has the size of rerank.store_vectors_gib"
-            self.keeps = False  # nor are they sent here from now on
         except FILE_ERRORS as error:
-            reason = error
-        self._note(reason, unkept_vectors=self.faults.unkept_vectors + len(vectors))
+            self._note(error, unkept_vectors=self.faults.unkept_vectors + len(vectors))
+            return
+        self.keeps = False  # nor are they sent here from now on
+        self.faults = replace(self.faults, vectors_full=1)
+        self._report(self.faults)
 
     def _note(self, reason: Exception | str, **counts: int) -> None:
         if isinstance(reason, Exception) and is_damaged(reason):

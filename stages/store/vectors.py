@@ -52,16 +52,17 @@ class VectorStore:
     `most_bytes`; `full` tells.
 
     Raises DataError where it cannot be opened or is of another version. Methods raise FILE_ERRORS where the file fails.
-    `damaged` counts the rows that were met and not read. `model` is the model's name for people.
+    `damaged` counts the rows that were met and not read. `model` is the model's name for people, `untouched` as
+    `open_database` has it.
     """
 
-    def __init__(self, folder: Path, most_bytes: int, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, most_bytes: int, *, read_only: bool = False, untouched: bool = False) -> None:
         self.path, self.most_bytes, self.read_only = folder / VECTORS.file, most_bytes, read_only
         self.damaged, self.full = 0, False
         self._models: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
-            self._database = open_database(folder, read_only=read_only, layout=VECTORS)
+            self._database = open_database(folder, read_only=read_only, untouched=untouched, layout=VECTORS)
         except (OSError, *FILE_ERRORS) as error:
             raise DataError(f"{self.path}: cannot be opened ({error}). Move it away.") from error
 

@@ -56,6 +56,7 @@ def test_settings_and_parts_are_replaced_while_it_starts_and_what_a_user_sets_wi
         parameters = ray._private.parameter.RayParams()
         assert (parameters.include_log_monitor, parameters.no_monitor) == (False, True)
     assert parts() == before
+    assert {name: os.environ[name] for name in SETTINGS if name in os.environ} == {"RAY_worker_niceness": "7"}
 
 
 def test_who_asks_for_rays_metrics_gets_all_that_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:

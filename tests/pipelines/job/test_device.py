@@ -21,10 +21,19 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("visible", [None, "", "NoDevFiles", "0", "0,1,2,3,4,5,6,7"])
-def test_gpus_are_counted_as_ray_counts_them(visible: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("visible", [None, "", "NoDevFiles", "-1", "0", "0,1", "0,1,2,3,4,5,6,7"])
+@pytest.mark.parametrize("there", [None, 2])
+def test_gpus_are_counted_as_ray_counts_them(
+    there: int | None, visible: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of this machine, and two, as NVIDIA's library would tell both: with none, any count is right."""
     from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+    from ray._private.thirdparty import pynvml
 
+    if there is not None:
+        for name, answer in (("nvmlInit", None), ("nvmlShutdown", None), ("nvmlDeviceGetCount", there)):
+            monkeypatch.setattr(pynvml, name, lambda answer=answer: answer)
+        monkeypatch.setattr(device, "_nvidia_gpus", lambda: there)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -63,3 +72,7 @@ def test_only_the_cluster_knows_its_gpus(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(device, "AMD", tmp_path / "missing")
     monkeypatch.setenv(device.OVERRIDES, '{"GPU": 4}')
     assert local_gpus() is None
+    monkeypatch.delenv(device.OVERRIDES)
+    assert local_gpus() is not None
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert local_gpus() is None, "Ray counts Apple's there"

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_hardware
+from pipelines.job import device
 from pipelines.job.dry_run import make_plan, print_plan
 from pipelines.job.forecast import Forecaster, foreseen_device, with_forecast
+from pipelines.job.identity import place_key
 from pipelines.job.prepare import all_candidates
 from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import ModelInfo, describe, model_config
@@ -25,10 +28,13 @@ from serve_app.engine.procedure import load_procedure
 from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import ConfigError
 from stages.core.records import Candidates, PairScore
+from stages.core.vectors import TextKeys
 from stages.sources import open_source
 from stages.speed.arithmetic import GPU_TFLOPS, prompt_flop, shape_of
 from stages.store.records import query_keys
 from stages.store.store import ScoreStore
+from stages.store.vectors import VECTORS, VectorStore
+from tests.checkpoints.late_interaction import make_stanford_colbert
 from tests.pipelines.finished_runs import METRICS, finished_run
 
 DEMO = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec"}
@@ -258,6 +264,62 @@ def test_a_store_that_cannot_be_read_is_told(tiny_qwen3: Path, tmp_path: Path) -
     assert told["remarks"][0].startswith("what the score store knows cannot be told (rerank.store ")
 
 
+def keep_vectors(folder: Path, config: RunConfig, texts: list[str]) -> None:
+    """As a job of the config would."""
+    identity = foresee_identity(describe(config.model), config.model, config.engine, "cpu")
+    store = VectorStore(folder, 1 << 20)
+    keys = TextKeys(identity)
+    store.write({keys.of(text): {b"p" * 16: np.ones(4, np.float32)} for text in texts}, identity.key)
+    store.close()
+
+
+def test_documents_whose_vectors_are_kept_are_not_read_and_the_store_is_left_alone(tmp_path: Path) -> None:
+    """Their pairs are new, as other queries over the same documents are."""
+    folder = tmp_path / "store"
+    config = config_of(tmp_path, EMBEDDED_MODEL, rerank={"store": str(folder)})
+    without = forecast_of(config)
+    keep_vectors(folder, config, TEXTS[1:3])
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    told = forecast_of(config)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert (told["new_pairs"], told["texts"], told["tokens"]["of"]) == (7, 2, 2)
+    assert told["tokens"]["total"] < without["tokens"]["total"]
+    for unlike in ({"model": {"max_length": 64}}, {"rerank": {"store": str(folder), "store_vectors_gib": 0}}):
+        other = config_of(tmp_path, EMBEDDED_MODEL, **{"rerank": {"store": str(folder)}} | unlike)
+        assert forecast_of(other)["texts"] == len(TEXTS), unlike
+
+
+def test_where_all_vectors_are_kept_no_seconds_are_made_up(tmp_path: Path) -> None:
+    config = config_of(tmp_path, EMBEDDED_MODEL, rerank={"store": str(tmp_path / "store")})
+    earlier(config, "run", describe(config.model), cache={"reused_vectors": 0})
+    assert forecast_of(config)["scoring_s"] > 0
+    keep_vectors(tmp_path / "store", config, TEXTS)
+    told = forecast_of(config)
+    assert (told["new_pairs"], told["texts"], told["scoring_s"]) == (7, 0, None)
+    assert told["tokens"]["total"] > 0, "those of the queries"
+    (remark,) = told["remarks"]
+    assert remark.startswith("time is not forecast: all documents' vectors are kept")
+
+
+def test_vectors_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / VECTORS.file).write_bytes(b"nonsense" * 1000)
+    told = forecast_of(config_of(tmp_path, EMBEDDED_MODEL, rerank={"store": str(tmp_path / "store")}))
+    assert told["texts"] == len(TEXTS)
+    assert told["remarks"][0].startswith("whose vectors are kept cannot be told (")
+
+
+def test_of_a_late_interaction_model_each_document_counts_once_as_in_the_run_that_is_measured_by(
+    tmp_path: Path,
+) -> None:
+    config = config_of(tmp_path, make_stanford_colbert(tmp_path / "model"))
+    earlier(config, "run", describe(config.model), cache={"reused_vectors": 600})
+    told = forecast_of(config)
+    assert (told["texts"], told["tokens"]["of"]) == (len(TEXTS), len(TEXTS))
+    mean = told["tokens"]["total"] / len(TEXTS)
+    assert told["scoring_s"] == pytest.approx(50 * (len(TEXTS) / 400) * mean / (20_000 / 400))
+
+
 # --- seconds ---
 
 
@@ -363,27 +425,51 @@ def test_single_precision_and_an_unknown_gpu_are_not_guessed(tiny_qwen3: Path, t
         make_plan(config, "potato")
 
 
-def test_the_device_is_what_ray_would_find_unless_the_config_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# --- the device ---
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On this machine, where no cluster is named or connected."""
+    for name in ("RAY_ADDRESS", "CUDA_VISIBLE_DEVICES", device.OVERRIDES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device, "in_cluster", lambda: False)
+    monkeypatch.setattr(device, "_nvidia_gpus", lambda: 2)
+
+
+def test_the_device_is_the_one_that_the_job_foresees(
+    two_gpus: None, tiny_qwen3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("pipelines.job.forecast.NVIDIA", tmp_path)
+    def found(named: str | Path = tiny_qwen3, **serve: Any) -> tuple[str, bool]:
+        config = config_of(tmp_path, named, serve={"gpus_per_replica": None} | serve)
+        return foreseen_device(config, describe(config.model))
 
-    def found(**serve: Any) -> tuple[str, bool]:
-        return foreseen_device(RunConfig.model_validate({"data": rows(tmp_path), "serve": serve}))
-
-    (tmp_path / "rows.jsonl").touch()
     assert found(gpus_per_replica=0) == ("cpu", False)
     assert found(gpus_per_replica=0.5) == ("cuda", False)
     assert found() == ("cuda", False)
     assert found(ray_address="ray://head") == ("cuda", True)
+    assert found("overlap", ray_address="ray://head") == ("cpu", False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert found() == ("cpu", False)
+    monkeypatch.setattr(device, "AMD", tmp_path)
+    assert found() == ("cpu", True), "only Ray can tell"
 
 
-def test_of_a_cluster_it_is_said_for_which_device_the_store_is_looked_into(tmp_path: Path) -> None:
+def test_of_a_cluster_it_is_said_for_which_device_the_store_is_looked_into_until_its_engine_has_told(
+    two_gpus: None, tiny_qwen3: Path, tmp_path: Path
+) -> None:
     serve = {"gpus_per_replica": None, "ray_address": "ray://head"}
-    config = config_of(tmp_path, "overlap", serve=serve, rerank={"store": str(tmp_path / "store")})
-    told, _ = forecast_of(config)["remarks"]
-    assert told.startswith("what is stored is told for engines on ") and "serve.gpus_per_replica" in told
+    config = config_of(tmp_path, tiny_qwen3, serve=serve, rerank={"store": str(tmp_path / "store")})
+    told, *_ = forecast_of(config)["remarks"]
+    assert told.startswith("what is stored is told for engines on cuda") and "serve.gpus_per_replica" in told
+    model = describe(config.model)
+    identity = foresee_identity(model, config.model, config.engine, "cpu")
+    place, store = place_key(model, config), ScoreStore(tmp_path / "store")
+    assert place is not None
+    store.remember(place, identity.key)
+    for one in candidates_of(config):
+        keys = query_keys(identity.key, one.instruction, one.query, one.texts)
+        store.write(keys.query, dict.fromkeys(keys.pairs, PairScore(0.5)), identity.key)
+    store.close()
+    told = forecast_of(config)
+    assert (told["stored_pairs"], told["new_pairs"], told["remarks"]) == (8, 0, [])

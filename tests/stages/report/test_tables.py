@@ -89,6 +89,12 @@ def test_documents_read_in_passages_stand_beside_those_that_were_cut() -> None:
     assert "read in passages" not in cells(cost_table(METRICS))
 
 
+def test_pairs_are_counted_whose_documents_vectors_were_known() -> None:
+    known: Any = {**METRICS, "cache": {"prefix_hit_rate": None, "reused_vectors": 2407, "reused_vector_rate": 0.7466}}
+    assert cells(cost_table(known))["vectors known"] == ["for 2,407 pairs, 74.7%"]
+    assert "vectors known" not in cells(cost_table(METRICS))
+
+
 def test_what_does_not_apply_is_not_shown_as_zero() -> None:
     nothing = METRICS | {
         "throughput": {"wall_s": 0.5, "scored_pairs": 0, "pairs_per_s": None, "prompt_tokens_per_s": None},
