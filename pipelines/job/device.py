@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from serve_app.replica.gpus import nvidia_gpus
 from serve_app.settings import DeploymentSettings
 
 # What Ray also counts GPUs by, and on a Mac Apple's: an autoscaler's word, AMD's driver, the packages of Intel's and
@@ -51,24 +51,10 @@ def local_gpus() -> int | None:
     """How many GPUs a Ray started on this machine would count; None where only Ray itself can tell."""
     if sys.platform != "linux" or OVERRIDES in os.environ or AMD.exists() or any(map(find_spec, PACKAGES)):
         return None
-    there, visible = _nvidia_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    there, visible = nvidia_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return there
     return min(there, 0 if visible in ("", "NoDevFiles") else len(visible.split(",")))
-
-
-def _nvidia_gpus() -> int:
-    """As NVIDIA's own library counts them, which Ray asks too; 0 where there is none."""
-    count = ctypes.c_uint()
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return 0
-    if library.nvmlInit_v2() != 0:
-        return 0
-    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
-    library.nvmlShutdown()
-    return count.value
 
 
 def _device(gpus: float) -> str:

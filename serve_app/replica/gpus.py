@@ -7,6 +7,7 @@ their own, and a driver may keep processes to itself.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,20 @@ class GpuProcess:
 
     pid: int
     used_bytes: int | None
+
+
+def nvidia_gpus() -> int:
+    """How many there are, as NVML counts them, which Ray asks too; 0 where it is not there. Imports nothing."""
+    count = ctypes.c_uint()
+    try:
+        library = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return 0
+    if library.nvmlInit_v2() != 0:
+        return 0
+    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    library.nvmlShutdown()
+    return count.value
 
 
 class Gpus:

@@ -33,7 +33,7 @@ def test_gpus_are_counted_as_ray_counts_them(
     if there is not None:
         for name, answer in (("nvmlInit", None), ("nvmlShutdown", None), ("nvmlDeviceGetCount", there)):
             monkeypatch.setattr(pynvml, name, lambda answer=answer: answer)
-        monkeypatch.setattr(device, "_nvidia_gpus", lambda: there)
+        monkeypatch.setattr(device, "nvidia_gpus", lambda: there)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -48,7 +48,7 @@ def test_gpus_are_counted_as_ray_counts_them(
 def test_no_more_gpus_are_counted_than_there_are_and_than_may_be_seen(
     there: int, visible: str | None, counted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "_nvidia_gpus", lambda: there)
+    monkeypatch.setattr(device, "nvidia_gpus", lambda: there)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
