@@ -93,13 +93,14 @@ def test_a_second_experiment_embeds_only_what_is_new(application: JobEngine, tmp
 
 def test_without_texts_and_read_only_a_store_gains_nothing(application: JobEngine, tmp_path: Path) -> None:
     store = {"store": str(tmp_path / "store")}
-    first = do(tmp_path / "first", 3, 6, rerank=store, output={"dir": str(tmp_path / "first"), "texts": False})
+    first = do(tmp_path / "first", 3, 20, rerank=store, output={"dir": str(tmp_path / "first"), "texts": False})
     kept = tmp_path / "store" / VECTORS.file
     written = b"".join(file.read_bytes() for file in kept.parent.iterdir())
-    some = [text.encode() for text in documents(do(tmp_path / "texts", 3, 6)).values()]
+    some = [text.encode() for text in documents(do(tmp_path / "texts", 3, 20)).values()]
     assert not any(text[:40] in written for text in some)
     before = store_stats(kept.parent)
-    read = do(tmp_path / "read", 6, 6, rerank=store | {"store_mode": "read_only"})
+    # Of the documents that are further down some are further up for another query.
+    read = do(tmp_path / "read", 10, 20, rerank=store | {"store_mode": "read_only"})
     assert store_stats(kept.parent) == before
     assert told(read)["cache"]["reused_vectors"] > 0
     assert told(first)["coverage"]["failed_pairs"] == told(read)["coverage"]["failed_pairs"] == 0
