@@ -434,7 +434,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_ADDRESS", "CUDA_VISIBLE_DEVICES", device.OVERRIDES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(device, "in_cluster", lambda: False)
-    monkeypatch.setattr(device, "_nvidia_gpus", lambda: 2)
+    monkeypatch.setattr(device, "nvidia_gpus", lambda: 2)
 
 
 def test_the_device_is_the_one_that_the_job_foresees(
