@@ -94,7 +94,7 @@ def test_the_engine_is_the_process_that_began_before_and_like_one_that_vllm_star
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [(name, f"{name} changed since it began") for name in ("OMP_PLACES", "LD_PRELOAD", "LD_LIBRARY_PATH")],
+    [(name, f"{name} changed since it began") for name in ("OMP_PLACES", "LD_PRELOAD")],
 )
 def test_where_what_a_process_reads_as_it_begins_has_changed_vllm_starts_its_own(
     name: str,
@@ -109,6 +109,22 @@ def test_where_what_a_process_reads_as_it_begins_has_changed_vllm_starts_its_own
         told = told_by(tmp_path / "told")
     assert told["id"] != begun[0] and told["environment"][name] == ""
     assert caplog.messages == [f"the engine's process that was started ahead is not used: {reason}"]
+
+
+def test_none_begins_before_vllm_has_named_the_folder_of_cudas_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_ENABLE_CUDA_COMPATIBILITY", "1")
+    monkeypatch.setattr(warm_start, "WarmProcess", lambda: pytest.fail("it began"))
+    before = SPAWNED.__dict__["_Popen"]
+    with warm_engine():
+        assert SPAWNED.__dict__["_Popen"] is before
+
+
+def test_a_path_that_an_import_changes_in_either_process_keeps_none_from_being_used(
+    begun: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with spawned_light(), warm_engine():
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        assert told_by(tmp_path / "told")["id"] == begun[0]
 
 
 def test_one_that_died_or_would_have_to_inherit_open_files_is_not_used(
