@@ -35,8 +35,8 @@ PROGRAM = (
 # What is read once, when a process begins or imports torch. Of OMP_NUM_THREADS torch can be told later.
 READ_ONCE = ("LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "MKL_", "CUDA_VISIBLE_DEVICES")
 THREADS = "OMP_NUM_THREADS"
-# With it importing vLLM puts a folder of CUDA's into LD_LIBRARY_PATH, which a process reads as it begins: one that began
-# before would do without. What else changes that path on an import (OpenCV) changes it in either process.
+# With it importing vLLM puts a folder of CUDA's into LD_LIBRARY_PATH, which a process reads as it begins: one that
+# began before would do without. What else changes that path on an import (OpenCV) changes it in either process.
 CUDA_COMPATIBILITY = "VLLM_ENABLE_CUDA_COMPATIBILITY"
 # Which torch sets as it is imported, in either process.
 OF_TORCH = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
