@@ -150,14 +150,8 @@ def _stream(
     with console.working("the engine starts"):
         engine.wait_until_identified()
     workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
-    feed = Feed(
-        engine.make_scorer(),
-        workers,
-        config.rerank.batch_queries,
-        interruption.flag,
-        config.output.texts,
-        growing=config.serve.grows,
-    )
+    stop, quoting = interruption.flag, config.output.texts
+    feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, stop, quoting, growing=config.serve.grows)
     stream = Stream(folder.texts, folder.rankings, feed, engine.application)
     with console.working("the engine starts"):
         engine.wait_until_ready()

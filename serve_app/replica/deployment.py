@@ -56,8 +56,7 @@ class RerankReplica:
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
         for name, value in environment.items():
             os.environ.setdefault(name, value)
-        self._guard = die_together()
-        self._name = context.replica_tag
+        self._guard, self._name = die_together(), context.replica_tag
         began_s = time.time()
         from serve_app.engine.light_start import spawned_light
         from serve_app.engine.start_failure import telling_why
