@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
 from stages.sources.row_files import RowTable
-from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, QUERY_COLUMNS, DataSettings
+from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, OWN_DOCUMENT, QUERY_COLUMNS, DataSettings
 from stages.sources.trec import parse_grade, read_qrels
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
@@ -27,14 +28,14 @@ class RowSource:
 
     def __init__(self, table: RowTable, settings: DataSettings) -> None:
         self.name = table.name
-        self._table, self._limit = table, settings.limit
+        self._table, self._limit, self._drop_self = table, settings.limit, settings.drop_self
         self._columns = Columns(settings.columns, table.columns)
         self._layout = _layout(table, self._columns, settings)
         self._qrels = None if settings.qrels is None else existing_file(Path(settings.qrels), "data.qrels")
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
         for query in self._judged(set_aside):
-            yield query.raw()
+            yield _without_own(query.raw(), query, set_aside) if self._drop_self else query.raw()
 
     def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
         for query in self.queries(set_aside):
@@ -85,6 +86,17 @@ class RowSource:
             if own:
                 grades[query_id] = own
         return Judgements(grades)
+
+
+def _without_own(raw: RawQuery, query: JudgedQuery, set_aside: Report) -> RawQuery:
+    """Without the document that has the query's id, where its documents have ids of their own."""
+    if all(entry.doc_id is None for entry in query.entries):
+        return raw
+    query_id = as_id(raw.query_id)
+    own = [document for document in raw.documents if query_id is not None and as_id(document.doc_id) == query_id]
+    for document in own:
+        set_aside(SetAside(document.where, OWN_DOCUMENT, query_id, query_id))
+    return replace(raw, documents=tuple(document for document in raw.documents if document not in own)) if own else raw
 
 
 def _grades(query: JudgedQuery, query_id: str, set_aside: Report) -> dict[str, int]:

@@ -27,8 +27,10 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
     "mteb": ("split", "subset", "revision", "columns"),
 }
-EVERYWHERE = ("format", "depth", "limit")
+EVERYWHERE = ("format", "depth", "limit", "drop_self")
 
+# Why a document is set aside where `drop_self` asks for that.
+OWN_DOCUMENT = "the query's own document (data.drop_self)"
 FIRST_STAGE = "first_stage"  # what the only first stage is called where `data.runs` names none
 RUN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # results of each go to a folder of its name
 
@@ -83,6 +85,11 @@ class DataSettings(BaseModel):
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."
     )
     limit: int | None = Field(default=None, gt=0, description="Only the first so many queries, for a quick try.")
+    drop_self: bool = Field(
+        default=False,
+        description="Whether a document whose id is its query's own is taken out of the first stage's list before it "
+        "is cut and measured, as BEIR's own evaluation does and trec_eval does not.",
+    )
 
     @model_validator(mode="after")
     def _has_what_its_format_needs(self) -> Self:
