@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory of that user's, that it can reach; what is compiled in its folder for temporary files stays."""
+    """That user's working directory, within its reach; what is compiled in its temporary folder stays."""
     folder = tmp_path_factory.mktemp("theirs")
     for one in (folder, *folder.parents):
         if one.stat().st_uid == os.getuid() and one.is_relative_to(tmp_path_factory.getbasetemp()):
