@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.lists import require_whole_lists
+from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.settings import ModelSettings
@@ -26,10 +27,11 @@ from stages.store.store import ScoreStore
 
 
 class Checked(NamedTuple):
-    """What a job is about, once its config and all that this names can be used."""
+    """What a job is about, once its config and all that this names can be used; and what to say of it."""
 
     model: ModelInfo
     source: Source
+    notes: list[str]
 
 
 def check_before_scoring(config: RunConfig) -> Checked:
@@ -39,6 +41,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
     model = describe(config.model, config.engine.backend)
     _require_procedure(model, config.model)
     require_whole_lists(config, model)
+    notes = list(filter(None, [check_tracking(config.tracking.uri)]))
     source = open_source(config.data)
     _require_output(Path(config.output.dir))
     _require_store(config)
@@ -47,7 +50,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
             pass  # texts lie there while the job runs
     with tempfile.TemporaryDirectory(prefix="rerank-eval-checks-") as logs, libraries_log_to(Path(logs)):
         check_pinned(config)
-    return Checked(model, source)
+    return Checked(model, source, notes)
 
 
 def _require_procedure(model: ModelInfo, settings: ModelSettings) -> None:

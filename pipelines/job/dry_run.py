@@ -35,10 +35,8 @@ from stages.sources import FIRST_STAGE, Source
 
 
 def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
-    """What a run would do; `gpu` names one that it is to be forecast for. Raises ConfigError or DataError as the run
-    itself would, before anything starts.
-    """
-    model, source = check_before_scoring(config)
+    """What a run would do, forecast for `gpu` where that names one. Raises ConfigError or DataError, as a run does."""
+    model, source, notes = check_before_scoring(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judgements, meetings = judged(source, config.evaluate.metrics, report)
@@ -61,7 +59,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),
-        "remarks": list(data_remarks(meetings, judgements, counts, set_aside, config.data.limit)),
+        "remarks": [*notes, *data_remarks(meetings, judgements, counts, set_aside, config.data.limit)],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),
         "model": _model(model, config.engine.backend),

@@ -8,9 +8,14 @@ Nothing takes its place in the top `depth`, so that a query's candidates do not 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import NamedTuple
+from uuid import UUID
 
 from stages.core.order import trec_positions
 from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
@@ -20,15 +25,43 @@ Report = Callable[[SetAside], None]
 UNKNOWN_QUERY, NOT_IN_CORPUS = "unknown query", "is not in the corpus"
 # What follows where all of a query's documents were set aside.
 NO_DOCUMENT = "no usable document among its candidates"
+EXACT_FLOATS = 2**53  # from there on several whole numbers share a float
+# A number as text; `float` also takes 1_000, nan and the digits of other scripts.
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def as_id(value: object) -> str | None:
-    """An id as a string, None where there is none. Whole floats lose their `.0`: pandas adds it to nullable ids."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    """An id as text, None where there is none or where its type has no one exact form (`id_fault` says which).
+
+    Whole floats and decimals lose their `.0`, which pandas adds to nullable ids, and DuckDB to sums; UUIDs are written
+    as usual, dates as `2024-12-31`.
+    """
+    if isinstance(value, str):
+        return str(value) if value.strip() else None
+    if isinstance(value, bool):
         return None
-    return str(value) if str(value).strip() else None
+    if isinstance(value, int | Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        value = float(value)
+        return str(int(value)) if value.is_integer() and abs(value) < EXACT_FLOATS else None
+    if isinstance(value, Decimal):
+        return str(int(value)) if value.is_finite() and value == value.to_integral_value() else None
+    return str(value) if isinstance(value, UUID) or type(value) is date else None
+
+
+def id_fault(what: str, value: object) -> str:
+    """Why `value`, of which `as_id` makes nothing, is no id. `what` is whose: "query id" or "document id"."""
+    if value is None or (isinstance(value, str) and not value.strip()) or _is_nan(value):
+        return f"{what} missing"
+    if isinstance(value, float) and value.is_integer():
+        return f"{what} is a float too large for each whole number to have its own, write it as text: {value!r:.40}"
+    return f"{what} is neither text nor a whole number but {type(value).__name__}, write it as text: {value!s:.40}"
+
+
+def _is_nan(value: object) -> bool:
+    """What pandas has where an id is missing."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def prepare(raw: RawQuery, depth: int | None, set_aside: Report) -> Candidates | None:
@@ -40,7 +73,7 @@ def prepare(raw: RawQuery, depth: int | None, set_aside: Report) -> Candidates |
     """
     query_id = as_id(raw.query_id)
     if query_id is None or not is_encodable(query_id):
-        told = "query id missing" if query_id is None else "query id cannot be encoded as UTF-8"
+        told = id_fault("query id", raw.query_id) if query_id is None else "query id cannot be encoded as UTF-8"
         set_aside(SetAside(raw.where, told, query_id))
         return None
     if fault := _query_fault(raw):
@@ -149,7 +182,7 @@ def _placed(documents: Sequence[RawDocument], query_id: str, set_aside: Report, 
 
 def _has_id(item: _Placed, query_id: str, seen: set[str], set_aside: Report) -> bool:
     """One of its own: it is `seen` from then on."""
-    if fault := _id_fault(item.doc_id, seen):
+    if fault := _id_fault(item, seen):
         set_aside(SetAside(item.document.where, fault, query_id, item.doc_id or None))
         return False
     seen.add(item.doc_id)
@@ -162,12 +195,12 @@ def _has_text(item: _Placed, query_id: str, set_aside: Report) -> bool:
     return fault is None
 
 
-def _id_fault(doc_id: str, seen: set[str]) -> str | None:
-    if not doc_id:
-        return "document id missing"
-    if not is_encodable(doc_id):
+def _id_fault(item: _Placed, seen: set[str]) -> str | None:
+    if not item.doc_id:
+        return id_fault("document id", item.document.doc_id)
+    if not is_encodable(item.doc_id):
         return "document id cannot be encoded as UTF-8"
-    return "duplicate document id within the query" if doc_id in seen else None
+    return "duplicate document id within the query" if item.doc_id in seen else None
 
 
 def _text_fault(item: _Placed) -> str | None:
@@ -182,11 +215,14 @@ def _text_fault(item: _Placed) -> str | None:
 
 
 def _finite(score: object) -> float | None:
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    """A number, or one written as text; the nearest double of a decimal."""
+    if isinstance(score, bool) or not isinstance(score, Real | Decimal | str):
+        return None
+    if isinstance(score, str) and not _NUMBER.fullmatch(score):
         return None
     try:
         number = float(score)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
