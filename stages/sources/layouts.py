@@ -14,6 +14,7 @@ from stages.sources.texts import document_text
 
 # What a column may also be called without being mapped.
 ALIASES = {"relevance": ("relevance", "label"), "relevances": ("relevances", "labels")}
+UNRETRIEVED = "unretrieved"  # documents beside those of `documents` that were judged, and not retrieved
 DOCUMENT_ID_KEYS = ("id", "_id")  # besides doc_id, within an object of `documents`
 
 
@@ -50,7 +51,10 @@ class Entry:
 
 @dataclass(slots=True)
 class JudgedQuery:
-    """A query and its documents, with the relevance that rows give them (None: not judged)."""
+    """A query and its documents, with the relevance that rows give them (None: not judged).
+
+    `unretrieved` were judged, and are not among the candidates.
+    """
 
     query_id: object
     query: object
@@ -58,6 +62,7 @@ class JudgedQuery:
     instruction: object = None
     attributes: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    unretrieved: list[Entry] = field(default_factory=list)
 
     def raw(self) -> RawQuery:
         documents = tuple(
@@ -71,6 +76,9 @@ class JudgedQuery:
         """The documents that have an id and a relevance."""
         for doc_id, entry in zip(map(as_id, self._doc_ids()), self.entries, strict=True):
             if doc_id is not None and entry.relevance is not None:
+                yield doc_id, entry
+        for entry in self.unretrieved:
+            if (doc_id := as_id(entry.doc_id)) is not None and entry.relevance is not None:
                 yield doc_id, entry
 
     def doc_ids(self) -> list[str]:
@@ -93,6 +101,7 @@ def by_query(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[J
         query = _judged_query(record, columns, f"q{number}")
         try:
             query.entries = _entries(record, columns)
+            query.unretrieved = _unretrieved(record, columns)
         except _MalformedRowError as error:
             set_aside(SetAside(record.where, str(error), as_id(query.query_id)))
             continue
@@ -171,6 +180,12 @@ def _entries(record: Record, columns: Columns) -> list[Entry]:
         else Entry(doc_id, document, score, relevance, record.where)
         for document, doc_id, score, relevance in zip(documents, ids, scores, relevances, strict=True)
     ]
+
+
+def _unretrieved(record: Record, columns: Columns) -> list[Entry]:
+    missed = record.fields.get(UNRETRIEVED)
+    documents = missed if isinstance(missed, list) else []
+    return [_entry(one, columns, record.where, nested=True) for one in documents if isinstance(one, dict)]
 
 
 def _parallel(values: object, name: str, length: int) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from stages.core.errors import DataError
 from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
+from stages.sources.formats.shape import LABELS_APART
 from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
@@ -30,6 +32,9 @@ class RowSource:
         self._table, self._limit = table, settings.limit
         self._columns = Columns(settings.columns, table.columns)
         self._layout = _layout(table, self._columns, settings)
+        # Why the order of candidates is no first stage, where it is none.
+        self._unranked = LABELS_APART if settings.format == "mteb" else getattr(table, "unranked", None)
+        self._depth = settings.depth
         self._qrels = None if settings.qrels is None else existing_file(Path(settings.qrels), "data.qrels")
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
@@ -58,7 +63,7 @@ class RowSource:
         meeting = encounter.meeting()
         if told := meeting.refusal(self._table.name, str(self._qrels)):
             raise DataError(told)
-        return {FIRST_STAGE: meeting}
+        return {FIRST_STAGE: replace(meeting, unranked=self._unranked)}
 
     def _with_own_judgements(self) -> dict[str, Meeting]:
         """Rows judge their own documents, but maybe not those of every query."""
@@ -70,10 +75,17 @@ class RowSource:
             min((one for one, is_judged in judged.items() if not is_judged), default=None),
             sum(judged.values()),
         )
-        return {FIRST_STAGE: Meeting(len(judged), shared, shared, without_judgements=unjudged)} if shared else {}
+        meeting = Meeting(len(judged), shared, shared, without_judgements=unjudged, unranked=self._unranked)
+        return {FIRST_STAGE: meeting} if shared else {}
 
     def _judged(self, set_aside: Report) -> Iterator[JudgedQuery]:
-        return islice(self._layout(self._table, self._columns, set_aside), self._limit)
+        for query in islice(self._layout(self._table, self._columns, set_aside), self._limit):
+            if self._unranked and self._depth is not None and len(query.entries) > self._depth:
+                raise DataError(
+                    f"{query.where}: {len(query.entries):,} candidates in no order ({self._unranked}), so that "
+                    f"data.depth {self._depth:,} would choose by chance. Set data.depth to null"
+                )
+            yield query
 
     def _own_judgements(self, set_aside: Report) -> Judgements:
         grades: dict[str, dict[str, int]] = {}
