@@ -12,7 +12,7 @@ from stages.sources.formats.json_values import is_in_pieces, read_values
 from stages.sources.formats.shape import Fields
 from stages.sources.formats.tables import csv_header
 from stages.sources.hub import SAVED_BY_DATASETS
-from stages.sources.lines import ending, read_objects, reading
+from stages.sources.lines import JSON_ENDINGS, ending, read_objects, reading
 from stages.sources.recognise.columns import LINES_SEEN, of_lines
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.head import is_parquet, read_head, require_lines
@@ -65,7 +65,11 @@ def _of_text(path: Path) -> Finding:
             return Finding(str(path), "an empty file", remedy="give one with content")
         return Finding(str(path), f"{len(head.text):,} blanks and more", remedy="give one with content")
     if head.text.lstrip().startswith(("{", "[")):
-        return _of_json(path)
+        try:
+            return _of_json(path)
+        except DataError:
+            if ending(path) in JSON_ENDINGS:
+                raise  # else it may be a text that begins so, such as TOML
     require_lines(path)
     lines = head.text.split("\n")
     if not head.whole and len(lines) > 1:

@@ -33,8 +33,9 @@ def section_of(findings: Sequence[Finding]) -> Section:
 
 def _of_one(found: Sequence[Finding], findings: Sequence[Finding]) -> Section:
     one = found[0]
-    section = Section({"format": one.data["format"], "path": one.path, **one.data})
-    if len(found) > 1:
+    path = str(Path(one.path).parent) if len(found) > 1 and _are_shards(found) else one.path
+    section = Section({"format": one.data["format"], "path": path, **one.data})
+    if len(found) > 1 and path == one.path:
         rest = ", ".join(finding.path for finding in found[1:])
         section.unsure.append(f"a run reads one of these, here the first; not {rest:.200}")
     if one.role == "collection":
@@ -42,6 +43,13 @@ def _of_one(found: Sequence[Finding], findings: Sequence[Finding]) -> Section:
     if qrels := _paths(findings, "qrels", section):
         section.data = {**(section.data or {}), "qrels": qrels[0]}
     return section
+
+
+def _are_shards(found: Sequence[Finding]) -> bool:
+    """Whether they are rows of one kind in one folder, which is read as a whole."""
+    folder = Path(found[0].path).parent
+    alike = all(finding.data == found[0].data and finding.told == found[0].told for finding in found)
+    return alike and {Path(finding.path) for finding in found} == set(folder.iterdir())
 
 
 def _of_collection(section: Section, findings: Sequence[Finding], needed: Sequence[str]) -> Section:

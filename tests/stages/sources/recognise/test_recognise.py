@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import DataError
 from stages.sources import DataSettings, open_source
-from stages.sources.recognise import Finding, Section, count, recognise, section_of
+from stages.sources.recognise import Finding, Section, check, count, recognise, section_of
 from tests.examples import examples
 
 TREC_RUN = "q1 Q0 a 1 12.5 bm25\nq1 Q0 b 2 11.0 bm25\nq2 Q0 c 1 9.5 bm25\n"
@@ -123,6 +123,29 @@ def test_several_runs_get_names(tmp_path: Path) -> None:
     }
 
 
+def test_rows_in_several_files_are_read_as_one_folder_unless_it_holds_others(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text(in_lines([ROW]))
+    assert look(tmp_path)[1].data == {"format": "jsonl", "path": str(tmp_path)}
+    (tmp_path / "c.jsonl").write_text(in_lines([{"query": "why", "pos": ["a"], "neg": ["b"]}]))
+    section = look(tmp_path)[1]
+    assert section.data == {"format": "jsonl", "path": f"{tmp_path}/a.jsonl"}
+    assert "a run reads one of these" in section.unsure[0]
+
+
+def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
+    for name, text in {
+        "run.trec": TREC_RUN,
+        "qrels.txt": QRELS.replace("q", "query-"),
+        "topics.tsv": QUERIES,
+        "corpus.jsonl": in_lines(DOCUMENTS),
+    }.items():
+        (tmp_path / name).write_text(text)
+    section = look(tmp_path)[1]
+    check(section)
+    assert "have no query in common" in section.unsure[0]
+
+
 def test_a_beir_folder_is_one_collection_with_the_runs_beside_it(tmp_path: Path) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ta\t1\n")
@@ -188,8 +211,8 @@ def test_whether_a_third_column_is_a_rank_or_a_score_is_said_to_be_a_guess(
         ("# a comment\n", "comments alone", "give one"),
         ("once upon a time\nthere was no table\n", "text in no known columns", "a run has lines of"),
         ('{"a": 1}\n', "JSON with the keys a", "rows need query"),
+        ("[project]\nname = 1\n", "text in no known columns", "a run has lines of"),
         ("[1, 2]", "JSON without an object", "an array of objects"),
-        ('[{"a": 1}', "a file that cannot be read", "ends within an array"),
         ('{"qid": "1", "docid": "2", "relevance": 1}\n', "judgements, a JSON object each", "write them as lines"),
         (
             '{"query": {"text": "a", "qid": "1"}, "invocations_history": []}\n',
@@ -203,6 +226,11 @@ def test_what_is_not_read_is_told_with_what_to_give_instead(text: str, told: str
     assert finding.told.startswith(told)
     assert remedy in finding.remedy
     assert section.data is None
+
+
+def test_of_damaged_json_it_is_said_where_it_breaks(tmp_path: Path) -> None:
+    finding, _ = of_text(tmp_path, "rows.json", '[{"a": 1}')
+    assert (finding.told, "rows.json:1: the file ends within" in finding.remedy) == ("a file that cannot be read", True)
 
 
 def test_a_line_without_an_end_does_not_take_all_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
