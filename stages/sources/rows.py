@@ -13,6 +13,7 @@ from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
 from stages.sources.columns import Columns
 from stages.sources.formats.shape import LABELS_APART
+from stages.sources.formats.shapes import RECORDS_SEEN, shapes_of
 from stages.sources.layouts import JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
@@ -134,7 +135,15 @@ def _layout(table: RowTable, columns: Columns, settings: DataSettings) -> Layout
 def _require(table: RowTable, columns: Columns, settings: DataSettings, needed: tuple[str, ...], said: str) -> None:
     if not all(map(columns.has, needed)):
         got = ", ".join(table.columns) or "none"
-        raise DataError(f"{settings.path}: rerank needs columns {said}; got {got}. {neighbour(table.columns)}")
+        told = _other_format(table) or neighbour(table.columns)
+        raise DataError(f"{settings.path}: rerank needs columns {said}; got {got}. {told}")
+
+
+def _other_format(table: RowTable) -> str | None:
+    """Which format reads its rows, by what the first of them hold."""
+    first = islice(table.records(_reported_by_queries), RECORDS_SEEN)
+    shapes = (shape for record in first for shape in shapes_of(record.fields))
+    return next((f"data.format: {shape.format} reads {shape.told}" for shape in shapes), None)
 
 
 def _reported_by_queries(_: SetAside) -> None:
