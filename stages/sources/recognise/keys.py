@@ -96,7 +96,7 @@ def _of_texts(path: Path, records: Sequence[Fields], names: Sequence[str]) -> Fi
         keys = ", ".join(names[:12]) or "none"
         return Finding(
             str(path),
-            f"JSON with the keys {keys:.200}",
+            f"records with the keys {keys:.200}",
             remedy="rows need query and documents, or query and text; texts need an id and text",
         )
     return texts_under_ids(path, [str(record.get(text, "")) for record in records])

@@ -210,7 +210,7 @@ def test_whether_a_third_column_is_a_rank_or_a_score_is_said_to_be_a_guess(
         ("", "an empty file", "give one"),
         ("# a comment\n", "comments alone", "give one"),
         ("once upon a time\nthere was no table\n", "text in no known columns", "a run has lines of"),
-        ('{"a": 1}\n', "JSON with the keys a", "rows need query"),
+        ('{"a": 1}\n', "records with the keys a", "rows need query"),
         ("[project]\nname = 1\n", "text in no known columns", "a run has lines of"),
         ("[1, 2]", "JSON without an object", "an array of objects"),
         ('{"qid": "1", "docid": "2", "relevance": 1}\n', "judgements, a JSON object each", "write them as lines"),
