@@ -18,7 +18,7 @@ import typer
 from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import INTERRUPTED, called_with
 from pipelines.base.surroundings import settle
-from pipelines.cli import models, runs, scores, service, speed
+from pipelines.cli import data, models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import ConfigError, RerankEvalError
 
@@ -199,6 +199,7 @@ def evaluate(
 
 
 # Below those above, in the order of --help.
+data.add_to(app)
 runs.add_to(app)
 service.add_to(app)
 speed.add_to(app)

@@ -92,17 +92,21 @@ def read_failed(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 yield query_id, dict(failed)
 
 
-def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
-    """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail.
+def ranking_keys(ranking: Ranking) -> list[float]:
+    """What ranks each document of `ordered()`: the logit, or the score where there is none.
 
     The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one, or
     below 0 where none was.
     """
+    keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
+    last = keys[-1] if keys else 0.0
+    return [*keys, *(last - place for place in range(1, len(ranking.tail) + 1))]
+
+
+def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
+    """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail."""
     for ranking in rankings:
-        keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
-        last = keys[-1] if keys else 0.0
-        keys += [last - place for place in range(1, len(ranking.tail) + 1)]
-        for place, (doc_id, key) in enumerate(zip(ranking.ordered(), keys, strict=False), start=1):
+        for place, (doc_id, key) in enumerate(zip(ranking.ordered(), ranking_keys(ranking), strict=False), start=1):
             stream.write(f"{_field(ranking.query_id)} Q0 {_field(doc_id)} {place} {key:.9g} {tag}\n")
 
 

@@ -174,18 +174,30 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
 
     Raises DataError where the folder is missing, a file in it cannot be read, or it was left without texts.
     """
-    files = sorted(folder.glob("part-*.parquet"))
-    if not files:
-        raise DataError(f"{folder} holds no candidates; run the job again to write them")
-    for file in files:
-        try:
+    for file in part_files(folder):
+        with readable(file):
             table = pq.read_table(file, partitioning=None)
             if "text_digests" in table.column_names:
                 raise DataError(f"{folder} {WITHOUT_TEXTS}")
             rows = from_table(table)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
         yield from rows
+
+
+def part_files(folder: Path) -> list[Path]:
+    """Those of a folder of candidates, in order. Raises DataError where there are none."""
+    files = sorted(folder.glob("part-*.parquet"))
+    if not files:
+        raise DataError(f"{folder} holds no candidates; run the job again to write them")
+    return files
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What of the file cannot be read within becomes a DataError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
 
 
 def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

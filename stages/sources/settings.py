@@ -8,7 +8,23 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Format = Literal["beir", "trec", "jsonl", "parquet", "huggingface", "mteb"]
+Format = Literal[
+    "beir",
+    "trec",
+    "jsonl",
+    "parquet",
+    "huggingface",
+    "mteb",
+    "json",
+    "csv",
+    "rank_llm",
+    "flagembedding",
+    "tevatron",
+    "sentence_transformers",
+    "langchain",
+    "llamaindex",
+    "haystack",
+]
 
 # Per format: the fields that it needs, and those that it takes besides format, depth and limit.
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -18,6 +34,15 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "parquet": ("path",),
     "huggingface": ("path",),
     "mteb": ("path",),
+    "json": ("path",),
+    "csv": ("path",),
+    "rank_llm": ("path",),
+    "flagembedding": ("path",),
+    "tevatron": ("path",),
+    "sentence_transformers": ("path",),
+    "langchain": ("path",),
+    "llamaindex": ("path",),
+    "haystack": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
     "beir": ("runs", "split", "qrels", "queries", "documents"),
@@ -26,6 +51,15 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
     "mteb": ("split", "subset", "revision", "columns"),
+    "json": ("qrels", "columns"),
+    "csv": ("qrels", "columns"),
+    "rank_llm": ("split", "subset", "revision", "qrels"),
+    "flagembedding": ("split", "subset", "revision", "qrels"),
+    "tevatron": ("split", "subset", "revision", "qrels"),
+    "sentence_transformers": ("split", "subset", "revision", "qrels"),
+    "langchain": ("split", "subset", "revision", "qrels", "columns"),
+    "llamaindex": ("split", "subset", "revision", "qrels", "columns"),
+    "haystack": ("split", "subset", "revision", "qrels", "columns"),
 }
 EVERYWHERE = ("format", "depth", "limit", "drop_self")
 
@@ -60,8 +94,8 @@ class DataSettings(BaseModel):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="beir: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
-        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made.",
+        description="beir: the collection's folder. Row formats: a file, a folder or a glob pattern. huggingface, mteb "
+        "and what other tools write (docs/data.md): a data set's name on the Hub, or a folder that save_to_disk made.",
     )
     split: str = Field(
         default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."

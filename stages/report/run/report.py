@@ -14,6 +14,7 @@ from stages.core.words import (
     count,
     interval,
     is_significant,
+    key_name,
     metric_value,
     p_value,
     percent,
@@ -131,7 +132,7 @@ def _quality_section(run: RunNumbers) -> Section:
         return Section(title, [_plain_quality(run.metrics)])
     tested = run.analysis["significance"]
     blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
-    deltas = run.per_query.get(f"delta/{run.main}")
+    deltas = run.per_query.get(f"delta/{key_name(run.main)}")
     if deltas is not None and any(deltas):
         told = tested[run.main]
         main, values = run.main, list(deltas)

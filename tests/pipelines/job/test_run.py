@@ -134,7 +134,9 @@ def test_the_folder_holds_what_the_design_names(demo_run: RunFolder) -> None:
     assert load_config(demo_run.config).data.depth == 10
     per_query = pq.read_table(demo_run.per_query).to_pydict()
     assert len(per_query["query_id"]) == 76
-    assert sum(per_query["reranked/ndcg@10"]) / 76 == pytest.approx(told(demo_run)["quality"]["reranked"]["ndcg_at_10"])
+    assert sum(per_query["reranked/ndcg_at_10"]) / 76 == pytest.approx(
+        told(demo_run)["quality"]["reranked"]["ndcg_at_10"]
+    )
 
 
 def test_everything_is_read_back_from_mlflow(demo_run: RunFolder) -> None:

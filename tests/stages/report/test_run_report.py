@@ -153,7 +153,7 @@ TIMELINE = [
     {"elapsed_s": float(second), "prompt_tokens_per_s": 320.0, "queue_p95_ms": 5.0, "waiting": second, "running": 0}
     for second in range(3)
 ]
-PER_QUERY: dict[str, list[Any]] = {"query_id": ["a", "b", "c", "d"], "delta/ndcg@10": [0.2, 0.2, 0.2, -0.2]}
+PER_QUERY: dict[str, list[Any]] = {"query_id": ["a", "b", "c", "d"], "delta/ndcg_at_10": [0.2, 0.2, 0.2, -0.2]}
 ENVIRONMENT: Json = {
     "dataset": "small",
     "git_commit": "abc123",
