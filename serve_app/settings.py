@@ -11,13 +11,7 @@ from serve_app.http_settings import HttpSettings
 
 # How models are scored: the kinds of recipes, and the one recipe that has a name of its own here.
 Family = Literal[
-    "qwen3-reranker",
-    "decoder",
-    "cross-encoder",
-    "modular-cross-encoder",
-    "embedding",
-    "late-interaction",
-    "listwise",
+    "qwen3-reranker", "decoder", "cross-encoder", "modular-cross-encoder", "embedding", "late-interaction", "listwise"
 ]
 Template = Literal["single_newline", "blank_line"]
 LongDocuments = Literal["cut", "passages"]
@@ -25,7 +19,7 @@ Canaries = Literal["strict", "finite"]
 Backend = Literal["vllm", "transformers"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
-# Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
+# Not a model: the share of common words, for tests of everything but scoring, without an engine.
 OVERLAP: Literal["overlap"] = "overlap"
 # Arguments of vLLM that `engine.extra` may not set, as what decides a score would then be told wrong -> what sets them.
 SET_ELSEWHERE = {
@@ -200,6 +194,9 @@ class DeploymentSettings(Settings):
         gt=0,
         description="Characters of a document, or of a query with its instruction. A longer one is refused with 413; "
         "in a job its pairs fail.",
+    )
+    niceness: int = Field(
+        0, ge=0, le=19, description="What engines add to the niceness of the command, or of a Ray that runs already."
     )
     start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
     health_check_period_s: float = Field(

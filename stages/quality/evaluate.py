@@ -28,9 +28,11 @@ from stages.quality.measures import SUPPORTED, Metric, check_metric, metric_key,
 
 __all__ = [
     "SUPPORTED",
+    "check_judgements",
     "check_metric",
     "evaluate",
     "evaluate_stream",
+    "load_ranx",
     "metric_key",
     "warm_up",
 ]
@@ -81,9 +83,7 @@ def evaluate_stream(
     places = {query_id: place for place, query_id in enumerate(sorted(judgements.grades))}
     if not places:
         raise DataError("There are no judgements to evaluate against: check the qrels file and its split.")
-    largest = _largest_grade(parsed.values())
-    for query_id, grades in judgements.grades.items():
-        _check_grades(query_id, grades, largest)
+    check_judgements(judgements, metrics)
     values = {name: np.zeros(len(places)) for name in parsed}
     answered = np.zeros(len(places), dtype=bool)
     judged = _judged_once(rankings, judgements)
@@ -95,6 +95,13 @@ def evaluate_stream(
             values[name][here] = of_chunk
     by_metric = {name: tuple(of_metric.tolist()) for name, of_metric in values.items()}
     return QueryMetrics(tuple(places), by_metric, tuple(answered.tolist()))
+
+
+def check_judgements(judgements: Judgements, metrics: Sequence[str]) -> None:
+    """Raises DataError for a grade that `metrics` cannot take."""
+    largest = _largest_grade(map(parse_metric, metrics))
+    for query_id, grades in judgements.grades.items():
+        _check_grades(query_id, grades, largest)
 
 
 def _judged_once(
@@ -117,6 +124,12 @@ def warm_up(metrics: Sequence[str]) -> None:
     process would fill the disk cache, but leave the 2 s of loading ranx to this one.
     """
     evaluate({"query": ("document",)}, Judgements({"query": {"document": 1}}), metrics)
+
+
+def load_ranx() -> None:
+    """Import it, in some 2 s. Raises ConfigError where it cannot be, as without a folder for what it compiles."""
+    with _NUMBA_LOCK:
+        _import_ranx()
 
 
 def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> _QueryRows:
