@@ -79,7 +79,8 @@ class FinishedRun:
     def rankings(self) -> DataFrame:
         """A row for each document of the new order: `query_id`, `doc_id`, `rank` from 1, `score`, `logit`.
 
-        Documents below `data.depth` follow the reranked ones without a score; those that failed are in `failures`.
+        Documents that could not be scored, and those below `data.depth`, follow the reranked ones without a score; why
+        they could not be is in `failures`.
         Raises DataError where the folder has lost them.
         """
         from pandas import DataFrame
@@ -183,7 +184,7 @@ def open_folder(path: Path, keeps: object = None) -> FinishedRun:
 
 
 def _places(ranking: Ranking) -> Iterator[tuple[str, str, int, float | None, float | None]]:
-    """Each document of the order; an unanswered query has none."""
+    """Each document of the order."""
     unscored = len(ranking.ordered()) - len(ranking.doc_ids)
     scores, logits = [*ranking.scores, *[None] * unscored], [*ranking.logits, *[None] * unscored]
     for rank, (doc_id, score, logit) in enumerate(zip(ranking.ordered(), scores, logits, strict=True), 1):
