@@ -184,13 +184,20 @@ def evaluate(
     run_file: Annotated[Path, typer.Option("--run", help="TREC run file.")],
     qrels: Annotated[Path, typer.Option("--qrels", help="TREC or BEIR qrels file.")],
     metrics: Annotated[str, typer.Option("--metrics", help="Comma-separated, such as ndcg@10,mrr.")] = "ndcg@10,mrr@10",
+    run_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--run-columns", help="Of a run without TREC's six columns: query_id,doc_id,rank or query_id,doc_id,score."
+        ),
+    ] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Each query's values too.")] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Score a TREC run file against judgements, as trec_eval does; no engine is involved."""
     from pipelines.job.evaluate_files import print_evaluation
 
-    print_evaluation(run_file, qrels, tuple(metrics.split(",")), per_query=per_query, as_json=json_output)
+    columns = None if run_columns is None else [name.strip(" []") for name in run_columns.split(",")]
+    print_evaluation(run_file, qrels, tuple(metrics.split(",")), columns, per_query=per_query, as_json=json_output)
 
 
 # Below those above, in the order of --help.

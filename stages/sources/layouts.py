@@ -10,7 +10,7 @@ from stages.core.records import Location, RawDocument, RawQuery, SetAside
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 from stages.sources.settings import COLUMNS
-from stages.sources.texts import document_text
+from stages.sources.text_keys import document_text
 
 # What a column may also be called without being mapped.
 ALIASES = {"relevance": ("relevance", "label"), "relevances": ("relevances", "labels")}
