@@ -17,12 +17,12 @@ from stages.core.errors import DataError
 from stages.core.order import trec_positions
 from stages.core.prepare import Report
 from stages.core.records import Location
-from stages.sources import short_runs
 from stages.sources.lines import decoded, reading, unpacked
 from stages.sources.packed import is_seekable
 from stages.sources.refusal import Tally
 from stages.sources.run_columns import TREC, RunColumns
 from stages.sources.run_scan import RunScan, unreported
+from stages.sources.short_runs import refusal_of_short
 from stages.sources.temporary import temporary_folder, writing_temporary_files
 
 BYTES_PER_READ = 2**20
@@ -136,7 +136,7 @@ class RunIndex:
     def _refusal(self, tally: Tally, *, short: bool) -> DataError:
         """Nothing of the file can be used."""
         self._file.seek(0)
-        found = short_runs.refusal(self.path, self._file) if short else None
+        found = refusal_of_short(self.path, self._file) if short else None
         form = "a TREC run has lines of `query_id Q0 doc_id rank score tag`"
         if self._columns is not TREC:
             form = f"data.run_columns asks for lines of `{' '.join(self._columns.names)}`"

@@ -14,7 +14,7 @@ FEWEST, MOST = 3, 5
 UNUSED = ({"Q0"}, {"0"})
 
 
-def refusal(path: Path, lines: Iterable[bytes]) -> DataError | None:
+def refusal_of_short(path: Path, lines: Iterable[bytes]) -> DataError | None:
     """Why a run of such lines is not read as it stands; None where its lines are something else."""
     found = list(islice(_fields(lines), LINES_SEEN))
     rows = [fields for fields in found if len(fields) == len(found[0])]
