@@ -16,10 +16,12 @@ import typer
 from stages.core.errors import ConfigError, DataError
 from stages.core.meeting import Encounter, Meeting
 from stages.core.order import trec_order
+from stages.core.reasons import told_kinds
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
 from stages.sources.run_columns import RunColumns
+from stages.sources.settings import OWN_DOCUMENT
 from stages.sources.trec import parse_grade, read_qrels, read_trec_run
 
 if TYPE_CHECKING:
@@ -85,10 +87,16 @@ class Evaluation:
 
 
 def evaluate_run(
-    run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str], run_columns: Sequence[str] | None = None
+    run: RunGiven,
+    qrels: QrelsGiven,
+    metrics: Sequence[str],
+    run_columns: Sequence[str] | None = None,
+    *,
+    drop_self: bool = False,
 ) -> Evaluation:
-    """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside.
-    `run_columns` are those of a run file that does not have TREC's, as `data.run_columns` names them.
+    """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside, and
+    with `drop_self` the documents that have their query's id, as BEIR's own evaluation drops them. `run_columns` are
+    those of a run file that does not have TREC's, as `data.run_columns` names them.
 
     Raises ConfigError for a metric that does not exist and columns that are none of a run, DataError for a file that
     cannot be read, a grade that is no whole number, a score that is none at all, and a run and judgements that have no
@@ -99,6 +107,8 @@ def evaluate_run(
     set_aside: list[SetAside] = []
     judgements = _judgements(qrels, set_aside)
     rankings = _rankings(run, set_aside, _columns(run_columns))
+    if drop_self:
+        rankings = {query_id: _without(query_id, ranking, set_aside) for query_id, ranking in rankings.items()}
     meeting = _meeting(run, qrels, rankings, judgements)
     found = evaluate(rankings, judgements, (*wanted, f"judged@{top}"))
     values = QueryMetrics(found.query_ids, {name: found.values[name] for name in wanted}, found.answered)
@@ -160,6 +170,14 @@ def _rankings(run: RunGiven, set_aside: list[SetAside], columns: RunColumns | No
     return rankings
 
 
+def _without(query_id: str, ranking: Sequence[str], set_aside: list[SetAside]) -> Sequence[str]:
+    """The ranking without the query's own document."""
+    if query_id not in ranking:
+        return ranking
+    set_aside.append(SetAside(Location("run"), OWN_DOCUMENT, query_id, query_id))
+    return [doc_id for doc_id in ranking if doc_id != query_id]
+
+
 def _path(given: object, name: str) -> Path:
     if not isinstance(given, str | Path):
         raise DataError(f"{name} is neither a file nor a mapping of query ids, but {type(given).__name__}")
@@ -184,14 +202,13 @@ def print_evaluation(
     *,
     per_query: bool,
     as_json: bool,
+    drop_self: bool = False,
 ) -> None:
     """Print means, with `per_query` each query before them; what was set aside, and what to mind, to stderr."""
-    found = evaluate_run(run_file, qrels, metrics, run_columns)
+    found = evaluate_run(run_file, qrels, metrics, run_columns, drop_self=drop_self)
     summary = found.summary()
-    for row in found.set_aside[:10]:
-        typer.echo(f"set aside {row.where}: {row.reason}", err=True)
-    if len(found.set_aside) > 10:
-        typer.echo(f"... and {len(found.set_aside) - 10:,} more", err=True)
+    for kind in told_kinds(found.set_aside):
+        typer.echo(f"set aside {kind}", err=True)
     for remark in found.remarks:
         typer.echo(f"mind: {remark}", err=True)
     rows = _per_query(found.values) if per_query else {}
