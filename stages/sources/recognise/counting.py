@@ -14,11 +14,13 @@ from stages.core.records import SetAside
 from stages.core.withheld import without_quotes
 from stages.core.words import counted
 from stages.sources import DataSettings, open_source
-from stages.sources.corpus import DOCUMENT_IDS
+from stages.sources.packed import plain_or_packed
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
+from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds, open_run
-from stages.sources.texts import QUERY_IDS, read_records, record_id
+from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
+from stages.sources.texts import ids_of, read_records
 from stages.sources.trec import read_qrels
 
 Counts = dict[str, int]
@@ -53,7 +55,9 @@ def check(section: Section) -> None:
 
 
 def _run(finding: Finding, report: Report) -> Counts:
-    with open_run(Path(finding.path), QueryIds(), report) as run:
+    names = finding.data.get("run_columns")
+    columns = RunColumns.named(names) if isinstance(names, list) else None
+    with open_run(Path(finding.path), QueryIds(), report, columns) as run:
         lengths = [len(run.read(query_id).doc_ids) for query_id in run]
     return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
 
@@ -63,16 +67,15 @@ def _qrels(finding: Finding, report: Report) -> Counts:
 
 
 def _queries(finding: Finding, report: Report) -> Counts:
-    return {"queries": _ids(Path(finding.path), QUERY_IDS, report)}
+    return {"queries": _ids(Path(finding.path), QUERIES, report)}
 
 
 def _documents(finding: Finding, report: Report) -> Counts:
-    return {"documents": _ids(Path(finding.path), DOCUMENT_IDS, report)}
+    return {"documents": _ids(Path(finding.path), DOCUMENTS, report)}
 
 
-def _ids(path: Path, names: tuple[str, ...], report: Report) -> int:
-    found = (record_id(record, names, report) for record in read_records(path, report))
-    return sum(one is not None for one in found)
+def _ids(path: Path, keys: TextKeys, report: Report) -> int:
+    return sum(1 for _ in ids_of(read_records(path, report), keys, report))
 
 
 def _rows(finding: Finding, report: Report) -> Counts:
@@ -100,14 +103,10 @@ def _judged(grades: Mapping[str, Mapping[str, int]]) -> Counts:
 def _collection(finding: Finding, report: Report) -> Counts:
     """Of a BEIR folder what it holds itself; its runs are findings of their own."""
     folder, split = Path(finding.path), finding.data.get("split", "test")
-    queries, documents = (_plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
-    counts = {"queries": _ids(queries, QUERY_IDS, report), "documents": _ids(documents, DOCUMENT_IDS, report)}
+    queries, documents = (plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
+    counts = {"queries": _ids(queries, QUERIES, report), "documents": _ids(documents, DOCUMENTS, report)}
     qrels = folder / "qrels" / f"{split}.tsv"
     return counts | (_qrels(Finding(str(qrels), "", "qrels"), report) if qrels.is_file() else {})
-
-
-def _plain_or_packed(path: Path) -> Path:
-    return path if path.is_file() else path.with_name(f"{path.name}.gz")
 
 
 def _settings(data: Mapping[str, object]) -> DataSettings:
