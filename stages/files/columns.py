@@ -8,19 +8,22 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from stages.core.records import Candidates
-from stages.files.tables import part_files, readable
+from stages.files.tables import column_values, part_files, readable
 
 
 def read_listed(folder: Path) -> Iterator[Candidates]:
     """The queries in the order they were written, with ids and scores alone: `query`, `texts` and `attributes` are
     empty. Raises DataError where there is none, or a file cannot be read.
     """
-    columns = ["query_id", "doc_ids", "scores", "tail"]
+    names = ("query_id", "doc_ids", "scores", "tail", "listed")
     for file in part_files(folder):
         with readable(file):
-            table = pq.read_table(file, columns=columns, partitioning=None)
-        for query_id, doc_ids, scores, tail in zip(*(table.column(name).to_pylist() for name in columns), strict=True):
-            yield Candidates(query_id, "", tuple(doc_ids), (), tuple(scores), tuple(tail))
+            there = pq.read_schema(file).names
+            table = pq.read_table(file, columns=[name for name in names if name in there], partitioning=None)
+            columns = [column_values(table, name) for name in names]
+        for query_id, *lists in zip(*columns, strict=True):
+            doc_ids, scores, tail, listed = map(tuple, lists)
+            yield Candidates(query_id, "", doc_ids, (), scores, tail, listed=listed)
 
 
 def attribute_names(folder: Path) -> set[str]:
