@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from serve_app.base_settings import Settings
+from serve_app.http_settings import HttpSettings
 
 # How models are scored: the kinds of recipes, and the one recipe that has a name of its own here.
 Family = Literal[
@@ -37,12 +40,6 @@ SET_ELSEWHERE = {
 # Settings of the engine that mean nothing to Transformers. Of the others prefix_caching and compile are switches that
 # are on by default: there is no cache, and what is not compiled is eager.
 VLLM_ALONE = ("block_size", "kv_cache_gib", "gpu_memory_share", "tensor_parallel", "load_format", "extra")
-
-
-class Settings(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class ModelSettings(Settings):
@@ -164,28 +161,6 @@ class EngineSettings(Settings):
             if getattr(self, name) != fields[name].get_default(call_default_factory=True):
                 raise ValueError(f"{name} is vLLM's, and engine.backend is transformers. Leave one of them out")
         return self
-
-
-class HttpSettings(Settings):
-    """The HTTP service in front of the replicas."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on. Without API keys only loopback is accepted.")
-    port: int = Field(8000, ge=0, lt=65536, description="Port of the service.")
-    page_port: int | None = Field(7860, ge=0, lt=65536, description="Port of the page for people. null: no page.")
-    max_documents: int = Field(1000, gt=0, description="Documents in one request; more are refused.")
-    max_body_mib: float = Field(
-        32, gt=0, description="Size of a request's body, unpacked; a larger one is refused with 413."
-    )
-    max_waiting: int = Field(
-        256, gt=0, description="Requests at work or sending their body; a further one is refused with 429."
-    )
-    deadline_s: float = Field(
-        60, gt=0, description="A request that takes longer ends with 504, or 408 while it sends its body."
-    )
-    api_keys_env: str = Field("RERANK_EVAL_API_KEYS", description="Environment variable with keys, comma-separated.")
-    api_keys_file: str | None = Field(
-        None, description="File with one key per line, instead of the variable; under `serve deploy` an absolute path."
-    )
 
 
 class DeploymentSettings(Settings):

@@ -37,6 +37,7 @@ ENGINE_FILES = (
     "tests/pipelines/job/test_backend.py",
     "tests/pipelines/job/test_gate.py",
     "tests/pipelines/job/test_interrupted_start.py",
+    "tests/pipelines/job/test_missing_texts.py",
     "tests/pipelines/job/test_ranges.py",
     "tests/pipelines/job/test_refused_by_engine.py",
     "tests/pipelines/job/test_run.py",

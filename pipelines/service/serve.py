@@ -27,10 +27,10 @@ from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
 from serve_app.http.keys import api_keys
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings, RunningApp, run_app
 from serve_app.replica.facts import notes_of
 from serve_app.replica.status import wait_until_up
-from serve_app.settings import HttpSettings
 from stages.core.errors import ConfigError, NotInstalledError
 
 API_START_TIMEOUT_S = 120.0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.errors import DataError
 from stages.core.records import Candidates
+from stages.files.manifest import CandidatesManifest, ManifestCounter
 
 WITHOUT_TEXTS = (
     "holds ids and digests, no texts: the job ran with output.texts: false. Run it again, with true, if you need them"
@@ -32,23 +31,12 @@ SCHEMA = pa.schema(
         pa.field("scores", pa.list_(pa.float64())),
         pa.field("tail", pa.list_(pa.string())),
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
+        pa.field("listed", pa.list_(pa.string())),
+        pa.field("order_only", pa.bool_()),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CandidatesManifest:
-    """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails.
-
-    `digest` is a SHA-256 over the content alone: however it is cut into files, and in whatever order the queries come,
-    the same candidates have the same digest. `lists_digest` covers the queries and the whole lists of ids alone: it is
-    the same at every depth.
-    """
-
-    queries: int
-    pairs: int
-    digest: str
-    lists_digest: str
+# Columns that earlier versions did not write, and what stands for them there.
+ADDED = {"listed": (), "order_only": False}
 
 
 def to_table(candidates: Sequence[Candidates]) -> pa.Table:
@@ -62,13 +50,17 @@ def to_table(candidates: Sequence[Candidates]) -> pa.Table:
         "scores": [item.scores for item in candidates],
         "tail": [item.tail for item in candidates],
         "attributes": [list(item.attributes.items()) for item in candidates],
+        "listed": [item.listed for item in candidates],
+        "order_only": [item.order_only for item in candidates],
     }
     return pa.table(columns, schema=SCHEMA)
 
 
 def from_table(table: pa.Table) -> list[Candidates]:
-    """The queries of a table that `to_table` made, whatever its chunks; further columns are ignored."""
-    rows = zip(*(table.column(name).to_pylist() for name in SCHEMA.names), strict=True)
+    """The queries of a table that `to_table` made, or an earlier version's, which had fewer columns; whatever its
+    chunks. Further columns are ignored.
+    """
+    rows = zip(*(column_values(table, name) for name in SCHEMA.names), strict=True)
     return [
         Candidates(
             query_id=query_id,
@@ -79,9 +71,18 @@ def from_table(table: pa.Table) -> list[Candidates]:
             scores=tuple(scores),
             tail=tuple(tail),
             attributes=dict(attributes),
+            listed=tuple(listed),
+            order_only=order_only,
         )
-        for query_id, query, instruction, doc_ids, texts, scores, tail, attributes in rows
+        for query_id, query, instruction, doc_ids, texts, scores, tail, attributes, listed, order_only in rows
     ]
+
+
+def column_values(table: pa.Table, name: str) -> list[Any]:
+    if name in ADDED and name not in table.column_names:
+        return [ADDED[name]] * table.num_rows
+    values: list[Any] = table.column(name).to_pylist()
+    return values
 
 
 class CandidatesWriter:
@@ -154,65 +155,41 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
 
     Raises DataError where the folder is missing, a file in it cannot be read, or it was left without texts.
     """
-    files = sorted(folder.glob("part-*.parquet"))
-    if not files:
-        raise DataError(f"{folder} holds no candidates; run the job again to write them")
-    for file in files:
-        try:
+    for file in part_files(folder):
+        with readable(file):
             table = pq.read_table(file, partitioning=None)
             if "text_digests" in table.column_names:
                 raise DataError(f"{folder} {WITHOUT_TEXTS}")
             rows = from_table(table)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
         yield from rows
 
 
+def part_files(folder: Path) -> list[Path]:
+    """Those of a folder of candidates, in order. Raises DataError where there are none."""
+    files = sorted(folder.glob("part-*.parquet"))
+    if not files:
+        raise DataError(f"{folder} holds no candidates; run the job again to write them")
+    return files
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What of the file cannot be read within becomes a DataError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
+
+
 def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ids of each query's list, candidates and tail, in first-stage order, without reading a text."""
+    """The ids of each query's list as it was given, in first-stage order, without reading a text."""
     for file in sorted(folder.glob("part-*.parquet")):
-        table = pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
-        for query_id, doc_ids, tail in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            yield query_id, (*doc_ids, *tail)
-
-
-class ManifestCounter:
-    """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
-
-    def __init__(self) -> None:
-        self._sizes: list[int] = []
-        self._digests: list[bytes] = []
-        self._lists: list[bytes] = []
-
-    def add(self, rows: Sequence[Candidates]) -> None:
-        self._sizes += [len(row.doc_ids) for row in rows]
-        self._digests += [hashlib.sha256(_canonical(row)).digest() for row in rows]
-        self._lists += [hashlib.sha256(_canonical_list(row)).digest() for row in rows]
-
-    def manifest(self) -> CandidatesManifest:
-        if not self._sizes:
-            raise DataError("nothing left to rerank: every query was set aside, for the reasons in failures.parquet")
-        return CandidatesManifest(
-            queries=len(self._sizes),
-            pairs=sum(self._sizes),
-            digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
-            lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
-        )
-
-
-def _canonical(row: Candidates) -> bytes:
-    attributes = sorted(row.attributes.items())
-    return _as_json(
-        [row.query_id, row.query, row.instruction, row.doc_ids, row.texts, row.scores, row.tail, attributes]
-    )
-
-
-def _canonical_list(row: Candidates) -> bytes:
-    return _as_json([row.query_id, row.query, row.instruction, row.doc_ids + row.tail])
-
-
-def _as_json(content: list[object]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        there = pq.read_schema(file).names
+        wanted = [name for name in ("query_id", "doc_ids", "tail", "listed") if name in there]
+        table = pq.read_table(file, columns=wanted, partitioning=None)
+        columns = (column_values(table, name) for name in ("query_id", "doc_ids", "tail", "listed"))
+        for query_id, doc_ids, tail, listed in zip(*columns, strict=True):
+            yield query_id, (*(listed or doc_ids), *tail)
 
 
 def _swap_in(partial: Path, folder: Path) -> None:

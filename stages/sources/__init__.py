@@ -11,6 +11,8 @@ from stages.core.meeting import Meeting
 from stages.core.prepare import Report
 from stages.core.records import Judgements, RawQuery
 from stages.sources.collection import CollectionSource
+from stages.sources.formats.shapes import SHAPED, open_shaped
+from stages.sources.formats.tables import open_rows
 from stages.sources.hub import is_hub_name, open_hub
 from stages.sources.row_files import open_files
 from stages.sources.rows import RowSource
@@ -68,4 +70,8 @@ def open_source(settings: DataSettings) -> Source:
         return CollectionSource(settings)
     if settings.format == "huggingface" or (settings.format == "mteb" and is_hub_name(settings.path)):
         return RowSource(open_hub(settings), settings)
+    if settings.format in SHAPED:
+        return RowSource(open_shaped(settings), settings.model_copy(update={"columns": {}}))
+    if settings.format in ("json", "csv"):
+        return RowSource(open_rows(settings), settings)
     return RowSource(open_files(settings), settings)

@@ -13,20 +13,28 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, NothingLeftError
 from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
 from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
-from stages.sources.corpus import DOCUMENT_IDS, Corpus, open_corpus
+from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
-from stages.sources.lines import existing_file
-from stages.sources.run_index import QueryIds, RunIndex, open_run
-from stages.sources.settings import FIRST_STAGE, DataSettings
-from stages.sources.texts import QUERY_IDS, QueryText, query_texts, read_ids
+from stages.sources.lines import JSON_ENDINGS, Record, ending, existing_file
+from stages.sources.packed import plain_or_packed
+from stages.sources.refusal import Tally
+from stages.sources.run_columns import RunColumns
+from stages.sources.run_index import QueryIds, RunIndex, RunList, open_run
+from stages.sources.settings import FIRST_STAGE, OWN_DOCUMENT, DataSettings
+from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
+from stages.sources.texts import QueryText, ids_of, query_texts, read_records
 from stages.sources.trec import read_qrels
 
 # How many ids of each side are looked at for two that are one in another form, where none is the same.
 IDS_SEEN = 10_000
+
+
+def _reported_by_queries(_: SetAside) -> None:
+    """What is wrong with a run is `query_lists`' to report, once."""
 
 
 class CollectionSource:
@@ -37,8 +45,9 @@ class CollectionSource:
         folder = files["documents"].parent if settings.path is None else Path(settings.path)
         self.name = folder.resolve().name
         self._qrels, self._queries, self._documents = files["qrels"], files["queries"], files["documents"]
-        self._runs = _runs(settings)
-        self._depth, self._limit = settings.depth, settings.limit
+        self._runs, self._names = _runs(settings), settings.columns
+        self._columns = None if settings.run_columns is None else RunColumns.named(settings.run_columns)
+        self._depth, self._limit, self._drop_self = settings.depth, settings.limit, settings.drop_self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,18 +61,20 @@ class CollectionSource:
         with ExitStack() as stack:
             query_ids = QueryIds(self._limit)
             runs = {
-                name: stack.enter_context(open_run(path, query_ids, set_aside)) for name, path in self._runs.items()
+                name: stack.enter_context(open_run(path, query_ids, set_aside, self._columns))
+                for name, path in self._runs.items()
             }
-            queries = query_texts(self._queries, query_ids, set_aside)
+            queries = query_texts(self._records(self._queries, QUERIES, set_aside), query_ids, set_aside)
             if not queries:
-                raise self._no_text("query", self._queries, QUERY_IDS, query_ids)
-            wanted = IdSet(_top_ids(runs.values(), self._depth))
-            corpus = stack.enter_context(open_corpus(self._documents, wanted, set_aside))
+                raise self._no_text(self._queries, QUERIES, query_ids)
+            wanted = IdSet(self._top_ids(runs.values()))
+            documents = self._records(self._documents, DOCUMENTS, set_aside)
+            corpus = stack.enter_context(open_corpus(str(self._documents), documents, wanted, set_aside))
             if not len(corpus):
-                raise self._no_text("document", self._documents, DOCUMENT_IDS, _top_ids(runs.values(), self._depth))
+                raise self._no_text(self._documents, DOCUMENTS, self._top_ids(runs.values()))
             for query_id in query_ids:
                 yield {
-                    name: self._raw_query(query_id, run, queries.get(query_id), corpus)
+                    name: self._raw_query(query_id, run, queries.get(query_id), corpus, set_aside)
                     for name, run in runs.items()
                     if query_id in run
                 }
@@ -74,7 +85,7 @@ class CollectionSource:
             return judgements
         query_ids = QueryIds(self._limit)
         for path in self._runs.values():
-            with open_run(path, query_ids, _reported_by_queries):
+            with open_run(path, query_ids, _reported_by_queries, self._columns):
                 pass  # it is opened for its query ids alone
         grades = judgements.grades
         return Judgements({query_id: grades[query_id] for query_id in query_ids if query_id in grades})
@@ -84,7 +95,7 @@ class CollectionSource:
         found: dict[str, Meeting] = {}
         for name, path in self._runs.items():
             encounter = Encounter(judgements.grades)
-            with open_run(path, QueryIds(), _reported_by_queries) as run:
+            with open_run(path, QueryIds(), _reported_by_queries, self._columns) as run:
                 for query_id in run:
                     encounter.add(query_id, partial(_doc_ids, run, query_id))
             found[name] = encounter.meeting()
@@ -98,45 +109,69 @@ class CollectionSource:
                 raise DataError(told)
             return
         judged = {doc_id for grades in judgements.grades.values() for doc_id in grades}
-        if judged.isdisjoint(read_ids(self._documents, DOCUMENT_IDS)):
+        records = self._records(self._documents, DOCUMENTS, _reported_by_queries)
+        if judged.isdisjoint(ids_of(records, DOCUMENTS, _reported_by_queries)):
             raise DataError(
                 f"{meeting.strangers(run, str(self._qrels))}, and none of those judged is in {self._documents}. Give "
                 "judgements of this collection, with ids in the same form"
             )
 
-    def _no_text(self, what: str, file: Path, names: tuple[str, ...], wanted: Iterable[str]) -> DataError:
-        """None of the `wanted` ids stands in the file."""
-        there, asked = list(islice(read_ids(file, names), IDS_SEEN)), list(islice(wanted, IDS_SEEN))
-        one, other = alike(asked, there) or (asked[0], next(iter(there), None))
+    def _records(self, file: Path, keys: TextKeys, set_aside: Report) -> Iterable[Record]:
+        records = read_records(file, set_aside)
+        return keys.renamed(records, self._names) if self._names else records
+
+    def _no_text(self, file: Path, keys: TextKeys, wanted: Iterable[str]) -> NothingLeftError | DataError:
+        """None of the `wanted` ids stands in the file, or no id at all."""
+        tally = Tally(_reported_by_queries)
+        there = list(islice(ids_of(self._records(file, keys, tally), keys, tally), IDS_SEEN))
+        if not there:
+            return tally.refusal(file, keys.form(), of_json=ending(file) in JSON_ENDINGS)
+        asked = list(islice(wanted, IDS_SEEN))
+        one, other = alike(asked, there) or (asked[0], there[0])
         limited = f", of the first {self._limit:,} queries" if self._limit else ""
         runs = ", ".join(map(str, self._runs.values()))
-        return DataError(
-            f"{file} has no {what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. Give both "
-            "of the same collection, with ids in the same form"
+        return NothingLeftError(
+            f"{file} has no {keys.what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. "
+            "Give both of the same collection, with ids in the same form"
         )
 
-    def _raw_query(self, query_id: str, run: RunIndex, query: QueryText | None, corpus: Corpus) -> RawQuery:
-        run_list, file = run.read(query_id), str(run.path)
+    def _list(self, query_id: str, run: RunIndex, set_aside: Report = _reported_by_queries) -> RunList:
+        """The query's list in first-stage order, without its own document where that is to be dropped."""
+        found = run.read(query_id)
+        for line in found.take_out(query_id) if self._drop_self else ():
+            set_aside(SetAside(Location(str(run.path), line), OWN_DOCUMENT, query_id, query_id))
+        return found
+
+    def _top_ids(self, runs: Collection[RunIndex]) -> Iterator[str]:
+        """The documents whose texts are needed, as often as they are."""
+        for run in runs:
+            for query_id in run:
+                yield from self._list(query_id, run).doc_ids[: self._depth]
+
+    def _raw_query(
+        self, query_id: str, run: RunIndex, query: QueryText | None, corpus: Corpus, set_aside: Report
+    ) -> RawQuery:
+        run_list, file = self._list(query_id, run, set_aside), str(run.path)
         retrieved = (
             RawDocument(doc_id, None, score, Location(file, line))
             for doc_id, score, line in zip(run_list.doc_ids, run_list.scores, run_list.lines, strict=True)
         )
         top = corpus.join(islice(retrieved, self._depth))
-        query = query or QueryText(None, Location(file, min(run_list.lines)))
+        query = query or QueryText(None, Location(file, min(run_list.lines, default=0)))
         return RawQuery(
-            query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)
+            query_id,
+            query.value,
+            top,
+            query.where,
+            query.instruction,
+            query.attributes,
+            tail=tuple(retrieved),
+            order_only=run.order_only,
         )
 
 
 def _doc_ids(run: RunIndex, query_id: str) -> list[str]:
     return run.read(query_id).doc_ids
-
-
-def _top_ids(runs: Collection[RunIndex], depth: int | None) -> Iterator[str]:
-    """The documents whose texts are needed, as often as they are."""
-    for run in runs:
-        for query_id in run:
-            yield from run.read(query_id).doc_ids[:depth]
 
 
 def _runs(settings: DataSettings) -> dict[str, Path]:
@@ -158,13 +193,6 @@ def _files(settings: DataSettings) -> dict[str, Path]:
         "qrels": folder / "qrels" / f"{settings.split}.tsv",
     }
     given = {name: getattr(settings, name) for name in ("qrels", "queries", "documents")}
-    return {name: existing_file(path or _plain_or_gz(defaults[name]), f"data.{name}") for name, path in given.items()}
-
-
-def _plain_or_gz(path: Path) -> Path:
-    packed = path.with_name(path.name + ".gz")
-    return packed if packed.is_file() and not path.is_file() else path
-
-
-def _reported_by_queries(_: SetAside) -> None:
-    """What is wrong with a run is `query_lists`' to report, once."""
+    return {
+        name: existing_file(path or plain_or_packed(defaults[name]), f"data.{name}") for name, path in given.items()
+    }

@@ -8,7 +8,25 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Format = Literal["beir", "trec", "jsonl", "parquet", "huggingface", "mteb"]
+from stages.sources.run_columns import RunColumns
+
+Format = Literal[
+    "beir",
+    "trec",
+    "jsonl",
+    "parquet",
+    "huggingface",
+    "mteb",
+    "json",
+    "csv",
+    "rank_llm",
+    "flagembedding",
+    "tevatron",
+    "sentence_transformers",
+    "langchain",
+    "llamaindex",
+    "haystack",
+]
 
 # Per format: the fields that it needs, and those that it takes besides format, depth and limit.
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -18,17 +36,37 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "parquet": ("path",),
     "huggingface": ("path",),
     "mteb": ("path",),
+    "json": ("path",),
+    "csv": ("path",),
+    "rank_llm": ("path",),
+    "flagembedding": ("path",),
+    "tevatron": ("path",),
+    "sentence_transformers": ("path",),
+    "langchain": ("path",),
+    "llamaindex": ("path",),
+    "haystack": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
-    "beir": ("runs", "split", "qrels", "queries", "documents"),
-    "trec": ("runs",),
+    "beir": ("runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
+    "trec": ("runs", "run_columns", "columns"),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
     "mteb": ("split", "subset", "revision", "columns"),
+    "json": ("qrels", "columns"),
+    "csv": ("qrels", "columns"),
+    "rank_llm": ("split", "subset", "revision", "qrels"),
+    "flagembedding": ("split", "subset", "revision", "qrels"),
+    "tevatron": ("split", "subset", "revision", "qrels"),
+    "sentence_transformers": ("split", "subset", "revision", "qrels"),
+    "langchain": ("split", "subset", "revision", "qrels", "columns"),
+    "llamaindex": ("split", "subset", "revision", "qrels", "columns"),
+    "haystack": ("split", "subset", "revision", "qrels", "columns"),
 }
-EVERYWHERE = ("format", "depth", "limit")
+EVERYWHERE = ("format", "depth", "limit", "drop_self")
 
+# Why a document is set aside where `drop_self` asks for that.
+OWN_DOCUMENT = "the query's own document (data.drop_self)"
 FIRST_STAGE = "first_stage"  # what the only first stage is called where `data.runs` names none
 RUN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # results of each go to a folder of its name
 
@@ -37,7 +75,17 @@ QUERY_COLUMNS = ("query_id", "query", "instruction")
 DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
 LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
 MTEB_COLUMNS = ("positive", "negative")
+TEXT_COLUMNS = (*QUERY_COLUMNS, "doc_id", "title", "text")  # of them those that files of queries and documents have
 COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
+# What a column may also be called without being mapped, where ours is not there.
+ROW_IDS = ("_id", "id")  # of a document, of a row per query, or of a row per pair: what they name depends on the layout
+ALIASES: dict[str, tuple[str, ...]] = {
+    "query_id": ("qid", *ROW_IDS),
+    "doc_id": ("docid", "docno", "pid", *ROW_IDS),
+    "text": ("contents", "content", "body", "passage", "segment"),
+    "relevance": ("label",),
+    "relevances": ("labels",),
+}
 
 
 class DataSettings(BaseModel):
@@ -49,8 +97,8 @@ class DataSettings(BaseModel):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="beir: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
-        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made.",
+        description="beir: the collection's folder. Row formats: a file, a folder or a glob pattern. huggingface, mteb "
+        "and what other tools write (docs/data.md): a data set's name on the Hub, or a folder that save_to_disk made.",
     )
     split: str = Field(
         default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."
@@ -61,6 +109,12 @@ class DataSettings(BaseModel):
         min_length=1,
         description="beir, trec: several first stages over the same queries, name -> TREC run file, instead of `run`. "
         "What they share is scored once; each is evaluated by itself.",
+    )
+    run_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="beir, trec: what the columns of runs are that do not have TREC's six, such as [query_id, doc_id, "
+        "rank]. Names are query_id, doc_id, score, rank, and _ for what does not count. A score counts before a rank; "
+        "without either the lines are in order.",
     )
     qrels: Path | None = Field(
         default=None,
@@ -75,7 +129,8 @@ class DataSettings(BaseModel):
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description=f"Row formats: our column's name -> the data's own. Ours are {', '.join(COLUMNS)}.",
+        description=f"Our column's name -> the data's own. Ours are {', '.join(COLUMNS)}. beir, trec: the keys of "
+        f"queries and documents, of {', '.join(TEXT_COLUMNS)}.",
     )
     subset: str | None = Field(default=None, description="huggingface, mteb: the data set's configuration.")
     revision: str | None = Field(default=None, description="huggingface, mteb: the commit, tag or branch on the Hub.")
@@ -83,6 +138,11 @@ class DataSettings(BaseModel):
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."
     )
     limit: int | None = Field(default=None, gt=0, description="Only the first so many queries, for a quick try.")
+    drop_self: bool = Field(
+        default=False,
+        description="Whether a document whose id is its query's own is taken out of the first stage's list before it "
+        "is cut and measured, as BEIR's own evaluation does and trec_eval does not.",
+    )
 
     @model_validator(mode="after")
     def _has_what_its_format_needs(self) -> Self:
@@ -119,9 +179,19 @@ class DataSettings(BaseModel):
 
     @model_validator(mode="after")
     def _maps_known_columns(self) -> Self:
-        unknown = sorted(set(self.columns) - set(COLUMNS))
+        known = TEXT_COLUMNS if self.format in ("beir", "trec") else COLUMNS
+        unknown = sorted(set(self.columns) - set(known))
         if unknown:
-            raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(COLUMNS)}")
+            raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_the_columns_of_a_run(self) -> Self:
+        if self.run_columns is not None:
+            try:
+                RunColumns.named(self.run_columns)
+            except ValueError as error:
+                raise ValueError(f"data.run_columns: {error}") from error
         return self
 
 
