@@ -82,7 +82,7 @@ def _rows(finding: Finding, report: Report) -> Counts:
     for one in prepare_all(source.queries(report), None, report):
         length = len(one.doc_ids)
         queries, candidates, longest = queries + 1, candidates + length, max(longest, length)
-        by_place += one.scores == tuple(-float(place) for place in range(1, length + 1))
+        by_place += one.order_only
     if not candidates:
         raise DataError("nothing in it can be reranked; see what is set aside, and map names under data.columns")
     if by_place and finding.data.get("depth", 100) is not None:
