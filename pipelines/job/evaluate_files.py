@@ -19,7 +19,8 @@ from stages.core.order import trec_order
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
-from stages.sources.trec import parse_grade, read_qrels, read_trec_run
+from stages.sources.formats.nested import read_any_qrels, read_any_run
+from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -120,7 +121,7 @@ def _meeting(
 
 def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
     if not isinstance(qrels, Mapping):
-        return read_qrels(_path(qrels, "qrels"), set_aside.append)
+        return read_any_qrels(_path(qrels, "qrels"), set_aside.append)
     grades: dict[str, dict[str, int]] = {}
     for query_id, documents in _by_text(qrels, "qrels").items():
         for doc_id, given in _by_text(documents, f"qrels[{query_id!r}]").items():
@@ -136,7 +137,7 @@ def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
 
 def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[str]]:
     if not isinstance(run, Mapping):
-        found = read_trec_run(_path(run, "run"), None, set_aside.append)
+        found = read_any_run(_path(run, "run"), set_aside.append)
         return {query_id: one.doc_ids for query_id, one in found.items()}
     rankings: dict[str, Sequence[str]] = {}
     for query_id, documents in _by_text(run, "run").items():

@@ -31,7 +31,7 @@ class Meeting:
     `without_candidates` is the first judged query that has none, `without_judgements` the first with candidates that is
     not judged; None where there is none. `queries` and `documents` are None where they meet: where no query is shared,
     or no judged document is among the candidates of its query, they hold an id of each side. `same_query` is an
-    unmatched query that the other side has in another form.
+    unmatched query that the other side has in another form. `unranked` says why the first stage has no order.
     """
 
     candidates: int
@@ -42,6 +42,7 @@ class Meeting:
     queries: Apart | None = None
     documents: Apart | None = None
     same_query: Apart | None = None
+    unranked: str | None = None
 
     def refusal(self, candidates: str, judgements: str) -> str | None:
         """Why nothing can be said of candidates by these judgements, each called by where it stands; None where
@@ -74,6 +75,8 @@ class Meeting:
         `limited`: the values are over some of these queries alone.
         """
         before = " (before data.limit)" if limited else ""
+        if self.unranked:
+            yield f"the first stage has no order ({self.unranked}): it was shuffled, and its values say nothing"
         if missing := self.judged - self.shared:
             counts = before or (" and counts as 0" if missing == 1 else " and count as 0")
             yield (

@@ -21,7 +21,7 @@ from stages.core.records import Location, RawDocument
 from stages.sources.id_set import IdSet
 from stages.sources.lines import Record
 from stages.sources.temporary import temporary_folder, writing_temporary_files
-from stages.sources.texts import document_text, duplicate, read_records, record_id
+from stages.sources.texts import document_text, duplicate, record_id
 
 DOCUMENT_IDS = ("_id", "id", "doc_id")
 # Before each document: bytes of its id, bytes of its text, its line, and whether the text is one; else it is JSON.
@@ -36,8 +36,8 @@ class Corpus:
     more is that of no place.
     """
 
-    def __init__(self, file: int, source: Path, wanted: IdSet, starts: npt.NDArray[np.int64]) -> None:
-        self._file, self._source, self._wanted, self._starts = file, str(source), wanted, starts
+    def __init__(self, file: int, source: str, wanted: IdSet, starts: npt.NDArray[np.int64]) -> None:
+        self._file, self._source, self._wanted, self._starts = file, source, wanted, starts
 
     def __len__(self) -> int:
         """How many of the wanted documents it has."""
@@ -73,18 +73,18 @@ class Corpus:
 
 
 @contextmanager
-def open_corpus(path: Path, wanted: IdSet, set_aside: Report) -> Iterator[Corpus]:
-    """The wanted documents of a corpus, in a temporary file that is removed at the end.
+def open_corpus(source: str, records: Iterable[Record], wanted: IdSet, set_aside: Report) -> Iterator[Corpus]:
+    """The wanted documents of a corpus, in a temporary file that is removed at the end; `source` is where it stands.
 
     Raises DataError where the corpus cannot be read or the temporary file not be written.
     """
     with temporary_folder() as folder:
         file = folder / "corpus"
         with writing_temporary_files():
-            starts = _write(read_records(path, set_aside), file, wanted, set_aside)
+            starts = _write(records, file, wanted, set_aside)
             opened = file.open("rb")
         with opened:
-            yield Corpus(opened.fileno(), path, wanted, starts)
+            yield Corpus(opened.fileno(), source, wanted, starts)
 
 
 def _write(records: Iterable[Record], file: Path, wanted: IdSet, set_aside: Report) -> npt.NDArray[np.int64]:

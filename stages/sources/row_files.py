@@ -80,8 +80,12 @@ def open_files(settings: DataSettings) -> RowTable:
     if len(kinds) != 1:
         what = "Parquet and JSON Lines files, mixed:" if kinds else "no file"
         raise DataError(f"data.path: {path} matches {what} ending in {', '.join(endings)}; give a file, folder or glob")
-    name = Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name
-    return ParquetTable(name, files) if kinds == {"parquet"} else JsonlTable(name, files)
+    return table_of(Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name, files)
+
+
+def table_of(name: str, files: tuple[Path, ...]) -> RowTable:
+    """Files of one kind."""
+    return ParquetTable(name, files) if _kind(files[0]) == "parquet" else JsonlTable(name, files)
 
 
 def batch_records(batch: pa.RecordBatch | pa.Table, file: str, line: int, set_aside: Report) -> Iterator[Record]:

@@ -71,6 +71,14 @@ class RunIndex:
         with reading(path):
             self._scan(admitted, set_aside)
 
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def unranked(self) -> None:
+        """A run is a ranking."""
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._segments)
 

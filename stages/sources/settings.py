@@ -8,24 +8,28 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Format = Literal["beir", "trec", "jsonl", "parquet", "huggingface", "mteb"]
+Format = Literal["beir", "trec", "msmarco", "jsonl", "parquet", "huggingface", "mteb", "ir_datasets"]
 
 # Per format: the fields that it needs, and those that it takes besides format, depth and limit.
 NEEDED: dict[str, tuple[str, ...]] = {
     "beir": ("path", "run"),
     "trec": ("run", "qrels", "queries", "documents"),
+    "msmarco": ("path",),
     "jsonl": ("path",),
     "parquet": ("path",),
     "huggingface": ("path",),
     "mteb": ("path",),
+    "ir_datasets": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
     "beir": ("runs", "split", "qrels", "queries", "documents"),
     "trec": ("runs",),
+    "msmarco": ("split", "run", "runs", "qrels", "queries", "documents"),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
-    "mteb": ("split", "subset", "revision", "columns"),
+    "mteb": ("split", "subset", "revision", "columns", "run", "runs", "qrels"),
+    "ir_datasets": ("run", "runs", "qrels"),
 }
 EVERYWHERE = ("format", "depth", "limit")
 
@@ -49,35 +53,45 @@ class DataSettings(BaseModel):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="beir: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
-        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made.",
+        description="beir, msmarco: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
+        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made. ir_datasets: an id such "
+        "as beir/scifact/test.",
     )
     split: str = Field(
-        default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."
+        default="test",
+        description="beir: the judgements in qrels/SPLIT.tsv. msmarco: the files of that name, such as dev.small. "
+        "huggingface, mteb: the data set's split. msmarco, mteb: where there is but one, that one.",
     )
-    run: Path | None = Field(default=None, description="beir, trec: the first stage, as a TREC run file.")
+    run: Path | None = Field(
+        default=None,
+        description="beir, trec: the first stage, as a TREC run file, or JSON as ranx and mteb write it. Others: "
+        "instead of the collection's own.",
+    )
     runs: dict[str, Path] | None = Field(
         default=None,
         min_length=1,
-        description="beir, trec: several first stages over the same queries, name -> TREC run file, instead of `run`. "
+        description="As `run`, several first stages over the same queries: name -> run file, instead of `run`. "
         "What they share is scored once; each is evaluated by itself.",
     )
     qrels: Path | None = Field(
         default=None,
-        description="Judgements, as TREC qrels (4 columns) or BEIR's TSV (3 columns). beir: instead of "
-        "qrels/SPLIT.tsv. Row formats: instead of the relevance column.",
+        description="Judgements, as TREC qrels (4 columns), BEIR's TSV (3 columns) or JSON of ranx. beir: instead of "
+        "qrels/SPLIT.tsv. Row formats: instead of the relevance column. Others: instead of the collection's own.",
     )
     queries: Path | None = Field(
-        default=None, description="trec: query texts, .jsonl or .tsv. beir: instead of queries.jsonl."
+        default=None, description="trec: query texts, .jsonl, .json or .tsv. beir, msmarco: instead of the folder's."
     )
     documents: Path | None = Field(
-        default=None, description="trec: document texts, .jsonl or .tsv. beir: instead of corpus.jsonl."
+        default=None, description="trec: document texts, .jsonl or .tsv. beir, msmarco: instead of the folder's."
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description=f"Row formats: our column's name -> the data's own. Ours are {', '.join(COLUMNS)}.",
     )
-    subset: str | None = Field(default=None, description="huggingface, mteb: the data set's configuration.")
+    subset: str | None = Field(
+        default=None,
+        description="huggingface: the data set's configuration. mteb: what stands before -corpus, -queries and -qrels.",
+    )
     revision: str | None = Field(default=None, description="huggingface, mteb: the commit, tag or branch on the Hub.")
     depth: int | None = Field(
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,10 @@ class QueryText:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-def query_texts(path: Path, wanted: Container[str], set_aside: Report) -> dict[str, QueryText]:
+def query_texts(records: Iterable[Record], wanted: Container[str], set_aside: Report) -> dict[str, QueryText]:
     """The texts of the wanted queries, in memory. A record without an id, or with one that was met, is set aside."""
     texts: dict[str, QueryText] = {}
-    for record in read_records(path, set_aside):
+    for record in records:
         query_id = record_id(record, QUERY_IDS, set_aside)
         if query_id in texts:
             set_aside(duplicate(record, query_id))
@@ -70,9 +70,9 @@ def record_id(record: Record, names: tuple[str, ...], set_aside: Report) -> str 
     return found
 
 
-def read_ids(path: Path, names: tuple[str, ...]) -> Iterator[str]:
-    """The ids of a file's records; what is wrong with one is for whoever reads the texts to report."""
-    for record in read_records(path, _reported_with_texts):
+def ids_of(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[str]:
+    """The ids of records; what is wrong with one is for whoever reads the texts to report."""
+    for record in records:
         if (found := record_id(record, names, _reported_with_texts)) is not None:
             yield found
 

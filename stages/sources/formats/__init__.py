@@ -1,0 +1,1 @@
+"""What other tools write, each read as its own tool reads it."""
