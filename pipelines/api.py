@@ -5,13 +5,12 @@ Mistakes and failures are the exceptions of `stages.core.errors`, all of them Re
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.extras import needed_by, require_package
-from pipelines.base.process import QUIET
+from pipelines.base.surroundings import settle
 from stages.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ def run(
     from pipelines.base.config import config_with
     from pipelines.runs.finished import open_folder
 
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    settle()
     settings = config_with(config, sections)
     with needed_by("run"):
         require_package("ray")

@@ -7,12 +7,13 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.base_settings import Settings
 from serve_app.engine.models import describe
 from serve_app.http.api_input import key_digest
 from serve_app.http.ingress import build_ingress
 from serve_app.http.keys import api_keys
 from serve_app.replica.app import AppSettings, build_app
-from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 
 

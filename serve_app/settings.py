@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from serve_app.base_settings import Settings
+from serve_app.http_settings import HttpSettings
 
 # How models are scored: the kinds of recipes, and the one recipe that has a name of its own here.
 Family = Literal[
-    "qwen3-reranker",
-    "decoder",
-    "cross-encoder",
-    "modular-cross-encoder",
-    "embedding",
-    "late-interaction",
-    "listwise",
+    "qwen3-reranker", "decoder", "cross-encoder", "modular-cross-encoder", "embedding", "late-interaction", "listwise"
 ]
 Template = Literal["single_newline", "blank_line"]
 LongDocuments = Literal["cut", "passages"]
@@ -22,7 +19,7 @@ Canaries = Literal["strict", "finite"]
 Backend = Literal["vllm", "transformers"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
-# Not a model: the share of common words, for tests of everything but scoring. No engine is started for it.
+# Not a model: the share of common words, for tests of everything but scoring, without an engine.
 OVERLAP: Literal["overlap"] = "overlap"
 # Arguments of vLLM that `engine.extra` may not set, as what decides a score would then be told wrong -> what sets them.
 SET_ELSEWHERE = {
@@ -43,12 +40,6 @@ SET_ELSEWHERE = {
 # Settings of the engine that mean nothing to Transformers. Of the others prefix_caching and compile are switches that
 # are on by default: there is no cache, and what is not compiled is eager.
 VLLM_ALONE = ("block_size", "kv_cache_gib", "gpu_memory_share", "tensor_parallel", "load_format", "extra")
-
-
-class Settings(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class ModelSettings(Settings):
@@ -172,28 +163,6 @@ class EngineSettings(Settings):
         return self
 
 
-class HttpSettings(Settings):
-    """The HTTP service in front of the replicas."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on. Without API keys only loopback is accepted.")
-    port: int = Field(8000, ge=0, lt=65536, description="Port of the service.")
-    page_port: int | None = Field(7860, ge=0, lt=65536, description="Port of the page for people. null: no page.")
-    max_documents: int = Field(1000, gt=0, description="Documents in one request; more are refused.")
-    max_body_mib: float = Field(
-        32, gt=0, description="Size of a request's body, unpacked; a larger one is refused with 413."
-    )
-    max_waiting: int = Field(
-        256, gt=0, description="Requests at work or sending their body; a further one is refused with 429."
-    )
-    deadline_s: float = Field(
-        60, gt=0, description="A request that takes longer ends with 504, or 408 while it sends its body."
-    )
-    api_keys_env: str = Field("RERANK_EVAL_API_KEYS", description="Environment variable with keys, comma-separated.")
-    api_keys_file: str | None = Field(
-        None, description="File with one key per line, instead of the variable; under `serve deploy` an absolute path."
-    )
-
-
 class DeploymentSettings(Settings):
     """How Ray Serve runs the replicas."""
 
@@ -225,6 +194,9 @@ class DeploymentSettings(Settings):
         gt=0,
         description="Characters of a document, or of a query with its instruction. A longer one is refused with 413; "
         "in a job its pairs fail.",
+    )
+    niceness: int = Field(
+        0, ge=0, le=19, description="What engines add to the niceness of the command, or of a Ray that runs already."
     )
     start_timeout_s: float = Field(900, gt=0, description="How long an engine may take to start.")
     health_check_period_s: float = Field(

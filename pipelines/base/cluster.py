@@ -6,45 +6,47 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import ray
+from ray._private import services
 
-from pipelines.base.lean_ray import lean_ray
-from stages.core.errors import EngineError, first_line
-
-# Ray counts CPUs to schedule, not to compute: readers and workers mostly wait for the engine, and must always fit
-# beside it.
-CPUS_PER_REPLICA = 2
+from pipelines.base.local_ray import local_ray
+from pipelines.base.reachable import MEND, require_cluster
+from stages.core.errors import EngineError, RerankEvalError, first_line
 
 
 @contextlib.contextmanager
-def connected(address: str | None, replicas: int = 1) -> Iterator[None]:
+def connected(address: str | None, replicas: int = 1, niceness: int = 0) -> Iterator[None]:
     """Connect to the Ray cluster at `address` or $RAY_ADDRESS; without either start a local one and stop it at the end.
 
-    A local one gets the CPUs, as Ray counts them, for `replicas` engines and what feeds them. A process that is
-    already connected (a submitted job, a test) keeps its connection.
+    A local one gets the CPUs, as Ray counts them, for `replicas` engines and what feeds them, and its workers run at
+    `niceness` above this process. A process that is already connected (a submitted job, a test) keeps its connection.
+    Raises EngineError or ConfigError where there is no such cluster, or a local one does not start.
     """
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    local: dict[str, Any] = {
-        "num_cpus": (os.cpu_count() or 1) + CPUS_PER_REPLICA * replicas,
-        "include_dashboard": False,
-    }
-    if address:
-        local = {}
-    try:
-        with contextlib.nullcontext() if address else lean_ray():
-            ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        raise EngineError(f"cannot reach {where}: {first_line(error)}") from error
-    try:
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    with contextlib.ExitStack() as held:
+        if address == "local":
+            held.enter_context(local_ray(replicas, niceness))
+        else:
+            _connect(address)
+            held.callback(ray.shutdown)
         yield
-    finally:
-        ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    try:
+        if address == "auto":  # a file may still name one that is gone
+            address = services.get_ray_address_from_environment(address, None)
+        require_cluster(address)
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except RerankEvalError:
+        raise
+    except Exception as error:  # whatever Ray raises: a version, a token, a head that is going down
+        reason = first_line(error).rstrip(".")
+        raise EngineError(f"cannot reach the Ray cluster at {address}: {reason}. {MEND}") from error
 
 
 def session_logs() -> Path | None:

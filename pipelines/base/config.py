@@ -25,7 +25,8 @@ from pipelines.base.sections import (
 )
 from pipelines.base.versions import check_version, of_today
 from pipelines.base.yaml_text import parse_yaml, read_yaml
-from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings, Settings
+from serve_app.base_settings import Settings
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.words import did_you_mean
 from stages.sources import DataSettings

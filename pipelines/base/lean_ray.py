@@ -23,30 +23,31 @@ SETTINGS = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
     METRICS: "0",  # Ray's own, for its dashboard, which is not started; /metrics of a service does without
     "RAY_task_events_report_interval_ms": "0",  # what was run when and where: for the dashboard too
-    # Ray's own 15 is for clusters where many share a machine. Beside other work an engine would get next to nothing.
-    "RAY_worker_niceness": "0",
 }
+# Ray's own is 15, for clusters where many share a machine. Beside other work an engine would get next to nothing.
+NICENESS = "RAY_worker_niceness"
 
 
 @contextlib.contextmanager
-def lean_ray() -> Iterator[None]:
-    """A local Ray that starts meanwhile has these settings and, unless its metrics are asked for, neither the server
-    nor the agents of the dashboard in full, no autoscaler (it has one machine), and nothing that forwards logs.
+def lean_ray(niceness: int = 0) -> Iterator[None]:
+    """A local Ray that starts meanwhile has these settings and workers at `niceness` above this process. Unless its
+    metrics are asked for, it has neither the server nor the agents of the dashboard in full, no autoscaler (it has one
+    machine), and nothing that forwards logs.
 
     For these Ray has no setting: parts of it are replaced, those that this version of Ray has.
     """
-    added = SETTINGS.keys() - os.environ.keys()
+    settings = SETTINGS | {NICENESS: str(niceness)}
     with contextlib.ExitStack() as stack:
-        for name in added:
-            os.environ[name] = SETTINGS[name]
+        for name in settings.keys() - os.environ.keys():
+            os.environ[name] = settings[name]
             # Ray's processes have them by then; what this one starts later, or connects to, is none of ours.
             stack.callback(os.environ.pop, name, None)
         if os.environ[METRICS] == "0":
             parameters: Any = ray._private.parameter.RayParams  # which has a boolean for a text
             fewer = functools.partial(parameters, include_log_monitor=False, no_monitor=True)
-            stack.enter_context(_replaced(ray._private.parameter, "RayParams", fewer))
-            stack.enter_context(_replaced(ray._private.node.Node, "start_api_server", _without_api_server))
-            stack.enter_context(_replaced(ray._private.utils, "get_dashboard_dependency_error", _no_dashboard))
+            stack.enter_context(replaced(ray._private.parameter, "RayParams", fewer))
+            stack.enter_context(replaced(ray._private.node.Node, "start_api_server", _without_api_server))
+            stack.enter_context(replaced(ray._private.utils, "get_dashboard_dependency_error", _no_dashboard))
         yield
 
 
@@ -63,7 +64,8 @@ def _no_dashboard() -> ImportError:
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, new: Callable[..., Any]) -> Iterator[None]:
+def replaced(owner: Any, name: str, new: Callable[..., Any]) -> Iterator[None]:
+    """While open, `owner` has `new` in the place of what it calls `name`, where it has that."""
     old = owner.__dict__.get(name)
     if old is not None:
         setattr(owner, name, new)

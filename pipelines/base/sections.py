@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AllowInfNan, Field, field_validator, model_validator
 
-from serve_app.settings import Settings
+from serve_app.base_settings import Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
 from stages.quality.evaluate import check_metric

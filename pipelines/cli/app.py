@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import sys
 import threading
@@ -17,7 +16,8 @@ from typing import Annotated
 import typer
 
 from pipelines.base.extras import needed_by, require_package
-from pipelines.base.process import INTERRUPTED, QUIET, called_with
+from pipelines.base.process import INTERRUPTED, called_with
+from pipelines.base.surroundings import settle
 from pipelines.cli import models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import ConfigError, RerankEvalError
@@ -227,12 +227,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: our errors become one line on stderr and their exit code; anything else is a bug, with its
     traceback.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     given = list(sys.argv[1:] if arguments is None else arguments)
     called_with(given)
     command = next((word for word in given if not word.startswith("-")), "rerank-eval")
     try:
+        settle()
         with _no_interrupt_lost(), needed_by(command):
             app(args=given)
     except RerankEvalError as error:

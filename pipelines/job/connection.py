@@ -20,7 +20,8 @@ class LateCluster:
     """
 
     def __init__(self, serve: DeploymentSettings, replicas: int | None = None) -> None:
-        self._address, self._replicas = serve.ray_address, replicas or serve.replicas
+        self._address, self._niceness = serve.ray_address, serve.niceness
+        self._replicas = replicas or serve.replicas
         self._held = contextlib.ExitStack()
         self._connected, self._depth = False, 0
 
@@ -31,7 +32,7 @@ class LateCluster:
         from pipelines.base.cluster import connected  # Ray, which takes a second to import
 
         with _signals_kept():
-            self._held.enter_context(connected(self._address, self._replicas))
+            self._held.enter_context(connected(self._address, self._replicas, self._niceness))
         self._connected = True
 
     def __enter__(self) -> Self:

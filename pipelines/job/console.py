@@ -6,12 +6,13 @@ import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from pipelines.base.console import Console
+from pipelines.base.console import LOG_EVERY_S, Console
 from pipelines.base.redaction import redacted_text
 from pipelines.base.sections import TrackingSettings
 from pipelines.job.progress import Progress as Done
@@ -27,8 +28,6 @@ from stages.telemetry.telemetry import TimelinePoint
 
 if TYPE_CHECKING:
     from serve_app.replica.app import RunningApp
-
-LOG_EVERY_S = 15.0
 
 
 class JobConsole(Console):
@@ -50,6 +49,10 @@ class JobConsole(Console):
         """What a reader of the values must know of the data, or of the model."""
         for remark in remarks:
             self.say(f"mind        {escape(remark)}")
+
+    def starting(self, phase: Callable[[], str]) -> AbstractContextManager[None]:
+        """While open, says what is waited for until the engine is ready."""
+        return self.waiting("engine      starts", phase)
 
     def ready(self, app: RunningApp | None, needed: bool, seconds: float) -> None:
         told = f"ready after {seconds:.0f} s" if app and app.started_here else "found running, reused"
@@ -75,7 +78,7 @@ class JobConsole(Console):
             task = bar.add_task("rerank", total=manifest.queries, rate="")
 
             def on_progress(done: Done, point: TimelinePoint) -> None:
-                bar.update(task, completed=done.queries, rate=f"{_rate(done, point):,.0f} pairs/s")
+                bar.update(task, completed=done.queries, rate=_pace(done, point))
 
             yield on_progress
 
@@ -86,7 +89,7 @@ class JobConsole(Console):
             nonlocal told_s
             if point.elapsed_s - told_s >= LOG_EVERY_S:
                 told_s = point.elapsed_s
-                self.say(f"reranking   {done.queries:,} of {queries:,} queries, {_rate(done, point):,.0f} pairs/s")
+                self.say(f"reranking   {done.queries:,} of {queries:,} queries, {_pace(done, point)}")
 
         return on_progress
 
@@ -113,12 +116,26 @@ class JobConsole(Console):
     def note(self, text: str) -> None:
         self.say(f"note        {escape(text)}")
 
+    def notes(self, *texts: str | None) -> None:
+        """Those that there are."""
+        for text in texts:
+            if text:
+                self.note(text)
+
     def where(self, folder: RunFolder, tracking: TrackingSettings) -> None:
         """The command that opens MLflow and, as the last line, the run folder."""
         if tracking.uri:
-            self.say(f"compare     mlflow ui --backend-store-uri {shlex.quote(redacted_text(tracking.uri))}")
+            shown = redacted_text(tracking.uri)
+            command = f"mlflow ui --backend-store-uri {shlex.quote(shown)}"
+            self.say(f"compare     {shown if shown.startswith('http') else command}")
         self.say(f"run folder  {folder.path}")
 
 
-def _rate(done: Done, point: TimelinePoint) -> float:
-    return done.pairs / point.elapsed_s if point.elapsed_s else 0.0
+def _pace(done: Done, point: TimelinePoint) -> str:
+    """How fast pairs are ranked; until one is, what is waited for: a call answers when its last score is there."""
+    if done.queries:
+        return f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+    if not (done.prompts or point.running or point.waiting):
+        return "waiting for the first prompts to be made"
+    there = counted(point.running + point.waiting, "prompt")
+    return f"waiting for the first answer: {there} in the engine, {done.prompts:,} computed"

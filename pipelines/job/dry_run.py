@@ -19,6 +19,7 @@ from pipelines.job.forecast_words import forecast_lines
 from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import all_candidates
 from pipelines.job.remarks import data_remarks
+from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo, describe
@@ -32,9 +33,7 @@ from stages.sources import open_source
 
 
 def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
-    """What a run would do; `gpu` names one that it is to be forecast for. Raises ConfigError or DataError as the run
-    itself would, before anything starts.
-    """
+    """What a run would do, forecast for `gpu` where that names one. Raises ConfigError or DataError, as a run does."""
     model = describe(config.model, config.engine.backend)
     _require_procedure(model, config.model)
     require_whole_lists(config, model)
@@ -43,6 +42,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judgements, meetings = source.judgements(report), source.meetings()
     check_pinned(config)
+    remarks = [remark] if (remark := check_tracking(config.tracking.uri)) else []
     forecaster = Forecaster(config, model, gpu)
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
     queries = pairs = judged = 0
@@ -62,7 +62,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": judged,
         "set_aside_rows": len(set_aside),
-        "remarks": list(data_remarks(meetings, judgements, set_aside, config.data.limit)),
+        "remarks": [*remarks, *data_remarks(meetings, judgements, set_aside, config.data.limit)],
         "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
         "model": _model(model, config.engine.backend),
         "replicas": config.serve.replicas,

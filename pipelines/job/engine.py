@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.base.config import RunConfig
 from pipelines.job.device import in_cluster, known_device
 from pipelines.job.identity import foresee, place_key, require_as_asked, told_anew, unused_scores
+from pipelines.job.stand_in import scores_here, stand_in_scores
 from pipelines.job.store_faults import describe_faults
 from serve_app.engine.canaries import CanaryDrift, canary_drift, check_canaries, describe_drift
 from serve_app.engine.models import ModelInfo
@@ -50,7 +51,7 @@ class JobEngine:
         self.model, self.config, self._connect = model, config, connect
         self.app: RunningApp | None = None
         self._began_s = time.time()
-        self.needed = False
+        self.needed, self.alone = False, scores_here(model, config.serve)
         self.canaries_passed: bool | None = None
         self.canary_drift: CanaryDrift | None = None
         self.notes: list[str] = []
@@ -60,7 +61,7 @@ class JobEngine:
         self._store = self._open_store()
         self.identity = self._foreseen = self._foresee()
         self._look_into_store()
-        if self._store is None:
+        if self._store is None and not self.alone:
             self.start()
 
     @property
@@ -81,6 +82,8 @@ class JobEngine:
         """Their scores, where the store knows all of them. Else, and where an engine is needed anyway, None: it is
         started at the first such candidates.
         """
+        if self.alone:
+            return stand_in_scores(candidates, self._store, self.identity)
         if self.needed or self._store is None:
             return None
         keys = query_keys(
@@ -135,6 +138,10 @@ class JobEngine:
             return None
         scorer, some = self._urgent(self.app.name), map(_top, islice(read_candidates(candidates), queries))
         return asyncio.run(position_check(scorer, some, listwise=self.identity.listwise))
+
+    def phase(self) -> str:
+        """What is waited for while the engine starts, in a few words."""
+        return self.app.phase() if self.app else "nothing"
 
     def make_scorer(self) -> Callable[[], Scorer]:
         """What each Ray Data worker calls, in its own process, to get its scorer."""
@@ -212,7 +219,8 @@ class JobEngine:
                 self._note_of_store(one)
             if any(one.identity == self.identity.key for one in stored):
                 return
-        self._connect()
+        if not self.alone:
+            self._connect()
 
     def _note_of_store(self, told: str) -> None:
         self.notes.append(f"rerank.store {Path(self.config.rerank.store or '').resolve()}: {told}")

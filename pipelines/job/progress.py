@@ -18,6 +18,8 @@ class Progress:
     queries: int = 0
     pairs: int = 0
     failed_pairs: int = 0
+    prompts: int = 0
+    """What the engines have computed, of queries that are not done as well."""
 
     def add(self, table: pa.Table) -> None:
         self.queries += table.num_rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
-from pipelines.base.logs import copy_process_logs, libraries_log_to
+from pipelines.base.logs import libraries_log_to
 from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
 from pipelines.job.connection import LateCluster
@@ -30,15 +29,17 @@ from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
+from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
 from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo, describe
+from serve_app.engine.places import moved
 from serve_app.engine.procedure import require_procedure
 from serve_app.replica.facts import notes_of
 from stages.analysis.oracle import RECALL
 from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
 from stages.files.failures import write_failures
-from stages.quality.evaluate import warm_up
+from stages.quality.compiling import Compiling
 from stages.sources import Source, open_source
 from stages.sources.temporary import temporary_folder
 
@@ -60,6 +61,7 @@ def run(
     model = describe(config.model, config.engine.backend)
     require_procedure(model, config.model)
     require_whole_lists(config, model)
+    console.notes(moved(), check_tracking(config.tracking.uri))
     source = open_source(config.data)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)
@@ -101,11 +103,11 @@ def _score(
 ) -> Scored:
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
-    engine = JobEngine(model, config, cluster.connect)
+    compiling = Compiling(tuple(dict.fromkeys((*config.evaluate.metrics, RECALL))))
+    with console.starting(lambda: "a Ray cluster is waited for"):
+        engine = JobEngine(model, config, cluster.connect)
     try:
-        metrics = tuple(dict.fromkeys((*config.evaluate.metrics, RECALL)))
-        compiling = threading.Thread(target=warm_up, args=(metrics,), daemon=True)
-        compiling.start()
+        compiling.require_loaded()
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
         with console.working("reading the data, while an engine starts if one is needed"):
             prepared = prepare_data(source, config.data, folder, stored.see)
@@ -114,10 +116,10 @@ def _score(
         if engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
         else:
-            console.ready(None, needed=False, seconds=0.0)
+            console.ready(None, engine.alone, 0.0)
             streamed = stored.finish()
         position = engine.check_positions(folder.texts, config.evaluate.position_queries)
-        compiling.join()
+        compiling.finish()
     finally:
         engines = _stop(engine, folder, console)
     return Scored(
@@ -147,13 +149,13 @@ def _stream(
     """Hops 3 to 6 on an engine, where the store lacks a pair. Raises InterruptedRunError, with what is ranked kept."""
     from pipelines.job.stream import Feed, Stream  # Ray Data
 
-    with console.working("the engine starts"):
+    with console.starting(engine.phase):
         engine.wait_until_identified()
     workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
     stop, quoting = interruption.flag, config.output.texts
     feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, stop, quoting, growing=config.serve.grows)
     stream = Stream(folder.texts, folder.rankings, feed, engine.application)
-    with console.working("the engine starts"):
+    with console.starting(engine.phase):
         engine.wait_until_ready()
     console.ready(engine.app, engine.needed, time.monotonic() - started_s)
     with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
@@ -167,20 +169,13 @@ def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dic
     """Take the engine down, with its logs kept and what is to be known of it said. Returns what its replicas told."""
     engines = engine.replicas()
     if engines:
-        _keep_logs(engines, engine.config, folder, console)
+        from pipelines.job.served import keep_logs  # Ray
+
+        keep_logs(engines, engine.config, folder, console)
     engine.stop()
     for note in (*engine.notes, *notes_of(engines)):
         console.say(f"note        {note}")
     return engines
-
-
-def _keep_logs(engines: list[dict[str, Any]], config: RunConfig, folder: RunFolder, console: JobConsole) -> None:
-    from pipelines.base.cluster import session_logs  # Ray
-
-    if config.output.texts:  # nobody vouches for what other processes print
-        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
-    else:
-        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
 
 
 def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:

@@ -5,10 +5,17 @@ Imported once there is to be an engine: with Serve and the client that is a seco
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import ray
 
+from pipelines.base.cluster import session_logs
 from pipelines.base.config import RunConfig
+from pipelines.base.logs import copy_process_logs
+from pipelines.job.console import JobConsole
 from pipelines.job.store_access import StoreAccess, with_store
+from pipelines.runs.folder import RunFolder
 from serve_app.engine.models import ModelInfo
 from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
 from serve_app.replica.client import ServedScorer, UrgentScorer
@@ -18,12 +25,20 @@ from stages.store.store import ScoreStore
 
 GIB = 1 << 30
 
-__all__ = ["access_to", "connect_scorer", "start_app", "urgent_scorer", "with_store"]
+__all__ = ["access_to", "connect_scorer", "keep_logs", "start_app", "urgent_scorer", "with_store"]
 
 
 def start_app(model: ModelInfo, config: RunConfig) -> RunningApp:
     """The application of these settings, started or found running."""
     return RunningApp(AppSettings(model, config.model, config.engine, config.serve))
+
+
+def keep_logs(engines: Sequence[Mapping[str, Any]], config: RunConfig, folder: RunFolder, console: JobConsole) -> None:
+    """What the engines printed, in the run's folder."""
+    if config.output.texts:  # nobody vouches for what other processes print
+        copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
+    else:
+        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
 
 
 def access_to(store: ScoreStore, identity: ScoringIdentity, model: str, vectors_gib: float) -> StoreAccess:

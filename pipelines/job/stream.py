@@ -188,7 +188,9 @@ class EngineWatch:
             logging.getLogger("ray.data").warning("the telemetry collector did not answer: %s", error)
         self._sequence = news.sequence
         done = self._progress
-        self._on_progress(done, self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs))
+        point = self.telemetry.take(news.snapshots, time.time(), done.queries, done.pairs)
+        done.prompts = self.telemetry.total().finished
+        self._on_progress(done, point)
 
     def _settle(self) -> None:
         """Have the last counts of all replicas that live."""

@@ -21,15 +21,16 @@ from pipelines.base.extras import needed_by
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.identity import foresee, require_as_asked
 from serve_app.engine.models import describe
+from serve_app.engine.places import moved
 from serve_app.engine.procedure import require_procedure
 from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
 from serve_app.http.ingress import build_ingress
 from serve_app.http.keys import api_keys
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings, RunningApp, run_app
 from serve_app.replica.facts import notes_of
 from serve_app.replica.status import wait_until_up
-from serve_app.settings import HttpSettings
 from stages.core.errors import ConfigError, NotInstalledError
 
 API_START_TIMEOUT_S = 120.0
@@ -48,9 +49,11 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     settings = AppSettings(model, config.model, config.engine, config.serve)
     logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
     console = Console()
+    if told := moved():
+        console.say(f"note        {escape(told)}")
     with (
         libraries_log_to(logs),
-        connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas),
+        connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas, config.serve.niceness),
     ):
         for remark in settings.model.remarks:
             console.say(f"mind        {escape(remark)}")
@@ -61,7 +64,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
         # Before the engines are up: meanwhile every request is told so, with 503.
         run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
         try:
-            with console.working("the engine starts"):
+            with console.waiting("engine      starts", engines.phase):
                 wait_until_up(name, API_START_TIMEOUT_S)
                 require_as_asked(foresee(settings.model, config), engines.wait_until_identified(), config, engines.name)
                 engines.wait_until_ready()

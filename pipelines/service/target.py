@@ -68,7 +68,7 @@ class Target:
 
     def rerank(self, query: str, documents: Sequence[str], instruction: str | None = None) -> dict[str, Any]:
         """The answer of POST /v1/rerank. Raises EngineError with the service's own reason."""
-        body: dict[str, Any] = {"query": query, "documents": list(documents)}
+        body: dict[str, Any] = {"query": query, "documents": list(documents), "return_documents": False}
         if instruction is not None:
             body["instruction"] = instruction
         return dict(self._answer(lambda client: client.post("/v1/rerank", json=body)).json())

@@ -21,6 +21,7 @@ from pipelines.sweep.grid import MAX_POINTS, GridPoint, by_engine, grid_points, 
 from pipelines.sweep.report import compare_command, sweep_document
 from pipelines.sweep.state import dataset, sweep_remarks, sweep_state, take_numbers
 from pipelines.sweep.tracking import SweepTracker
+from pipelines.tracking.uri import check_tracking
 from stages.core.errors import InterruptedRunError, RerankEvalError, TrackingError
 from stages.core.metrics import Metrics
 from stages.core.words import count, metric_value, shortened, written_name
@@ -74,6 +75,7 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
     reached, InterruptedRunError (130) for Ctrl-C: the same command under the same name then goes on.
     """
     points = order.points()
+    console.notes(check_tracking(points[0].config.tracking.uri))
     name = order.name or f"{ConfigFile.find(order.config).name}-{secrets.token_hex(2)}"
     folder = SweepFolder.open(Path(points[0].config.output.dir), name)
     points = [GridPoint(point.values, _placed(point, folder)) for point in points]
@@ -100,6 +102,7 @@ def run_sweep(order: SweepOrder, console: JobConsole) -> Sweep:
 def print_plan(order: SweepOrder, *, as_json: bool) -> None:
     """The points in the order in which they would run. Raises ConfigError."""
     points = order.points()
+    check_tracking(points[0].config.tracking.uri)
     engines = {id(point): number for number, group in enumerate(by_engine(points), 1) for point in group}
     ordered = [(engines[id(point)], point) for point in in_order(points)]
     if as_json:

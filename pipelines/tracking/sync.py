@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from pipelines.runs.config import read_config, section, tracking_of
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
-from stages.core.errors import DataError
+from pipelines.tracking.uri import INSTEAD, check_tracking
+from stages.core.errors import ConfigError, DataError
 
 
 def sync_run(path: Path, uri: str | None = None) -> str:
@@ -28,6 +30,10 @@ def sync_run(path: Path, uri: str | None = None) -> str:
             raise DataError(f"{path} is not the folder of a finished run: {needed.name} is missing. Run the job again.")
     config = read_config(folder.config)
     tracking = where_to_log(config, uri, folder.config)
+    try:
+        check_tracking(tracking.uri)
+    except ConfigError as error:
+        raise ConfigError(f"{error}: rerank-eval sync {shlex.quote(str(path))} --uri {INSTEAD}") from error
     with libraries_log_to(folder.logs):
         copy_results(folder, section(config, "output").get("copy_to") or None)
         run_id = track(folder, tracking)

@@ -18,6 +18,7 @@ from typing import Any
 from serve_app.engine.engine_args import cpu_environment, engine_arguments
 from serve_app.engine.models import ModelInfo, read_model
 from serve_app.settings import EngineSettings
+from stages.telemetry.cores import core_share
 
 KEPT = (
     *("model", "revision", "trust_remote_code", "code_revision", "runner", "hf_overrides", "load_format"),
@@ -40,7 +41,9 @@ def plan(model: ModelInfo, engine: EngineSettings, cores: Sequence[int]) -> dict
     ours = stock(engine_arguments(model, engine, host))
     kept = [*KEPT, "kv_cache_memory_bytes"] if host.device == "cpu" else KEPT
     defaults = {name: ours[name] for name in kept if ours.get(name) is not None}
-    environment = cpu_environment(cores, 0, 1, engine.tensor_parallel) if host.device == "cpu" else {}
+    environment: dict[str, str] = {}
+    if host.device == "cpu":
+        environment = cpu_environment(cores, 0, 1, engine.tensor_parallel, core_share())
     return {
         "ours": {
             "arguments": {name: value for name, value in ours.items() if value is not None},

@@ -99,15 +99,21 @@ def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
 
 
 def cpu_environment(
-    cores: Iterable[int], replica_rank: int, replicas_here: int, tensor_parallel: int
+    cores: Iterable[int], replica_rank: int, replicas_here: int, tensor_parallel: int, threads: int | None = None
 ) -> dict[str, str]:
     """Environment of an engine on a CPU: which cores each worker computes on, and what makes it faster there.
 
     Every core is used, where vLLM would keep one per worker idle. Replicas on one machine share its cores out; with
-    more workers than cores binding would only get in the way.
+    more workers than cores binding would only get in the way. So it would where a quota leaves fewer `threads` than
+    cores: another container's engine may be bound to the same ones, and no core is ours alone.
     """
-    mine = sorted(cores)[replica_rank % replicas_here :: replicas_here]
+    every = sorted(cores)
+    mine = every[replica_rank % replicas_here :: replicas_here]
     shares = [",".join(map(str, mine[rank::tensor_parallel])) for rank in range(tensor_parallel)]
+    if threads is not None and threads < len(every):
+        each = max(1, threads // (replicas_here * tensor_parallel))
+        unbound = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(each)}
+        return unbound | CPU_ENVIRONMENT | _preloaded()
     if len(mine) < tensor_parallel:
         return {"VLLM_CPU_OMP_THREADS_BIND": "nobind"} | CPU_ENVIRONMENT | _preloaded()
     bound = {"VLLM_CPU_OMP_THREADS_BIND": "|".join(shares)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import chain
 from typing import TypeVar
+
+from stages.telemetry.cores import core_share
 
 Read = TypeVar("Read")
 
@@ -15,7 +16,7 @@ Read = TypeVar("Read")
 LEAST_CHARS = 50_000
 # Cores are there for the engine as well, and each text leaves a part of the work to Python's lock.
 MOST_THREADS = 4
-THREADS = min(MOST_THREADS, len(os.sched_getaffinity(0)) // 2)
+THREADS = min(MOST_THREADS, core_share() // 2)
 
 
 def each_read(read: Callable[[str], Read], texts: Sequence[str], chars: int, threads: int = THREADS) -> Iterator[Read]:

@@ -23,6 +23,7 @@ from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.engine.transformers_compute import load_compute
 from serve_app.settings import EngineSettings, ModelSettings
 from stages.core.identity import ScoringIdentity
+from stages.telemetry.cores import core_share
 
 VERSIONS = {name: version(name) for name in ("transformers", "torch")}
 # Prompts and tokens of a batch, by device.
@@ -120,5 +121,4 @@ class TransformersEngine(HostedEngine):
 
 def _use_all_cores() -> None:
     """Of the replica's share: OpenMP counts those for each thread anew."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or core_share()))

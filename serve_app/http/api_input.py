@@ -9,13 +9,12 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from serve_app.http.body import too_large, unpacker_for
 from serve_app.http.refusal import ClientGoneError, RefusalError
 
-Body = TypeVar("Body", bound=BaseModel)
+KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 Answer = TypeVar("Answer")
 
 
@@ -28,12 +27,28 @@ def authorize(request: Request, key_digests: Sequence[str]) -> None:
     """Every key is compared, each in constant time: how long it takes tells nothing."""
     if not key_digests:
         return
-    header = request.headers.get("authorization", "").encode("latin-1").decode("utf-8", "surrogateescape")
-    scheme, _, key = header.partition(" ")
-    given = key_digest(key.strip())
-    known = [hmac.compare_digest(given, digest) for digest in key_digests]
-    if scheme.lower() != "bearer" or not any(known):
+    given = [key_digest(key) for key in _keys(request)]
+    known = [hmac.compare_digest(one, digest) for one in given for digest in key_digests]
+    if not any(known):
         raise RefusalError(401, "unauthorized", "give an API key: Authorization: Bearer KEY")
+
+
+def gives_key(request: Request) -> bool:
+    """Whether the request has a key, right or wrong."""
+    return any(name in request.headers for name in KEY_HEADERS)
+
+
+def _keys(request: Request) -> list[str]:
+    """As clients send them: behind Bearer, bare, or in a header of their own. Basic and the like are other things."""
+    keys = []
+    for name in KEY_HEADERS:
+        header = request.headers.get(name, "").encode("latin-1").decode("utf-8", "surrogateescape").strip()
+        scheme, _, key = header.partition(" ")
+        if not key:
+            keys.append(header)
+        elif name == "authorization" and scheme.lower() == "bearer":
+            keys.append(key.strip())
+    return [key for key in keys if key]
 
 
 async def read(request: Request, limit: int) -> bytes:
@@ -79,21 +94,3 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def parsed(kind: type[Body], content: bytes) -> Body:
-    """Parsed by pydantic's own parser, which bounds nesting and refuses lone surrogates and what is no JSON."""
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        raise _malformed(kind, error) from error
-
-
-def _malformed(kind: type[BaseModel], error: ValidationError) -> RefusalError:
-    """All that is wrong with the body; `param` is the first place."""
-    names = {*kind.model_fields, "docs", "text"}  # what else is in a `loc` are pydantic's names of types
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    places = [".".join(str(part) for part in one["loc"] if part in names or isinstance(part, int)) for one in faults]
-    messages = [f"{place}: {one['msg']}" if place else one["msg"] for place, one in zip(places, faults, strict=True)]
-    status = 400 if faults[0]["type"] == "json_invalid" else 422
-    return RefusalError(status, "bad_request", "; ".join(messages), places[0] or None)

@@ -1,47 +1,36 @@
-"""Requests and answers of the HTTP service: what Cohere's, Jina's and vLLM's clients send and expect."""
+"""Requests and answers of the HTTP service in our own words; `shapes` has what clients call them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-
-def _whole(value: object) -> object:
-    """JSON has one kind of number: its schema takes 3.0 for an integer, and some clients write it so."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Query = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-# A list stops at its first fault: millions of faults in one body would fill the memory.
-OneOrMore = Field(min_length=1, fail_fast=True)
+from serve_app.http.shapes.shape import Scores
 
 
 class Document(BaseModel):
-    """A document as an object; further keys are ignored."""
+    """A document as an object."""
 
     text: str
 
 
-class RerankRequest(BaseModel):
-    """Body of POST /v1/rerank. Unknown keys are ignored, as the clients of several vendors send their own."""
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """What a request asks for, whatever the shape of its body. `scores`: a probability or a cosine, or the raw value
+    that it was made from, or that where there is one. A document that does not fit is refused unless it `may_cut`.
+    """
 
-    model_config = ConfigDict(strict=True)
-
-    query: Query
-    documents: list[str | Document] = Field(
-        min_length=1, fail_fast=True, validation_alias=AliasChoices("documents", "docs")
-    )
-    top_n: Count | None = Field(None, description="Only the best so many results.")
-    return_documents: bool = Field(False, description="Give each result its document.")
-    instruction: Query | None = Field(None, description="What relevance means for this query.")
-    max_tokens_per_doc: Count | None = Field(None, description="Cut documents to so many tokens.")
-    model: str | None = Field(None, description="Must be the served model, if given.")
-
-    @property
-    def texts(self) -> list[str]:
-        return [one if isinstance(one, str) else one.text for one in self.documents]
+    query: str
+    documents: Sequence[str]
+    top_n: int | None = None
+    instruction: str | None = None
+    max_tokens_per_doc: int | None = None
+    model: str | None = None
+    scores: Scores = "score"
+    may_cut: bool = True
 
 
 class Result(BaseModel):
@@ -76,22 +65,17 @@ class RerankResponse(BaseModel):
     meta: dict[str, Any] = Field(description="`timings_ms` of this request, and what Cohere's client reads.")
 
 
-class ScoreRequest(BaseModel):
-    """Body of POST /v1/score, as vLLM has it: 1 to 1, 1 to N, or N to N texts."""
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """As RerankRequest, pair by pair: one query for all documents, or as many of both."""
 
-    model_config = ConfigDict(strict=True)
-
-    text_1: Query | Annotated[list[Query], OneOrMore]
-    text_2: str | Annotated[list[str], OneOrMore]
+    queries: Sequence[str]
+    documents: Sequence[str]
+    instruction: str | None = None
+    max_tokens_per_doc: int | None = None
     model: str | None = None
-
-    @property
-    def queries(self) -> list[str]:
-        return [self.text_1] if isinstance(self.text_1, str) else self.text_1
-
-    @property
-    def documents(self) -> list[str]:
-        return [self.text_2] if isinstance(self.text_2, str) else self.text_2
+    scores: Scores = "score"
+    may_cut: bool = True
 
 
 class Score(BaseModel):
@@ -122,6 +106,7 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """The body of every error."""
+    """The body of an error; some shapes have another `error` and `detail`."""
 
     error: ErrorDetail
+    message: str | None = None

@@ -7,6 +7,7 @@ errors.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -14,8 +15,10 @@ from typing import Any, TypeAlias
 from ray import serve
 from starlette.middleware import Middleware
 
-from serve_app.http.api_models import ErrorDetail, ErrorResponse
 from serve_app.http.metrics import Reason
+from serve_app.http.refusal import RefusalError
+from serve_app.http.shapes.fill import error_body
+from serve_app.http.shapes.request import default_shape
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -60,7 +63,7 @@ class Door:
         if scope["type"] != "http" or scope["path"].startswith("/-/"):  # these are the proxy's own
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, scope["path"])
         await self._app(scope, receive, answer.send)
         if not answer.began:  # what the proxy asked died under the request: uvicorn would say 500, in plain text
             await answer.refuse(LOST)
@@ -69,8 +72,8 @@ class Door:
 class _Answer:
     """What is sent of one answer."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, path: str) -> None:
+        self._send, self._path = send, path
         self._held: Message | None = None
         self._refused = False
         self.began = False
@@ -84,7 +87,7 @@ class _Answer:
         if self._held is not None:
             held, self._held = self._held, None
             if held["status"] == 408:
-                await self.refuse(LATE, 408, "timeout_error", "timeout")
+                await self.refuse(LATE, 408, "timeout")
                 return
             if held["status"] == 503 or message.get("body", b"").endswith(NO_ROUTE):
                 await self.refuse(LOST if held["status"] == 503 else CLOSED)
@@ -93,12 +96,10 @@ class _Answer:
         self.began = True
         await self._send(message)
 
-    async def refuse(
-        self, words: str, status: int = 503, kind: str = "server_error", code: Reason = "not_ready"
-    ) -> None:
+    async def refuse(self, words: str, status: int = 503, reason: Reason = "not_ready") -> None:
         self.began = self._refused = True
-        error = ErrorDetail(message=words, type=kind, code=code)
-        body = ErrorResponse(error=error).model_dump_json().encode()
+        refusal = RefusalError(status, reason, words)
+        body = json.dumps(error_body(default_shape(self._path), refusal)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += [(b"retry-after", b"1")] if status == 503 else []
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -17,12 +17,12 @@ from serve_app.engine.text_limit import TextLimit
 from serve_app.http.api import make_api
 from serve_app.http.metrics import ServiceMetrics
 from serve_app.http.service import Service
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings, reranker_handle
 from serve_app.replica.client import as_raised
 from serve_app.replica.collector import collector_of
 from serve_app.replica.exposition import labelled_exposition
 from serve_app.replica.facts import engine_fact
-from serve_app.settings import HttpSettings
 from stages.core.identity import LISTWISE
 from stages.core.records import TimedScores
 

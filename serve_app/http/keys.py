@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from serve_app.settings import HttpSettings
+from serve_app.http_settings import HttpSettings
 from stages.core.errors import ConfigError
 
 

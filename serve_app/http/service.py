@@ -9,28 +9,29 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from serve_app.http.api_models import (
-    Document,
     RerankRequest,
     RerankResponse,
     Result,
     Score,
     ScoreRequest,
     ScoreResponse,
-    Usage,
 )
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
 from serve_app.http.refusal import ClientGoneError, RefusalError
+from serve_app.http.values import pairs_of, rank_key, timings_of, usage_of, values_of
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.client import TRANSIENT
-from serve_app.settings import HttpSettings
 from stages.core.errors import QueryTooLongError, ScoringError, TextTooLongError
 from stages.core.records import PairScore, TimedScores
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
+NO_NAME = (None, "", "default/not-specified")  # infinity's client names it so
 STARTING = "the service is starting, no engine is ready yet: try again later"
 
 
@@ -75,52 +76,51 @@ class Service:
         self._opened = self._opened or bool(await self.backend.ready_replicas())
         return self._opened
 
+    async def answer(self, request: RerankRequest | ScoreRequest, end: RequestEnd) -> RerankResponse | ScoreResponse:
+        """Within `accepted`, which gave `end`. Raises RefusalError."""
+        return await (self.rerank(request, end) if isinstance(request, RerankRequest) else self.score(request, end))
+
     async def rerank(self, request: RerankRequest, end: RequestEnd) -> RerankResponse:
         """Within `accepted`, which gave `end`. Raises RefusalError."""
-        started_s, texts = time.perf_counter(), request.texts
+        started_s, texts = time.perf_counter(), request.documents
         self._check(end, request.model, len(texts))
         self.metrics.query_seen(request.query)
         scores = await self._scores(request.query, texts, request.instruction, request.max_tokens_per_doc)
-        values = _values(scores.pairs)
-        usage = _usage(scores.pairs)
+        values = values_of(scores.pairs, request, self.model)
+        usage = usage_of(scores.pairs)
         end.prompt_tokens = usage.prompt_tokens
-        order = sorted(range(len(texts)), key=lambda index: (-_key(scores.pairs[index]), index))[: request.top_n]
+        order = sorted(range(len(texts)), key=lambda index: (-rank_key(scores.pairs[index]), index))[: request.top_n]
         return RerankResponse(
             id=f"rerank-{uuid.uuid4().hex}",
             model=self.model,
-            results=[
-                Result(
-                    index=index,
-                    relevance_score=values[index],
-                    document=Document(text=texts[index]) if request.return_documents else None,
-                )
-                for index in order
-            ],
+            results=[Result(index=index, relevance_score=values[index]) for index in order],
             truncated=[index for index, pair in enumerate(scores.pairs) if pair.truncated],
             passages={index: pair.passages for index, pair in enumerate(scores.pairs) if pair.passages > 1} or None,
             usage=usage,
-            meta=_meta(scores, started_s),
+            meta=timings_of(scores, started_s),
         )
 
     async def score(self, request: ScoreRequest, end: RequestEnd) -> ScoreResponse:
         """Within `accepted`, which gave `end`. Raises RefusalError."""
         self._check(end, request.model, len(request.documents))
-        queries, documents = _pairs(request)
+        queries, documents = pairs_of(request)
         if len(set(queries)) == 1:
-            pairs = (await self._scores(queries[0], documents, None, None)).pairs
+            limit = request.max_tokens_per_doc
+            pairs = (await self._scores(queries[0], documents, request.instruction, limit)).pairs
         elif self.listwise:
             raise RefusalError(422, "bad_request", f"{self.model} scores a query's documents together", "text_1")
         else:
-            pairs = await self._each(queries, documents)
-        values, usage = _values(pairs), _usage(pairs)
+            pairs = await self._each(queries, documents, request)
+        values, usage = values_of(pairs, request, self.model), usage_of(pairs)
         end.prompt_tokens = usage.prompt_tokens
         data = [Score(index=index, score=value) for index, value in enumerate(values)]
         return ScoreResponse(id=f"score-{uuid.uuid4().hex}", model=self.model, data=data, usage=usage)
 
-    async def _each(self, queries: Sequence[str], documents: Sequence[str]) -> list[PairScore]:
+    async def _each(self, queries: Sequence[str], documents: Sequence[str], asked: ScoreRequest) -> list[PairScore]:
         """A query of its own for each document. Where one is refused, the others are not scored for nobody."""
         pairs = zip(queries, documents, strict=True)
-        calls = [asyncio.create_task(self._scores(query, [text], None, None)) for query, text in pairs]
+        how = asked.instruction, asked.max_tokens_per_doc
+        calls = [asyncio.create_task(self._scores(query, [text], *how)) for query, text in pairs]
         try:
             return [scores.pairs[0] for scores in await asyncio.gather(*calls)]
         finally:
@@ -177,11 +177,18 @@ class Service:
 
     def _check(self, end: RequestEnd, model: str | None, documents: int) -> None:
         end.documents = documents
-        if model is not None and model != self.model:
-            raise RefusalError(404, "unknown_model", f"model {model!r:.100} is not served here: {self.model}", "model")
+        self.require_model(model)
         if documents > self.limits.max_documents:
             message = f"{documents} documents in one request, {self.limits.max_documents} are allowed: send several"
             raise RefusalError(422, "bad_request", message, "documents")
+
+    def require_model(self, name: str | None) -> None:
+        """Raise RefusalError where a request that names this model is not for us."""
+        names = self.limits.model_names
+        if name in NO_NAME or name == self.model or any(fnmatchcase(str(name), one) for one in names):
+            return
+        message = f"model {name!r:.100} is not served here: {self.model}. serve.http.model_names can have further names"
+        raise RefusalError(404, "unknown_model", message, "model")
 
     async def _scores(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
@@ -209,42 +216,3 @@ class Service:
 
 def _refused(refusal: RefusalError) -> tuple[EndKind, Reason]:
     return ("rejected" if refusal.status < 500 else "failed"), refusal.reason
-
-
-def _pairs(request: ScoreRequest) -> tuple[list[str], list[str]]:
-    first, second = request.queries, request.documents
-    if len(first) == 1:
-        return first * len(second), second
-    if len(first) != len(second):
-        message = f"text_1 has {len(first)} texts and text_2 {len(second)}: give 1 to 1, 1 to N, or N to N"
-        raise RefusalError(422, "bad_request", message, "text_1")
-    return first, second
-
-
-def _key(pair: PairScore) -> float:
-    value = pair.score if pair.logit is None else pair.logit
-    return float("-inf") if value is None else value
-
-
-def _values(pairs: Sequence[PairScore]) -> list[float]:
-    values = []
-    for index, pair in enumerate(pairs):
-        if pair.score is None:
-            raise RefusalError(500, "engine_error", f"document {index}: {pair.error}", "documents")
-        values.append(pair.score)
-    return values
-
-
-def _usage(pairs: Sequence[PairScore]) -> Usage:
-    prompt = sum(pair.prompt_tokens for pair in pairs)
-    return Usage(prompt_tokens=prompt, total_tokens=prompt, cached_tokens=sum(pair.cached_tokens for pair in pairs))
-
-
-def _meta(scores: TimedScores, started_s: float) -> dict[str, Any]:
-    total_ms = (time.perf_counter() - started_s) * 1000
-    timings = {"tokenize": scores.tokenize_ms, "queue": scores.queue_ms, "engine": scores.engine_ms, "total": total_ms}
-    return {
-        "timings_ms": {name: round(value, 3) for name, value in timings.items()},
-        "api_version": {"version": "2"},
-        "billed_units": {"search_units": 1},
-    }

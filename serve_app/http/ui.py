@@ -119,6 +119,7 @@ def rerank_html(
         "query": query.strip(),
         "documents": passages,
         "top_n": top_n or None,
+        "return_documents": False,
         "instruction": instruction.strip() or None,
     }
     try:

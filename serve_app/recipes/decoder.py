@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from serve_app.base_settings import Settings
 from serve_app.recipes.recipe import BaseRecipe, Score
-from serve_app.settings import Family, Settings
+from serve_app.settings import Family
 
 PLACES = ("query", "document", "instruction")
 PLACE = re.compile(f"{{({'|'.join(PLACES)})}}")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from serve_app.base_settings import Settings
 from serve_app.recipes.files import ModelFiles
 from serve_app.recipes.modules import (
     OWN_CONFIG,
@@ -25,7 +26,7 @@ from serve_app.recipes.modules import (
 from serve_app.recipes.reading import is_misread, overrides
 from serve_app.recipes.recipe import BaseRecipe
 from serve_app.recipes.transformer import has_chat_template, transformer
-from serve_app.settings import Family, ModelSettings, Settings
+from serve_app.settings import Family, ModelSettings
 from stages.core.errors import ConfigError
 
 # Qwen3-Embedding and E5-instruct, as their cards write it; Qwen3-Embedding's own files leave the blank out.

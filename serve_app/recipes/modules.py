@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from serve_app.base_settings import Settings
 from serve_app.recipes.files import ModelFiles
-from serve_app.settings import Settings
 from stages.core.errors import ConfigError
 
 MODULES = "modules.json"

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from serve_app.settings import Family, Settings
+from serve_app.base_settings import Settings
+from serve_app.settings import Family
 from stages.core.scoring import sigmoid
 
 # Of a recipe that is written in a run config.

@@ -20,7 +20,7 @@ from ray.serve.schema import ApplicationStatus
 from serve_app.engine.models import ModelInfo
 from serve_app.replica.collector import collector_of, stop_collector
 from serve_app.replica.deployment import RerankReplica
-from serve_app.replica.facts import engine_fact
+from serve_app.replica.facts import engine_fact, phase_of_start
 from serve_app.replica.status import POLL_S, is_running, is_up, late, serve_runs, wait_until_up
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
@@ -76,6 +76,7 @@ def build_app(settings: AppSettings) -> serve.Application:
         here,
         limits.max_text_chars,
         limits.max_ongoing_queries,
+        limits.niceness,
     )
     return bound
 
@@ -154,6 +155,10 @@ class RunningApp:
     def wait_until_ready(self) -> None:
         """Block until every replica's engine answers. Raises EngineError with the engine's own reason."""
         wait_until_up(self.name, self.settings.deployment.start_timeout_s)
+
+    def phase(self) -> str:
+        """What is waited for while an engine starts, in a few words."""
+        return phase_of_start(self.replicas()) or "waiting for a place on the cluster"
 
     def replicas(self) -> list[dict[str, Any]]:
         """What each replica that started says of itself, those that died meanwhile (`ended_s`) included: `process_id`,

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import serve
 
+from serve_app.engine import places
 from serve_app.engine.engine_args import cpu_environment
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.orphans import die_together
 from serve_app.replica.collector import collector_of
+from serve_app.replica.niceness import run_at
+from serve_app.replica.phases import BEGINS, CONFIGURES, IMPORTS, telling_phases
 from serve_app.replica.reporter import Reporter
 from serve_app.settings import Backend, EngineSettings, ModelSettings
 from stages.core.columns import Columns, pack
@@ -26,6 +29,7 @@ from stages.core.identity import ScoringIdentity
 from stages.core.records import Asked, PairScore, TimedScores
 from stages.core.scoring import score_each
 from stages.core.vectors import VectorRows, distinct_texts
+from stages.telemetry.cores import core_share, usable_cores
 
 if TYPE_CHECKING:  # it brings the libraries that prompts are made with
     from serve_app.engine.exchange import Exchange
@@ -49,13 +53,12 @@ class RerankReplica:
         replicas_here: int,
         max_text_chars: int,
         max_ongoing_queries: int,
+        niceness: int = 0,
     ) -> None:
         self._places = asyncio.Semaphore(max_ongoing_queries)  # Serve's limit counts calls, and a call is a batch
         context = serve.get_replica_context()
-        environment = cpu_environment(_cores(), context.rank.local_rank, replicas_here, engine.tensor_parallel)
-        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
-        for name, value in environment.items():
-            os.environ.setdefault(name, value)
+        facts: dict[str, Any] = run_at(niceness)  # before the engine's process is started ahead
+        _settle(context.rank.local_rank, replicas_here, engine.tensor_parallel)
         self._guard, self._name = die_together(), context.replica_tag
         began_s = time.time()
         from serve_app.engine.light_start import spawned_light
@@ -63,20 +66,18 @@ class RerankReplica:
         from serve_app.engine.warm_start import warm_engine
 
         ahead = warm_engine() if engine.backend == "vllm" else contextlib.nullcontext()
-        with telling_why(), spawned_light(), ahead:
-            collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
-            facts: dict[str, Any] = {"process_id": os.getpid(), "began_s": began_s, "actor": actor}
+        collector, actor = collector_of(application), ray.get_runtime_context().get_actor_name()
+        tell = partial(_register, collector, context.replica_tag)
+        with telling_why(), spawned_light(), telling_phases(lambda phase: tell(phase=phase)), ahead:
+            facts |= {"process_id": os.getpid(), "began_s": began_s, "actor": actor, "phase": IMPORTS}
             # Before the engine starts: where it fails to, its process's log tells why.
             await collector.register.remote(context.replica_tag, facts)
             assigned = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
             kind, versions = load_engine(engine.backend, assigned)
-
-            def tell(identity: ScoringIdentity) -> None:
-                collector.register.remote(context.replica_tag, {"identity": asdict(identity)})
-
-            await collector.register.remote(context.replica_tag, versions)
-            self._engine = kind(model, model_settings, engine, context.replica_tag, max_text_chars, tell)
-        facts |= versions | {"ready_s": time.time(), "identity": asdict(self._engine.identity)}
+            await collector.register.remote(context.replica_tag, versions | {"phase": CONFIGURES})
+            begins = partial(_tell_identity, tell)
+            self._engine = kind(model, model_settings, engine, context.replica_tag, max_text_chars, begins)
+        facts |= versions | {"ready_s": time.time(), "identity": asdict(self._engine.identity), "phase": None}
         facts |= self._engine.facts()
         await collector.register.remote(context.replica_tag, facts)
         self._reporter = Reporter(context.replica_tag, self._engine, collector, facts, at_work=lambda: self._at_work)
@@ -154,6 +155,23 @@ class RerankReplica:
             engine.shutdown()
 
 
+def _register(collector: Any, replica: str, **facts: Any) -> None:
+    """Not waited for: the collector may start anew meanwhile."""
+    collector.register.remote(replica, facts)
+
+
+def _tell_identity(tell: Callable[..., None], identity: ScoringIdentity) -> None:
+    tell(identity=asdict(identity), phase=BEGINS)
+
+
+def _settle(rank: int, replicas_here: int, tensor_parallel: int) -> None:
+    """The environment of an engine, before its library is imported."""
+    places.settle()
+    os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, which counts CPUs to schedule, not to compute
+    for name, value in cpu_environment(usable_cores(), rank, replicas_here, tensor_parallel, core_share()).items():
+        os.environ.setdefault(name, value)
+
+
 def load_engine(backend: Backend, gpus: Sequence[str]) -> tuple[Callable[..., HostedEngine], dict[str, str]]:
     """The class of engine, and the versions of what it computes with. Imports that, and nothing of the other's. `gpus`
     are those that the replica was given.
@@ -167,8 +185,3 @@ def load_engine(backend: Backend, gpus: Sequence[str]) -> tuple[Callable[..., Ho
     from serve_app.engine import engine
 
     return engine.VllmEngine, engine.VERSIONS
-
-
-def _cores() -> set[int]:
-    """The processor cores that this process may use."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))

@@ -13,6 +13,12 @@ def engine_fact(replicas: Sequence[Mapping[str, Any]], name: str) -> Any:
     return (living or told or [{name: None}])[-1][name]
 
 
+def phase_of_start(replicas: Sequence[Mapping[str, Any]]) -> str | None:
+    """What the engine is at that began last, of those that are not ready; None where none is, or does not say."""
+    starting = [facts for facts in replicas if facts.get("ended_s") is None and "ready_s" not in facts]
+    return starting[-1].get("phase") if starting else None
+
+
 def notes_of(replicas: Iterable[Mapping[str, Any]]) -> list[str]:
     """What these replicas say that the user should know, each thing once."""
-    return sorted({facts["note"] for facts in replicas if "note" in facts})
+    return sorted({facts[name] for facts in replicas for name in ("note", "niceness") if name in facts})

@@ -7,8 +7,13 @@ aside from the top `depth`, so that a query's candidates do not depend on what i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from numbers import Integral, Real
+from uuid import UUID
 
 from stages.core.order import trec_positions
 from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
@@ -16,15 +21,43 @@ from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
 Report = Callable[[SetAside], None]
 # Reasons that tell of data which does not belong together.
 UNKNOWN_QUERY, NOT_IN_CORPUS = "unknown query", "is not in the corpus"
+EXACT_FLOATS = 2**53  # from there on several whole numbers share a float
+# A number as text; `float` also takes 1_000, nan and the digits of other scripts.
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def as_id(value: object) -> str | None:
-    """An id as a string, None where there is none. Whole floats lose their `.0`: pandas adds it to nullable ids."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    """An id as text, None where there is none or where its type has no one exact form (`id_fault` says which).
+
+    Whole floats and decimals lose their `.0`, which pandas adds to nullable ids, and DuckDB to sums; UUIDs are written
+    as usual, dates as `2024-12-31`.
+    """
+    if isinstance(value, str):
+        return str(value) if value.strip() else None
+    if isinstance(value, bool):
         return None
-    return str(value) if str(value).strip() else None
+    if isinstance(value, int | Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        value = float(value)
+        return str(int(value)) if value.is_integer() and abs(value) < EXACT_FLOATS else None
+    if isinstance(value, Decimal):
+        return str(int(value)) if value.is_finite() and value == value.to_integral_value() else None
+    return str(value) if isinstance(value, UUID) or type(value) is date else None
+
+
+def id_fault(what: str, value: object) -> str:
+    """Why `value`, of which `as_id` makes nothing, is no id. `what` is whose: "query id" or "document id"."""
+    if value is None or (isinstance(value, str) and not value.strip()) or _is_nan(value):
+        return f"{what} missing"
+    if isinstance(value, float) and value.is_integer():
+        return f"{what} is a float too large for each whole number to have its own, write it as text: {value!r:.40}"
+    return f"{what} is neither text nor a whole number but {type(value).__name__}, write it as text: {value!s:.40}"
+
+
+def _is_nan(value: object) -> bool:
+    """What pandas has where an id is missing."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def prepare(raw: RawQuery, depth: int | None, set_aside: Report) -> Candidates | None:
@@ -71,7 +104,7 @@ def prepare_all(raws: Iterable[RawQuery], depth: int | None, set_aside: Report) 
 
 def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
     if query_id is None:
-        return "query id missing"
+        return id_fault("query id", raw.query_id)
     if raw.query is None:
         return f"{UNKNOWN_QUERY}: no text for this id"
     if not isinstance(raw.query, str):
@@ -123,7 +156,7 @@ def _kept(
 ) -> list[_Placed]:
     kept = []
     for item in placed:
-        fault = _id_fault(item.doc_id, seen) or (_text_fault(item) if with_text else None)
+        fault = _id_fault(item, seen) or (_text_fault(item) if with_text else None)
         if fault:
             set_aside(SetAside(item.document.where, fault, query_id, item.doc_id or None))
         else:
@@ -132,12 +165,12 @@ def _kept(
     return kept
 
 
-def _id_fault(doc_id: str, seen: set[str]) -> str | None:
-    if not doc_id:
-        return "document id missing"
-    if not is_encodable(doc_id):
+def _id_fault(item: _Placed, seen: set[str]) -> str | None:
+    if not item.doc_id:
+        return id_fault("document id", item.document.doc_id)
+    if not is_encodable(item.doc_id):
         return "document id cannot be encoded as UTF-8"
-    return "duplicate document id within the query" if doc_id in seen else None
+    return "duplicate document id within the query" if item.doc_id in seen else None
 
 
 def _text_fault(item: _Placed) -> str | None:
@@ -152,11 +185,14 @@ def _text_fault(item: _Placed) -> str | None:
 
 
 def _finite(score: object) -> float | None:
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    """A number, or one written as text; the nearest double of a decimal."""
+    if isinstance(score, bool) or not isinstance(score, Real | Decimal | str):
+        return None
+    if isinstance(score, str) and not _NUMBER.fullmatch(score):
         return None
     try:
         number = float(score)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return None
     return number if math.isfinite(number) else None
 

@@ -31,6 +31,7 @@ __all__ = [
     "check_metric",
     "evaluate",
     "evaluate_stream",
+    "load_ranx",
     "metric_key",
     "warm_up",
 ]
@@ -117,6 +118,12 @@ def warm_up(metrics: Sequence[str]) -> None:
     process would fill the disk cache, but leave the 2 s of loading ranx to this one.
     """
     evaluate({"query": ("document",)}, Judgements({"query": {"document": 1}}), metrics)
+
+
+def load_ranx() -> None:
+    """Import it, in some 2 s. Raises ConfigError where it cannot be, as without a folder for what it compiles."""
+    with _NUMBA_LOCK:
+        _import_ranx()
 
 
 def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> _QueryRows:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
+from stages.sources.arrow_values import never_rows
 from stages.sources.lines import JSON_ENDINGS, Record, ending
-from stages.sources.row_files import PARQUET_ENDINGS, ROWS_PER_BATCH, RowTable, batch_records
+from stages.sources.row_files import PARQUET_ENDINGS, ROWS_PER_BATCH, RowTable, batch_records, names_of
 from stages.sources.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json", "state.json")
 class HubTable:
     """A loaded data set: memory-mapped, so only one batch of rows is in memory."""
 
-    def __init__(self, name: str, dataset: Dataset) -> None:
+    def __init__(self, name: str, dataset: Dataset, named: Collection[str] = ()) -> None:
         self.name = name
         self.columns = tuple(dataset.column_names)
-        self._dataset = dataset.with_format("arrow")
+        beside = never_rows(dataset.features.arrow_schema, named)
+        self._dataset = dataset.remove_columns(beside).with_format("arrow")
 
     def records(self, set_aside: Report) -> Iterator[Record]:
         line = 1
@@ -38,10 +40,10 @@ def open_hub(settings: DataSettings) -> RowTable:
     """The data set under `data.path`. Raises DataError with the remedy where it cannot be loaded."""
     path = str(settings.path)
     if is_saved(Path(path)):
-        return HubTable(Path(path).resolve().name, _saved(path, settings.split))
+        return HubTable(Path(path).resolve().name, _saved(path, settings.split), names_of(settings))
     if path.startswith((".", "/", "~")) and not Path(path).exists():
         raise DataError(f"data.path: {path} does not exist; give a save_to_disk folder or a data set's name on the Hub")
-    return HubTable(path, _loaded(path, settings))
+    return HubTable(path, _loaded(path, settings), names_of(settings))
 
 
 def is_hub_name(path: str | None) -> bool:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from stages.core.prepare import Report, as_id
+from stages.core.prepare import Report, as_id, id_fault
 from stages.core.records import Location, RawDocument, RawQuery, SetAside
+from stages.sources.columns import Columns, MalformedRowError, as_text
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
-from stages.sources.settings import COLUMNS
 from stages.sources.texts import document_text
 
-# What a column may also be called without being mapped.
-ALIASES = {"relevance": ("relevance", "label"), "relevances": ("relevances", "labels")}
-DOCUMENT_ID_KEYS = ("id", "_id")  # besides doc_id, within an object of `documents`
-
-
-class Columns:
-    """Our column names, found in a table that may call them otherwise."""
-
-    def __init__(self, mapping: Mapping[str, str], present: Collection[str]) -> None:
-        self._theirs = {ours: (mapping[ours],) if ours in mapping else ALIASES.get(ours, (ours,)) for ours in COLUMNS}
-        self._present = frozenset(present)
-
-    def has(self, ours: str) -> bool:
-        return not self._present.isdisjoint(self._theirs[ours])
-
-    def get(self, fields: Mapping[str, object], ours: str) -> object:
-        """The value under our name, None where the row has none."""
-        return next((fields[name] for name in self._theirs[ours] if name in fields), None)
-
-    def attributes(self, fields: Mapping[str, object]) -> dict[str, str]:
-        """The strings under names that are not ours, such as a query's language."""
-        ours = {name for names in self._theirs.values() for name in names}
-        return {name: value for name, value in fields.items() if name not in ours and isinstance(value, str)}
+Get = Callable[[Mapping[str, object], str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +70,13 @@ def by_query(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[J
     Without a query_id column the ids are q1, q2, ... by position.
     """
     for number, record in enumerate(table.records(set_aside), 1):
-        query = _judged_query(record, columns, f"q{number}")
+        query_id = None
         try:
+            query = _judged_query(record, columns, f"q{number}")
+            query_id = as_id(query.query_id)
             query.entries = _entries(record, columns)
-        except _MalformedRowError as error:
-            set_aside(SetAside(record.where, str(error), as_id(query.query_id)))
+        except MalformedRowError as error:
+            set_aside(SetAside(record.where, str(error), query_id))
             continue
         yield query
 
@@ -110,21 +92,37 @@ def by_pair(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[Ju
     queries: dict[str, JudgedQuery] = {}
     known: dict[str, str] = {}  # one string object per text, however many queries retrieve it
     for record in table.records(set_aside):
-        text = columns.get(record.fields, "query")
-        key = as_id(columns.get(record.fields, "query_id") if columns.has("query_id") else text)
-        if key is None or not isinstance(text, str):
-            set_aside(SetAside(record.where, "query id missing" if key is None else "query is not a string", key))
-            continue
-        query = queries.setdefault(key, _judged_query(record, columns, f"q{len(queries) + 1}"))
-        if text != query.query:
-            set_aside(SetAside(record.where, f"another query text than in {query.where}", as_id(query.query_id)))
-            continue
-        entry = _entry(record.fields, columns, record.where)
-        if isinstance(entry.text, str):
-            entry = replace(entry, text=known.setdefault(entry.text, entry.text))
-        query.entries.append(entry)
-        query.attributes = dict(query.attributes.items() & columns.attributes(record.fields).items())
+        try:
+            _add_pair(queries, known, record, columns)
+        except MalformedRowError as error:
+            set_aside(SetAside(record.where, str(error), _known_id(record, columns)))
     yield from queries.values()
+
+
+def _add_pair(queries: dict[str, JudgedQuery], known: dict[str, str], record: Record, columns: Columns) -> None:
+    """Raises MalformedRowError where the row cannot be used."""
+    text = columns.get(record.fields, "query")
+    given = columns.get(record.fields, "query_id") if columns.has("query_id") else text
+    if text is not None and not isinstance(text, str):
+        raise MalformedRowError(f"query is not a string but {type(text).__name__}")
+    key = as_id(given)
+    if key is None:
+        raise MalformedRowError(id_fault("query id", given))
+    if text is None:
+        raise MalformedRowError("query is not a string")
+    entry = _entry(record.fields, columns.get, record.where)
+    query = queries.get(key) or _judged_query(record, columns, f"q{len(queries) + 1}")
+    if text != query.query:
+        raise MalformedRowError(f"another query text than in {query.where}")
+    if isinstance(entry.text, str):
+        entry = replace(entry, text=known.setdefault(entry.text, entry.text))
+    queries[key] = query
+    query.entries.append(entry)
+    query.attributes = dict(query.attributes.items() & columns.attributes(record.fields).items())
+
+
+def _known_id(record: Record, columns: Columns) -> str | None:
+    return as_id(columns.get(record.fields, "query_id")) if columns.has("query_id") else None
 
 
 def _judged_query(record: Record, columns: Columns, made_id: str) -> JudgedQuery:
@@ -137,20 +135,13 @@ def _judged_query(record: Record, columns: Columns, made_id: str) -> JudgedQuery
     )
 
 
-class _MalformedRowError(Exception):
-    """The row's documents cannot be told apart; never leaves this module."""
-
-
-def _entry(fields: Mapping[str, object], columns: Columns, where: Location, *, nested: bool = False) -> Entry:
-    doc_id = columns.get(fields, "doc_id")
-    if doc_id is None and nested:
-        doc_id = next((fields[key] for key in DOCUMENT_ID_KEYS if key in fields), None)
-    text = columns.get(fields, "text")
+def _entry(fields: Mapping[str, object], get: Get, where: Location) -> Entry:
+    text = get(fields, "text")
     return Entry(
-        doc_id=doc_id,
-        text=None if text is None else document_text(columns.get(fields, "title"), text),
-        score=columns.get(fields, "score"),
-        relevance=columns.get(fields, "relevance"),
+        doc_id=get(fields, "doc_id"),
+        text=None if text is None else document_text(get(fields, "title"), text),
+        score=get(fields, "score"),
+        relevance=get(fields, "relevance"),
         where=where,
     )
 
@@ -160,26 +151,64 @@ def _entries(record: Record, columns: Columns) -> list[Entry]:
     if isinstance(documents, dict):
         documents = _transposed(documents)
     if not isinstance(documents, list):
-        raise _MalformedRowError(f"documents is not a list but {type(documents).__name__}")
+        hint = " (JSON written as text: decode it)" if _is_json(documents) else ""
+        raise MalformedRowError(f"documents is not a list but {type(documents).__name__}{hint}")
+    _refuse_json_texts(documents, columns)
     length = len(documents)
     ids, scores, relevances = (
         _parallel(columns.get(record.fields, name), name, length) for name in ("doc_ids", "scores", "relevances")
     )
-    return [
-        _entry(document, columns, record.where, nested=True)
+    entries = [
+        _entry(document, columns.within, record.where)
         if isinstance(document, dict)
-        else Entry(doc_id, document, score, relevance, record.where)
+        else Entry(as_text(doc_id), as_text(document), as_text(score), as_text(relevance), record.where)
         for document, doc_id, score, relevance in zip(documents, ids, scores, relevances, strict=True)
     ]
+    _require_text(documents, columns)
+    return entries
+
+
+def _require_text(documents: Sequence[object], columns: Columns) -> None:
+    """Documents that are objects and have no text under any name are told once, with the names that they have."""
+    found = dict.fromkeys(key for one in documents if isinstance(one, dict) for key in one)
+    looked = columns.names("text")
+    if found and found.keys().isdisjoint(looked) and all(isinstance(one, dict) for one in documents):
+        told = f"no document has a text ({', '.join(looked)}), map it under data.columns"
+        raise MalformedRowError(f"{told}: found {', '.join(map(str, found))}")
+
+
+def _refuse_json_texts(documents: Sequence[object], columns: Columns) -> None:
+    """Objects that were written as text would be reranked with all they hold, their labels among it."""
+    given = [one for one in documents if one is not None]
+    if not given or not all(isinstance(one, str) and one.lstrip().startswith("{") for one in given):
+        return
+    ours = {name for wanted in ("doc_id", "text") for name in columns.names(wanted)} - {"id"}  # any record has an `id`
+    objects = [_parsed(one) for one in given]
+    if all(isinstance(one, dict) and not ours.isdisjoint(one) for one in objects):
+        raise MalformedRowError(
+            'documents are JSON objects written as text, decode them, or give each as {"text": ...} if the JSON '
+            f"itself is to be reranked: keys {', '.join(objects[0])}"
+        )
+
+
+def _is_json(value: object) -> bool:
+    return isinstance(value, str) and isinstance(_parsed(value), dict | list)
+
+
+def _parsed(text: object) -> Any:
+    try:
+        return json.loads(str(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _parallel(values: object, name: str, length: int) -> list[object]:
     if values is None:
         return [None] * length
     if not isinstance(values, list):
-        raise _MalformedRowError(f"{name} is not a list but {type(values).__name__}")
+        raise MalformedRowError(f"{name} is not a list but {type(values).__name__}")
     if len(values) != length:
-        raise _MalformedRowError(f"{name} has {len(values)} entries, documents {length}")
+        raise MalformedRowError(f"{name} has {len(values)} entries, documents {length}")
     return values
 
 

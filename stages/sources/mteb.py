@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from stages.core.prepare import Report, as_id
 from stages.core.records import SetAside
-from stages.sources.layouts import Columns, Entry, JudgedQuery
+from stages.sources.columns import Columns, as_text
+from stages.sources.layouts import Entry, JudgedQuery
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 
@@ -20,14 +21,15 @@ def by_relevance(table: RowTable, columns: Columns, set_aside: Report) -> Iterat
     A row with several queries, which MTEB counts as formulations of one, gives one query for each: q1.1, q1.2, ...
     """
     for number, record in enumerate(table.records(set_aside), 1):
-        query_id = as_id(columns.get(record.fields, "query_id")) if columns.has("query_id") else f"q{number}"
+        given_id = columns.get(record.fields, "query_id") if columns.has("query_id") else f"q{number}"
+        query_id = as_id(given_id)
         queries = columns.get(record.fields, "query")
         entries = _entries(record, columns, set_aside)
         if entries is None:
             continue
         formulations = queries if isinstance(queries, list) else [queries]
         for part, query in enumerate(formulations, 1):
-            own_id = f"{query_id}.{part}" if query_id and len(formulations) > 1 else query_id
+            own_id = f"{query_id}.{part}" if query_id and len(formulations) > 1 else given_id
             known = query if isinstance(query, str) else ""
             yield JudgedQuery(
                 own_id,
@@ -47,7 +49,7 @@ def _entries(record: Record, columns: Columns, set_aside: Report) -> list[Entry]
         if not isinstance(texts, list):
             set_aside(SetAside(record.where, f"{name} is not a list but {type(texts).__name__}"))
             return None
-        for text in texts:
+        for text in map(as_text, texts):
             if isinstance(text, str) and text.strip():
                 entries.append(Entry(_digest(text)[:ID_DIGITS], text, None, grade, record.where))
             else:

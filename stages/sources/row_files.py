@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
+from stages.sources.arrow_values import Decode, fixed_size_lists, never_rows, row_decoder
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_objects
-from stages.sources.settings import DataSettings
+from stages.sources.settings import ALIASES, COLUMNS, DataSettings
 
 ROWS_PER_BATCH = 256
 ROWS_TO_SEE_COLUMNS = 100
 PARQUET_ENDINGS = (".parquet", ".pq")
 # A damaged file may fail as any of these: what it claims about itself is read before it is checked.
 DAMAGED = (OSError, ValueError, pa.ArrowException)
+# What a value fails as that Python cannot hold; KeyError: a time zone that is not known here.
+UNREADABLE = (ValueError, OverflowError, LookupError, pa.ArrowException)
 
 
 class RowTable(Protocol):
@@ -55,18 +58,18 @@ class JsonlTable:
 
 
 class ParquetTable:
-    """Parquet files, one after the other."""
+    """Parquet files, one after the other. Columns that no layout reads (`never_rows`) are read if `named`."""
 
-    def __init__(self, name: str, files: tuple[Path, ...]) -> None:
+    def __init__(self, name: str, files: tuple[Path, ...], named: Collection[str] = ()) -> None:
         self.name = name
-        self._files = files
+        self._files, self._named = files, named
         schemas = [_schema(file) for file in files]
         self.columns = tuple(dict.fromkeys(column for schema in schemas for column in schema.names))
 
     def records(self, set_aside: Report) -> Iterator[Record]:
         for file in self._files:
             line = 1
-            for batch in _batches(file):
+            for batch in _batches(file, self._named):
                 yield from batch_records(batch, str(file), line, set_aside)
                 line += batch.num_rows
 
@@ -80,31 +83,45 @@ def open_files(settings: DataSettings) -> RowTable:
     if len(kinds) != 1:
         what = "Parquet and JSON Lines files, mixed:" if kinds else "no file"
         raise DataError(f"data.path: {path} matches {what} ending in {', '.join(endings)}; give a file, folder or glob")
-    return table_of(Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name, files)
+    name = Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name
+    return table_of(name, files, names_of(settings))
 
 
-def table_of(name: str, files: tuple[Path, ...]) -> RowTable:
+def table_of(name: str, files: tuple[Path, ...], named: Collection[str] = ()) -> RowTable:
     """Files of one kind."""
-    return ParquetTable(name, files) if _kind(files[0]) == "parquet" else JsonlTable(name, files)
+    return ParquetTable(name, files, named) if _kind(files[0]) == "parquet" else JsonlTable(name, files)
+
+
+def names_of(settings: DataSettings) -> frozenset[str]:
+    """Every name under which a layout looks for one of our columns."""
+    return frozenset((*COLUMNS, *settings.columns.values(), *(name for names in ALIASES.values() for name in names)))
 
 
 def batch_records(batch: pa.RecordBatch | pa.Table, file: str, line: int, set_aside: Report) -> Iterator[Record]:
     """The rows of an Arrow batch, the first of which is row `line` of `file`; what Python cannot hold is set aside."""
+    decode = row_decoder(batch.schema)
     try:
-        rows = batch.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):  # one bad value spoils the batch: find its row
+        rows = _decoded(batch, decode)
+    except UNREADABLE:  # one bad value spoils the batch: find its row
         for offset in range(batch.num_rows):
-            yield from _single_record(batch.slice(offset, 1), Location(file, line + offset), set_aside)
+            yield from _single_record(batch.slice(offset, 1), decode, Location(file, line + offset), set_aside)
         return
     for offset, row in enumerate(rows):
         yield Record(Location(file, line + offset), row)
 
 
-def _single_record(row: pa.RecordBatch | pa.Table, where: Location, set_aside: Report) -> Iterator[Record]:
+def _single_record(
+    row: pa.RecordBatch | pa.Table, decode: Decode | None, where: Location, set_aside: Report
+) -> Iterator[Record]:
     try:
-        yield Record(where, row.to_pylist()[0])
-    except (ValueError, OverflowError, pa.ArrowException) as error:
+        yield Record(where, _decoded(row, decode)[0])
+    except UNREADABLE as error:
         set_aside(SetAside(where, f"cannot be decoded: {error}"))
+
+
+def _decoded(batch: pa.RecordBatch | pa.Table, decode: Decode | None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows if decode is None else list(map(decode, rows))
 
 
 def _found(path: str, endings: tuple[str, ...]) -> tuple[Path, ...]:
@@ -126,15 +143,25 @@ def _schema(file: Path) -> pa.Schema:
         raise _unreadable(file, error) from error
 
 
-def _batches(file: Path) -> Iterator[pa.RecordBatch]:
+def _batches(file: Path, named: Collection[str]) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(file) as parquet:
-            yield from parquet.iter_batches(batch_size=ROWS_PER_BATCH)
+            schema = parquet.schema_arrow
+            beside = never_rows(schema, named)
+            columns = [name for name in schema.names if name not in beside] if beside else None
+            yield from parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=columns)
     except DAMAGED as error:
+        if "all lists to be of size" in str(error) and (fixed := fixed_size_lists(schema)):
+            raise DataError(
+                f"pyarrow cannot read {file}: a list of fixed size is null in some row, as may be in columns "
+                f"{', '.join(fixed)}; cast the column to a list and write the file again"
+            ) from error
         raise _unreadable(file, error) from error
 
 
 def _unreadable(file: Path, error: Exception) -> DataError:
+    if isinstance(error, NotImplementedError):
+        return DataError(f"pyarrow cannot read {file}: {first_line(error)}; write it without this type")
     return DataError(f"cannot read {file} as Parquet: {error}; see that it is a complete Parquet file")
 
 

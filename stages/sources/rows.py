@@ -10,9 +10,11 @@ from stages.core.errors import DataError
 from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
-from stages.sources.layouts import Columns, JudgedQuery, by_pair, by_query
+from stages.sources.columns import Columns
+from stages.sources.layouts import JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
+from stages.sources.neighbours import neighbour
 from stages.sources.row_files import RowTable
 from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, QUERY_COLUMNS, DataSettings
 from stages.sources.trec import parse_grade, read_qrels
@@ -93,7 +95,8 @@ def _grades(query: JudgedQuery, query_id: str, set_aside: Report) -> dict[str, i
     for doc_id, entry in query.judged():
         grade = parse_grade(entry.relevance, entry.where)
         if grade is None:
-            set_aside(SetAside(entry.where, "relevance is not an integer", query_id, doc_id))
+            told = f"relevance is not an integer: {entry.relevance!s:.40} ({type(entry.relevance).__name__})"
+            set_aside(SetAside(entry.where, told, query_id, doc_id))
         else:
             grades.setdefault(doc_id, grade)
     return grades
@@ -103,24 +106,23 @@ def _layout(table: RowTable, columns: Columns, settings: DataSettings) -> Layout
     nested = settings.format != "mteb" and columns.has("documents")  # what is no column may be a key within `documents`
     for ours, theirs in settings.columns.items():
         if theirs not in table.columns and (not nested or ours in QUERY_COLUMNS + LIST_COLUMNS):
-            raise DataError(f"data.columns: {table.name} has no column {theirs!r} for {ours}; {_got(table)}")
+            got = ", ".join(table.columns) or "none"
+            raise DataError(f"data.columns: {settings.path} has no column {theirs!r} for {ours}; got {got}")
     if settings.format == "mteb":
-        _require(table, columns, ("query", "positive", "negative"), "query, positive and negative")
+        _require(table, columns, settings, ("query", "positive", "negative"), "query, positive and negative")
         return by_relevance
     if nested:
-        _require(table, columns, ("query", "documents"), "query and documents")
+        _require(table, columns, settings, ("query", "documents"), "query and documents")
         return by_query
-    _require(table, columns, ("query", "text"), "query and documents (a row per query) or query and text (per pair)")
+    said = "query and documents (a row per query) or query and text (per pair)"
+    _require(table, columns, settings, ("query", "text"), said)
     return by_pair
 
 
-def _require(table: RowTable, columns: Columns, needed: tuple[str, ...], said: str) -> None:
+def _require(table: RowTable, columns: Columns, settings: DataSettings, needed: tuple[str, ...], said: str) -> None:
     if not all(map(columns.has, needed)):
-        raise DataError(f"{table.name}: rerank needs columns {said}; {_got(table)}. Map them under data.columns")
-
-
-def _got(table: RowTable) -> str:
-    return f"got {', '.join(table.columns) or 'none'}"
+        got = ", ".join(table.columns) or "none"
+        raise DataError(f"{settings.path}: rerank needs columns {said}; got {got}. {neighbour(table.columns)}")
 
 
 def _reported_by_queries(_: SetAside) -> None:

@@ -42,6 +42,15 @@ DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
 LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
 MTEB_COLUMNS = ("positive", "negative")
 COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
+# What a column may also be called without being mapped, where ours is not there.
+ROW_IDS = ("_id", "id")  # of a document, of a row per query, or of a row per pair: what they name depends on the layout
+ALIASES: dict[str, tuple[str, ...]] = {
+    "query_id": ("qid", *ROW_IDS),
+    "doc_id": ("docid", "docno", "pid", *ROW_IDS),
+    "text": ("contents", "content", "body", "passage", "segment"),
+    "relevance": ("label",),
+    "relevances": ("labels",),
+}
 
 
 class DataSettings(BaseModel):

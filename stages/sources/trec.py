@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 
 from stages.core.errors import DataError
@@ -49,7 +51,7 @@ def read_qrels(path: Path, set_aside: Report) -> Judgements:
 
 def parse_grade(value: object, where: Location) -> int | None:
     """A judgement as an integer (`1.0` is 1), None where it is no number. Raises DataError for a fraction."""
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | Real | Decimal):
         return None
     try:
         number = float(value)
@@ -57,7 +59,7 @@ def parse_grade(value: object, where: Location) -> int | None:
         return None
     if not math.isfinite(number) or abs(number) > LARGEST_GRADE:
         return None
-    if not number.is_integer():
+    if not number.is_integer() or (isinstance(value, Decimal) and value != number):
         raise DataError(f"{where}: judgement {value} is a fraction; grades are integers: multiply or round them first")
     return int(number)
 

@@ -25,6 +25,8 @@ from pipelines.nightly.state import JUDGED
 from serve_app.builders import Sections
 from serve_app.http.api import make_api
 from serve_app.http.service import Service
+from serve_app.replica.niceness import VARIABLE
+from serve_app.settings import DeploymentSettings
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "configs" / "kuberay"
@@ -160,6 +162,24 @@ def test_what_is_mounted_is_there(pod: dict[str, Any]) -> None:
     assert mounted == set(volumes)
     claimed = {one["persistentVolumeClaim"]["claimName"] for one in volumes.values() if "persistentVolumeClaim" in one}
     assert claimed <= CLAIMS
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_user_whom_the_image_does_not_know_has_a_home_to_write_to(pod: dict[str, Any]) -> None:
+    """As OpenShift gives one, whose home else is "/"."""
+    written = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    for container in pod["containers"]:
+        values = {one["name"]: one.get("value") for one in container["env"]}
+        places = {mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] in written}
+        assert values["HOME"] in places
+
+
+def test_engines_are_as_nice_as_serve_niceness_says() -> None:
+    for manifest in (SERVICE, JOB, RAY_CRON_JOB):
+        for pod in pods(manifest):
+            for container in pod["containers"]:
+                values = {one["name"]: one.get("value") for one in container["env"]}
+                assert values[VARIABLE] == str(DeploymentSettings().niceness)
 
 
 def test_every_image_is_one_and_the_same_release_of_this_project() -> None:

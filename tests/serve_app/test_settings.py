@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from serve_app.settings import SET_ELSEWHERE, VLLM_ALONE, DeploymentSettings, EngineSettings, ModelSettings, Settings
+from serve_app.base_settings import Settings
+from serve_app.settings import SET_ELSEWHERE, VLLM_ALONE, DeploymentSettings, EngineSettings, ModelSettings
 
 SECTIONS: tuple[type[Settings], ...] = (ModelSettings, EngineSettings, DeploymentSettings)
 

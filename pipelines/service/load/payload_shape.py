@@ -122,7 +122,8 @@ class ShapePayloads:
         for _ in range(self._shape.documents):
             first = self._random.randrange(POOL_WORDS)
             documents.append(self._text[self._starts[first] : self._starts[first + words] - 1])
-        body = ({"model": model} if model else {}) | {"query": self._query(), "documents": documents}
+        body = {"query": self._query(), "documents": documents, "return_documents": False}
+        body |= {"model": model} if model else {}
         return Payload(json.dumps(body).encode(), self._shape.documents)
 
     def _query(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,8 +101,9 @@ def config_payloads(path: Path) -> CycledPayloads:
 
     config = load_config(path)
     source = open_source(config.data)
-    bodies = (
-        {"query": one.query, "documents": one.texts} | ({"instruction": one.instruction} if one.instruction else {})
+    bodies: Iterator[dict[str, Any]] = (
+        {"query": one.query, "documents": one.texts, "return_documents": False}
+        | ({"instruction": one.instruction} if one.instruction else {})
         for one in all_candidates(source, config.data.depth, lambda _: None)
     )
     payloads = _within_memory(

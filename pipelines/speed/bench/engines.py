@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from serve_app.engine.models import ModelInfo, plain_model
 from serve_app.engine.prompts import Prompt
 from serve_app.recipes.decoder import DecoderRecipe, around_document, fill
 from stages.core.records import Candidates
+from stages.telemetry.cores import usable_cores
 
 PLAN_LIMIT_S = 300.0
 WhoseSettings = Literal["ours", "defaults"]
@@ -35,7 +35,7 @@ def ask_plan(config: RunConfig, model: ModelInfo, folder: Path, log: Path) -> di
         "do": "plan",
         "model": plain_model(model),
         "engine": config.engine.model_dump(mode="json"),
-        "cores": _cores(),
+        "cores": usable_cores(),
     }
     path = folder / "plan.json"
     path.write_text(json.dumps(job | {"out": str(folder / "plan-told.json")}), encoding="utf-8")
@@ -152,10 +152,6 @@ def flags(arguments: Mapping[str, Any]) -> list[str]:
 def _requests(drawn: PairSet, least: int, make: MakeBody) -> Iterator[dict[str, Any]]:
     for one, first in requests_of(drawn, least):
         yield {"first": first, "body": make(drawn, one, first)}
-
-
-def _cores() -> Sequence[int]:
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _plain(bench: Bench) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipelines.base.cluster import connected
 from pipelines.base.config import load_config
+from pipelines.base.local_ray import TOKEN
 from pipelines.job.engine import JobEngine
 from serve_app.engine.models import describe
 
@@ -27,13 +28,13 @@ def main(config_file: Path, out: Path) -> None:
     config = load_config(config_file)
     stop = threading.Event()
     threading.Thread(target=_until_stdin_ends, args=(stop,), daemon=True).start()
-    with connected(None, config.serve.replicas):
+    with connected(None, config.serve.replicas, config.serve.niceness):
         signal.signal(signal.SIGTERM, lambda *_: stop.set())  # after Ray has set its own
         engine = JobEngine(describe(config.model, config.engine.backend), config)
         try:
             engine.wait_until_ready()
             # Where the user has a Ray token, a local cluster wants it, and only the process that started it knows.
-            mode = {AUTH_MODE: os.environ[AUTH_MODE]} if AUTH_MODE in os.environ else {}
+            mode = {name: os.environ[name] for name in (AUTH_MODE, TOKEN) if name in os.environ}
             told = {"address": ray.get_runtime_context().gcs_address, "environment": mode}
             partial = out.with_suffix(".partial")
             partial.write_text(json.dumps(told), encoding="utf-8")

@@ -7,7 +7,6 @@ Each job is a process of its own.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 from serve_app.engine.models import read_model
 from serve_app.settings import ModelSettings
 from stages.core.errors import EngineError
+from stages.telemetry.cores import core_share
 
 BATCH = 32
 # Large enough that a product is bound by arithmetic; on a CPU smaller ones, which take a second as they are.
@@ -111,7 +111,7 @@ def _result(timed: dict[str, Any], scores: list[float], tokens: int) -> dict[str
 def _use_all_cores() -> None:
     import torch
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    torch.set_num_threads(core_share())
 
 
 def main(path: Path) -> None:

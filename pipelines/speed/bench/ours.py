@@ -56,7 +56,7 @@ def service(clients: int, bench: Bench, group: Group, name: str) -> Timed:
 
 def rerank_body(_drawn: PairSet, one: Candidates, _first: int) -> dict[str, Any]:
     """Of POST /v1/rerank."""
-    return {"query": one.query, "documents": list(one.texts)}
+    return {"query": one.query, "documents": list(one.texts), "return_documents": False}
 
 
 def _host(bench: Bench, group: Group, name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.base.environment import describe_environment, instructions
+from stages.telemetry.cores import core_share
 
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 
@@ -21,7 +21,7 @@ def test_the_record_names_data_versions_hardware_and_engines() -> None:
     assert (told["dataset"], told["engines"]) == ("demo", [{"dtype": "bfloat16"}])
     assert told["python"] == platform.python_version()
     assert told["packages"]["ray"] == version("ray")
-    assert told["hardware"]["cores"] == os.cpu_count()
+    assert told["hardware"]["cores"] == core_share()
     assert told["hardware"]["memory_gib"] > 0 and told["hardware"]["processor"]
     assert json.loads(json.dumps(told)) == told
 

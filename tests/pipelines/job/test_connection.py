@@ -18,9 +18,9 @@ def course(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     told: list[object] = []
 
     @contextmanager
-    def connected(address: str | None, replicas: int) -> Iterator[None]:
+    def connected(address: str | None, replicas: int, niceness: int) -> Iterator[None]:
         signal.signal(signal.SIGTERM, lambda *_: None)
-        told.append((address, replicas))
+        told.append((address, replicas, niceness))
         yield
         told.append("gone")
 
@@ -33,11 +33,11 @@ def test_it_is_connected_to_once_when_it_is_needed_and_let_go_by_the_outermost(c
     with cluster:
         for _ in range(2):
             with cluster:
-                assert course in ([], [("10.0.0.1:6379", 3)])
+                assert course in ([], [("10.0.0.1:6379", 3, 0)])
                 cluster.connect()
                 cluster.connect()
-        assert course == [("10.0.0.1:6379", 3)]
-    assert course == [("10.0.0.1:6379", 3), "gone"]
+        assert course == [("10.0.0.1:6379", 3, 0)]
+    assert course == [("10.0.0.1:6379", 3, 0), "gone"]
 
 
 def test_one_that_was_never_needed_is_never_met(course: list[object]) -> None:
@@ -51,4 +51,4 @@ def test_whoever_met_sigterm_before_meets_it_still(course: list[object]) -> None
     with LateCluster(DeploymentSettings()) as cluster:
         cluster.connect()
         assert signal.getsignal(signal.SIGTERM) is before
-    assert course == [(None, 1), "gone"]
+    assert course == [(None, 1, 0), "gone"]

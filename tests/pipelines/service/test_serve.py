@@ -26,10 +26,10 @@ from pipelines.service.serve import run_service, shown_page
 from serve_app.engine.models import describe
 from serve_app.http.ingress import build_ingress
 from serve_app.http.ui import launch_page
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings, run_app
 from serve_app.replica.collector import collector_of
 from serve_app.replica.status import wait_until_up
-from serve_app.settings import HttpSettings
 from stages.core.errors import ConfigError
 from stages.telemetry.telemetry import Snapshot
 from tests.api_server import until

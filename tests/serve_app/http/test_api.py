@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serve_app.http.shapes.request import AT_PATH
 from stages.core.errors import QueryTooLongError
 from tests.api_server import (
     BODY,
@@ -50,10 +51,14 @@ def test_every_path_and_form_of_documents_gives_the_best_first(
 
 
 def test_an_answer_has_the_agreed_form(api: RunningApi) -> None:
-    answer = api.client.post("/v1/rerank", json={**BODY, "model": MODEL}).json()
+    answer = api.client.post("/v1/rerank", json={**BODY, "model": MODEL, "return_documents": False}).json()
     assert answer.pop("id").startswith("rerank-")
-    assert answer.pop("meta").pop("timings_ms").keys() == {"queue", "tokenize", "engine", "total"}
+    meta, tokens = answer.pop("meta"), 4 + 5 + 4
+    assert meta.pop("timings_ms").keys() == {"queue", "tokenize", "engine", "total"}
+    assert meta.pop("tokens") == {"input_tokens": tokens, "output_tokens": 0}
+    assert meta == {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}
     assert answer == {
+        "object": "rerank",
         "model": MODEL,
         "results": [
             {"index": 1, "relevance_score": 1.0},
@@ -61,22 +66,24 @@ def test_an_answer_has_the_agreed_form(api: RunningApi) -> None:
             {"index": 2, "relevance_score": 0.0},
         ],
         "truncated": [],
-        "usage": {"prompt_tokens": 4 + 5 + 4, "total_tokens": 4 + 5 + 4, "cached_tokens": 0},
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens, "cached_tokens": 0},
     }
 
 
 @pytest.mark.parametrize(
-    ("top_n", "expected"), [(None, [1, 0, 2]), (1, [1]), (2, [1, 0]), (2.0, [1, 0]), (10**30, [1, 0, 2])]
+    ("top_n", "expected"),
+    [(None, [1, 0, 2]), (0, [1, 0, 2]), (1, [1]), (2, [1, 0]), (2.0, [1, 0]), (10**30, [1, 0, 2])],
 )
 def test_top_n_keeps_the_best_only(api: RunningApi, top_n: float | None, expected: list[int]) -> None:
     assert indices(api.client.post("/v1/rerank", json={**BODY, "top_n": top_n})) == expected
 
 
-def test_documents_come_back_only_when_asked_for(api: RunningApi) -> None:
-    given = api.client.post("/v1/rerank", json={**BODY, "return_documents": True}).json()["results"]
+@pytest.mark.parametrize("told", [{}, {"return_documents": True}, {"return_documents": None}], ids=repr)
+def test_documents_come_back_unless_the_request_says_no(api: RunningApi, told: dict[str, Any]) -> None:
+    given = api.client.post("/v1/rerank", json={**BODY, **told}).json()["results"]
     assert [result["document"] for result in given] == [{"text": DOCUMENTS[index]} for index in (1, 0, 2)]
-    for body in (BODY, {**BODY, "return_documents": False}):
-        assert all("document" not in one for one in api.client.post("/v1/rerank", json=body).json()["results"])
+    without = api.client.post("/v1/rerank", json={**BODY, "return_documents": False}).json()["results"]
+    assert all("document" not in one for one in without)
 
 
 def test_instruction_and_token_limit_reach_the_engine_and_cut_documents_are_named(api: RunningApi) -> None:
@@ -119,6 +126,7 @@ def test_score_gives_the_scores_in_the_order_of_the_pairs(
     assert answer["object"] == "list"
     assert answer["model"] == MODEL
     assert answer["data"] == [{"index": at, "object": "score", "score": one} for at, one in enumerate(scores)]
+    assert answer["created"] > 0
     assert answer["usage"]["prompt_tokens"] > 0
     assert api.ended("ok", "none", "score") == 1
 
@@ -137,7 +145,7 @@ def test_models_names_the_served_one_and_its_settings(api: RunningApi) -> None:
     facts = {"family": MODEL, "max_model_len": 512, "replicas": 1}
     assert api.client.get("/v1/models").json() == {
         "object": "list",
-        "data": [{"id": MODEL, "object": "model", "owned_by": "rerank-eval", **facts}],
+        "data": [{"id": MODEL, "object": "model", "owned_by": "rerank-eval", "model_type": "rerank", **facts}],
     }
 
 
@@ -165,8 +173,11 @@ def test_metrics_are_prometheus_text_and_ours(api: RunningApi) -> None:
 def test_version_docs_and_description_are_served(api: RunningApi) -> None:
     assert api.client.get("/version").json()["version"]
     assert "text/html" in api.client.get("/docs").headers["content-type"]
-    paths = {"/v1/rerank", "/v1/score", "/v1/models", "/health", "/ready", "/version", "/metrics"}
-    assert api.client.get("/openapi.json").json()["paths"].keys() == paths
+    asked = {"/v1/models", "/v1/models/{name}", "/info", "/health", "/ready", "/version", "/metrics"}
+    assert (
+        api.client.get("/openapi.json").json()["paths"].keys()
+        == {path.replace(":path", "") for path in AT_PATH} | asked
+    )
 
 
 # --- errors ---
@@ -188,17 +199,24 @@ def test_what_is_no_json_is_refused_with_400(api: RunningApi, content: bytes) ->
         ({**BODY, "query": ""}, "query", "at least 1 character"),
         ({**BODY, "query": 1}, "query", "query: Input should be a valid string"),
         ({**BODY, "documents": []}, "documents", "at least 1 item"),
-        ({**BODY, "documents": "a"}, "documents", "documents: Input should be a valid array"),
+        ({**BODY, "documents": 1}, "documents", "documents: Input should be a valid list"),
         ({"query": "a", "docs": ["a", 1]}, "docs.1", "docs.1: Input should be a valid string; docs.1: Input should be"),
         ({**BODY, "documents": [{"txt": ""}]}, "documents.0", "documents.0.text: Field required"),
-        ({**BODY, "top_n": 0}, "top_n", "top_n: Input should be greater than or equal to 1"),
+        ({**BODY, "top_n": -1}, "top_n", "top_n: Input should be greater than or equal to 0"),
+        (
+            {**BODY, "rank_fields": ["title"], "documents": [{"text": "a"}]},
+            "documents.0",
+            "documents.0.title: Field requ",
+        ),
+        ({**BODY, "truncation_side": "left"}, "truncation_side", "documents are cut at their end here"),
+        ({**BODY, "truncate_prompt_tokens": 100}, "truncate_prompt_tokens", "is not obeyed here: leave it out"),
         ({**BODY, "top_n": 2.5}, "top_n", "top_n: Input should be a valid integer"),
         ({**BODY, "top_n": "3"}, "top_n", "top_n: Input should be a valid integer"),
         ({**BODY, "return_documents": 1}, "return_documents", "Input should be a valid boolean"),
-        ({**BODY, "max_tokens_per_doc": -5}, "max_tokens_per_doc", "greater than or equal to 1"),
+        ({**BODY, "max_tokens_per_doc": -5}, "max_tokens_per_doc", "greater than or equal to 0"),
         ({**BODY, "instruction": ""}, "instruction", "at least 1 character"),
         ({**BODY, "query": None, "top_n": True}, "query", "top_n: Input should be a valid integer"),
-        ([BODY], None, "Input should be an object"),
+        ([BODY], None, "Input should be"),
     ],
     ids=str,
 )

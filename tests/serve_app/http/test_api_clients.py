@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from serve_app.http.shapes.request import AT_PATH
 from tests.api_server import MODEL, Call, RunningApi, running_api
 
 DOCUMENTS = ["a fox", "the red fox", "a dog"]
@@ -54,7 +55,7 @@ def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_p
 
 def test_the_description_names_the_key_only_where_one_is_needed(api: RunningApi) -> None:
     keyed = {path for path, methods in api.client.get("/openapi.json").json()["paths"].items() if secured(methods)}
-    assert keyed == {"/v1/rerank", "/v1/score"}
+    assert keyed == {path.replace(":path", "") for path in AT_PATH}
     with running_api() as free:
         assert not any(map(secured, free.client.get("/openapi.json").json()["paths"].values()))
 
@@ -101,5 +102,5 @@ def test_coheres_client_raises_its_own_errors(api: RunningApi, cohere: Any) -> N
         asked(model="gpt-9")
     with pytest.raises(cohere.UnprocessableEntityError, match="at least 1 item"):
         asked(documents=[])
-    with pytest.raises(cohere.UnprocessableEntityError, match="greater than or equal to 1"):
-        asked(top_n=0)
+    with pytest.raises(cohere.UnprocessableEntityError, match="greater than or equal to 0"):
+        asked(top_n=-1)

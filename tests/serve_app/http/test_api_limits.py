@@ -12,7 +12,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from serve_app.http.metrics import EndKind, Reason
-from serve_app.settings import HttpSettings
+from serve_app.http_settings import HttpSettings
 from stages.core.errors import EngineError
 from tests.api_server import (
     BODY,
@@ -30,14 +30,15 @@ from tests.api_server import (
 # --- keys ---
 
 KEYS = ["first-key-0123", "second-key-4567", "schlüssel"]
-WRONG = ["", "Bearer", "Bearer other", "Basic first-key-0123", "first-key-0123", "Bearer first-key-0123x"]
+WRONG = ["", "Bearer", "Bearer other", "other", "Basic first-key-0123", "Bearer first-key-0123x"]
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_each_of_several_keys_is_accepted(key: str) -> None:
     with running_api(keys=KEYS) as api:
-        for scheme in ("Bearer", "bearer"):
-            headers = {b"Authorization": f"{scheme} {key}".encode()}
+        sent = [("Authorization", f"{scheme}{key}") for scheme in ("Bearer ", "bearer ", "")]
+        for name, value in [*sent, ("X-API-Key", key), ("Api-Key", key)]:
+            headers = {name.encode(): value.encode()}
             assert indices(api.client.post("/v1/rerank", json=BODY, headers=headers)) == [1, 0, 2]
             assert api.client.get("/v1/models", headers=headers).status_code == 200
 
@@ -57,7 +58,7 @@ def test_no_key_or_a_wrong_one_is_refused_before_the_body_is_looked_at(header: s
 
 def test_without_a_key_a_service_that_asks_for_one_names_its_model_and_nothing_else() -> None:
     with running_api(keys=KEYS) as api:
-        named = {"id": MODEL, "object": "model", "owned_by": "rerank-eval"}
+        named = {"id": MODEL, "object": "model", "owned_by": "rerank-eval", "model_type": "rerank"}
         assert api.client.get("/v1/models").json()["data"] == [named]
         (known,) = api.client.get("/v1/models", headers={"Authorization": f"Bearer {KEYS[0]}"}).json()["data"]
         assert known.keys() > named.keys()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from serve_app.engine.models import ModelInfo
 from serve_app.http.ingress import build_ingress
+from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings
-from serve_app.settings import DeploymentSettings, EngineSettings, HttpSettings, ModelSettings
+from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from tests.recipes import recipe_of
 
 MODEL = ModelInfo("tiny", "/models/tiny", None, recipe_of("qwen3-reranker"), 512, "0123456789abcdef")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serve_app.http.keys import api_keys
-from serve_app.settings import HttpSettings
+from serve_app.http_settings import HttpSettings
 from stages.core.errors import ConfigError
 
 DEFAULT = "RERANK_EVAL_API_KEYS"

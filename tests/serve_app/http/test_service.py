@@ -22,12 +22,16 @@ from tests.api_server import StandInBackend, ended, make_service
 
 
 def rerank(service: Service, **fields: object) -> RerankResponse:
-    request = RerankRequest.model_validate({"query": "red fox", "documents": ["a fox", "red fox", "dog"], **fields})
+    request = RerankRequest(**{"query": "red fox", "documents": ["a fox", "red fox", "dog"], **fields})
     return asyncio.run(reranked(service, request))
 
 
 def score(service: Service, first: str | list[str], second: str | list[str]) -> ScoreResponse:
-    return asyncio.run(scored(service, ScoreRequest(text_1=first, text_2=second)))
+    return asyncio.run(scored(service, ScoreRequest(several(first), several(second))))
+
+
+def several(texts: str | list[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else texts
 
 
 async def reranked(service: Service, request: RerankRequest) -> RerankResponse:
@@ -299,7 +303,7 @@ def test_one_refused_pair_cancels_the_calls_of_the_others() -> None:
 
     async def ask() -> None:
         with pytest.raises(RefusalError, match="too long"):
-            await scored(service, ScoreRequest(text_1=["fox", "long"], text_2=["a", "b"]))
+            await scored(service, ScoreRequest(["fox", "long"], ["a", "b"]))
         await asyncio.sleep(0)
         assert [call.query for call in backend.cancelled] == ["fox"], "the end of the loop would cancel it anyway"
 

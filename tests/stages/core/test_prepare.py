@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.order import trec_positions
-from stages.core.prepare import as_id, prepare, prepare_all
+from stages.core.prepare import as_id, id_fault, prepare, prepare_all
 from stages.core.records import Candidates, Location, RawDocument, RawQuery, SetAside
 
 HERE = Location("data.jsonl", 3)
@@ -59,6 +63,24 @@ def test_the_order_is_that_of_a_stable_sort_on_score_and_bytes(rows: list[tuple[
 def test_ids_become_strings_and_missing_ones_none() -> None:
     given_ids = ["a", 7, 7.0, 7.5, True, None, "", " ", ["a"], math.inf]
     assert [as_id(value) for value in given_ids] == ["a", "7", "7", None, None, None, None, None, None, None]
+
+
+def test_numbers_of_numpy_and_decimals_are_ids_where_they_are_whole() -> None:
+    whole = [np.int64(7), np.uint8(7), np.float32(7), np.float64(7), Decimal("7.00"), Decimal(10**30)]
+    assert [as_id(value) for value in whole] == ["7"] * 5 + [str(10**30)]
+    none = [np.float32(7.5), np.bool_(True), Decimal("7.5"), Decimal("NaN"), Decimal("Infinity"), 2.0**53, 1e300]
+    assert [as_id(value) for value in none] == [None] * len(none)
+
+
+@given(st.integers() | st.floats() | st.decimals() | st.uuids() | st.dates() | st.datetimes() | st.text())
+def test_what_is_no_id_has_a_reason_and_what_is_one_is_told_from_every_other(value: object) -> None:
+    found = as_id(value)
+    if found is None:
+        assert id_fault("query id", value).startswith("query id ")
+    elif isinstance(value, int | float | Decimal):
+        assert int(found) == value
+    else:
+        assert type(value)(found) == value if isinstance(value, str | UUID) else date.fromisoformat(found) == value
 
 
 def test_documents_come_in_trec_positions_and_the_rest_is_the_tail() -> None:

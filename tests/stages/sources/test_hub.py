@@ -162,3 +162,28 @@ def test_missing_mteb_columns_are_an_error_that_names_them(tmp_path: Path) -> No
         tmp_path, [{"query": "a", "pos": ["b"], "neg": ["c"]}], columns={"positive": "pos", "negative": "neg"}
     )
     assert len(prepared(renamed)[0][0].doc_ids) == 2
+
+
+@pytest.mark.parametrize("form", ["huggingface", "parquet"])
+def test_an_optional_key_or_a_mixed_id_column_is_read_as_datasets_was_given_it(form: str, tmp_path: Path) -> None:
+    """datasets 5.2.0 makes its Json type of what has no one type; Parquet written from it has the same."""
+    datasets = pytest.importorskip("datasets")
+    one = {"doc_id": "x1", "text": "one", "score": 1.0, "label": 1}
+    rows = [
+        {"query_id": "007", "query": "who", "documents": [one, {"doc_id": 7, "text": "two", "score": 2.5}]},
+        {"query_id": 8, "query": "why", "documents": [one]},
+    ]
+    data = datasets.Dataset.from_list(rows, on_mixed_types="use_json")
+    assert "Json" in str(data.features["query_id"])
+    assert "Json" in str(data.features["documents"])
+    path = tmp_path / "saved.parquet"
+    data.save_to_disk(path) if form == "huggingface" else data.to_parquet(path)
+    settings = DataSettings.model_validate({"format": form, "path": str(path)})
+    assert prepared(settings) == (
+        [
+            Candidates("007", "who", ("7", "x1"), ("two", "one"), (2.5, 1.0)),
+            Candidates("8", "why", ("x1",), ("one",), (1.0,)),
+        ],
+        [],
+    )
+    assert judged(settings) == Judgements({"007": {"x1": 1}, "8": {"x1": 1}})

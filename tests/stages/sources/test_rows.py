@@ -43,6 +43,8 @@ BY_PAIR: list[Row] = [
     },
 ]
 
+TEXTS = ["text", "contents", "content", "body", "passage", "segment"]
+
 
 def written(folder: Path, kind: str, rows: list[Row], name: str = "rows") -> Path:
     path = folder / f"{name}.{kind}"
@@ -122,16 +124,86 @@ def test_columns_are_found_under_the_names_they_are_mapped_to_also_within_docume
 def test_missing_columns_are_an_error_that_says_what_is_there_and_what_to_do(tmp_path: Path) -> None:
     path = written(tmp_path, "jsonl", [{"question": "x", "answer": "y"}])
     with pytest.raises(
-        DataError, match=r"rerank needs columns query and documents .*; got question, answer. Map them under"
+        DataError,
+        match=r"rows\.jsonl: rerank needs columns query and documents .*; got question, answer. Map them under",
     ):
         open_source(of_rows(path))
-    with pytest.raises(DataError, match=r"data.columns: rows has no column 'quest' for query; got question, answer"):
+    with pytest.raises(DataError, match=r"data.columns: \S+rows\.jsonl has no column 'quest' for query; got question"):
         open_source(of_rows(path, columns={"query": "quest", "text": "answer"}))
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["docid", "docno", "pid", "doc_id", "_id", "id"])
+def test_ids_are_read_under_the_names_that_the_field_has_for_them(name: str, form: str, tmp_path: Path) -> None:
+    pairs: list[Row] = [{"qid": 3, "query": "x", name: "a", "text": "one"}]
+    queries: list[Row] = [{"qid": 3, "query": "x", "documents": [{name: "a", "text": "one"}]}]
+    for rows in (pairs, queries):
+        candidates, aside = prepared(of_rows(written(tmp_path, form, rows)))
+        assert (candidates, aside) == ([Candidates("3", "x", ("a",), ("one",), (-1.0,))], [])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_are_read_under_the_names_that_the_field_has_for_them(name: str, form: str, tmp_path: Path) -> None:
+    pairs: list[Row] = [{"query": "x", name: "one"}]
+    queries: list[Row] = [{"query": "x", "documents": [{name: "one"}]}]
+    for rows in (pairs, queries):
+        candidates, aside = prepared(of_rows(written(tmp_path, form, rows)))
+        assert (candidates, aside) == ([Candidates("q1", "x", ("d1",), ("one",), (-1.0,))], [])
+
+
+def test_an_id_beside_the_documents_is_the_querys_and_one_beside_a_pair_may_be_the_rows(tmp_path: Path) -> None:
+    query: Row = {"id": 7, "query": "x", "documents": ["one"]}
+    assert prepared(of_rows(written(tmp_path, "jsonl", [query])))[0][0].query_id == "7"
+    found = prepared(of_rows(written(tmp_path, "jsonl", [{"id": 7, "query": "x", "text": "one"}])))[0][0]
+    assert (found.query_id, found.doc_ids) == ("q1", ("d1",))
+    named: Row = {"query_id": "q", "query": "x", "id": 1, "docid": "a", "text": "one"}
+    assert prepared(of_rows(written(tmp_path, "jsonl", [named])))[0][0].doc_ids == ("a",)
+
+
+def test_what_could_be_two_things_is_told_and_mapping_one_decides(tmp_path: Path) -> None:
+    passages = [{"docid": "doc", "pid": "passage", "body": "one"}, {"docid": "same", "pid": "same", "body": "two"}]
+    rows: list[Row] = [{"qid": "a", "query": "x", "documents": passages}]
+    rows += [{"qid": "b", "query": "y", "documents": passages[1:]}]
+    path = written(tmp_path, "jsonl", rows)
+    candidates, aside = prepared(of_rows(path))
+    assert [(one.query_id, one.doc_ids) for one in candidates] == [("b", ("same",))]
+    assert [(row.query_id, row.reason) for row in aside] == [
+        ("a", "several could be doc_id, map one under data.columns: docid, pid")
+    ]
+    candidates, aside = prepared(of_rows(path, columns={"doc_id": "pid"}))
+    assert (candidates[0].doc_ids, aside) == (("passage", "same"), [])
+    pair: Row = {"query": "x", "contents": "one", "body": "two"}
+    assert said(prepared(of_rows(written(tmp_path, "jsonl", [pair])))[1]) == [
+        (1, "several could be text, map one under data.columns: contents, body")
+    ]
+
+
+def test_where_our_own_name_is_there_others_are_attributes(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"query": "x", "text": "one", "segment": "mobile"},
+        {"query": "x", "text": None, "segment": "mobile"},
+    ]
+    candidates, aside = prepared(of_rows(written(tmp_path, "jsonl", rows)))
+    assert (candidates[0].texts, candidates[0].attributes) == (("one",), {"segment": "mobile"})
+    assert said(aside) == [(2, "no text")]
+    row: Row = {"query": "x", "segment": "mobile", "documents": [{"text": None, "segment": "s"}, {"text": "one"}]}
+    candidates, aside = prepared(of_rows(written(tmp_path, "jsonl", [row])))
+    assert (candidates[0].texts, candidates[0].attributes) == (("one",), {"segment": "mobile"})
+    assert said(aside) == [(1, "no text")]
+
+
+def test_documents_without_any_text_name_the_keys_that_they_have(tmp_path: Path) -> None:
+    documents = [{"docid": "a", "doc": {"contents": "one"}}, {"docid": "b", "score": 1.0}]
+    _, aside = prepared(of_rows(written(tmp_path, "jsonl", [{"query": "x", "documents": documents}])))
+    assert said(aside) == [
+        (1, f"no document has a text ({', '.join(TEXTS)}), map it under data.columns: found docid, doc, score")
+    ]
 
 
 def test_a_column_mapped_to_nothing_is_an_error_even_if_it_is_optional(tmp_path: Path) -> None:
     path = written(tmp_path, "jsonl", BY_PAIR)
-    with pytest.raises(DataError, match=r"data.columns: rows has no column 'rank' for score"):
+    with pytest.raises(DataError, match=r"data.columns: \S+ has no column 'rank' for score"):
         open_source(of_rows(path, columns={"score": "rank"}))
 
 
@@ -212,7 +284,7 @@ def test_a_parquet_row_that_python_cannot_hold_is_set_aside_alone(tmp_path: Path
 def test_fractional_relevance_is_an_error_and_other_nonsense_is_set_aside(tmp_path: Path) -> None:
     rows: list[Row] = [{"query": "x", "text": "a", "label": "bad"}, {"query": "x", "text": "b", "label": 1.0}]
     judgements, aside = judged(of_rows(written(tmp_path, "jsonl", rows)))
-    assert (judgements, said(aside)) == (Judgements({"q1": {"d2": 1}}), [(1, "relevance is not an integer")])
+    assert (judgements, said(aside)) == (Judgements({"q1": {"d2": 1}}), [(1, "relevance is not an integer: bad (str)")])
     with pytest.raises(DataError, match=r"rows\.jsonl:1: judgement 0\.5 is a fraction"):
         judged(of_rows(written(tmp_path, "jsonl", [{"query": "x", "text": "a", "label": 0.5}])))
 

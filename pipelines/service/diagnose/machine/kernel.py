@@ -4,8 +4,6 @@ one is missing the answer is None.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from pipelines.service.diagnose.machine.rate import Clock, Rate
+from stages.telemetry.cores import usable_cores
 
 PROC = Path("/proc")
 RESOURCES = ("cpu", "memory", "io")
@@ -80,13 +79,6 @@ class KernelWatch:
 
     def swap_mb_s(self) -> float:
         return self._swapped.per_s() or 0.0
-
-
-def usable_cores() -> list[int]:
-    """The cores that this process may run on."""
-    with contextlib.suppress(AttributeError, OSError):  # macOS has no affinity
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def processor_times() -> ProcessorTimes:

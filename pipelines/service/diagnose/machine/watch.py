@@ -18,10 +18,11 @@ import psutil  # type: ignore[import-untyped]
 from pipelines.service.diagnose.machine.connections import ConnectionWatch
 from pipelines.service.diagnose.machine.disk import DiskWatch, Reader
 from pipelines.service.diagnose.machine.gpus import GpuWatch
-from pipelines.service.diagnose.machine.group import ControlGroup, Throttling
-from pipelines.service.diagnose.machine.kernel import KernelWatch, usable_cores
+from pipelines.service.diagnose.machine.kernel import KernelWatch
 from pipelines.service.diagnose.machine.processes import ProcessWatch, read_by_service_mb_s
 from serve_app.replica.gpus import open_gpus
+from stages.telemetry.control_group import ControlGroup, Throttling
+from stages.telemetry.cores import usable_cores
 from stages.telemetry.machine import DiskUse, Machine
 
 EVERY_S = 0.5

@@ -29,10 +29,10 @@ from pipelines.service import scrape
 from pipelines.service.diagnose import steps as diagnose_steps
 from pipelines.service.diagnose.command import DiagnoseOrder, run_diagnosis
 from pipelines.service.diagnose.machine.disk import DiskCounters, place_of
-from pipelines.service.diagnose.machine.kernel import usable_cores
 from pipelines.service.diagnose.machine.watch import MachineWatch
 from stages.core.errors import ConfigError, EngineError
 from stages.core.records import TimedScores
+from stages.telemetry.cores import usable_cores
 from stages.telemetry.machine import Machine
 from tests.api_server import RunningApi, StandInBackend, running_api, until
 from tests.meanwhile import Meanwhile

@@ -118,9 +118,9 @@ def test_the_candidates_of_a_config_are_sent_in_order_and_again_from_the_first(
     payloads = config_payloads(write_config({"data": write_rows(rows)}))
     assert payloads.words == "the 2 requests (on average 1.5 documents each) of rows, in order, over and over"
     assert bodies(payloads, 3, 'it\'s "tiny"') == [
-        {"model": 'it\'s "tiny"', "query": "red fox", "documents": ["狐", "b"]},
-        {"model": 'it\'s "tiny"', "query": "dog", "documents": ["c"]},
-        {"model": 'it\'s "tiny"', "query": "red fox", "documents": ["狐", "b"]},
+        {"model": 'it\'s "tiny"', "query": "red fox", "documents": ["狐", "b"], "return_documents": False},
+        {"model": 'it\'s "tiny"', "query": "dog", "documents": ["c"], "return_documents": False},
+        {"model": 'it\'s "tiny"', "query": "red fox", "documents": ["狐", "b"], "return_documents": False},
     ]
 
 

@@ -23,11 +23,11 @@ import pytest
 
 from pipelines.service.diagnose.machine import watch as watch_module
 from pipelines.service.diagnose.machine.disk import DiskCounters, DiskWatch, place_of
-from pipelines.service.diagnose.machine.kernel import usable_cores
 from pipelines.service.diagnose.machine.processes import ProcessWatch
 from pipelines.service.diagnose.machine.watch import MachineWatch, Paced
 from stages.diagnosis.finding import Finding, Weight
 from stages.diagnosis.resources import ResourceLimits, resource_findings
+from stages.telemetry.cores import usable_cores
 from stages.telemetry.machine import Machine, ProcessUse
 from stages.telemetry.traffic import Traffic
 

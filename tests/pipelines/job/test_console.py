@@ -1,0 +1,35 @@
+"""While no query is ranked yet the progress says what is waited for, never a rate of 0."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from pipelines.job.console import JobConsole
+from pipelines.job.progress import Progress
+from stages.files.tables import CandidatesManifest
+from stages.telemetry.telemetry import TimelinePoint
+
+
+def point(elapsed_s: float, running: int = 0, waiting: int = 0) -> TimelinePoint:
+    return TimelinePoint(elapsed_s, 0, 0, 0.0, 0.0, running, waiting, 0.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("done", "at", "told"),
+    [
+        (Progress(), point(20), "waiting for the first prompts to be made"),
+        (Progress(), point(20, 4, 150), "waiting for the first answer: 154 prompts in the engine, 0 computed"),
+        (Progress(prompts=99), point(20, 1, 0), "waiting for the first answer: 1 prompt in the engine, 99 computed"),
+        (Progress(queries=8, pairs=160, prompts=200), point(20, 4, 0), "8 pairs/s"),
+    ],
+)
+def test_a_line_of_the_log_says_what_is_waited_for_or_how_fast_it_goes(
+    done: Progress, at: TimelinePoint, told: str
+) -> None:
+    out = io.StringIO()
+    manifest = CandidatesManifest(queries=54, pairs=5400, digest="d", lists_digest="l")
+    with JobConsole(file=out).progress(manifest) as on_progress:
+        on_progress(done, at)
+    assert out.getvalue() == f"reranking   {done.queries} of 54 queries, {told}\n"
