@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection as Collection_
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,18 +54,24 @@ def one_query(
     attributes: Mapping[str, str] | None = None,
     first_scores: Sequence[float] | None = None,
     cosine: bool = False,
+    without_text: Collection_[str] = (),
 ) -> tuple[Candidates, tuple[PairScore, ...]]:
-    """Candidates in the order of `logits` (None: the pair fails), and their scores."""
+    """Candidates in the order of `logits` (None: the pair fails), and their scores; those `without_text` are not
+    scored.
+    """
+    asked = {doc_id: logit for doc_id, logit in logits.items() if doc_id not in without_text}
+    scores = first_scores or [-float(place) for place in range(len(logits))]
     candidates = Candidates(
         query_id=query_id,
         query=query,
-        doc_ids=tuple(logits),
-        texts=tuple(f"text of {doc_id}" for doc_id in logits),
-        scores=tuple(first_scores or [-float(place) for place in range(len(logits))]),
+        doc_ids=tuple(asked),
+        texts=tuple(f"text of {doc_id}" for doc_id in asked),
+        scores=tuple(score for doc_id, score in zip(logits, scores, strict=True) if doc_id in asked),
         tail=tuple(tail),
         attributes=attributes or {},
+        listed=tuple(logits) if without_text else (),
     )
-    return candidates, tuple(_pair(logit, cosine) for logit in logits.values())
+    return candidates, tuple(_pair(logit, cosine) for logit in asked.values())
 
 
 def _pair(logit: float | None, cosine: bool) -> PairScore:
@@ -85,7 +92,9 @@ NUMBERS = st.one_of(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), st.floats(-50, 50, w
 
 @st.composite
 def collections(draw: st.DrawFn, *, failures: bool = True, tails: bool = True, most: int = 4) -> Collection:
-    """One to `most` queries with up to 12 candidates, a tail, ties, failed pairs, unjudged documents, graded others."""
+    """One to `most` queries with up to 12 candidates, a tail, ties, failed pairs, candidates without a text, unjudged
+    documents, graded others.
+    """
     logit = NUMBERS | st.none() if failures else NUMBERS
     queries, grades = [], {}
     for number in range(draw(st.integers(1, most))):
@@ -93,7 +102,8 @@ def collections(draw: st.DrawFn, *, failures: bool = True, tails: bool = True, m
         first_scores = sorted((draw(NUMBERS) for _ in ids), reverse=True)
         tail = ["t0", "t1"] if tails and draw(st.booleans()) else []
         logits = {doc_id: draw(logit) for doc_id in ids}
-        queries.append(one_query(f"q{number}", logits, tail=tail, first_scores=first_scores))
+        gaps = draw(st.sets(st.sampled_from(ids))) if failures else set[str]()
+        queries.append(one_query(f"q{number}", logits, tail=tail, first_scores=first_scores, without_text=gaps))
         judged = draw(st.dictionaries(st.sampled_from([*ids, *tail, "elsewhere"]), st.integers(-1, 3)))
         grades[f"q{number}"] = judged or {"elsewhere": 1}
     return collection(queries, grades)

@@ -111,9 +111,9 @@ ANALYSIS: dict[str, Any] = {
 PER_QUERY = {
     "query_id": ["q1", "q2", "007"],
     "answered": [True, True, False],
-    "reranked/ndcg@10": [1.0, 0.5, 0.0],
-    "first_stage/ndcg@10": [0.5, 0.5, 0.25],
-    "delta/ndcg@10": [0.5, 0.0, -0.25],
+    "reranked/ndcg_at_10": [1.0, 0.5, 0.0],
+    "first_stage/ndcg_at_10": [0.5, 0.5, 0.25],
+    "delta/ndcg_at_10": [0.5, 0.0, -0.25],
 }
 BUSY = [
     {"elapsed_s": 1.0, "node": "host-a", "name": "cpu_utilization_percentage", "value": 50.0},

@@ -57,6 +57,7 @@ told |= {
 PRINT = "print(json.dumps(told, default=float))"
 WORKS: list[tuple[str, str]] = [
     ("evaluate --run run.trec --qrels qrels.txt --metrics mrr", "mrr\tall\t0.5000"),
+    ("data run.trec qrels.txt", "a TREC run"),
     ("report a", "ndcg@10"),
     ("report a --format html --out a.html", "a.html"),
     ("report a --format md", "# "),

@@ -18,7 +18,7 @@ import typer
 from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import INTERRUPTED, called_with
 from pipelines.base.surroundings import settle
-from pipelines.cli import models, runs, scores, service, speed
+from pipelines.cli import data, models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import ConfigError, RerankEvalError
 
@@ -185,15 +185,21 @@ def evaluate(
     qrels: Annotated[Path, typer.Option("--qrels", help="TREC or BEIR qrels file.")],
     metrics: Annotated[str, typer.Option("--metrics", help="Comma-separated, such as ndcg@10,mrr.")] = "ndcg@10,mrr@10",
     per_query: Annotated[bool, typer.Option("--per-query", help="Each query's values too.")] = False,
+    drop_self: Annotated[
+        bool, typer.Option("--drop-self", help="Without documents that have their query's id: data.drop_self.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Score a TREC run file against judgements, as trec_eval does; no engine is involved."""
     from pipelines.job.evaluate_files import print_evaluation
 
-    print_evaluation(run_file, qrels, tuple(metrics.split(",")), per_query=per_query, as_json=json_output)
+    print_evaluation(
+        run_file, qrels, tuple(metrics.split(",")), per_query=per_query, as_json=json_output, drop_self=drop_self
+    )
 
 
 # Below those above, in the order of --help.
+data.add_to(app)
 runs.add_to(app)
 service.add_to(app)
 speed.add_to(app)

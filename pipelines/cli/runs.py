@@ -1,4 +1,4 @@
-"""The commands on finished runs: report, compare, gate, sweep. Each imports what it needs when it runs."""
+"""The commands on finished runs: report, compare, gate, export, sweep. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OtherCandidates = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
-    for command in (report, compare, gate, sweep):
+    for command in (report, compare, gate, export, sweep):
         app.command()(command)
 
 
@@ -137,6 +137,46 @@ def gate(
     )
     print_verdict(verdict, as_json=json_output)
     raise typer.Exit(verdict.exit_code)
+
+
+def export(
+    to: Annotated[str, typer.Option("--to", help="trec, rank_llm, ragas, jsonl or parquet.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or of several first stages one's own, runs/NAME.")] = Path(
+        "results/latest"
+    ),
+    top: Annotated[int, typer.Option("--top", min=1, help="Documents of each query, at most.")] = 5,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", min=1, help="Of these, as many whole ones from the first on as fit so many tokens."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option("--tokenizer", help="Folder or Hugging Face id that counts them, instead of the run's model."),
+    ] = None,
+    first_stage: Annotated[
+        bool, typer.Option("--first-stage", help="The first stage's order instead, to compare with.")
+    ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            help="ragas: the column of the queries that holds the ground truth. Default: reference, ground_truth or "
+            "answer, where there is one.",
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option("--out", help="File to write; - is the terminal.")] = "-",
+) -> None:
+    """The best documents of each query, with their texts, for the next stage: rank_llm, ragas, our rows, or TREC."""
+    from pipelines.runs.export import ExportOrder, export_run
+    from pipelines.runs.read import read_run_folder
+
+    file = None if out == "-" else Path(out)
+    order = ExportOrder(to, top, tokens, tokenizer, first_stage, reference)
+    exported = export_run(read_run_folder(run), order, file)
+    for note in exported.notes():
+        typer.echo(f"mind: {note}", err=True)
+    if file is not None:
+        typer.echo(f"{exported.words} in {file}")
 
 
 def sweep(

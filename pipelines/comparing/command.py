@@ -135,18 +135,18 @@ def _params(found: Comparison) -> dict[str, Any]:
 
 
 def _metrics(found: Comparison) -> dict[str, float]:
-    """Of each system and metric; with a single system without its name."""
+    """Of each system and metric, under the names that a run's own change has; with a single system without its name."""
     several = len(found.runs) > 2
     named: dict[str, float] = {}
     for one in found.tested:
-        place = f"{one.system}/{metric_key(one.metric)}" if several else metric_key(one.metric)
+        place, key = f"{one.system}/" if several else "", metric_key(one.metric)
         values: Mapping[str, float | None] = {
-            "difference": one.difference.difference,
-            "corrected_p": one.corrected_p,
-            "ci_low": one.difference.interval.low if one.difference.interval else None,
-            "ci_high": one.difference.interval.high if one.difference.interval else None,
+            f"delta/{key}": one.difference.difference,
+            f"significance/{key}_p": one.corrected_p,
+            f"significance/{key}_ci_low": one.difference.interval.low if one.difference.interval else None,
+            f"significance/{key}_ci_high": one.difference.interval.high if one.difference.interval else None,
         }
-        named |= {f"{place}/{name}": value for name, value in values.items() if value is not None}
+        named |= {place + name: value for name, value in values.items() if value is not None}
     return named
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -16,13 +14,12 @@ from pipelines.runs.folder import RunFolder
 from stages.analysis.assemble import AnalysisSettings, analyse
 from stages.analysis.cost import RunWork, cost
 from stages.analysis.position import PositionCheck
+from stages.core.reasons import kinds
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
 from stages.files.rankings import RANKING_SCHEMA, rankings_from
 from stages.files.tables import read_candidates
 
 REASONS_SHOWN = 20
-# What tells one row from another: a quoted value, a place in a file, a number.
-_OF_ONE_ROW = re.compile(r"""'[^']*'|"[^"]*"|\S+:\d+|\b\d[\d.,]*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,7 @@ class Findings:
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
+    `order_only` counts the queries whose first stage gave an order and no scores.
     """
 
     judgements: Judgements
@@ -42,6 +40,7 @@ class Findings:
     remarks: Sequence[str] = ()
     labels: frozenset[str] | None = None
     listwise: bool = False
+    order_only: int = 0
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
@@ -58,6 +57,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     told["remarks"] = list(found.remarks)
+    told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])
@@ -102,10 +102,9 @@ def _cost(work: RunWork, first: QueryMetrics, reranked: QueryMetrics, config: Ru
 
 
 def _reasons(failures: Iterable[SetAside]) -> list[dict[str, Any]]:
-    """The most frequent reasons first, without what tells one row from another."""
-    counts = Counter(_OF_ONE_ROW.sub("…", row.reason.partition(": ")[0]) for row in failures)
-    shown = counts.most_common(REASONS_SHOWN)
-    told = [{"reason": reason, "rows": rows} for reason, rows in shown]
-    if left := sum(counts.values()) - sum(rows for _, rows in shown):
+    """By kinds of reasons, causes first."""
+    found = kinds(failures)
+    told: list[dict[str, Any]] = [{"reason": one.reason, "rows": one.rows} for one in found[:REASONS_SHOWN]]
+    if left := sum(one.rows for one in found[REASONS_SHOWN:]):
         told.append({"reason": "other reasons: see failures.parquet", "rows": left})
     return told

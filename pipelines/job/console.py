@@ -20,7 +20,10 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
+from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
+from stages.core.reasons import told_kinds
+from stages.core.records import SetAside
 from stages.core.words import counted
 from stages.files.tables import CandidatesManifest
 from stages.report.terminal import cost_table, forecast_words, quality_table
@@ -39,10 +42,17 @@ class JobConsole(Console):
             self.say(f"scored as   {escape(told_recipe(model.recipe))}")
         self.remarks(model.remarks)
 
-    def prepared(self, manifest: CandidatesManifest, set_aside: int, remarks: Sequence[str] = ()) -> None:
+    def prepared(
+        self, manifest: CandidatesManifest, set_aside: Sequence[SetAside], remarks: Sequence[str] = ()
+    ) -> None:
+        """What there is to score; of what there is not, the causes before what follows from them."""
         told = f"{counted(manifest.queries, 'query', 'queries')}, {counted(manifest.pairs, 'pair')}"
-        aside = f"; {counted(set_aside, 'row')} set aside (failures.parquet)" if set_aside else ""
+        aside = f"; {counted(len(set_aside), 'row')} set aside (failures.parquet)" if set_aside else ""
         self.say(f"candidates  {told}{aside}")
+        for kind in told_kinds(set_aside):
+            self.say(f"            {escape(kind)}")
+        if order_only := manifest.counts.order_only:
+            self.say(f"order only  {order_in_words(order_only, manifest.queries)}")
         self.remarks(remarks)
 
     def remarks(self, remarks: Sequence[str]) -> None:

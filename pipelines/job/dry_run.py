@@ -5,7 +5,7 @@ nothing.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,63 +14,71 @@ from rich.table import Table
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
+from pipelines.job.checks import check_before_scoring
 from pipelines.job.forecast import Forecaster
 from pipelines.job.forecast_words import forecast_lines
-from pipelines.job.lists import require_whole_lists
-from pipelines.job.prepare import all_candidates
+from pipelines.job.prepare import counted_candidates, judged, with_causes
 from pipelines.job.remarks import data_remarks
-from pipelines.tracking.uri import check_tracking
-from pipelines.verdict.gate import check_pinned
 from pipelines.verdict.slices import refuse_unknown
-from serve_app.engine.models import ModelInfo, describe
-from serve_app.settings import Backend, ModelSettings
-from stages.core.records import SetAside
+from serve_app.engine.models import ModelInfo
+from serve_app.settings import Backend
+from stages.core.errors import NothingLeftError
+from stages.core.listed import ListCounts, order_in_words
+from stages.core.prepare import Report
+from stages.core.reasons import kinds, told_kinds
+from stages.core.records import Candidates, SetAside
 from stages.core.withheld import told_row
 from stages.core.words import counted
 from stages.files.rankings import RANKING_SCHEMA
 from stages.files.tables import SCHEMA
-from stages.sources import open_source
+from stages.sources import FIRST_STAGE, Source
 
 
 def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     """What a run would do, forecast for `gpu` where that names one. Raises ConfigError or DataError, as a run does."""
-    model = describe(config.model, config.engine.backend)
-    _require_procedure(model, config.model)
-    require_whole_lists(config, model)
-    source = open_source(config.data)
+    model, source, notes = check_before_scoring(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
-    judgements, meetings = source.judgements(report), source.meetings()
-    check_pinned(config)
-    remarks = [remark] if (remark := check_tracking(config.tracking.uri)) else []
-    forecaster = Forecaster(config, model, gpu)
+    judgements, meetings = judged(source, config.evaluate.metrics, report)
+    forecaster, counts = Forecaster(config, model, gpu), ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
-    queries = pairs = judged = 0
-    for candidates in all_candidates(source, config.data.depth, report):
+    with_candidates = 0
+    for candidates in _candidates(source, config, counts, report, set_aside):
         forecaster.add(candidates)
-        queries += 1
-        pairs += len(candidates.doc_ids)
-        judged += candidates.query_id in judgements.grades
+        with_candidates += candidates.query_id in judgements.grades
         for field in values.keys() & candidates.attributes.keys():
             values[field].add(candidates.attributes[field])
     refuse_unknown(config.gate.slices, values)
     return {
         "dataset": source.name,
         "first_stages": list(source.names),
-        "queries": queries,
-        "pairs": pairs,
+        "queries": counts.queries,
+        "pairs": counts.pairs,
+        "unasked_pairs": counts.candidates - counts.pairs,
+        "order_only_queries": counts.order_only if source.names == (FIRST_STAGE,) else 0,
         "judged_queries": len(judgements),
-        "judged_queries_with_candidates": judged,
+        "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),
-        "remarks": [*remarks, *data_remarks(meetings, judgements, set_aside, config.data.limit)],
-        "set_aside_reasons": dict(Counter(row.reason for row in set_aside).most_common(5)),
+        "remarks": [*notes, *data_remarks(meetings, judgements, counts, set_aside, config.data.limit)],
+        "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
+        "set_aside": list(told_kinds(set_aside)),
         "model": _model(model, config.engine.backend),
         "replicas": config.serve.replicas,
         "metrics": list(config.evaluate.metrics),
         "config_digest": config.digest,
-        "hops": _hops(config, queries, pairs, len(judgements)),
+        "hops": _hops(config, counts.queries, counts.pairs, len(judgements)),
         "forecast": forecaster.tell(),
     }
+
+
+def _candidates(
+    source: Source, config: RunConfig, counts: ListCounts, report: Report, set_aside: Sequence[SetAside]
+) -> Iterator[Candidates]:
+    """Counted. Raises DataError, as the run does, where nothing is left to rerank."""
+    try:
+        yield from counted_candidates(source, config.data.depth, report, counts)
+    except NothingLeftError as error:
+        raise with_causes(error, set_aside) from error
 
 
 def _model(model: ModelInfo, backend: Backend) -> dict[str, Any]:
@@ -82,13 +90,6 @@ def _model(model: ModelInfo, backend: Backend) -> dict[str, Any]:
         "backend": None if model.recipe is None else backend,
         "remarks": list(model.remarks),
     }
-
-
-def _require_procedure(model: ModelInfo, settings: ModelSettings) -> None:
-    if isinstance(settings.recipe, dict):  # only then does a plan need what tokenizes
-        from serve_app.engine.procedure import require_procedure
-
-        require_procedure(model, settings)
 
 
 def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:
@@ -118,11 +119,14 @@ def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> N
     for hop in plan["hops"]:
         table.add_row(hop["hop"], hop["columns"], hop["counts"])
     console = Console(highlight=False)
+    if plan["set_aside_rows"]:
+        console.print(f"set aside   {counted(plan['set_aside_rows'], 'row')}")
+    for kind in plan["set_aside"]:
+        console.print(f"            {escape(kind)}", soft_wrap=True)
+    if plan["order_only_queries"]:
+        console.print(f"order only  {order_in_words(plan['order_only_queries'], plan['queries'])}")
     for remark in (*plan["model"]["remarks"], *plan["remarks"]):
         console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
     for line in forecast_lines(plan["forecast"]):
         console.print(escape(line), soft_wrap=True)
-    if plan["set_aside_rows"]:
-        reasons = "; ".join(f"{count:,} x {reason}" for reason, count in plan["set_aside_reasons"].items())
-        console.print(f"set aside   {counted(plan['set_aside_rows'], 'row')}: {reasons}", soft_wrap=True)

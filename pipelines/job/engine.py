@@ -136,7 +136,8 @@ class JobEngine:
         """Score the top of the first `queries` queries again, in order and shuffled; None where no engine runs."""
         if not self.app or not queries:
             return None
-        scorer, some = self._urgent(self.app.name), map(_top, islice(read_candidates(candidates), queries))
+        asked = (one for one in read_candidates(candidates) if one.texts)
+        scorer, some = self._urgent(self.app.name), map(_top, islice(asked, queries))
         return asyncio.run(position_check(scorer, some, listwise=self.identity.listwise))
 
     def phase(self) -> str:
@@ -242,4 +243,5 @@ def _top(candidates: Candidates) -> Candidates:
         texts=candidates.texts[:POSITION_DOCUMENTS],
         scores=candidates.scores[:POSITION_DOCUMENTS],
         tail=(),
+        listed=(),
     )

@@ -16,10 +16,12 @@ import typer
 from stages.core.errors import DataError
 from stages.core.meeting import Encounter, Meeting
 from stages.core.order import trec_order
+from stages.core.reasons import told_kinds
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
 from stages.sources.formats.nested import read_any_qrels, read_any_run
+from stages.sources.settings import OWN_DOCUMENT
 from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
@@ -84,8 +86,9 @@ class Evaluation:
         return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format)) + mind
 
 
-def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str]) -> Evaluation:
-    """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside.
+def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str], *, drop_self: bool = False) -> Evaluation:
+    """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside, and
+    with `drop_self` the documents that have their query's id, as BEIR's own evaluation drops them.
 
     Raises ConfigError for a metric that does not exist, DataError for a file that cannot be read, a grade that is no
     whole number, a score that is none at all, and a run and judgements that have no query in common, or documents under
@@ -96,6 +99,8 @@ def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str]) -> Ev
     set_aside: list[SetAside] = []
     judgements = _judgements(qrels, set_aside)
     rankings = _rankings(run, set_aside)
+    if drop_self:
+        rankings = {query_id: _without(query_id, ranking, set_aside) for query_id, ranking in rankings.items()}
     meeting = _meeting(run, qrels, rankings, judgements)
     found = evaluate(rankings, judgements, (*wanted, f"judged@{top}"))
     values = QueryMetrics(found.query_ids, {name: found.values[name] for name in wanted}, found.answered)
@@ -150,6 +155,14 @@ def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[st
     return rankings
 
 
+def _without(query_id: str, ranking: Sequence[str], set_aside: list[SetAside]) -> Sequence[str]:
+    """The ranking without the query's own document."""
+    if query_id not in ranking:
+        return ranking
+    set_aside.append(SetAside(Location("run"), OWN_DOCUMENT, query_id, query_id))
+    return [doc_id for doc_id in ranking if doc_id != query_id]
+
+
 def _path(given: object, name: str) -> Path:
     if not isinstance(given, str | Path):
         raise DataError(f"{name} is neither a file nor a mapping of query ids, but {type(given).__name__}")
@@ -166,14 +179,14 @@ def _by_text(given: object, name: str) -> dict[str, Any]:
     return found
 
 
-def print_evaluation(run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool) -> None:
+def print_evaluation(
+    run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool, drop_self: bool = False
+) -> None:
     """Print means, with `per_query` each query before them; what was set aside, and what to mind, to stderr."""
-    found = evaluate_run(run_file, qrels, metrics)
+    found = evaluate_run(run_file, qrels, metrics, drop_self=drop_self)
     summary = found.summary()
-    for row in found.set_aside[:10]:
-        typer.echo(f"set aside {row.where}: {row.reason}", err=True)
-    if len(found.set_aside) > 10:
-        typer.echo(f"... and {len(found.set_aside) - 10:,} more", err=True)
+    for kind in told_kinds(found.set_aside):
+        typer.echo(f"set aside {kind}", err=True)
     for remark in found.remarks:
         typer.echo(f"mind: {remark}", err=True)
     rows = _per_query(found.values) if per_query else {}

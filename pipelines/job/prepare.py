@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipelines.job.remarks import data_remarks
 from pipelines.runs.folder import RunFolder
-from stages.core.errors import DataError
+from stages.core.errors import DataError, NothingLeftError
+from stages.core.listed import ListCounts
 from stages.core.meeting import Meeting
 from stages.core.prepare import Report, prepare_all
+from stages.core.reasons import told_kinds
 from stages.core.records import Candidates, Judgements, SetAside
 from stages.core.several import merge, prepare_lists
 from stages.core.withheld import told_row
 from stages.files.failures import write_failures
 from stages.files.tables import CandidatesManifest, CandidatesWriter, ManifestCounter, write_candidates
 from stages.files.untexted import labels_of, write_without_texts
+from stages.quality.evaluate import check_judgements
 from stages.sources import FIRST_STAGE, DataSettings, Source
 
 See = Callable[[Candidates], None]
@@ -43,25 +47,29 @@ class Prepared:
     def remarks(self, name: str | None = None) -> list[str]:
         """What the reader of its values must know: of the job, or of one of its several first stages alone."""
         meetings = self.meetings if name is None else {name: self.meetings[name]} if self.meetings else {}
-        return list(data_remarks(meetings, self.judgements, self.set_aside, self.limit))
+        counts = (self.manifest if name is None else self.runs[name]).counts
+        return list(data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit))
 
 
-def prepare_data(source: Source, data: DataSettings, folder: RunFolder, see: See) -> Prepared:
+def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], folder: RunFolder, see: See) -> Prepared:
     """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored.
 
     Where the folder is to hold no texts, it gets the candidates without them, and reasons that quote none. Raises
-    DataError where candidates, judgements and corpus do not meet, and where nothing is left to rerank.
+    DataError where candidates, judgements and corpus do not meet, where a metric cannot take a judgement, and where
+    nothing is left to rerank.
     """
     set_aside: list[SetAside] = []
     report = set_aside.append if folder.private is None else lambda row: set_aside.append(told_row(row))
-    judgements, meetings, depth = source.judgements(report), source.meetings(), data.depth
-    runs: Mapping[str, CandidatesManifest] = {}
+    judgements, meetings = judged(source, metrics, report)
+    depth, runs = data.depth, dict[str, CandidatesManifest]()
     try:
         if source.names == (FIRST_STAGE,):
             candidates = all_candidates(source, depth, report)
             manifest = write_candidates(_seen(candidates, see), folder.texts)
         else:
             manifest, runs = _prepare_several(source, depth, folder, see, report)
+    except NothingLeftError as error:
+        raise with_causes(error, set_aside) from error
     finally:
         write_failures(set_aside, folder.failures)  # also where nothing is left: it says why
     labels = None
@@ -70,6 +78,26 @@ def prepare_data(source: Source, data: DataSettings, folder: RunFolder, see: See
         for one in (folder, *map(folder.child, runs)):
             write_without_texts(one.texts, one.candidates, labels)
     return Prepared(manifest, judgements, set_aside, runs, meetings, data.limit, labels)
+
+
+class Judged(NamedTuple):
+    """What a source says of relevance, and how far that is about its candidates."""
+
+    judgements: Judgements
+    meetings: Mapping[str, Meeting]
+
+
+def judged(source: Source, metrics: Sequence[str], set_aside: Report) -> Judged:
+    """Raises DataError where candidates and judgements do not meet, or a metric cannot take a judgement."""
+    found = Judged(source.judgements(set_aside), source.meetings())
+    check_judgements(found.judgements, metrics)
+    return found
+
+
+def with_causes(error: NothingLeftError, set_aside: Sequence[SetAside]) -> DataError:
+    """The error behind what was set aside before it, which may be why."""
+    causes = "; ".join(told_kinds(set_aside, most=2))
+    return DataError(f"set aside: {causes}. Then {error}") if causes else error
 
 
 def candidates_digests(source: Source, depth: int | None) -> dict[str, str]:
@@ -87,11 +115,38 @@ def candidates_digests(source: Source, depth: int | None) -> dict[str, str]:
     return {name: counter.manifest().digest for name, counter in counters.items()}
 
 
+def askable_candidates(source: Source, depth: int | None) -> Iterator[Candidates]:
+    """What would be scored, query by query, whatever is set aside."""
+    return (one for one in all_candidates(source, depth, _reported_by_runs) if one.texts)
+
+
 def all_candidates(source: Source, depth: int | None, set_aside: Report) -> Iterator[Candidates]:
-    """What would be scored, query by query."""
+    """What a job would work on, query by query, also where nothing of a query can be scored."""
     if source.names == (FIRST_STAGE,):
         return prepare_all(source.queries(set_aside), depth, set_aside)
     return (merge(lists) for lists in prepare_lists(source.query_lists(set_aside), depth, set_aside))
+
+
+def counted_candidates(
+    source: Source, depth: int | None, set_aside: Report, counts: ListCounts
+) -> Iterator[Candidates]:
+    """As `all_candidates`, added up on their way. Raises NothingLeftError where a run would, once all were seen."""
+    if source.names == (FIRST_STAGE,):
+        for one in prepare_all(source.queries(set_aside), depth, set_aside):
+            counts.add(one)
+            yield one
+        counts.require_pairs()
+        return
+    of_runs = {name: ListCounts() for name in source.names}
+    for lists in prepare_lists(source.query_lists(set_aside), depth, set_aside):
+        for name, candidates in lists.items():
+            of_runs[name].add(candidates)
+        counts.add(merged := merge(lists))
+        yield merged
+    counts.require_pairs()
+    for name, of_run in of_runs.items():
+        with _named(name):
+            of_run.require_pairs()
 
 
 def _prepare_several(
@@ -111,10 +166,17 @@ def _prepare_several(
 
 
 def _finish(writer: CandidatesWriter, name: str) -> CandidatesManifest:
-    try:
+    with _named(name):
         return writer.finish()
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """An error within names the first stage."""
+    try:
+        yield
     except DataError as error:
-        raise DataError(f"data.runs {name}: {error}") from error
+        raise type(error)(f"data.runs {name}: {error}") from error
 
 
 def _seen(candidates: Iterable[Candidates], see: See) -> Iterator[Candidates]:

@@ -1,16 +1,23 @@
-"""What a reader of the values must know of the data: where candidates, judgements and corpus meet in part only."""
+"""What a reader of the values must know of the data: where candidates, judgements and corpus meet in part only, what
+nothing could score, and what was left out on request.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from stages.core.listed import ListCounts
 from stages.core.meeting import Meeting
-from stages.core.prepare import NOT_IN_CORPUS, UNKNOWN_QUERY
 from stages.core.records import Judgements, SetAside
+from stages.sources.settings import OWN_DOCUMENT
 
 
 def data_remarks(
-    meetings: Mapping[str, Meeting], judgements: Judgements, set_aside: Sequence[SetAside], limit: int | None
+    meetings: Mapping[str, Meeting],
+    judgements: Judgements,
+    counts: ListCounts,
+    set_aside: Sequence[SetAside],
+    limit: int | None,
 ) -> Iterator[str]:
     """A sentence each, without its full stop. `meetings` are by first stage; of several, each remark names its own."""
     for name, meeting in meetings.items():
@@ -18,12 +25,15 @@ def data_remarks(
             yield f"data.runs {name}: {told}" if len(meetings) > 1 else told
     if meetings and not judgements:
         yield f"none of the first {limit:,} queries is judged, so there is no quality: see data.limit"
-    yield from _lost(set_aside)
+    yield from counts.remarks()
+    if own := sum(row.reason == OWN_DOCUMENT for row in set_aside):
+        yield f"{own:,} lists held their query's own document, which data.drop_self took out before they were measured"
 
 
-def _lost(set_aside: Sequence[SetAside]) -> Iterator[str]:
-    """What one file names and another lacks."""
-    if queries := [row for row in set_aside if row.reason.startswith(UNKNOWN_QUERY)]:
-        yield f"queries without a text, set aside: {len(queries):,}, such as {queries[0].query_id!r:.60}"
-    if pairs := [row for row in set_aside if row.reason.endswith(NOT_IN_CORPUS)]:
-        yield f"pairs whose document is not in the corpus, set aside: {len(pairs):,}, such as {pairs[0].doc_id!r:.60}"
+def failed_remark(failed: int, pairs: int) -> Iterator[str]:
+    """Once it is scored."""
+    if failed:
+        yield (
+            f"{failed:,} of {pairs:,} pairs could not be scored: their documents stand behind those that were, in "
+            "their old order"
+        )

@@ -15,10 +15,10 @@ from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
+from pipelines.job.checks import check_before_scoring
 from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
-from pipelines.job.lists import require_whole_lists
 from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.progress import StreamResult
 from pipelines.job.stored import StoredRankings
@@ -29,18 +29,16 @@ from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
-from pipelines.tracking.uri import check_tracking
-from pipelines.verdict.gate import check_pinned, fault_of, gate_finished
+from pipelines.verdict.gate import fault_of, gate_finished
 from pipelines.verdict.slices import check_slices_there
-from serve_app.engine.models import ModelInfo, describe
+from serve_app.engine.models import ModelInfo
 from serve_app.engine.places import moved
-from serve_app.engine.procedure import require_procedure
 from serve_app.replica.facts import notes_of
 from stages.analysis.oracle import RECALL
 from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
 from stages.files.failures import write_failures
 from stages.quality.compiling import Compiling
-from stages.sources import Source, open_source
+from stages.sources import Source
 from stages.sources.temporary import temporary_folder
 
 
@@ -58,11 +56,8 @@ def run(
     InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
     started = datetime.now(UTC)
-    model = describe(config.model, config.engine.backend)
-    require_procedure(model, config.model)
-    require_whole_lists(config, model)
-    console.notes(moved(), check_tracking(config.tracking.uri))
-    source = open_source(config.data)
+    model, source, notes = check_before_scoring(config)
+    console.notes(moved(), *notes)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)
         if not config.output.texts:
@@ -84,7 +79,6 @@ def _run_in(
     console.scored_as(model)
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
-        check_pinned(config)
         with cluster, Interruption(console.say) as interruption:
             scored = _score(config, started, model, source, folder, console, cluster, interruption)
         with Interruption(console.say):
@@ -110,8 +104,8 @@ def _score(
         compiling.require_loaded()
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
         with console.working("reading the data, while an engine starts if one is needed"):
-            prepared = prepare_data(source, config.data, folder, stored.see)
-        console.prepared(prepared.manifest, len(prepared.set_aside), prepared.remarks())
+            prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
+        console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks())
         check_slices_there(folder, config.gate.slices)
         if engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)

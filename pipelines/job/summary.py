@@ -36,6 +36,7 @@ class Coverage:
     answered: int = 0
     pairs: int = 0
     failed_pairs: int = 0
+    unasked_pairs: int = 0
     truncated_pairs: int = 0
     pairs_in_passages: int = 0
     passages: int = 0
@@ -50,6 +51,7 @@ class Coverage:
         self.answered += ranking.answered
         self.pairs += len(ranking.doc_ids) + len(ranking.failed)
         self.failed_pairs += len(ranking.failed)
+        self.unasked_pairs += ranking.unscored - len(ranking.failed)
         self.truncated_pairs += ranking.truncated_pairs
         several = [passages for passages in ranking.passages if passages > 1]
         self.pairs_in_passages += len(several)
@@ -124,6 +126,7 @@ def summarise(facts: RunFacts) -> Metrics:
             "unanswered": queries - done.answered,
             "pairs": done.pairs,
             "failed_pairs": done.failed_pairs,
+            "unasked_pairs": done.unasked_pairs,
             "truncated_pairs": done.truncated_pairs,
             "pairs_in_passages": done.pairs_in_passages if in_passages else None,
             "passages": done.passages if in_passages else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
+from pipelines.job.remarks import failed_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
@@ -29,7 +30,15 @@ from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
 from stages.files.failures import write_failures
-from stages.files.rankings import RANKING_SCHEMA, rankings_table, read_failed, read_lists, read_rankings, write_trec_run
+from stages.files.rankings import (
+    RANKING_SCHEMA,
+    rankings_table,
+    read_answered,
+    read_failed,
+    read_lists,
+    read_rankings,
+    write_trec_run,
+)
 from stages.files.tables import CandidatesManifest, read_first_stage
 from stages.quality.evaluate import evaluate_stream
 from stages.telemetry.telemetry import Telemetry
@@ -101,7 +110,7 @@ def _complete(
 ) -> Coverage:
     prepared, whole = scored.prepared, part_of is None
     coverage = write_trec(folder)
-    first_stage, reranked = NOT_JUDGED, _evaluate(read_lists(folder.rankings), prepared.judgements, config)
+    first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
         first_stage = _evaluate(read_first_stage(folder.candidates), prepared.judgements, config)
     facts = RunFacts(
@@ -127,17 +136,33 @@ def _complete(
         canary_drift=scored.canary_drift,
         part_of=part_of,
     )
-    failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
-    write_failures(failures, folder.failures)
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    work, position = (_work(coverage, scored), scored.position) if whole else (None, None)
-    remarks = prepared.remarks(None if whole else folder.path.name)
-    judged = (prepared.judgements, first_stage, reranked)
-    found = Findings(*judged, failures, work, position, remarks, prepared.labels, scored.identity.listwise)
-    write_analysis(folder, config, found)
+    write_analysis(folder, config, _findings(folder, facts, scored, manifest))
     folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
     return coverage
+
+
+def _findings(folder: RunFolder, facts: RunFacts, scored: Scored, manifest: CandidatesManifest) -> Findings:
+    """And failures.parquet, which has them whole."""
+    prepared, coverage, whole = scored.prepared, facts.coverage, facts.part_of is None
+    failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
+    write_failures(failures, folder.failures)
+    return Findings(
+        judgements=facts.judgements,
+        first_stage=facts.first_stage,
+        reranked=facts.reranked,
+        failures=failures,
+        work=_work(coverage, scored) if whole else None,
+        position=scored.position if whole else None,
+        remarks=[
+            *prepared.remarks(None if whole else folder.path.name),
+            *failed_remark(coverage.failed_pairs, coverage.pairs),
+        ],
+        labels=prepared.labels,
+        listwise=scored.identity.listwise,
+        order_only=0 if whole and prepared.runs else manifest.counts.order_only,
+    )
 
 
 def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float) -> float:
@@ -170,7 +195,7 @@ def _config_of(config: RunConfig, name: str) -> RunConfig:
 def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
     """The child's part of the job's rankings. Of its candidates the ids alone are held, as Arrow."""
     table = pa.concat_tables(
-        pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
+        pq.read_table(file, columns=["query_id", "doc_ids", "tail", "listed"], partitioning=None)
         for file in sorted(child.candidates.glob("part-*.parquet"))
     )
     rows = {query_id: row for row, query_id in enumerate(table.column("query_id").to_pylist())}
@@ -180,8 +205,8 @@ def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
         for ranking in read_rankings(folder.rankings):
             if (row := rows.get(ranking.query_id)) is not None:
                 (one,) = table.slice(row, 1).to_pylist()
-                listed = Candidates(ranking.query_id, "", tuple(one["doc_ids"]), (), (), tuple(one["tail"]))
-                some.append(split(ranking, listed))
+                doc_ids, tail, listed = (tuple(one[name]) for name in ("doc_ids", "tail", "listed"))
+                some.append(split(ranking, Candidates(ranking.query_id, "", doc_ids, (), (), tail, listed=listed)))
             if len(some) == RANKINGS_PER_GROUP:
                 writer.write_table(rankings_table(some))
                 some = []
@@ -192,6 +217,13 @@ def _evaluate(
     rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
 ) -> QueryMetrics:
     return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
+
+
+def _reranked(folder: RunFolder, judgements: Judgements, config: RunConfig) -> QueryMetrics:
+    """A query of which nothing was scored has a list, the one it was given with, and is not answered all the same."""
+    found = _evaluate(read_lists(folder.rankings), judgements, config)
+    answered = set(read_answered(folder.rankings))
+    return replace(found, answered=tuple(query_id in answered for query_id in found.query_ids))
 
 
 def _query_ids(folder: RunFolder) -> Iterator[str]:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.runs.read import RunContent, read_run_folder, verdict
+from pipelines.runs.read import RunContent, per_query_table, read_run_folder, verdict
 from pipelines.runs.report import run_report
 from stages.core.errors import DataError
 from stages.core.metrics import Metrics
@@ -18,6 +18,8 @@ from stages.files.rankings import read_rankings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from pipelines.runs.export import Exported
 
 PAGE_HEIGHT_PX = 800
 
@@ -66,15 +68,19 @@ class FinishedRun:
     @cached_property
     def per_query(self) -> DataFrame:
         """A row for each judged query: `query_id`, `answered`, and `first_stage/`, `reranked/` and `delta/` of each
-        metric (`reranked/ndcg@10`). Empty where nothing was judged.
+        metric (`reranked/ndcg_at_10`). Empty where nothing was judged.
         """
-        return _table(self.content.folder.per_query)
+        from pandas import DataFrame
+
+        path = self.content.folder.per_query
+        return per_query_table(path).to_pandas() if path.is_file() else DataFrame()
 
     @cached_property
     def rankings(self) -> DataFrame:
         """A row for each document of the new order: `query_id`, `doc_id`, `rank` from 1, `score`, `logit`.
 
-        Documents below `data.depth` follow the reranked ones without a score; those that failed are in `failures`.
+        Documents that could not be scored, and those below `data.depth`, follow the reranked ones without a score; why
+        they could not be is in `failures`.
         Raises DataError where the folder has lost them.
         """
         from pandas import DataFrame
@@ -87,7 +93,11 @@ class FinishedRun:
     @cached_property
     def failures(self) -> DataFrame:
         """What was set aside or failed, with file, line and reason."""
-        return _table(self.content.folder.failures)
+        import pyarrow.parquet as pq
+        from pandas import DataFrame
+
+        path = self.content.folder.failures
+        return pq.read_table(path, partitioning=None).to_pandas() if path.is_file() else DataFrame()
 
     @cached_property
     def runs(self) -> dict[str, FinishedRun]:
@@ -97,6 +107,26 @@ class FinishedRun:
     @cached_property
     def report(self) -> ReportPage:
         return ReportPage(self.content)
+
+    def export(
+        self,
+        to: str,
+        out: str | Path,
+        *,
+        top: int = 5,
+        tokens: int | None = None,
+        tokenizer: str | None = None,
+        first_stage: bool = False,
+        reference: str | None = None,
+    ) -> Exported:
+        """Write the best documents of each query, with their texts, to the file `out`, as `rerank-eval export` does.
+
+        Returns what was counted on the way. Raises ConfigError and DataError as `export_run` does.
+        """
+        from pipelines.runs.export import ExportOrder, export_run
+
+        order = ExportOrder(to, top, tokens, tokenizer, first_stage, reference)
+        return export_run(self.content, order, Path(out))
 
     def __repr__(self) -> str:
         return f"<run {self.run_id}: {', '.join(self._told())}>"
@@ -154,15 +184,8 @@ def open_folder(path: Path, keeps: object = None) -> FinishedRun:
 
 
 def _places(ranking: Ranking) -> Iterator[tuple[str, str, int, float | None, float | None]]:
-    """Each document of the order; an unanswered query has none."""
+    """Each document of the order."""
     unscored = len(ranking.ordered()) - len(ranking.doc_ids)
     scores, logits = [*ranking.scores, *[None] * unscored], [*ranking.logits, *[None] * unscored]
     for rank, (doc_id, score, logit) in enumerate(zip(ranking.ordered(), scores, logits, strict=True), 1):
         yield ranking.query_id, doc_id, rank, score, logit
-
-
-def _table(path: Path) -> DataFrame:
-    import pyarrow.parquet as pq
-    from pandas import DataFrame
-
-    return pq.read_table(path, partitioning=None).to_pandas() if path.is_file() else DataFrame()

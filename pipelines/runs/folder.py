@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from stages.core.errors import DataError
 from stages.core.metrics import CoveragePart
 from stages.core.records import QueryMetrics
-from stages.core.words import slug
+from stages.core.words import key_name, slug
 from stages.telemetry.telemetry import SystemPoint, TimelinePoint
 
 RUNS = "runs"
@@ -125,17 +125,19 @@ class RunFolder:
         reranked: QueryMetrics,
         fields: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
-        """One row per judged query: `answered`, and each metric before, after and its change; and those of the query's
-        own fields that are given, field -> query id -> value.
+        """One row per judged query: `answered`, and each metric before, after and its change, under the names that it
+        has in metrics.json and in MLflow (`delta/ndcg_at_10`); and those of the query's own fields that are given,
+        field -> query id -> value.
 
         `first_stage` without values, as where there is no single one, leaves the reranked columns alone.
         """
         columns: dict[str, Any] = {"query_id": reranked.query_ids, "answered": reranked.answered}
         for metric, after in reranked.values.items():
-            columns[f"reranked/{metric}"] = after
+            key = key_name(metric)
+            columns[f"reranked/{key}"] = after
             if before := first_stage.values.get(metric):
-                columns[f"first_stage/{metric}"] = before
-                columns[f"delta/{metric}"] = [b - a for a, b in zip(before, after, strict=True)]
+                columns[f"first_stage/{key}"] = before
+                columns[f"delta/{key}"] = [b - a for a, b in zip(before, after, strict=True)]
         table = pa.table({name: list(values) for name, values in columns.items()})
         for name, of_query in fields.items():
             table = table.append_column(

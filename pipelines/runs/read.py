@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.base.redaction import redacted, secrets_in
@@ -18,6 +19,7 @@ from pipelines.runs.folder import FIELD, RunFolder
 from stages.core.errors import ConfigError, DataError, first_line
 from stages.core.metrics import SCHEMA_VERSION, Metrics
 from stages.core.records import QueryMetrics
+from stages.core.words import key_name, written_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +124,24 @@ def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:
     """The first stage's values and the reranked ones, from a per_query.parquet. Empty where there is no such file."""
     if not path.is_file():
         return QueryMetrics((), {}, ()), QueryMetrics((), {}, ())
-    columns = pq.read_table(path, partitioning=None).to_pydict()
+    columns = per_query_table(path).to_pydict()
     query_ids, answered = tuple(columns.pop("query_id")), tuple(columns.pop("answered", ()))
     first_stage, reranked = (
-        {name.removeprefix(side): tuple(values) for name, values in columns.items() if name.startswith(side)}
+        {
+            written_name(name.removeprefix(side)): tuple(values)
+            for name, values in columns.items()
+            if name.startswith(side)
+        }
         for side in ("first_stage/", "reranked/")
     )
     # The first stage's own answers are not in the table; what compares values does not ask.
     return QueryMetrics(query_ids, first_stage, answered), QueryMetrics(query_ids, reranked, answered)
+
+
+def per_query_table(path: Path) -> pa.Table:
+    """A per_query.parquet under the names of today: 0.1.0 wrote `delta/ndcg@10` for `delta/ndcg_at_10`."""
+    table = pq.read_table(path, partitioning=None)
+    return table.rename_columns([name if name.startswith(FIELD) else key_name(name) for name in table.column_names])
 
 
 def read_fields(folder: RunFolder, names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import RunContent, read_run_folder
+from pipelines.runs.read import RunContent, per_query_table, read_run_folder
 from stages.core.errors import ConfigError, first_line
 from stages.report.document import Document, figures
 from stages.report.figures import save_png
@@ -45,7 +45,7 @@ def run_report(run: RunContent) -> Document:
     """The report of a finished run."""
     folder = run.folder
     timeline = pq.read_table(folder.timeline, partitioning=None).to_pylist() if folder.timeline.is_file() else []
-    per_query = pq.read_table(folder.per_query, partitioning=None).to_pydict() if folder.per_query.is_file() else {}
+    per_query = per_query_table(folder.per_query).to_pydict() if folder.per_query.is_file() else {}
     config = run.redacted_config
     return run_document(
         RunNumbers(

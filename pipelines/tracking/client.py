@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_run_folder
 from pipelines.tracking.content import (
-    TABLE,
     artifact_files,
     legal_params,
     legal_tags,
@@ -40,6 +40,10 @@ RUN_TAG, KIND_TAG = "rerank_eval.run_id", "rerank_eval.kind"
 NOTE_TAG, PARENT_TAG = "mlflow.note.content", "mlflow.parentRunId"
 # Where mlflow.load_table looks for tables.
 TABLES_TAG = "mlflow.loggedArtifacts"
+# Of a database: the revision that it has, in what MLflow's check says, and Alembic where an upgrade is tried unasked.
+OTHER_SCHEMA = re.compile(
+    r"out-of-date database schema \(found version (\w+)|Can't locate revision identified by '(\w+)'"
+)
 METRICS_PER_CALL, TAGS_PER_CALL = 1000, 100  # the most that MLflow takes
 RUNS_PER_PAGE = 1000
 
@@ -79,9 +83,30 @@ def opened(uri: str, remedy: str = "") -> Iterator[Any]:
         secrets = secrets_in({"uri": uri})
         told = "".join(traceback.format_exception(error))
         logging.getLogger("mlflow").error("tracking failed\n%s", redacted_text(told, secrets))
-        reason = redacted_text(first_line(error), secrets)[:300]
+        reason = schema_fault(str(error), redacted_text(uri))
+        reason = reason or f"failed ({redacted_text(first_line(error), secrets)[:300]})."
         # No cause: its message may hold the password that was taken out of this one.
-        raise TrackingError(f"MLflow at {redacted_text(uri)} failed ({reason}). {remedy}".strip()) from None
+        raise TrackingError(f"MLflow at {redacted_text(uri)} {reason} {remedy}".strip()) from None
+
+
+def schema_fault(told: str, uri: str) -> str | None:
+    """What to do where another version of MLflow made the database, by what MLflow `told`; None where that is not why
+    it failed. MLflow itself asks for an upgrade of a database that is too new for it, as well.
+    """
+    if (found := OTHER_SCHEMA.search(told)) is None:
+        return None
+    import mlflow
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    revision, here = found[1] or found[2], f"MLflow {mlflow.__version__}, which is installed here"
+    try:
+        if revision != "None":  # what a database has that was never upgraded
+            ScriptDirectory(f"{mlflow.__path__[0]}/store/db_migrations").get_revision(revision)
+    except CommandError:
+        return f"has a database that a later version made than {here}: install that version, or choose another place."
+    told = "URI_OF_ITS_DATABASE` where that server runs" if uri.startswith("http") else f"{uri}`"
+    return f"has a database that an earlier version made than {here}. Copy it, then `mlflow db upgrade {told}."
 
 
 @contextlib.contextmanager
@@ -188,16 +213,16 @@ def _started_ms(content: RunContent) -> int | None:
 
 
 def _log_artifacts(client: Any, run_id: str, folder: RunFolder) -> None:
-    """Copy the files, and tell mlflow.load_table which are tables, and people (tag `per_query_table`) which to load."""
+    """Copy the files, and tell mlflow.load_table and people (tag `per_query_table`) which of them is a table.
+
+    It is Parquet: of a table in JSON MLflow reads the ids 007 and 7 as one number, and loses digits of long ones.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        names = []
         for file in artifact_files(folder, Path(scratch)):
             client.log_artifact(run_id, str(file))
-            names.append(file.name)
-    tables = [name for name in (TABLE, folder.per_query.name) if name in names]
-    if tables:
-        listed = json.dumps([{"path": name, "type": "table"} for name in tables])
-        log_tags(client, run_id, {TABLES_TAG: listed, "per_query_table": tables[0]})
+    if folder.per_query.exists():
+        name = folder.per_query.name
+        log_tags(client, run_id, {TABLES_TAG: json.dumps([{"path": name, "type": "table"}]), "per_query_table": name})
 
 
 def _log_candidates(client: Any, run_id: str, content: RunContent) -> None:

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
@@ -26,9 +24,6 @@ from stages.core.words import counted, is_significant, written_name
 GATE_TAG = "gate"
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
 SHORT_INSTRUCTION = 100
-TABLE = "per_query.json"
-# A table of 100,000 queries is 20 MB of JSON, which takes a browser seconds; beyond, there is the Parquet file.
-MOST_TABLE_ROWS = 100_000
 _FORBIDDEN = re.compile(r"[^\w.\- :/]")
 
 
@@ -105,26 +100,10 @@ def artifacts(folder: RunFolder) -> list[Path]:
 
 
 def artifact_files(folder: RunFolder, scratch: Path) -> Iterator[Path]:
-    """The artifacts as they are to be copied: copies in `scratch` of those that held a secret, and the query table."""
+    """The artifacts as they are to be copied: copies in `scratch` of those that held a secret."""
     secrets = secrets_of(folder)
     for path in artifacts(folder):
         yield outgoing(path, secrets, scratch / path.name)
-    if folder.per_query.exists() and (table := query_table(folder.per_query, MOST_TABLE_ROWS)):
-        (scratch / TABLE).write_text(table, encoding="utf-8")
-        yield scratch / TABLE
-
-
-def query_table(per_query: Path, most_rows: int) -> str | None:
-    """per_query.parquet as JSON that `mlflow.load_table` reads (pandas' orient="split"); None where it is too long.
-
-    Columns: `query_id`, `answered`, and the metrics, under names without `@`.
-    """
-    if pq.read_metadata(per_query).num_rows > most_rows:
-        return None
-    table = pq.read_table(per_query)
-    columns = [name.replace("@", "_at_") for name in table.column_names]
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return json.dumps({"columns": columns, "data": rows}, ensure_ascii=False)
 
 
 def legal_name(name: str) -> str:

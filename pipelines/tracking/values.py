@@ -89,7 +89,7 @@ def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any]
         "pairs_per_s": "throughput/pairs_per_s",
         "engine_s_per_query": "cost/engine_s_per_query",
         "queue_p95_ms": "queue/time_ms_p95",
-        "prefix_hit_share": "cache/prefix_hit_rate",
+        "prefix_hit_rate": "cache/prefix_hit_rate",
     }
     ordered = [*quality.items(), *cost.items()]
     return {f"Summary/{place:02}_{name}": named.get(key or "") for place, (name, key) in enumerate(ordered, 1)}

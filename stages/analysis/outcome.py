@@ -23,11 +23,12 @@ class QueryOutcome:
     """What became of one query's candidates.
 
     `doc_ids` are n ids in first-stage order; `first_scores`, `keys` (what ranked them) and `scores` (what a user sees)
-    are parallel to them, the latter two NaN where the pair failed. `order` holds the positions of the m <= n scored
-    documents, best first. `first_scores` and `keys` are single precision, in which both orders were made (see
-    stages.core.order). `passages`, in how many each document was read, and `cut_keys`, what had ranked it if it were
-    cut, are parallel to them too; 1 and NaN where the pair failed. `are_probabilities` tells whether `scores` came with
-    logits. Lengths are words, see `text_length`; `script` is that of the query.
+    are parallel to them, the latter two NaN where the pair failed, and all three where the document has no text.
+    `asked` holds the positions of those that have one, `order` those of the m <= n scored documents, best first.
+    `first_scores` and `keys` are single precision, in which both orders were made (see stages.core.order). `passages`,
+    in how many each document was read, and `cut_keys`, what had ranked it if it were cut, are parallel to them too; 1
+    and NaN where the pair failed. `are_probabilities` tells whether `scores` came with logits. Lengths are words, see
+    `text_length`; `script` is that of the query.
     """
 
     query_id: str
@@ -36,6 +37,7 @@ class QueryOutcome:
     first_scores: npt.NDArray[np.float32]
     keys: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float64]
+    asked: npt.NDArray[np.intp]
     order: npt.NDArray[np.intp]
     are_probabilities: bool
     query_length: int
@@ -56,17 +58,20 @@ class QueryOutcome:
         return self.doc_ids + self.tail
 
     def listed(self, order: Iterable[int]) -> tuple[str, ...]:
-        """The ids at the positions `order`, best first, then the tail; empty where `order` is: no answer."""
-        ids = tuple(map(self.doc_ids.__getitem__, order))
-        return ids + self.tail if ids else ()
+        """The ids at the positions `order`, best first; then the others in first-stage order, and the tail."""
+        first = list(order)
+        behind = sorted(set(range(len(self.doc_ids))).difference(first)) if len(first) < len(self.doc_ids) else []
+        return tuple(map(self.doc_ids.__getitem__, first + behind)) + self.tail
 
 
 def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
     """What became of one query. Raises ValueError where the ranking is not one of the candidates beside it."""
-    places = {doc_id: place for place, doc_id in enumerate(candidates.doc_ids)}
-    ranked = {*ranking.doc_ids, *ranking.failed}
-    if ranking.query_id != candidates.query_id or ranked != places.keys() or ranking.tail != candidates.tail:
+    places = {doc_id: place for place, doc_id in enumerate(candidates.top)}
+    asked = np.array([places[doc_id] for doc_id in candidates.doc_ids], dtype=np.intp)
+    if not _belongs(ranking, candidates):
         raise ValueError(f"the ranking of query {ranking.query_id!r} is not one of the candidates beside it")
+    first_scores = np.full(len(places), np.nan)
+    first_scores[asked] = candidates.scores
     order = np.array([places[doc_id] for doc_id in ranking.doc_ids], dtype=np.intp)
     keys = np.full(len(places), np.nan)
     scores = np.full(len(places), np.nan)
@@ -78,11 +83,12 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
         cut_keys[order] = _keys(ranking.cut_scores, ranking.cut_logits)
     return QueryOutcome(
         query_id=candidates.query_id,
-        doc_ids=candidates.doc_ids,
+        doc_ids=candidates.top,
         tail=candidates.tail,
-        first_scores=_single(candidates.scores),
+        first_scores=_single(first_scores),
         keys=_single(keys),
         scores=scores,
+        asked=asked,
         order=order,
         are_probabilities=ranking.answered and None not in ranking.logits,
         query_length=text_length(candidates.query),
@@ -92,6 +98,16 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
         passages=passages,
         cut_keys=_single(cut_keys),
         attributes=candidates.attributes,
+    )
+
+
+def _belongs(ranking: Ranking, candidates: Candidates) -> bool:
+    unscored, tail = ranking.tail[: ranking.unscored], ranking.tail[ranking.unscored :]
+    return (
+        ranking.query_id == candidates.query_id
+        and {*ranking.doc_ids, *ranking.failed} == set(candidates.doc_ids)
+        and {*ranking.doc_ids, *unscored} == set(candidates.top)
+        and tail == candidates.tail
     )
 
 

@@ -3,7 +3,8 @@
 * RerankEvalError            exit code 1
   x InputError               exit code 2: what the user gave
     + ConfigError            the run config, or a --set override
-    + DataError              a missing or unreadable file, missing columns, nothing left to rerank
+    + DataError              a missing or unreadable file, missing columns
+      - NothingLeftError     nothing to rerank is left of the data; what was set aside says why
   x NotInstalledError        exit code 2: a package that an extra of rerank-eval brings
   x ScoringError             exit code 1: the engine and what stands before it
     + QueryTooLongError      one query does not fit the model; its documents cannot be scored
@@ -52,6 +53,10 @@ class ConfigError(InputError):
 
 class DataError(InputError):
     """A data file is missing, unreadable or holds nothing to work on."""
+
+
+class NothingLeftError(DataError):
+    """Nothing to work on is left of the data, which may follow from what was set aside before."""
 
 
 class NotInstalledError(RerankEvalError):

@@ -52,7 +52,7 @@ class IdentityPart(TypedDict):
 
 
 class QualityPart(TypedDict):
-    """Metric key (`ndcg_at_10`) -> mean over all judged queries; an unanswered one is 0.
+    """Metric key (`ndcg_at_10`) -> mean over all judged queries; one without candidates is 0.
 
     All null where nothing was judged; with several first stages there is none to compare with.
     """
@@ -65,8 +65,9 @@ class QualityPart(TypedDict):
 class CoveragePart(TypedDict):
     """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used.
 
-    The documents of `truncated_pairs` were not read to their end. Those of `pairs_in_passages` were read in several,
-    `passages` together; both null where documents are cut.
+    `unasked_pairs` are the candidates beside `pairs` that nothing could score, as they or their query have no text;
+    runs of before they kept their places do not tell them. The documents of `truncated_pairs` were not read to their
+    end. Those of `pairs_in_passages` were read in several, `passages` together; both null where documents are cut.
     """
 
     queries: int
@@ -74,6 +75,7 @@ class CoveragePart(TypedDict):
     unanswered: int
     pairs: int
     failed_pairs: int
+    unasked_pairs: NotRequired[int]
     truncated_pairs: int
     pairs_in_passages: NotRequired[int | None]
     passages: NotRequired[int | None]

@@ -1,7 +1,8 @@
 """Hop 2: what a source read -> valid, deduplicated Candidates, cut to depth (`stages.files.tables` writes them).
 
-What cannot be used is set aside with its reason and the run goes on; nothing takes the place of a document that was set
-aside from the top `depth`, so that a query's candidates do not depend on what is broken elsewhere.
+What cannot be used is set aside with its reason and the run goes on. The first stage's list stays as it was given: a
+document without a text keeps its place in it, though it cannot be scored, and so do all those of a query without one.
+Nothing takes its place in the top `depth`, so that a query's candidates do not depend on what is broken elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import NamedTuple
 from uuid import UUID
 
 from stages.core.order import trec_positions
@@ -21,6 +23,8 @@ from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
 Report = Callable[[SetAside], None]
 # Reasons that tell of data which does not belong together.
 UNKNOWN_QUERY, NOT_IN_CORPUS = "unknown query", "is not in the corpus"
+# What follows where all of a query's documents were set aside.
+NO_DOCUMENT = "no usable document among its candidates"
 EXACT_FLOATS = 2**53  # from there on several whole numbers share a float
 # A number as text; `float` also takes 1_000, nan and the digits of other scripts.
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -61,29 +65,34 @@ def _is_nan(value: object) -> bool:
 
 
 def prepare(raw: RawQuery, depth: int | None, set_aside: Report) -> Candidates | None:
-    """The valid candidates of one query, or None where nothing is left of it; every loss goes to `set_aside`.
+    """The candidates of one query, or None where it has no id or no document has one; every loss goes to `set_aside`.
 
-    `depth` None reranks all of `raw.documents`. Where none of them has a first-stage score, the given order counts, as
-    scores -1, -2, ... Documents below depth need no text: their ids go to `tail`.
+    `depth` None reranks all of `raw.documents`. Where none of them has a first-stage score, and where `raw.order_only`
+    says so, the given order counts, as scores -1, -2, ... Documents below depth need no text: their ids go to `tail`.
+    Of a query that cannot be asked nothing is to be scored, and its list is all there is.
     """
     query_id = as_id(raw.query_id)
-    fault = _query_fault(raw, query_id)
-    if fault or query_id is None or not isinstance(raw.query, str):
-        set_aside(SetAside(raw.where, fault or "query id missing", query_id))
+    if query_id is None or not is_encodable(query_id):
+        told = id_fault("query id", raw.query_id) if query_id is None else "query id cannot be encoded as UTF-8"
+        set_aside(SetAside(raw.where, told, query_id))
         return None
-    top, tail = _split(raw, query_id, depth, set_aside)
-    if not top:
-        set_aside(SetAside(raw.where, "no usable document among its candidates", query_id))
+    if fault := _query_fault(raw):
+        set_aside(SetAside(raw.where, fault, query_id))
+    listed, texted, tail = _split(raw, query_id, depth, set_aside, asked=not fault)
+    if not listed and not tail:
+        set_aside(SetAside(raw.where, NO_DOCUMENT, query_id))
         return None
     return Candidates(
         query_id=query_id,
-        query=raw.query,
-        doc_ids=tuple(item.doc_id for item in top),
-        texts=tuple(str(item.document.text) for item in top),
-        scores=tuple(item.score for item in top),
+        query="" if fault else str(raw.query),
+        doc_ids=tuple(item.doc_id for item in texted),
+        texts=tuple(str(item.document.text) for item in texted),
+        scores=tuple(item.score for item in texted),
         tail=tuple(item.doc_id for item in tail),
-        instruction=raw.instruction if isinstance(raw.instruction, str) and raw.instruction.strip() else None,
-        attributes=dict(raw.attributes),
+        instruction=None if fault else _instruction(raw),
+        attributes={name: value for name, value in raw.attributes.items() if is_encodable(name + value)},
+        listed=tuple(item.doc_id for item in listed) if len(texted) < len(listed) else (),
+        order_only=_order_only(raw),
     )
 
 
@@ -102,9 +111,16 @@ def prepare_all(raws: Iterable[RawQuery], depth: int | None, set_aside: Report) 
             yield candidates
 
 
-def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
-    if query_id is None:
-        return id_fault("query id", raw.query_id)
+def _instruction(raw: RawQuery) -> str | None:
+    return raw.instruction if isinstance(raw.instruction, str) and raw.instruction.strip() else None
+
+
+def _order_only(raw: RawQuery) -> bool:
+    return raw.order_only or all(document.score is None for document in raw.documents)
+
+
+def _query_fault(raw: RawQuery) -> str | None:
+    """Why nothing can be asked of it."""
     if raw.query is None:
         return f"{UNKNOWN_QUERY}: no text for this id"
     if not isinstance(raw.query, str):
@@ -113,8 +129,8 @@ def _query_fault(raw: RawQuery, query_id: str | None) -> str | None:
         return "empty query"
     if raw.instruction is not None and not isinstance(raw.instruction, str):
         return f"instruction is not a string but {type(raw.instruction).__name__}"
-    texts = (query_id, raw.query, raw.instruction or "", *raw.attributes, *raw.attributes.values())
-    return None if all(map(is_encodable, texts)) else "query, id, instruction or attribute cannot be encoded as UTF-8"
+    texts = (raw.query, raw.instruction or "", *raw.attributes, *raw.attributes.values())
+    return None if all(map(is_encodable, texts)) else "query, instruction or attribute cannot be encoded as UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +142,32 @@ class _Placed:
     document: RawDocument
 
 
-def _split(raw: RawQuery, query_id: str, depth: int | None, set_aside: Report) -> tuple[list[_Placed], list[_Placed]]:
-    """The usable documents of the top `depth`, and those below: cut first, so that nothing is pulled up."""
-    listed = _placed(raw.documents, query_id, set_aside)
-    cut = len(listed) if depth is None else depth
+class _Split(NamedTuple):
+    """The documents of the top `depth`, those of them that have a text, and those below."""
+
+    listed: list[_Placed]
+    texted: list[_Placed]
+    tail: list[_Placed]
+
+
+def _split(raw: RawQuery, query_id: str, depth: int | None, set_aside: Report, *, asked: bool) -> _Split:
+    """Cut first, so that nothing is pulled up. Of a query that is not `asked` no document is, and needs a text."""
+    placed = _placed(raw.documents, query_id, set_aside, scored=not _order_only(raw))
+    cut = len(placed) if depth is None else depth
     seen: set[str] = set()
-    top = _kept(listed[:cut], query_id, seen, set_aside, with_text=True)
-    below = listed[cut:] + _placed(raw.tail, query_id, set_aside)
-    return top, _kept(below, query_id, seen, set_aside, with_text=False)
+    listed, texted = list[_Placed](), list[_Placed]()
+    for item in placed[:cut]:
+        if not _has_id(item, query_id, seen, set_aside):
+            continue
+        listed.append(item)
+        if asked and _has_text(item, query_id, set_aside):
+            texted.append(item)
+    below = placed[cut:] + _placed(raw.tail, query_id, set_aside, scored=not _order_only(raw))
+    return _Split(listed, texted, [item for item in below if _has_id(item, query_id, seen, set_aside)])
 
 
-def _placed(documents: Sequence[RawDocument], query_id: str, set_aside: Report) -> list[_Placed]:
+def _placed(documents: Sequence[RawDocument], query_id: str, set_aside: Report, *, scored: bool) -> list[_Placed]:
     """In first-stage order. A document whose score is no number has no place in it and is set aside."""
-    scored = any(document.score is not None for document in documents)
     placed = []
     for position, document in enumerate(documents, 1):
         score = _finite(document.score) if scored else -float(position)
@@ -151,18 +180,19 @@ def _placed(documents: Sequence[RawDocument], query_id: str, set_aside: Report) 
     return [placed[i] for i in order]
 
 
-def _kept(
-    placed: Sequence[_Placed], query_id: str, seen: set[str], set_aside: Report, *, with_text: bool
-) -> list[_Placed]:
-    kept = []
-    for item in placed:
-        fault = _id_fault(item, seen) or (_text_fault(item) if with_text else None)
-        if fault:
-            set_aside(SetAside(item.document.where, fault, query_id, item.doc_id or None))
-        else:
-            seen.add(item.doc_id)
-            kept.append(item)
-    return kept
+def _has_id(item: _Placed, query_id: str, seen: set[str], set_aside: Report) -> bool:
+    """One of its own: it is `seen` from then on."""
+    if fault := _id_fault(item, seen):
+        set_aside(SetAside(item.document.where, fault, query_id, item.doc_id or None))
+        return False
+    seen.add(item.doc_id)
+    return True
+
+
+def _has_text(item: _Placed, query_id: str, set_aside: Report) -> bool:
+    if fault := _text_fault(item):
+        set_aside(SetAside(item.document.where, fault, query_id, item.doc_id))
+    return fault is None
 
 
 def _id_fault(item: _Placed, seen: set[str]) -> str | None:

@@ -41,7 +41,8 @@ class RawQuery:
     """One query as a source read it. `query` is None where the source knows the id only.
 
     `tail` holds documents below `data.depth`, in first-stage order and without text: they are not reranked, so a source
-    that reads texts from a corpus does not fetch theirs.
+    that reads texts from a corpus does not fetch theirs. `order_only`: the order of `documents` is the ranking,
+    whatever their scores say.
     """
 
     query_id: object
@@ -51,6 +52,7 @@ class RawQuery:
     instruction: object = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     tail: tuple[RawDocument, ...] = ()
+    order_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,10 @@ class SetAside:
 class Candidates:
     """One query and its candidates, valid, without duplicates, in first-stage order.
 
-    `doc_ids`, `texts` and `scores` (of the first stage) are parallel and hold the top `data.depth`. `tail` holds the
-    ids below that depth, in first-stage order: they are not reranked and follow the reranked ones.
+    `doc_ids`, `texts` and `scores` (of the first stage) are parallel and hold what is scored of the top `data.depth`.
+    Where some of it has no text, or the query has none, `listed` holds all ids of that top; else it is empty. `tail`
+    holds the ids below that depth, in first-stage order: they are not reranked and follow the reranked ones.
+    `order_only`: the first stage gave an order, and `scores` are -1, -2, ... by place.
     """
 
     query_id: str
@@ -79,6 +83,17 @@ class Candidates:
     tail: tuple[str, ...] = ()
     instruction: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+    order_only: bool = field(default=False, compare=False)  # how the order was told is no part of it
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """All ids of the top `data.depth` in first-stage order, those without a text among them."""
+        return self.listed or self.doc_ids
+
+    def first_stage(self) -> tuple[str, ...]:
+        """The list as it was given, best first."""
+        return self.top + self.tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +155,13 @@ class TimedScores:
 class Ranking:
     """One query's reranked list: `doc_ids` best first, `scores` and `logits` parallel to it, then the `tail`.
 
+    The `tail` keeps the first stage's order. It begins with the candidates that could not be scored, `unscored` many:
+    those without a text and those that failed. Then comes what lies below `data.depth`.
+
     Token counts are of what the engine read in this run; `store_hits` counts the pairs that the score store knew,
     `reused_pairs` those that were scored with a vector of the document that was known.
-    `failed` maps the documents that got no score to the reason; they are in neither list. A query is *answered* when at
-    least one of its documents got a score.
+    `failed` maps the documents that were asked for and got no score to the reason. A query is *answered* when at least
+    one of its documents got a score; the list of another stays as it was given.
 
     `passages`, in how many each document was read, and `cut_scores` and `cut_logits`, what it had been given if it were
     cut, are parallel to `doc_ids`, and empty where each was read in one.
@@ -163,6 +181,7 @@ class Ranking:
     passages: tuple[int, ...] = ()
     cut_scores: tuple[float, ...] = ()
     cut_logits: tuple[float | None, ...] = ()
+    unscored: int = 0
 
     @property
     def answered(self) -> bool:
@@ -175,8 +194,12 @@ class Ranking:
         return sum(above == below for above, below in pairwise(keys))
 
     def ordered(self) -> tuple[str, ...]:
-        """All ids, best first: the reranked ones, then the tail. Empty when the query was not answered."""
-        return self.doc_ids + self.tail if self.answered else ()
+        """All ids, best first: the reranked ones, then the tail.
+
+        Runs of before `unscored` was told left failed documents out, and a query without a score had no list.
+        """
+        lost = self.failed and not self.answered and not self.unscored
+        return () if lost else self.doc_ids + self.tail
 
 
 @dataclass(frozen=True, slots=True)

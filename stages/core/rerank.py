@@ -13,16 +13,19 @@ from stages.core.scoring import Scorer, score_batch
 
 async def rerank(batch: Sequence[Candidates], scorer: Scorer) -> list[Ranking]:
     """Score the candidates of a batch of queries and rank them. A query that cannot be scored has all its pairs failed,
-    with the reason.
+    with the reason; one without a pair is not asked for.
     """
-    outcomes = await score_batch(scorer, [Asked(one.query, one.texts, one.instruction) for one in batch])
-    return [rank(one, _scores(one, outcome)) for one, outcome in zip(batch, outcomes, strict=True)]
+    places = [place for place, one in enumerate(batch) if one.texts]
+    asked = [Asked(batch[place].query, batch[place].texts, batch[place].instruction) for place in places]
+    outcomes = dict(zip(places, await score_batch(scorer, asked) if asked else [], strict=True))
+    return [rank(one, _scores(one, outcomes.get(place, []))) for place, one in enumerate(batch)]
 
 
 def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
     """Order the candidates by logit, or by score where there is none; ties by document id, as trec_eval breaks them.
 
-    A pair without a finite score is failed: it is left out of the list, never given a score of its own.
+    A pair without a finite score is failed: it is never given a score of its own. Its document stands behind those that
+    were scored, in the first stage's order, as one without a text does.
     """
     scored, failed = {}, {}
     for doc_id, pair in zip(candidates.doc_ids, scores, strict=True):
@@ -31,6 +34,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         else:
             failed[doc_id] = reason
     order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
+    unscored = tuple(doc_id for doc_id in candidates.top if doc_id not in scored)
     in_passages = [scored[doc_id] for doc_id in order] if any(pair.passages > 1 for pair in scored.values()) else []
     read = [pair for pair in scores if not (pair.stored or pair.reused)]
     return Ranking(
@@ -38,7 +42,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         doc_ids=tuple(order),
         scores=tuple(_number(scored[doc_id].score) for doc_id in order),
         logits=tuple(scored[doc_id].logit for doc_id in order),
-        tail=candidates.tail,
+        tail=unscored + candidates.tail,
         failed=failed,
         prompt_tokens=sum(pair.prompt_tokens for pair in read),
         cached_tokens=sum(pair.cached_tokens for pair in read),
@@ -48,6 +52,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         passages=tuple(pair.passages for pair in in_passages),
         cut_scores=tuple(_number(pair.score if pair.passages == 1 else pair.cut_score) for pair in in_passages),
         cut_logits=tuple(pair.logit if pair.passages == 1 else pair.cut_logit for pair in in_passages),
+        unscored=len(unscored),
     )
 
 

@@ -34,6 +34,7 @@ def merge(lists: Mapping[str, Candidates]) -> Candidates:
 
     The tail is empty: what no first stage has in its top `data.depth` is not scored. `lists` holds at least one.
     """
+    listed = tuple(dict.fromkeys(doc_id for candidates in lists.values() for doc_id in candidates.top))
     first = next(iter(lists.values()))
     texts: dict[str, str] = {}
     for candidates in lists.values():
@@ -47,6 +48,7 @@ def merge(lists: Mapping[str, Candidates]) -> Candidates:
         scores=tuple(-float(position) for position in range(1, len(texts) + 1)),
         instruction=first.instruction,
         attributes=first.attributes,
+        listed=listed if len(listed) > len(texts) else (),
     )
 
 
@@ -61,6 +63,8 @@ def split(ranking: Ranking, candidates: Candidates) -> Ranking:
     places = [place for place, doc_id in enumerate(ranking.doc_ids) if doc_id in own]
     in_passages = places if any(ranking.passages[place] > 1 for place in places if ranking.passages) else []
     failed = {doc_id: ranking.failed[doc_id] for doc_id in candidates.doc_ids if doc_id in ranking.failed}
+    scored = {ranking.doc_ids[place] for place in places}
+    unscored = tuple(doc_id for doc_id in candidates.top if doc_id not in scored)
     if ranking.query_id != candidates.query_id or len(places) + len(failed) != len(own):
         raise ValueError(f"the ranking of query {ranking.query_id!r} lacks candidates of {candidates.query_id!r}")
     return Ranking(
@@ -68,9 +72,10 @@ def split(ranking: Ranking, candidates: Candidates) -> Ranking:
         doc_ids=tuple(ranking.doc_ids[place] for place in places),
         scores=tuple(ranking.scores[place] for place in places),
         logits=tuple(ranking.logits[place] for place in places),
-        tail=candidates.tail,
+        tail=unscored + candidates.tail,
         failed=failed,
         passages=tuple(ranking.passages[place] for place in in_passages),
         cut_scores=tuple(ranking.cut_scores[place] for place in in_passages),
         cut_logits=tuple(ranking.cut_logits[place] for place in in_passages),
+        unscored=len(unscored),
     )

@@ -29,6 +29,11 @@ def written_name(key: str) -> str:
     return key.replace("_at_", "@")
 
 
+def key_name(name: str) -> str:
+    """`ndcg@10` as metrics.json and MLflow, which forbids `@`, have it: `ndcg_at_10`."""
+    return name.replace("@", "_at_")
+
+
 def number(value: float | None, unit: str = "") -> str:
     """Two to four digits that tell, with the unit after it: what is small is not told as 0."""
     if value is None:

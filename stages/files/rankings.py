@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.core.records import Ranking
@@ -31,6 +32,7 @@ RANKING_SCHEMA = pa.schema(
         pa.field("passages", pa.list_(pa.int32())),
         pa.field("cut_scores", pa.list_(pa.float64())),
         pa.field("cut_logits", pa.list_(pa.float64())),
+        pa.field("unscored", pa.int64()),
     ]
 )
 
@@ -62,9 +64,23 @@ def read_rankings(folder: Path) -> Iterator[Ranking]:
 def read_lists(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each query's `ordered()` ids, without reading the rest."""
     for file in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
-        for query_id, doc_ids, tail in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            yield query_id, (*doc_ids, *tail) if doc_ids else ()
+        known = [name for name in ("query_id", "doc_ids", "tail", "failed", "unscored") if name in _names(file)]
+        for row in pq.read_table(file, columns=known, partitioning=None).to_pylist():
+            ranking = _ranking(row | {"scores": [], "logits": []})
+            yield ranking.query_id, ranking.ordered()
+
+
+def _names(file: Path) -> list[str]:
+    names: list[str] = pq.read_schema(file).names
+    return names
+
+
+def read_answered(folder: Path) -> Iterator[str]:
+    """The queries of which at least one document was scored."""
+    for file in sorted(folder.glob("*.parquet")):
+        table = pq.read_table(file, columns=["query_id", "doc_ids"], partitioning=None)
+        answered = pc.greater(pc.list_value_length(table["doc_ids"]), 0)
+        yield from table.filter(answered).column("query_id").to_pylist()
 
 
 def read_failed(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -76,16 +92,21 @@ def read_failed(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 yield query_id, dict(failed)
 
 
-def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
-    """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail.
+def ranking_keys(ranking: Ranking) -> list[float]:
+    """What ranks each document of `ordered()`: the logit, or the score where there is none.
 
-    The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one.
+    The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one, or
+    below 0 where none was.
     """
+    keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
+    last = keys[-1] if keys else 0.0
+    return [*keys, *(last - place for place in range(1, len(ranking.tail) + 1))]
+
+
+def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:
+    """Write `query Q0 document rank score tag` lines: the reranked documents by what ranked them, then the tail."""
     for ranking in rankings:
-        keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
-        last = keys[-1] if keys else 0.0
-        keys += [last - place for place in range(1, len(ranking.tail) + 1)]
-        for place, (doc_id, key) in enumerate(zip(ranking.ordered(), keys, strict=False), start=1):
+        for place, (doc_id, key) in enumerate(zip(ranking.ordered(), ranking_keys(ranking), strict=False), start=1):
             stream.write(f"{_field(ranking.query_id)} Q0 {_field(doc_id)} {place} {key:.9g} {tag}\n")
 
 

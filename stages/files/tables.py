@@ -7,13 +7,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.errors import DataError
+from stages.core.listed import ListCounts
 from stages.core.records import Candidates
 
 WITHOUT_TEXTS = (
@@ -32,13 +34,17 @@ SCHEMA = pa.schema(
         pa.field("scores", pa.list_(pa.float64())),
         pa.field("tail", pa.list_(pa.string())),
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
+        pa.field("listed", pa.list_(pa.string())),
+        pa.field("order_only", pa.bool_()),
     ]
 )
+# Columns that earlier versions did not write, and what stands for them there.
+ADDED = {"listed": (), "order_only": False}
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatesManifest:
-    """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails.
+    """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails; `counts` tell more.
 
     `digest` is a SHA-256 over the content alone: however it is cut into files, and in whatever order the queries come,
     the same candidates have the same digest. `lists_digest` covers the queries and the whole lists of ids alone: it is
@@ -49,6 +55,7 @@ class CandidatesManifest:
     pairs: int
     digest: str
     lists_digest: str
+    counts: ListCounts = field(default_factory=ListCounts)
 
 
 def to_table(candidates: Sequence[Candidates]) -> pa.Table:
@@ -62,13 +69,17 @@ def to_table(candidates: Sequence[Candidates]) -> pa.Table:
         "scores": [item.scores for item in candidates],
         "tail": [item.tail for item in candidates],
         "attributes": [list(item.attributes.items()) for item in candidates],
+        "listed": [item.listed for item in candidates],
+        "order_only": [item.order_only for item in candidates],
     }
     return pa.table(columns, schema=SCHEMA)
 
 
 def from_table(table: pa.Table) -> list[Candidates]:
-    """The queries of a table that `to_table` made, whatever its chunks; further columns are ignored."""
-    rows = zip(*(table.column(name).to_pylist() for name in SCHEMA.names), strict=True)
+    """The queries of a table that `to_table` made, or an earlier version's, which had fewer columns; whatever its
+    chunks. Further columns are ignored.
+    """
+    rows = zip(*(_column(table, name) for name in SCHEMA.names), strict=True)
     return [
         Candidates(
             query_id=query_id,
@@ -79,9 +90,18 @@ def from_table(table: pa.Table) -> list[Candidates]:
             scores=tuple(scores),
             tail=tuple(tail),
             attributes=dict(attributes),
+            listed=tuple(listed),
+            order_only=order_only,
         )
-        for query_id, query, instruction, doc_ids, texts, scores, tail, attributes in rows
+        for query_id, query, instruction, doc_ids, texts, scores, tail, attributes, listed, order_only in rows
     ]
+
+
+def _column(table: pa.Table, name: str) -> list[Any]:
+    if name in ADDED and name not in table.column_names:
+        return [ADDED[name]] * table.num_rows
+    values: list[Any] = table.column(name).to_pylist()
+    return values
 
 
 class CandidatesWriter:
@@ -154,61 +174,87 @@ def read_candidates(folder: Path) -> Iterator[Candidates]:
 
     Raises DataError where the folder is missing, a file in it cannot be read, or it was left without texts.
     """
-    files = sorted(folder.glob("part-*.parquet"))
-    if not files:
-        raise DataError(f"{folder} holds no candidates; run the job again to write them")
-    for file in files:
-        try:
+    for file in part_files(folder):
+        with readable(file):
             table = pq.read_table(file, partitioning=None)
             if "text_digests" in table.column_names:
                 raise DataError(f"{folder} {WITHOUT_TEXTS}")
             rows = from_table(table)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
         yield from rows
 
 
+def part_files(folder: Path) -> list[Path]:
+    """Those of a folder of candidates, in order. Raises DataError where there are none."""
+    files = sorted(folder.glob("part-*.parquet"))
+    if not files:
+        raise DataError(f"{folder} holds no candidates; run the job again to write them")
+    return files
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What of the file cannot be read within becomes a DataError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
+
+
 def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ids of each query's list, candidates and tail, in first-stage order, without reading a text."""
+    """The ids of each query's list as it was given, in first-stage order, without reading a text."""
     for file in sorted(folder.glob("part-*.parquet")):
-        table = pq.read_table(file, columns=["query_id", "doc_ids", "tail"], partitioning=None)
-        for query_id, doc_ids, tail in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            yield query_id, (*doc_ids, *tail)
+        there = pq.read_schema(file).names
+        wanted = [name for name in ("query_id", "doc_ids", "tail", "listed") if name in there]
+        table = pq.read_table(file, columns=wanted, partitioning=None)
+        columns = (_column(table, name) for name in ("query_id", "doc_ids", "tail", "listed"))
+        for query_id, doc_ids, tail, listed in zip(*columns, strict=True):
+            yield query_id, (*(listed or doc_ids), *tail)
 
 
 class ManifestCounter:
     """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
 
     def __init__(self) -> None:
-        self._sizes: list[int] = []
+        self._counts = ListCounts()
         self._digests: list[bytes] = []
         self._lists: list[bytes] = []
 
     def add(self, rows: Sequence[Candidates]) -> None:
-        self._sizes += [len(row.doc_ids) for row in rows]
+        for row in rows:
+            self._counts.add(row)
         self._digests += [hashlib.sha256(_canonical(row)).digest() for row in rows]
         self._lists += [hashlib.sha256(_canonical_list(row)).digest() for row in rows]
 
     def manifest(self) -> CandidatesManifest:
-        if not self._sizes:
-            raise DataError("nothing left to rerank: every query was set aside, for the reasons in failures.parquet")
+        """Raises NothingLeftError where nothing is left to rerank."""
+        self._counts.require_pairs()
         return CandidatesManifest(
-            queries=len(self._sizes),
-            pairs=sum(self._sizes),
+            queries=self._counts.queries,
+            pairs=self._counts.pairs,
             digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
             lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
+            counts=self._counts,
         )
 
 
 def _canonical(row: Candidates) -> bytes:
+    """Lists without a gap have the digests that they had before gaps were told."""
     attributes = sorted(row.attributes.items())
-    return _as_json(
-        [row.query_id, row.query, row.instruction, row.doc_ids, row.texts, row.scores, row.tail, attributes]
-    )
+    content: list[object] = [
+        row.query_id,
+        row.query,
+        row.instruction,
+        row.doc_ids,
+        row.texts,
+        row.scores,
+        row.tail,
+        attributes,
+    ]
+    return _as_json([*content, row.listed] if row.listed else content)
 
 
 def _canonical_list(row: Candidates) -> bytes:
-    return _as_json([row.query_id, row.query, row.instruction, row.doc_ids + row.tail])
+    return _as_json([row.query_id, row.query, row.instruction, row.first_stage()])
 
 
 def _as_json(content: list[object]) -> bytes:

@@ -23,6 +23,8 @@ SCHEMA = pa.schema(
         pa.field("scores", pa.list_(pa.float64())),
         pa.field("tail", pa.list_(pa.string())),
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
+        pa.field("listed", pa.list_(pa.string())),
+        pa.field("order_only", pa.bool_()),
     ]
 )
 QUERIES_PER_FILE = 256
@@ -55,6 +57,8 @@ def _table(rows: list[Candidates], labels: Collection[str]) -> pa.Table:
         "scores": [row.scores for row in rows],
         "tail": [row.tail for row in rows],
         "attributes": [[one for one in row.attributes.items() if one[0] in labels] for row in rows],
+        "listed": [row.listed for row in rows],
+        "order_only": [row.order_only for row in rows],
     }
     return pa.table(columns, schema=SCHEMA)
 

@@ -28,6 +28,7 @@ from stages.quality.measures import SUPPORTED, Metric, check_metric, metric_key,
 
 __all__ = [
     "SUPPORTED",
+    "check_judgements",
     "check_metric",
     "evaluate",
     "evaluate_stream",
@@ -82,9 +83,7 @@ def evaluate_stream(
     places = {query_id: place for place, query_id in enumerate(sorted(judgements.grades))}
     if not places:
         raise DataError("There are no judgements to evaluate against: check the qrels file and its split.")
-    largest = _largest_grade(parsed.values())
-    for query_id, grades in judgements.grades.items():
-        _check_grades(query_id, grades, largest)
+    check_judgements(judgements, metrics)
     values = {name: np.zeros(len(places)) for name in parsed}
     answered = np.zeros(len(places), dtype=bool)
     judged = _judged_once(rankings, judgements)
@@ -96,6 +95,13 @@ def evaluate_stream(
             values[name][here] = of_chunk
     by_metric = {name: tuple(of_metric.tolist()) for name, of_metric in values.items()}
     return QueryMetrics(tuple(places), by_metric, tuple(answered.tolist()))
+
+
+def check_judgements(judgements: Judgements, metrics: Sequence[str]) -> None:
+    """Raises DataError for a grade that `metrics` cannot take."""
+    largest = _largest_grade(map(parse_metric, metrics))
+    for query_id, grades in judgements.grades.items():
+        _check_grades(query_id, grades, largest)
 
 
 def _judged_once(

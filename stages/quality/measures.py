@@ -40,7 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.core.errors import ConfigError
-from stages.core.words import nearest
+from stages.core.words import key_name, nearest
 
 EXAMPLES = "ndcg@10, map-l2, ndcg@10-l2, rbp.95"
 
@@ -142,7 +142,7 @@ def metric_key(name: str) -> str:
 
     No two names share a key, and putting `@` back for `_at_` gives the name again.
     """
-    return check_metric(name).replace("@", "_at_")
+    return key_name(check_metric(name))
 
 
 def nearest_metric(name: str) -> str:

@@ -151,6 +151,7 @@ def cost_table(metrics: Metrics) -> RichTable:
         **_in_passages(coverage),
         "tied neighbours": _share(metrics["scores"]["tied_share"]),
         "failed pairs": f"{coverage['failed_pairs']:,}",
+        **_unasked(coverage),
         "rows set aside": _count(coverage["set_aside_rows"]),
     }
     table = RichTable(show_header=False)
@@ -180,6 +181,11 @@ def _in_passages(coverage: CoveragePart) -> dict[str, str]:
     if (pairs := coverage.get("pairs_in_passages")) is None:
         return {}
     return {"read in passages": f"{pairs:,} documents, in {coverage.get('passages') or 0:,}"}
+
+
+def _unasked(coverage: CoveragePart) -> dict[str, str]:
+    """Nothing where every candidate has a text."""
+    return {"without a text": f"{unasked:,} candidates"} if (unasked := coverage.get("unasked_pairs")) else {}
 
 
 def _reused(cache: CachePart) -> dict[str, str]:

@@ -15,6 +15,8 @@ from stages.sources.collection import CollectionSource
 from stages.sources.formats.irds import irds_parts
 from stages.sources.formats.msmarco import msmarco_parts
 from stages.sources.formats.mteb_configs import mteb_parts
+from stages.sources.formats.shapes import SHAPED, open_shaped
+from stages.sources.formats.tables import open_rows
 from stages.sources.given import file_parts
 from stages.sources.hub import is_hub_name, open_hub
 from stages.sources.parts import Parts
@@ -76,6 +78,10 @@ def open_source(settings: DataSettings) -> Source:
         raise DataError(f"data.run: {settings.path} has rows with documents of their own; remove it")
     if settings.format == "huggingface" or (settings.format == "mteb" and is_hub_name(settings.path)):
         return RowSource(open_hub(settings), settings)
+    if settings.format in SHAPED:
+        return RowSource(open_shaped(settings), settings.model_copy(update={"columns": {}}))
+    if settings.format in ("json", "csv"):
+        return RowSource(open_rows(settings), settings)
     return RowSource(open_files(settings), settings)
 
 

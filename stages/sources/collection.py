@@ -13,19 +13,23 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, NothingLeftError
 from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
 from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
 from stages.sources.corpus import DOCUMENT_IDS, Corpus, open_corpus
 from stages.sources.id_set import IdSet
 from stages.sources.parts import OpenRun, Parts, Texts
-from stages.sources.run_index import QueryIds
-from stages.sources.settings import DataSettings
+from stages.sources.run_index import QueryIds, RunList
+from stages.sources.settings import OWN_DOCUMENT, DataSettings
 from stages.sources.texts import QUERY_IDS, QueryText, ids_of, query_texts
 
 # How many ids of each side are looked at for two that are one in another form, where none is the same.
 IDS_SEEN = 10_000
+
+
+def _reported_by_queries(_: SetAside) -> None:
+    """What is wrong with a run is `query_lists`' to report, once."""
 
 
 class CollectionSource:
@@ -35,7 +39,7 @@ class CollectionSource:
         self.name = parts.name
         self._qrels, self._queries, self._documents = parts.qrels, parts.queries, parts.documents
         self._runs = parts.runs
-        self._depth, self._limit = settings.depth, settings.limit
+        self._depth, self._limit, self._drop_self = settings.depth, settings.limit, settings.drop_self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,14 +58,14 @@ class CollectionSource:
             queries = query_texts(self._queries.records(query_ids, set_aside), query_ids, set_aside)
             if not queries:
                 raise self._no_text("query", self._queries, QUERY_IDS, query_ids)
-            top = partial(_top_ids, runs.values(), self._depth)
+            top = partial(self._top_ids, runs.values())
             documents = self._documents.records(top(), set_aside)
             corpus = stack.enter_context(open_corpus(str(self._documents), documents, IdSet(top()), set_aside))
             if not len(corpus):
                 raise self._no_text("document", self._documents, DOCUMENT_IDS, top())
             for query_id in query_ids:
                 yield {
-                    name: self._raw_query(query_id, run, queries.get(query_id), corpus)
+                    name: self._raw_query(query_id, run, queries.get(query_id), corpus, set_aside)
                     for name, run in runs.items()
                     if query_id in run
                 }
@@ -102,26 +106,41 @@ class CollectionSource:
                 "judgements of this collection, with ids in the same form"
             )
 
-    def _no_text(self, what: str, texts: Texts, names: tuple[str, ...], wanted: Iterable[str]) -> DataError:
+    def _no_text(self, what: str, texts: Texts, names: tuple[str, ...], wanted: Iterable[str]) -> NothingLeftError:
         """None of the `wanted` ids stands among the texts."""
         there = list(islice(ids_of(texts.records(None, _reported_by_queries), names), IDS_SEEN))
         asked = list(islice(wanted, IDS_SEEN))
         one, other = alike(asked, there) or (asked[0], next(iter(there), None))
         limited = f", of the first {self._limit:,} queries" if self._limit else ""
         runs = ", ".join(map(str, self._runs.values()))
-        return DataError(
+        return NothingLeftError(
             f"{texts} has no {what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. Give both "
             "of the same collection, with ids in the same form"
         )
 
-    def _raw_query(self, query_id: str, run: OpenRun, query: QueryText | None, corpus: Corpus) -> RawQuery:
-        run_list, file = run.read(query_id), run.name
+    def _list(self, query_id: str, run: OpenRun, set_aside: Report = _reported_by_queries) -> RunList:
+        """The query's list in first-stage order, without its own document where that is to be dropped."""
+        found = run.read(query_id)
+        for line in found.take_out(query_id) if self._drop_self else ():
+            set_aside(SetAside(Location(run.name, line), OWN_DOCUMENT, query_id, query_id))
+        return found
+
+    def _top_ids(self, runs: Collection[OpenRun]) -> Iterator[str]:
+        """The documents whose texts are needed, as often as they are."""
+        for run in runs:
+            for query_id in run:
+                yield from self._list(query_id, run).doc_ids[: self._depth]
+
+    def _raw_query(
+        self, query_id: str, run: OpenRun, query: QueryText | None, corpus: Corpus, set_aside: Report
+    ) -> RawQuery:
+        run_list, file = self._list(query_id, run, set_aside), run.name
         retrieved = (
             RawDocument(doc_id, None, score, Location(file, line))
             for doc_id, score, line in zip(run_list.doc_ids, run_list.scores, run_list.lines, strict=True)
         )
         top = corpus.join(islice(retrieved, self._depth))
-        query = query or QueryText(None, Location(file, min(run_list.lines)))
+        query = query or QueryText(None, Location(file, min(run_list.lines, default=0)))
         return RawQuery(
             query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)
         )
@@ -129,13 +148,6 @@ class CollectionSource:
 
 def _doc_ids(run: OpenRun, query_id: str) -> list[str]:
     return run.read(query_id).doc_ids
-
-
-def _top_ids(runs: Collection[OpenRun], depth: int | None) -> Iterator[str]:
-    """The documents whose texts are needed, as often as they are."""
-    for run in runs:
-        for query_id in run:
-            yield from run.read(query_id).doc_ids[:depth]
 
 
 def _refuse_a_cut_by_chance(run: OpenRun, depth: int | None) -> None:
@@ -148,7 +160,3 @@ def _refuse_a_cut_by_chance(run: OpenRun, depth: int | None) -> None:
                 f"{run.name}: query {query_id!r:.60} has {length:,} candidates in no order ({run.unranked}), so that "
                 f"data.depth {depth:,} would choose by chance. Set data.depth to null, or give a ranking as data.run"
             )
-
-
-def _reported_by_queries(_: SetAside) -> None:
-    """What is wrong with a run is `query_lists`' to report, once."""

@@ -14,6 +14,7 @@ from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 from stages.sources.texts import document_text
 
+UNRETRIEVED = "unretrieved"  # documents beside those of `documents` that were judged, and not retrieved
 Get = Callable[[Mapping[str, object], str], object]
 
 
@@ -30,7 +31,10 @@ class Entry:
 
 @dataclass(slots=True)
 class JudgedQuery:
-    """A query and its documents, with the relevance that rows give them (None: not judged)."""
+    """A query and its documents, with the relevance that rows give them (None: not judged).
+
+    `unretrieved` were judged, and are not among the candidates.
+    """
 
     query_id: object
     query: object
@@ -38,6 +42,7 @@ class JudgedQuery:
     instruction: object = None
     attributes: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    unretrieved: list[Entry] = field(default_factory=list)
 
     def raw(self) -> RawQuery:
         documents = tuple(
@@ -51,6 +56,9 @@ class JudgedQuery:
         """The documents that have an id and a relevance."""
         for doc_id, entry in zip(map(as_id, self._doc_ids()), self.entries, strict=True):
             if doc_id is not None and entry.relevance is not None:
+                yield doc_id, entry
+        for entry in self.unretrieved:
+            if (doc_id := as_id(entry.doc_id)) is not None and entry.relevance is not None:
                 yield doc_id, entry
 
     def doc_ids(self) -> list[str]:
@@ -75,6 +83,7 @@ def by_query(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[J
             query = _judged_query(record, columns, f"q{number}")
             query_id = as_id(query.query_id)
             query.entries = _entries(record, columns)
+            query.unretrieved = _unretrieved(record, columns)
         except MalformedRowError as error:
             set_aside(SetAside(record.where, str(error), query_id))
             continue
@@ -200,6 +209,12 @@ def _parsed(text: object) -> Any:
         return json.loads(str(text))
     except (ValueError, RecursionError):
         return None
+
+
+def _unretrieved(record: Record, columns: Columns) -> list[Entry]:
+    missed = record.fields.get(UNRETRIEVED)
+    documents = missed if isinstance(missed, list) else []
+    return [_entry(one, columns.within, record.where) for one in documents if isinstance(one, dict)]
 
 
 def _parallel(values: object, name: str, length: int) -> list[object]:

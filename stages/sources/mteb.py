@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from stages.core.prepare import Report, as_id
 from stages.core.records import SetAside
 from stages.sources.columns import Columns, as_text
+from stages.sources.digests import made_id, shuffled_key
 from stages.sources.layouts import Entry, JudgedQuery
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
-
-ID_DIGITS = 16
 
 
 def by_relevance(table: RowTable, columns: Columns, set_aside: Report) -> Iterator[JudgedQuery]:
@@ -30,14 +28,13 @@ def by_relevance(table: RowTable, columns: Columns, set_aside: Report) -> Iterat
         formulations = queries if isinstance(queries, list) else [queries]
         for part, query in enumerate(formulations, 1):
             own_id = f"{query_id}.{part}" if query_id and len(formulations) > 1 else given_id
-            known = query if isinstance(query, str) else ""
             yield JudgedQuery(
                 own_id,
                 query,
                 record.where,
                 columns.get(record.fields, "instruction"),
                 columns.attributes(record.fields),
-                sorted(entries, key=lambda entry: _digest(f"{known}\0{entry.text}")),
+                sorted(entries, key=lambda entry: shuffled_key(query, entry.text)),
             )
 
 
@@ -51,11 +48,7 @@ def _entries(record: Record, columns: Columns, set_aside: Report) -> list[Entry]
             return None
         for text in map(as_text, texts):
             if isinstance(text, str) and text.strip():
-                entries.append(Entry(_digest(text)[:ID_DIGITS], text, None, grade, record.where))
+                entries.append(Entry(made_id(text), text, None, grade, record.where))
             else:
                 set_aside(SetAside(record.where, f"{name} holds an entry without text"))
     return entries
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

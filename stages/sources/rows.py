@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
 from stages.sources.columns import Columns
+from stages.sources.formats.nested import read_any_qrels
+from stages.sources.formats.shape import LABELS_APART
+from stages.sources.formats.shapes import RECORDS_SEEN, shapes_of
 from stages.sources.layouts import JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
 from stages.sources.neighbours import neighbour
 from stages.sources.row_files import RowTable
-from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, QUERY_COLUMNS, DataSettings
-from stages.sources.trec import parse_grade, read_qrels
+from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, OWN_DOCUMENT, QUERY_COLUMNS, DataSettings
+from stages.sources.trec import parse_grade
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
 
@@ -29,14 +33,17 @@ class RowSource:
 
     def __init__(self, table: RowTable, settings: DataSettings) -> None:
         self.name = table.name
-        self._table, self._limit = table, settings.limit
+        self._table, self._limit, self._drop_self = table, settings.limit, settings.drop_self
         self._columns = Columns(settings.columns, table.columns)
         self._layout = _layout(table, self._columns, settings)
+        # Why the order of candidates is no first stage, where it is none.
+        self._unranked = LABELS_APART if settings.format == "mteb" else getattr(table, "unranked", None)
+        self._depth = settings.depth
         self._qrels = None if settings.qrels is None else existing_file(Path(settings.qrels), "data.qrels")
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
         for query in self._judged(set_aside):
-            yield query.raw()
+            yield _without_own(query.raw(), query, set_aside) if self._drop_self else query.raw()
 
     def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
         for query in self.queries(set_aside):
@@ -44,7 +51,7 @@ class RowSource:
 
     def judgements(self, set_aside: Report) -> Judgements:
         """From `data.qrels` if given, else from the relevance column; empty where there is neither."""
-        judgements = self._own_judgements(set_aside) if self._qrels is None else read_qrels(self._qrels, set_aside)
+        judgements = self._own_judgements(set_aside) if self._qrels is None else read_any_qrels(self._qrels, set_aside)
         if self._limit is None:
             return judgements
         limited = {as_id(query.query_id) for query in self._judged(_reported_by_queries)}
@@ -53,14 +60,14 @@ class RowSource:
     def meetings(self) -> dict[str, Meeting]:
         if self._qrels is None:
             return self._with_own_judgements()
-        encounter = Encounter(read_qrels(self._qrels, _reported_by_queries).grades)
+        encounter = Encounter(read_any_qrels(self._qrels, _reported_by_queries).grades)
         for query in self._layout(self._table, self._columns, _reported_by_queries):
             if (query_id := as_id(query.query_id)) is not None:
                 encounter.add(query_id, query.doc_ids)
         meeting = encounter.meeting()
         if told := meeting.refusal(self._table.name, str(self._qrels)):
             raise DataError(told)
-        return {FIRST_STAGE: meeting}
+        return {FIRST_STAGE: replace(meeting, unranked=self._unranked)}
 
     def _with_own_judgements(self) -> dict[str, Meeting]:
         """Rows judge their own documents, but maybe not those of every query."""
@@ -72,10 +79,17 @@ class RowSource:
             min((one for one, is_judged in judged.items() if not is_judged), default=None),
             sum(judged.values()),
         )
-        return {FIRST_STAGE: Meeting(len(judged), shared, shared, without_judgements=unjudged)} if shared else {}
+        meeting = Meeting(len(judged), shared, shared, without_judgements=unjudged, unranked=self._unranked)
+        return {FIRST_STAGE: meeting} if shared else {}
 
     def _judged(self, set_aside: Report) -> Iterator[JudgedQuery]:
-        return islice(self._layout(self._table, self._columns, set_aside), self._limit)
+        for query in islice(self._layout(self._table, self._columns, set_aside), self._limit):
+            if self._unranked and self._depth is not None and len(query.entries) > self._depth:
+                raise DataError(
+                    f"{query.where}: {len(query.entries):,} candidates in no order ({self._unranked}), so that "
+                    f"data.depth {self._depth:,} would choose by chance. Set data.depth to null"
+                )
+            yield query
 
     def _own_judgements(self, set_aside: Report) -> Judgements:
         grades: dict[str, dict[str, int]] = {}
@@ -87,6 +101,17 @@ class RowSource:
             if own:
                 grades[query_id] = own
         return Judgements(grades)
+
+
+def _without_own(raw: RawQuery, query: JudgedQuery, set_aside: Report) -> RawQuery:
+    """Without the document that has the query's id, where its documents have ids of their own."""
+    if all(entry.doc_id is None for entry in query.entries):
+        return raw
+    query_id = as_id(raw.query_id)
+    own = [document for document in raw.documents if query_id is not None and as_id(document.doc_id) == query_id]
+    for document in own:
+        set_aside(SetAside(document.where, OWN_DOCUMENT, query_id, query_id))
+    return replace(raw, documents=tuple(document for document in raw.documents if document not in own)) if own else raw
 
 
 def _grades(query: JudgedQuery, query_id: str, set_aside: Report) -> dict[str, int]:
@@ -122,7 +147,15 @@ def _layout(table: RowTable, columns: Columns, settings: DataSettings) -> Layout
 def _require(table: RowTable, columns: Columns, settings: DataSettings, needed: tuple[str, ...], said: str) -> None:
     if not all(map(columns.has, needed)):
         got = ", ".join(table.columns) or "none"
-        raise DataError(f"{settings.path}: rerank needs columns {said}; got {got}. {neighbour(table.columns)}")
+        told = _other_format(table) or neighbour(table.columns)
+        raise DataError(f"{settings.path}: rerank needs columns {said}; got {got}. {told}")
+
+
+def _other_format(table: RowTable) -> str | None:
+    """Which format reads its rows, by what the first of them hold."""
+    first = islice(table.records(_reported_by_queries), RECORDS_SEEN)
+    shapes = (shape for record in first for shape in shapes_of(record.fields))
+    return next((f"data.format: {shape.format} reads {shape.told}" for shape in shapes), None)
 
 
 def _reported_by_queries(_: SetAside) -> None:

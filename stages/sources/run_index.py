@@ -40,6 +40,14 @@ class RunList:
         self.scores = array("d", (self.scores[i] for i in order))
         self.lines = array("q", (self.lines[i] for i in order))
 
+    def take_out(self, doc_id: str) -> list[int]:
+        """The document leaves the list. Returns the lines it stood on."""
+        places = [place for place, one in enumerate(self.doc_ids) if one == doc_id]
+        lines = [self.lines[place] for place in places]
+        for place in reversed(places):
+            del self.doc_ids[place], self.scores[place], self.lines[place]
+        return lines
+
 
 class QueryIds:
     """Query ids by first appearance, in one run or in several that are read one after the other; at most `limit`."""

@@ -8,7 +8,25 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Format = Literal["beir", "trec", "msmarco", "jsonl", "parquet", "huggingface", "mteb", "ir_datasets"]
+Format = Literal[
+    "beir",
+    "trec",
+    "msmarco",
+    "jsonl",
+    "parquet",
+    "huggingface",
+    "mteb",
+    "ir_datasets",
+    "json",
+    "csv",
+    "rank_llm",
+    "flagembedding",
+    "tevatron",
+    "sentence_transformers",
+    "langchain",
+    "llamaindex",
+    "haystack",
+]
 
 # Per format: the fields that it needs, and those that it takes besides format, depth and limit.
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -20,6 +38,15 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "huggingface": ("path",),
     "mteb": ("path",),
     "ir_datasets": ("path",),
+    "json": ("path",),
+    "csv": ("path",),
+    "rank_llm": ("path",),
+    "flagembedding": ("path",),
+    "tevatron": ("path",),
+    "sentence_transformers": ("path",),
+    "langchain": ("path",),
+    "llamaindex": ("path",),
+    "haystack": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
     "beir": ("runs", "split", "qrels", "queries", "documents"),
@@ -30,9 +57,20 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
     "mteb": ("split", "subset", "revision", "columns", "run", "runs", "qrels"),
     "ir_datasets": ("run", "runs", "qrels"),
+    "json": ("qrels", "columns"),
+    "csv": ("qrels", "columns"),
+    "rank_llm": ("split", "subset", "revision", "qrels"),
+    "flagembedding": ("split", "subset", "revision", "qrels"),
+    "tevatron": ("split", "subset", "revision", "qrels"),
+    "sentence_transformers": ("split", "subset", "revision", "qrels"),
+    "langchain": ("split", "subset", "revision", "qrels", "columns"),
+    "llamaindex": ("split", "subset", "revision", "qrels", "columns"),
+    "haystack": ("split", "subset", "revision", "qrels", "columns"),
 }
-EVERYWHERE = ("format", "depth", "limit")
+EVERYWHERE = ("format", "depth", "limit", "drop_self")
 
+# Why a document is set aside where `drop_self` asks for that.
+OWN_DOCUMENT = "the query's own document (data.drop_self)"
 FIRST_STAGE = "first_stage"  # what the only first stage is called where `data.runs` names none
 RUN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # results of each go to a folder of its name
 
@@ -62,9 +100,9 @@ class DataSettings(BaseModel):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="beir, msmarco: the collection's folder. jsonl, parquet, mteb: a file, a folder or a glob pattern. "
-        "huggingface, mteb: a data set's name on the Hub, or a folder that save_to_disk made. ir_datasets: an id such "
-        "as beir/scifact/test.",
+        description="beir, msmarco: the collection's folder. Row formats: a file, a folder or a glob pattern. "
+        "huggingface, mteb and what other tools write (docs/data.md): a data set's name on the Hub, or a folder that "
+        "save_to_disk made. ir_datasets: an id such as beir/scifact/test.",
     )
     split: str = Field(
         default="test",
@@ -106,6 +144,11 @@ class DataSettings(BaseModel):
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."
     )
     limit: int | None = Field(default=None, gt=0, description="Only the first so many queries, for a quick try.")
+    drop_self: bool = Field(
+        default=False,
+        description="Whether a document whose id is its query's own is taken out of the first stage's list before it "
+        "is cut and measured, as BEIR's own evaluation does and trec_eval does not.",
+    )
 
     @model_validator(mode="after")
     def _has_what_its_format_needs(self) -> Self:

@@ -74,9 +74,9 @@ def finished_run(
     table = {
         "query_id": ids,
         "answered": [True] * len(ids),
-        "reranked/ndcg@10": list(ndcg),
-        "first_stage/ndcg@10": before,
-        "delta/ndcg@10": [after - earlier for earlier, after in zip(before, ndcg, strict=True)],
+        "reranked/ndcg_at_10": list(ndcg),
+        "first_stage/ndcg_at_10": before,
+        "delta/ndcg_at_10": [after - earlier for earlier, after in zip(before, ndcg, strict=True)],
     }
     pq.write_table(pa.table(table), folder.per_query)
     means = {"first_stage": sum(before) / len(ids), "reranked": sum(ndcg) / len(ids)}

@@ -56,7 +56,7 @@ def test_a_run_gives_its_numbers_as_dicts_and_tables(done: FinishedRun) -> None:
     assert done.config["data"]["depth"] == 5  # what a section changes; the rest of the section stays
     assert done.config["data"]["limit"] == 12
     assert list(done.per_query["query_id"]) == list(done.rankings["query_id"].unique())
-    assert done.per_query["reranked/ndcg@10"].mean() == pytest.approx(reranked["ndcg_at_10"])
+    assert done.per_query["reranked/ndcg_at_10"].mean() == pytest.approx(reranked["ndcg_at_10"])
     assert done.verdict is not None and done.verdict.startswith("ndcg@10 ")
     assert len(done.failures) == 0 and done.runs == {}
 

@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That user's working directory, within its reach; what is compiled in its temporary folder stays."""
+    """A working directory of that user's, that it can reach; what is compiled for it once stays, in its TMPDIR."""
     folder = tmp_path_factory.mktemp("theirs")
     for one in (folder, *folder.parents):
         if one.stat().st_uid == os.getuid() and one.is_relative_to(tmp_path_factory.getbasetemp()):
@@ -64,6 +64,7 @@ def config_in(folder: Path, **sections: Any) -> str:
     return "run.yaml"
 
 
+@pytest.mark.thorough
 def test_a_run_ends_with_its_metrics_and_in_mlflow(folder: Path) -> None:
     done = as_them(folder, ["run", "--config", config_in(folder, model={"name": "overlap"})])
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -96,7 +96,7 @@ def open_payloads(
 def config_payloads(path: Path) -> CycledPayloads:
     """The candidates of a run config, a request for each query. Raises ConfigError or DataError as a run would."""
     from pipelines.base.config import load_config
-    from pipelines.job.prepare import all_candidates
+    from pipelines.job.prepare import askable_candidates
     from stages.sources import open_source
 
     config = load_config(path)
@@ -104,7 +104,7 @@ def config_payloads(path: Path) -> CycledPayloads:
     bodies: Iterator[dict[str, Any]] = (
         {"query": one.query, "documents": one.texts, "return_documents": False}
         | ({"instruction": one.instruction} if one.instruction else {})
-        for one in all_candidates(source, config.data.depth, lambda _: None)
+        for one in askable_candidates(source, config.data.depth)
     )
     payloads = _within_memory(
         Payload(json.dumps(body, ensure_ascii=False).encode(), len(body["documents"])) for body in bodies

@@ -140,10 +140,10 @@ def _first(queries: Iterator[SampledQuery], pairs: int) -> list[SampledQuery]:
 
 
 def _from_data(settings: DataSettings) -> Iterator[SampledQuery]:
-    from pipelines.job.prepare import all_candidates
+    from pipelines.job.prepare import askable_candidates
     from stages.sources import open_source
 
-    for candidates in all_candidates(open_source(settings), settings.depth, lambda _: None):
+    for candidates in askable_candidates(open_source(settings), settings.depth):
         spread = _spread(candidates)
         if spread.texts:
             yield spread

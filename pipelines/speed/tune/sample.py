@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.base.config import RunConfig
-from pipelines.job.prepare import all_candidates
+from pipelines.job.prepare import askable_candidates
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.procedure import load_encoder
 from serve_app.engine.prompts import Prompt
@@ -46,7 +46,7 @@ def read_sample(config: RunConfig, model: ModelInfo, pairs: int) -> PromptSample
     prompts: list[Prompt] = []
     embedded: set[tuple[int, ...]] = set()
     reason = "there is no query"
-    for one in all_candidates(open_source(config.data), config.data.depth, lambda _row: None):
+    for one in askable_candidates(open_source(config.data), config.data.depth):
         if queries and sum(len(query.texts) for query in [*queries, one]) > pairs:
             break
         try:

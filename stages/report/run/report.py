@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.core.metrics import Metrics
+from stages.core.metrics import CoveragePart, Metrics
 from stages.core.words import (
     count,
     interval,
     is_significant,
+    key_name,
     metric_value,
     p_value,
     percent,
@@ -107,12 +108,22 @@ def _what(run: RunNumbers) -> str:
     depth = data.get("depth")
     top = f"the top {depth}" if depth else "all candidates"
     told = f"{count(coverage['pairs'])} pairs: {top} of each of {count(coverage['queries'])} queries"
+    if unasked := coverage.get("unasked_pairs"):
+        told += f", less {count(unasked)} candidates that nothing could score"
     if run.main:
         told += f", of which {count(run.analysis['significance'][run.main]['n'])} are judged"
     if coverage["unanswered"]:
-        told += f"; {count(coverage['unanswered'])} went unanswered and count as 0"
+        told += f"; {count(coverage['unanswered'])} went unanswered: {_unanswered(coverage)}"
     first = data.get("run") or data.get("path")
-    return f"{told}. First stage: {first}. Run {run.metrics['run_id']}."
+    order = ", an order without scores" if run.analysis.get("order_only_queries") else ""
+    return f"{told}. First stage: {first}{order}. Run {run.metrics['run_id']}."
+
+
+def _unanswered(coverage: CoveragePart) -> str:
+    """What that means; before candidates that nothing could score kept their places it was another thing."""
+    if "unasked_pairs" not in coverage:
+        return "they count as 0"
+    return "a list that nothing could score stays as it was given, a query without candidates counts as 0"
 
 
 def _quality_section(run: RunNumbers) -> Section:
@@ -121,7 +132,7 @@ def _quality_section(run: RunNumbers) -> Section:
         return Section(title, [_plain_quality(run.metrics)])
     tested = run.analysis["significance"]
     blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
-    deltas = run.per_query.get(f"delta/{run.main}")
+    deltas = run.per_query.get(f"delta/{key_name(run.main)}")
     if deltas is not None and any(deltas):
         told = tested[run.main]
         main, values = run.main, list(deltas)

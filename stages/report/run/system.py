@@ -105,7 +105,7 @@ def set_aside_section(analysis: Mapping[str, Any], metrics: Metrics) -> Section:
         return Section(title, [Text("Nothing: every row was used, and every pair got a score.")])
     rows = [[one["reason"], count(one["rows"])] for one in failures]
     aside, failed = metrics["coverage"]["set_aside_rows"], metrics["coverage"]["failed_pairs"]
-    unused = "" if aside is None else f"{count(aside)} rows of the data could not be used, "
+    unused = "" if aside is None else f"{count(aside)} rows of the data were set aside, "
     told = f"{unused}{count(failed)} pairs failed."
     where = "Each with its file and line is in failures.parquet."
     return Section(title, [Text(f"{told} {where}"), Table([Column("reason", numeric=False), Column("rows")], rows)])
@@ -128,6 +128,8 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[
         yield ["change of a score when candidates are shuffled", _position(position)]
     yield ["queries unanswered", count(coverage["unanswered"])]
     yield ["pairs that failed", count(coverage["failed_pairs"])]
+    if unasked := coverage.get("unasked_pairs"):
+        yield ["candidates that nothing could score", count(unasked)]
     if (in_passages := coverage.get("pairs_in_passages")) is not None:
         told = f"{count(in_passages)} of {count(coverage['pairs'])}, in {count(coverage.get('passages'))} passages"
         yield ["documents read in passages", told]
@@ -177,11 +179,22 @@ def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
             )
     if coverage["pairs"] and (cut := coverage["truncated_pairs"] / coverage["pairs"]) > MANY_CUT:
         yield f"{share(cut)} of the documents were cut to fit model.max_length{_what_to_do(coverage)}."
-    if coverage["failed_pairs"]:
-        yield f"{count(coverage['failed_pairs'])} pairs have no score; their documents are missing from the lists."
+    if failed := coverage["failed_pairs"]:
+        yield f"{count(failed)} pairs have no score; their documents {_where_they_stand(coverage)}."
+    if unasked := coverage.get("unasked_pairs"):
+        yield (
+            f"{count(unasked)} of {count(coverage['pairs'] + unasked)} candidates could not be scored, as they or "
+            "their query have no text: they stand behind those that were, in the first stage's order. What reranking "
+            "would have made of them cannot be said."
+        )
     if metrics["tokens"]["generation"]:
         generated = count(metrics["tokens"]["generation"])
         yield f"The engine generated {generated} tokens: it is used for more than reranking."
+
+
+def _where_they_stand(coverage: CoveragePart) -> str:
+    """Runs of before they were ranked left them out."""
+    return "stand behind the others" if "unasked_pairs" in coverage else "are missing from the lists"
 
 
 def _what_to_do(coverage: CoveragePart) -> str:

@@ -95,11 +95,12 @@ def _mover(mover: Mapping[str, Any]) -> Details:
 def _documents(documents: Iterable[Mapping[str, Any]]) -> Iterator[list[Cell | str]]:
     for one in documents:
         new = "failed" if one["new_rank"] is None else str(one["new_rank"])
+        text = f": {one['excerpt']}" if one["excerpt"] else ""
         grade = "not judged" if one["grade"] is None else str(one["grade"])
         relevant = (one["grade"] or 0) > 0
         yield [
             f"{one['old_rank']} → {new}",
             Cell(grade, "good" if relevant else "plain"),
-            number(one["score"]),
-            one["doc_id"] if one["excerpt"] is None else f"{one['doc_id']}: {one['excerpt']}",
+            "not scored" if one["score"] is None and one["new_rank"] else number(one["score"]),
+            f"{one['doc_id']}{text}",
         ]

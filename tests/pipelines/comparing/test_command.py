@@ -224,10 +224,10 @@ def test_a_comparison_is_a_run_in_mlflow_that_links_to_what_it_compares_and_is_t
     assert found.data.params["model.name"] == "models/first | models/second"
     (tested,) = content["tested"]
     assert found.data.metrics == {
-        "ndcg_at_10/difference": tested["difference"],
-        "ndcg_at_10/corrected_p": tested["corrected_p"],
-        "ndcg_at_10/ci_low": tested["interval"][0],
-        "ndcg_at_10/ci_high": tested["interval"][1],
+        "delta/ndcg_at_10": tested["difference"],
+        "significance/ndcg_at_10_p": tested["corrected_p"],
+        "significance/ndcg_at_10_ci_low": tested["interval"][0],
+        "significance/ndcg_at_10_ci_high": tested["interval"][1],
     }
     assert sorted(file.path for file in MlflowClient(store).list_artifacts(found.info.run_id)) == FILES
     kept = MlflowClient(store).download_artifacts(found.info.run_id, "comparison.json", str(here))

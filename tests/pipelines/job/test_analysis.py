@@ -133,7 +133,7 @@ def test_without_judgements_ties_and_what_the_job_told_are_left(made: Collection
     folder = folder_of(tmp_path / "run", made, [[ranking for _, ranking in made.pairs]])
     unjudged = findings(made, judgements=Judgements({}), first_stage=nothing, reranked=nothing)
     found = analysis_of(folder, unjudged)
-    assert set(found) == {"schema_version", "ties", "position", "cost", "remarks", "failures"}
+    assert set(found) == {"schema_version", "ties", "position", "cost", "remarks", "failures", "order_only_queries"}
     assert found["cost"]["gain_per_engine_s"] == {}
     assert found["ties"]["tied_neighbours"] == 1 / 4
 

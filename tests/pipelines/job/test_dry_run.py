@@ -53,18 +53,19 @@ def test_queries_pairs_judgements_and_what_is_set_aside_are_counted(config: RunC
     plan = make_plan(config)
     counted = {name: plan[name] for name in ("queries", "pairs", "judged_queries", "judged_queries_with_candidates")}
     assert counted == {
-        "queries": 2,
+        "queries": 3,
         "pairs": 3 + 1,
         "judged_queries": 2,
         "judged_queries_with_candidates": 1,
     }
+    assert plan["unasked_pairs"] == 3, "two of q2, and all of q4"
     assert plan["set_aside_rows"] == 4
-    assert plan["set_aside_reasons"] == {
-        "a run has 6 columns, this line 4": 1,
-        "no text": 1,
-        "document unknown is not in the corpus": 1,
-        "unknown query: no text for this id": 1,
-    }
+    assert list(plan["set_aside_reasons"].items()) == [
+        ("a run has … columns, this line …", 1),
+        ("no text", 1),
+        ("document … is not in the corpus", 1),
+        ("unknown query", 1),
+    ], "causes first"
 
 
 def test_rows_with_more_documents_than_the_depth_are_cut_to_it(config: RunConfig, tmp_path: Path) -> None:
@@ -82,8 +83,8 @@ def test_what_meets_in_part_is_told_whatever_the_limit(
     assert remarks == [
         "1 of 2 judged queries has no candidates and counts as 0, such as 'q3'",
         "2 of 3 queries with candidates are not judged, such as 'q2'",
-        "queries without a text, set aside: 1, such as 'q4'",
-        "pairs whose document is not in the corpus, set aside: 1, such as 'unknown'",
+        "2 of 7 candidates had no text, such as 'empty': they stand behind those that were scored, in their old order",
+        "1 of 3 queries could not be asked, such as 'q4': their lists stay as they were given",
     ]
     print_plan(config, as_json=False)
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("mind ")] == [
@@ -127,7 +128,7 @@ def test_the_plan_goes_through_all_eight_hops_with_columns_and_counts(config: Ru
     hops = make_plan(config)["hops"]
     assert [hop["hop"][0] for hop in hops] == list("12345678")
     assert all(hop["columns"] and hop["counts"] for hop in hops)
-    assert hops[1]["counts"] == "2 queries, 4 pairs"
+    assert hops[1]["counts"] == "3 queries, 4 pairs"
     assert "texts" in hops[1]["columns"] and "logits" in hops[5]["columns"]
 
 
@@ -147,8 +148,15 @@ def test_people_get_a_table_and_what_was_set_aside(config: RunConfig, capsys: py
     print_plan(config, as_json=False)
     shown = capsys.readouterr().out
     assert "small: nothing was started" in shown
-    assert "2 queries, 4 pairs" in shown
-    assert "set aside   4 rows: " in shown and "1 x no text" in shown
+    assert "3 queries, 4 pairs" in shown
+    lines = shown.splitlines()
+    first = lines.index("set aside   4 rows") + 1
+    assert [line.partition(": ")[2] for line in lines[first : first + 4]] == [
+        "a run has 6 columns, this line 4",
+        "no text",
+        "document unknown is not in the corpus",
+        "unknown query: no text for this id",
+    ]
 
 
 @pytest.mark.parametrize(

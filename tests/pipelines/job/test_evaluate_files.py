@@ -235,15 +235,24 @@ def test_bad_lines_are_told_on_stderr_with_file_and_line_and_do_not_count(
     ]
 
 
-def test_of_many_bad_lines_the_first_ten_are_told_and_the_others_counted(
+def test_a_query_s_own_document_is_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    files = write(tmp_path, {"q1": {"q1": 2, "a": 1}}, {"q1": {"a": 1}})
+    assert evaluate_run(*files, ("mrr",)).means == {"mrr": 0.5}
+    found = evaluate_run(*files, ("mrr",), drop_self=True)
+    assert found.means == {"mrr": 1.0}
+    assert [(row.query_id, row.doc_id) for row in found.set_aside] == [("q1", "q1")]
+
+
+def test_bad_lines_of_one_kind_are_told_once_with_the_first_of_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, qrels = small(tmp_path)
     run.write_text(run.read_text() + "too short\n" * 1012)
     shown((run, qrels), "mrr")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 12
-    assert lines[-2] == "... and 1,002 more"
+    told = "1,012 x a run has … columns, this line …, first at"
+    assert lines[0] == f"set aside {told} {run}:5: a run has 6 columns, this line 2"
+    assert len(lines) == 2
 
 
 def test_bad_lines_are_handed_to_the_caller(tmp_path: Path) -> None:

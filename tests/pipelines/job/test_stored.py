@@ -29,11 +29,13 @@ from stages.store.store import ScoreStore
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ("the sea is deep", "a hill", "sea and hill", "a hill")
-NOWHERE = "nowhere"  # an address that Ray refuses at once
+NOWHERE = "127.0.0.1:9"  # where no cluster answers
 
 
 def config_of(store: Path | None, **sections: dict[str, Any]) -> RunConfig:
+    """Of the stand-in, on a cluster that is named: without one it scores in the job's own process."""
     given = {"model": {"name": "overlap"}, "rerank": {"store": None if store is None else str(store)}} | sections
+    given = {"serve": {"ray_address": NOWHERE}} | given
     return RunConfig.model_validate({"data": {"format": "jsonl", "path": "x.jsonl"}} | given)
 
 
@@ -317,7 +319,7 @@ def test_a_cluster_that_is_gone_is_refused_in_one_line_once_a_pair_is_unknown(
     write_rows(rows)
     done = run_command("--config", str(config))
     assert done.returncode == 1, done.stdout
-    assert done.stderr.startswith(f"rerank-eval: cannot reach the Ray cluster at {NOWHERE}: ")
+    assert done.stderr.startswith(f"rerank-eval: no Ray cluster at {NOWHERE}: ")
     assert len(done.stderr.splitlines()) == 1
 
 

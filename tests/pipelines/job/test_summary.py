@@ -22,8 +22,8 @@ MODEL = ModelInfo("tiny", "/models/tiny", "v1", recipe_of("qwen3-reranker"), 512
 NOT_JUDGED = QueryMetrics((), {}, ())
 RANKINGS = [
     Ranking("q1", ("b", "a"), (0.9, 0.1), (2.0, -2.0), prompt_tokens=300, truncated_pairs=1, store_hits=1),
-    Ranking("q2", ("c",), (0.5,), (0.0,), failed={"d": "aborted"}, prompt_tokens=100),
-    Ranking("q3", (), (), (), failed={"a": "aborted", "b": "aborted"}),
+    Ranking("q2", ("c",), (0.5,), (0.0,), ("e", "d"), {"d": "aborted"}, prompt_tokens=100, unscored=2),
+    Ranking("q3", (), (), (), ("a", "b", "t"), failed={"a": "aborted", "b": "aborted"}, unscored=2),
 ]
 
 
@@ -102,7 +102,7 @@ ADDED: dict[str, Any] = {
     "coverage": dict.fromkeys(
         (
             *("queries", "answered", "unanswered", "pairs", "failed_pairs", "truncated_pairs", "set_aside_rows"),
-            *("pairs_in_passages", "passages"),
+            *("pairs_in_passages", "passages", "unasked_pairs"),
         )
     ),
     "schema_version": None,
@@ -168,6 +168,7 @@ def test_a_judged_query_without_candidates_and_one_whose_pairs_all_failed_are_un
         "unanswered": 2,
         "pairs": 6,
         "failed_pairs": 3,
+        "unasked_pairs": 1,
         "truncated_pairs": 1,
         "pairs_in_passages": None,
         "passages": None,

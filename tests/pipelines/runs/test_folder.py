@@ -116,9 +116,9 @@ def test_per_query_values_stand_before_after_and_as_their_change(folder: RunFold
     assert pq.read_table(folder.per_query).to_pydict() == {
         "query_id": ["q1", "q2"],
         "answered": [True, False],
-        "first_stage/ndcg@10": [0.25, 0.5],
-        "reranked/ndcg@10": [0.75, 0.0],
-        "delta/ndcg@10": [0.5, -0.5],
+        "first_stage/ndcg_at_10": [0.25, 0.5],
+        "reranked/ndcg_at_10": [0.75, 0.0],
+        "delta/ndcg_at_10": [0.5, -0.5],
         "first_stage/mrr": [1.0, 0.0],
         "reranked/mrr": [1.0, 0.0],
         "delta/mrr": [0.0, 0.0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
@@ -22,7 +25,7 @@ from pipelines.base.ports import free_port
 from pipelines.base.sections import TrackingSettings
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_run_folder
-from pipelines.tracking.client import IMPATIENT, RUN_TAG, track
+from pipelines.tracking.client import IMPATIENT, RUN_TAG, schema_fault, track
 from pipelines.tracking.content import artifacts, run_note, run_tags
 from pipelines.tracking.copying import copy_results
 from pipelines.tracking.find import set_tags
@@ -127,7 +130,7 @@ def test_the_artifacts_are_the_files_of_the_folder(
     folder, _ = logged_twice
     client = MlflowClient(store)
     names = {file.path for file in client.list_artifacts(logged.info.run_id)}
-    assert names == {path.name for path in artifacts(folder)} | {"per_query.json"}
+    assert names == {path.name for path in artifacts(folder)}
     for name in ("metrics.json", "analysis.json", "report.html", "per_query.parquet", "figures", "rankings"):
         copied = Path(client.download_artifacts(logged.info.run_id, name, str(tmp_path)))
         for file in copied.rglob("*") if copied.is_dir() else [copied]:
@@ -159,31 +162,31 @@ def test_another_run_of_the_experiment_is_left_alone(
     assert {run.info.run_id for run in active} >= {logged.info.run_id, other}
 
 
-def test_the_tables_of_two_runs_are_joined_by_mlflow(store: str, tmp_path: Path) -> None:
+def test_the_tables_of_two_runs_are_joined_by_mlflow_under_the_names_of_its_metrics(store: str, tmp_path: Path) -> None:
     ids = [sync_run(make_folder(tmp_path / name, store).path) for name in ("table-a", "table-b")]
     ids[0] = sync_run(tmp_path / "table-a")  # once more: nothing is there twice
-    mlflow.set_tracking_uri(store)
-    mlflow.set_experiment("test")
-    for name, metric in (("per_query.json", "delta/ndcg_at_10"), ("per_query.parquet", "delta/ndcg@10")):
-        table = mlflow.load_table(name, run_ids=ids, extra_columns=["run_id"])
-        assert sorted(table["run_id"]) == sorted(ids * 3)
-        joined = table.pivot_table(index="query_id", columns="run_id", values=metric)
-        assert joined.loc["q1"].to_dict() == dict.fromkeys(ids, 0.5)
-        assert len(joined) == 3
-    assert MlflowClient(store).get_run(ids[0]).data.tags["per_query_table"] == "per_query.json"
+    run = MlflowClient(store).get_run(ids[0])
+    table = loaded_table(store, run.data.tags["per_query_table"], ids)
+    assert sorted(table["run_id"]) == sorted(ids * 3)
+    metrics = {name for name in table.columns if "/" in name}
+    assert metrics == {"reranked/ndcg_at_10", "first_stage/ndcg_at_10", "delta/ndcg_at_10"}
+    assert {name.removeprefix("reranked/") for name in metrics} <= run.data.metrics.keys()
+    joined = table.pivot_table(index="query_id", columns="run_id", values="delta/ndcg_at_10")
+    assert joined.loc["q1"].to_dict() == dict.fromkeys(ids, 0.5)
+    assert len(joined) == 3
 
 
-def test_a_table_that_is_too_long_for_json_is_loaded_from_parquet(
-    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.tracking.content.MOST_TABLE_ROWS", 2)
-    run_id = sync_run(make_folder(tmp_path / "long", store).path)
-    assert MlflowClient(store).get_run(run_id).data.tags["per_query_table"] == "per_query.parquet"
+def test_ids_that_look_like_numbers_are_the_same_ids_in_mlflows_table(store: str, tmp_path: Path) -> None:
+    ids = ["007", "7", "12345678901234567890", "1e3"]
+    folder = make_folder(tmp_path / "numbers", store)
+    pq.write_table(pa.table({"query_id": ids, "answered": [True] * 4, "reranked/mrr": [1.0] * 4}), folder.per_query)
+    assert list(loaded_table(store, "per_query.parquet", [sync_run(folder.path)])["query_id"]) == ids
+
+
+def loaded_table(store: str, name: str, run_ids: list[str]) -> Any:
     mlflow.set_tracking_uri(store)
     mlflow.set_experiment("test")
-    assert list(mlflow.load_table("per_query.parquet", run_ids=[run_id])["query_id"]) == ["q1", "q2", "007"]
-    with pytest.raises(mlflow.MlflowException):
-        mlflow.load_table("per_query.json", run_ids=[run_id])
+    return mlflow.load_table(name, run_ids=run_ids, extra_columns=["run_id"])
 
 
 def test_an_unanalysed_run_without_judgements_is_logged(store: str, tmp_path: Path) -> None:
@@ -348,3 +351,37 @@ def test_a_database_that_cannot_be_opened_is_an_error_within_20_s(
     with pytest.raises(TrackingError, match="rerank-eval sync"):
         sync_run(folder.path)
     assert sum(waits) <= 20
+
+
+# --- a database of another version of MLflow ---
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        # add_experiment_tags_table, of MLflow 1.0.
+        (
+            "df50e92ffc5e",
+            r"has a database that an earlier version made than MLflow [\d.]+, .* `mlflow db upgrade {uri}`\.",
+        ),
+        ("feedfacecafe", r"has a database that a later version made than MLflow [\d.]+, .*: install that version"),
+    ],
+)
+def test_a_database_of_another_mlflow_is_told_with_the_remedy_in_one_line(
+    revision: str, said: str, tmp_path: Path
+) -> None:
+    uri = new_database(tmp_path / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+    folder = make_folder(tmp_path / "run", uri)
+    with pytest.raises(TrackingError, match=f"^MLflow at {uri} {said.format(uri=uri)}") as raised:
+        sync_run(folder.path)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).endswith(f"Log them later: rerank-eval sync {folder.path}")
+    assert raised.value.exit_code == 4
+
+
+def test_a_server_is_told_where_its_database_is_upgraded() -> None:
+    told = schema_fault("Detected out-of-date database schema (found version None, but expected x)", "http://host")
+    assert told is not None and told.endswith("`mlflow db upgrade URI_OF_ITS_DATABASE` where that server runs.")
+    assert schema_fault("the disk is full", "http://host") is None

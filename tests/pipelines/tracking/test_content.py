@@ -6,12 +6,9 @@ import dataclasses
 import json
 import posixpath
 import re
-import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
@@ -21,11 +18,9 @@ from pipelines.base.flatten import flatten
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent
 from pipelines.tracking.content import (
-    MOST_TABLE_ROWS,
     artifact_files,
     artifacts,
     legal_name,
-    query_table,
     run_note,
     run_params,
     run_tags,
@@ -185,27 +180,6 @@ def test_no_file_that_is_copied_holds_a_secret_and_without_one_none_is_changed(t
         assert copied[0][name] == (plain.path / name).read_bytes()
     assert yaml.safe_load(copied[0]["config.yaml"]) == yaml.safe_load(plain.config.read_text())
     assert "hunter<22" in secret.config.read_text()
-
-
-def test_the_query_table_has_the_rows_of_the_parquet_file_under_names_without_at(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "run", None)
-    table = query_table(folder.per_query, most_rows=3)
-    assert table is not None
-    assert json.loads(table) == {
-        "columns": ["query_id", "answered", "reranked/ndcg_at_10", "first_stage/ndcg_at_10", "delta/ndcg_at_10"],
-        "data": [["q1", True, 1.0, 0.5, 0.5], ["q2", True, 0.5, 0.5, 0.0], ["007", False, 0.0, 0.25, -0.25]],
-    }
-    assert query_table(folder.per_query, most_rows=2) is None
-
-
-def test_a_table_of_a_hundred_thousand_queries_takes_seconds(tmp_path: Path) -> None:
-    rows = 100_000
-    metrics = {f"{side}/m{place}": [0.123456789] * rows for side in ("a", "b", "c") for place in range(4)}
-    pq.write_table(pa.table({"query_id": [f"q{row}" for row in range(rows)], **metrics}), tmp_path / "t.parquet")
-    started_s = time.process_time()
-    table = query_table(tmp_path / "t.parquet", MOST_TABLE_ROWS)
-    assert table is not None
-    assert time.process_time() - started_s < 10
 
 
 @given(st.text(min_size=1, max_size=300))

@@ -59,7 +59,7 @@ def test_the_ten_that_matter_come_first_where_mlflow_sorts_by_name() -> None:
         ("Summary/07_pairs_per_s", 16.0),
         ("Summary/08_engine_s_per_query", 0.625),
         ("Summary/09_queue_p95_ms", 2.0),
-        ("Summary/10_prefix_hit_share", 0.5),
+        ("Summary/10_prefix_hit_rate", 0.5),
     ]
 
 
@@ -72,7 +72,7 @@ def test_without_judgements_the_cost_keeps_its_places_in_the_summary() -> None:
         "Summary/07_pairs_per_s",
         "Summary/08_engine_s_per_query",
         "Summary/09_queue_p95_ms",
-        "Summary/10_prefix_hit_share",
+        "Summary/10_prefix_hit_rate",
     ]
     assert not any("ndcg" in name for name in told)
 

@@ -141,11 +141,11 @@ def test_calibration_is_of_probabilities_alone(made: Collection) -> None:
     assert analysed(cosines)["ties"]["saturated"] is None
 
 
-def test_the_judged_share_is_of_both_lists_and_a_failed_document_is_in_one(made: Collection) -> None:
+def test_the_judged_share_is_of_both_lists_and_a_failed_document_is_in_both(made: Collection) -> None:
     found = analysed(made)["judged"]
-    # p: 2 of 4 (with its tail); q: 1 of 2; r: 1 of 2 before, 1 of 1 after.
+    # p: 2 of 4 (with its tail); q: 1 of 2; r: 1 of 2, the other one failed.
     assert found["first_stage"]["judged@10"] == pytest.approx((2 / 4 + 1 / 2 + 1 / 2) / 3)
-    assert found["reranked"]["judged@10"] == pytest.approx((2 / 4 + 1 / 2 + 1 / 1) / 3)
+    assert found["reranked"]["judged@10"] == pytest.approx((2 / 4 + 1 / 2 + 1 / 2) / 3)
     assert set(found["first_stage"]) == {"judged@10", "judged@100"}
 
 

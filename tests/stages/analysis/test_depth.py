@@ -25,20 +25,26 @@ def _compiled() -> None:
 @given(collections())
 def test_each_depth_is_what_reranking_the_cut_candidates_gives(made: Collection) -> None:
     for candidates, scores, outcome in zip(made.candidates, made.scores, made.outcomes, strict=True):
-        for depth in range(1, len(scores) + 2):
+        for depth in range(1, len(candidates.top) + 2):
+            top = candidates.top[:depth]
+            asked = sum(doc_id in top for doc_id in candidates.doc_ids)
             cut = replace(
                 candidates,
-                doc_ids=candidates.doc_ids[:depth],
-                texts=candidates.texts[:depth],
-                scores=candidates.scores[:depth],
-                tail=candidates.doc_ids[depth:] + candidates.tail,
+                doc_ids=candidates.doc_ids[:asked],
+                texts=candidates.texts[:asked],
+                scores=candidates.scores[:asked],
+                tail=candidates.top[depth:] + candidates.tail,
+                listed=top if asked < len(top) else (),
             )
-            assert at_depth(outcome, depth) == rank(cut, scores[:depth]).ordered()
+            assert at_depth(outcome, depth) == rank(cut, scores[:asked]).ordered()
 
 
 @examples(25)
 @given(collections())
 def test_the_deepest_point_is_the_run_itself(made: Collection) -> None:
+    if not any(made.scores):
+        assert depth_curve(made.outcomes, made.judgements, made.first).points == ()
+        return
     last = depth_curve(made.outcomes, made.judgements, made.first).points[-1]
     assert last.means == pytest.approx({metric: made.reranked.mean(metric) for metric in METRICS})
     assert last.pairs == sum(len(of_query) for of_query in made.scores)
@@ -55,14 +61,20 @@ def test_a_depth_of_one_gains_nothing(made: Collection) -> None:
 def test_what_failed_below_the_depth_would_not_have_been_scored_and_keeps_its_place() -> None:
     [outcome] = collection([one_query("q", {"a": 1.0, "b": 2.0, "c": None, "d": 3.0}, tail=["t"])], {}).outcomes
     assert at_depth(outcome, 2) == ("b", "a", "c", "d", "t")
-    assert at_depth(outcome, 3) == ("b", "a", "d", "t")
-    assert at_depth(outcome, 4) == ("d", "b", "a", "t")
+    assert at_depth(outcome, 3) == ("b", "a", "c", "d", "t")
+    assert at_depth(outcome, 4) == ("d", "b", "a", "c", "t")
 
 
-def test_a_query_whose_top_failed_is_not_answered_at_that_depth() -> None:
+def test_a_query_whose_top_failed_keeps_its_list_at_that_depth() -> None:
     [outcome] = collection([one_query("q", {"a": None, "b": 2.0})], {}).outcomes
-    assert at_depth(outcome, 1) == ()
-    assert at_depth(outcome, 2) == ("b",)
+    assert at_depth(outcome, 1) == ("a", "b")
+    assert at_depth(outcome, 2) == ("b", "a")
+
+
+def test_what_has_no_text_costs_no_pair() -> None:
+    made = collection([one_query("p", {"a": 1.0, "b": 2.0, "c": 3.0}, without_text=["b"])], {"p": {"c": 1}})
+    curve = depth_curve(made.outcomes, made.judgements, made.first)
+    assert [(point.depth, point.pairs) for point in curve.points] == [(1, 1), (2, 1), (3, 2)]
 
 
 def test_pairs_and_depths_end_where_the_candidates_do() -> None:

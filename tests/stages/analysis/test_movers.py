@@ -29,8 +29,16 @@ def test_winners_and_losers_come_with_their_texts_and_documents() -> None:
     assert [(d.doc_id, d.grade, d.old_rank, d.new_rank) for d in won.documents] == [("c", 2, 3, 1), ("a", None, 1, 3)]
     assert won.documents[0].score == pytest.approx(0.8808, abs=1e-4)
     assert won.documents[0].excerpt == "text of c"
-    assert (lost.query, lost.first_stage, lost.reranked) == ("who loses?", 1.0, 0.0)
-    assert next((d.doc_id, d.grade, d.new_rank, d.score) for d in lost.documents) == ("a", 1, None, None)
+    assert (lost.query, lost.first_stage, lost.reranked) == ("who loses?", 1.0, 0.5)
+    assert next((d.doc_id, d.grade, d.new_rank, d.score) for d in lost.documents) == ("a", 1, 2, None)
+
+
+def test_a_document_without_a_text_is_shown_with_its_places_and_no_excerpt() -> None:
+    queries = [one_query("q", {"a": 9.0, "b": 1.0}, without_text=["a"])]
+    made = collection(queries, {"q": {"a": 1}})
+    [lost] = movers(made.pairs, made.judgements, made.first, made.reranked, "mrr").lost
+    [one, _] = lost.documents
+    assert (one.doc_id, one.old_rank, one.new_rank, one.score, one.excerpt) == ("a", 1, 2, None, "")
 
 
 def test_a_document_far_down_is_shown_only_where_it_is_relevant() -> None:

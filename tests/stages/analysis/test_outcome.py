@@ -18,10 +18,11 @@ from tests.examples import examples
 @given(collections())
 def test_an_outcome_gives_back_both_orders(made: Collection) -> None:
     for (candidates, ranking), outcome in zip(made.pairs, made.outcomes, strict=True):
-        assert outcome.first_stage() == candidates.doc_ids + candidates.tail
+        assert outcome.first_stage() == candidates.first_stage()
         assert outcome.listed(outcome.order) == ranking.ordered()
         assert tuple(outcome.scores[outcome.order]) == ranking.scores
-        assert np.isnan(outcome.keys).sum() == len(ranking.failed)
+        assert np.isnan(outcome.keys).sum() == ranking.unscored
+        assert [outcome.doc_ids[place] for place in outcome.asked] == list(candidates.doc_ids)
 
 
 def test_cosines_are_no_probabilities() -> None:

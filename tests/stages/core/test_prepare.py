@@ -92,6 +92,7 @@ def test_documents_come_in_trec_positions_and_the_rest_is_the_tail() -> None:
 def test_without_scores_the_given_order_counts() -> None:
     candidates, _ = prepared(raw_query(document("a"), document("z"), document("b")), depth=2)
     assert candidates == Candidates("q", "why", ("a", "z"), ("some text",) * 2, (-1.0, -2.0), tail=("b",))
+    assert candidates.order_only
 
 
 def test_instruction_and_attributes_are_kept_and_a_blank_instruction_is_none() -> None:
@@ -148,6 +149,22 @@ def test_nothing_is_pulled_up_from_below_the_depth() -> None:
     assert reasons(aside) == ["no text"]
 
 
+def test_a_document_without_a_text_keeps_its_place_in_the_list() -> None:
+    raw = raw_query(document("a", 5, None), document("b", 4), document("c", 3, 12), document("d", 2, None))
+    candidates, aside = prepared(raw, depth=3)
+    assert candidates and candidates.doc_ids == ("b",)
+    assert (candidates.top, candidates.first_stage()) == (("a", "b", "c"), ("a", "b", "c", "d"))
+    assert reasons(aside) == ["document a is not in the corpus", "text is not a string but int"]
+
+
+def test_an_order_that_is_told_counts_whatever_the_scores_say() -> None:
+    documents = [document("a", 0), document("z", 0), document("b", 1)]
+    candidates, _ = prepared(raw_query(*documents, order_only=True))
+    assert candidates and (candidates.doc_ids, candidates.scores) == (("a", "z", "b"), (-1.0, -2.0, -3.0))
+    by_score, _ = prepared(raw_query(*documents))
+    assert by_score and (by_score.doc_ids, by_score.order_only) == (("b", "z", "a"), False)
+
+
 def test_a_document_without_id_takes_its_place_before_it_is_set_aside() -> None:
     candidates, _ = prepared(raw_query(document("a"), document(None), document("c")), depth=2)
     assert candidates and (candidates.doc_ids, candidates.tail) == (("a",), ("c",))
@@ -165,19 +182,29 @@ def test_no_depth_never_reranks_the_tail_of_a_source() -> None:
     assert candidates and (candidates.doc_ids, candidates.tail, aside) == (("a",), ("c",), [])
 
 
-def test_each_unusable_query_is_set_aside_with_its_reason() -> None:
+def test_a_query_without_an_id_or_a_list_is_set_aside_as_a_whole() -> None:
     cases = {
         "query id missing": raw_query(document("a"), query_id=None),
-        "unknown query: no text for this id": raw_query(document("a"), query=None),
-        "query is not a string but list": raw_query(document("a"), query=["why"]),
-        "empty query": raw_query(document("a"), query=" "),
-        "instruction is not a string but int": raw_query(document("a"), instruction=5),
-        "query, id, instruction or attribute cannot be encoded as UTF-8": raw_query(document("a"), query="\udfff"),
+        "query id cannot be encoded as UTF-8": raw_query(document("a"), query_id="\udfff"),
         "no usable document among its candidates": raw_query(),
     }
     for reason, raw in cases.items():
         candidates, aside = prepared(raw)
         assert candidates is None
+        assert reasons(aside) == [reason]
+
+
+def test_of_a_query_that_cannot_be_asked_the_list_stays_and_nothing_is_to_be_scored() -> None:
+    cases = {
+        "unknown query: no text for this id": raw_query(document("a"), query=None),
+        "query is not a string but list": raw_query(document("a"), query=["why"]),
+        "empty query": raw_query(document("a"), query=" "),
+        "instruction is not a string but int": raw_query(document("a"), instruction=5),
+        "query, instruction or attribute cannot be encoded as UTF-8": raw_query(document("a"), query="\udfff"),
+    }
+    for reason, raw in cases.items():
+        candidates, aside = prepared(raw)
+        assert candidates and (candidates.query, candidates.doc_ids, candidates.listed) == ("", (), ("a",))
         assert reasons(aside) == [reason]
 
 
@@ -191,6 +218,7 @@ def test_a_query_id_that_was_met_before_is_set_aside() -> None:
 anything = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters()), st.lists(st.none())
 )
+OF_QUERIES = {"empty query", "unknown query: no text for this id"}
 documents = st.builds(RawDocument, anything, anything, anything, st.just(HERE))
 
 
@@ -203,11 +231,14 @@ def test_whatever_a_source_reads_candidates_are_valid_or_a_reason_is_given(raw: 
     if candidates is None:
         assert aside
         return
-    assert 0 < len(candidates.doc_ids) <= (depth or 6)
+    ids = candidates.first_stage()
+    assert len(ids) > 0
+    assert len(candidates.top) <= (depth or 6)
     assert len(candidates.doc_ids) == len(candidates.texts) == len(candidates.scores)
-    ids = candidates.doc_ids + candidates.tail
+    assert [doc_id for doc_id in candidates.top if doc_id in candidates.doc_ids] == list(candidates.doc_ids)
     assert len(set(ids)) == len(ids)
-    assert len(ids) + len(aside) == len(raw.documents)
+    lost = [row for row in aside if row.doc_id not in candidates.top and row.reason not in OF_QUERIES]
+    assert len(ids) + len(lost) >= len(raw.documents)
     assert all(map(math.isfinite, candidates.scores))
     assert trec_positions(candidates.doc_ids, candidates.scores) == tuple(range(len(candidates.doc_ids)))
     "".join((candidates.query_id, candidates.query, *ids, *candidates.texts)).encode("utf-8")

@@ -121,12 +121,28 @@ def test_the_tail_follows_unscored() -> None:
         (PairScore(1.0, logit=INFINITE), "the logit is not a finite number: inf"),
     ],
 )
-def test_a_pair_without_a_finite_score_is_failed_and_in_no_list(pair: PairScore, reason: str) -> None:
+def test_a_pair_without_a_finite_score_is_failed_and_its_document_stands_behind(pair: PairScore, reason: str) -> None:
     ranking = rank(candidates("bad", "good"), [pair, PairScore(-1.0)])
     assert ranking.failed == {"bad": reason}
     assert ranking.doc_ids == ("good",)
     assert ranking.scores == (-1.0,)
     assert ranking.answered
+    assert (ranking.ordered(), ranking.unscored) == (("good", "bad"), 1)
+
+
+def test_what_could_not_be_scored_stands_behind_what_was_in_the_old_order_and_before_the_tail() -> None:
+    given_texts = replace(candidates("b", "d", "e", tail=("t",)), listed=("a", "b", "c", "d", "e"))
+    ranking = rank(given_texts, [PairScore(0.1), PairScore(None, error="aborted"), PairScore(0.2)])
+    assert ranking.ordered() == ("e", "b", "a", "c", "d", "t")
+    assert (ranking.unscored, dict(ranking.failed)) == (3, {"d": "aborted"})
+
+
+def test_a_query_without_a_pair_is_not_asked_for_and_keeps_its_list() -> None:
+    silent = replace(candidates(tail=("t",)), query="", listed=("b", "a"))
+    scorer = BatchRecorder()
+    kept, other = asyncio.run(rerank([silent, candidates("c")], scorer))
+    assert [[one.documents for one in batch] for batch in scorer.asked] == [[("text of c",)]]
+    assert (kept.ordered(), kept.answered, other.doc_ids) == (("b", "a", "t"), False, ("c",))
 
 
 @pytest.mark.parametrize("error", [EngineError("no replica answers"), QueryTooLongError("the query has 900 tokens")])
@@ -134,7 +150,7 @@ def test_a_query_that_cannot_be_scored_has_all_its_pairs_failed_with_the_reason(
     ranking = reranked(candidates("a", "b", tail=("t",)), RaisingScorer(error))
     assert ranking.failed == {"a": str(error), "b": str(error)}
     assert not ranking.answered
-    assert ranking.ordered() == ()
+    assert ranking.ordered() == ("a", "b", "t"), "its list stays as it was given"
     assert ranking.prompt_tokens == 0
 
 

@@ -79,19 +79,41 @@ def test_lists_are_prepared_under_their_names_and_shared_faults_are_reported_onc
         "hybrid": raw(("a", "text"), ("d", "text")),
     }
     [prepared] = prepare_lists([lists], 2, aside.append)
-    assert {name: one.doc_ids for name, one in prepared.items()} == {"bm25": ("a",), "hybrid": ("a", "d")}
-    assert [row.reason for row in aside] == [
-        "document b is not in the corpus",
-        "text is not a string but int",
-        "no usable document among its candidates",
-    ]
+    assert {name: one.doc_ids for name, one in prepared.items()} == {"bm25": ("a",), "dense": (), "hybrid": ("a", "d")}
+    assert {name: one.top for name, one in prepared.items()} == {
+        "bm25": ("a", "b"),
+        "dense": ("b", "c"),
+        "hybrid": ("a", "d"),
+    }
+    assert [row.reason for row in aside] == ["document b is not in the corpus", "text is not a string but int"]
 
 
-def test_a_query_of_which_no_list_is_left_is_out() -> None:
+def test_what_no_list_could_have_scored_stands_behind_in_each_ones_own_order() -> None:
+    bm25, dense = candidates("a", "b"), candidates("c", "b")
+    bm25, dense = replace(bm25, listed=("x", "a", "y", "b")), replace(dense, listed=("y", "c", "b", "x"))
+    merged = merge({"bm25": bm25, "dense": dense})
+    assert (merged.doc_ids, merged.listed) == (("a", "b", "c"), ("x", "a", "y", "b", "c"))
+    ranking = rank(merged, [PairScore(0.1), PairScore(0.2), PairScore(0.3)])
+    assert split(ranking, bm25).ordered() == ("b", "a", "x", "y")
+    assert split(ranking, dense).ordered() == ("c", "b", "y", "x")
+
+
+def test_a_query_that_cannot_be_asked_keeps_each_list() -> None:
     aside: list[SetAside] = []
     lists = {"bm25": raw(("a", "text"), query=""), "dense": raw(("c", "text"), query="")}
-    assert list(prepare_lists([lists], 2, aside.append)) == []
+    [prepared] = prepare_lists([lists], 2, aside.append)
+    assert {name: (one.doc_ids, one.top) for name, one in prepared.items()} == {
+        "bm25": ((), ("a",)),
+        "dense": ((), ("c",)),
+    }
+    assert merge(prepared).listed == ("a", "c")
     assert [row.reason for row in aside] == ["empty query"]
+
+
+def test_a_query_without_a_usable_document_is_out() -> None:
+    aside: list[SetAside] = []
+    assert list(prepare_lists([{"bm25": raw()}], 2, aside.append)) == []
+    assert [row.reason for row in aside] == ["no usable document among its candidates"]
 
 
 DOC_IDS = st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1)

@@ -18,6 +18,7 @@ from stages.files.rankings import (
     RANKING_SCHEMA,
     rankings_from,
     rankings_table,
+    read_answered,
     read_failed,
     read_lists,
     read_rankings,
@@ -40,6 +41,7 @@ FULL = Ranking(
     passages=(1, 3),
     cut_scores=(0.9, 0.05),
     cut_logits=(2.2, None),
+    unscored=1,
 )
 EMPTY = Ranking(query_id="q2", doc_ids=(), scores=(), logits=(), failed={"a": "aborted"})
 
@@ -66,6 +68,7 @@ def rankings(draw: st.DrawFn) -> Ranking:
         passages=tuple(draw(st.lists(st.integers(1, 2**16), min_size=read, max_size=read))),
         cut_scores=tuple(draw(st.lists(st.floats(allow_nan=False), min_size=read, max_size=read))),
         cut_logits=tuple(draw(st.lists(st.none() | st.floats(allow_nan=False), min_size=read, max_size=read))),
+        unscored=draw(st.integers(0, 6)),
     )
 
 
@@ -82,6 +85,12 @@ def test_a_table_of_rankings_gives_the_same_rankings_back(given_rankings: list[R
 def test_further_columns_are_ignored() -> None:
     table = rankings_table([FULL]).append_column("worker", pa.array(["w1"]))
     assert rankings_from(table) == [FULL]
+
+
+def test_rankings_of_before_failed_documents_were_ranked_are_read_as_they_were(tmp_path: Path) -> None:
+    pq.write_table(rankings_table([EMPTY, FULL]).drop_columns("unscored"), tmp_path / "part-00000.parquet")
+    assert list(read_rankings(tmp_path)) == [EMPTY, replace(FULL, unscored=0)]
+    assert list(read_lists(tmp_path)) == [("q2", ()), ("q1", ("b", "中 文", "t1", "t2"))]
 
 
 def test_rankings_of_before_there_were_passages_are_read(tmp_path: Path) -> None:
@@ -102,6 +111,7 @@ def test_lists_and_failed_documents_are_read_as_from_whole_rankings(given_rankin
     with tempfile.TemporaryDirectory() as name:
         pq.write_table(rankings_table(given_rankings), Path(name) / "part-00000.parquet")
         assert list(read_lists(Path(name))) == [(one.query_id, one.ordered()) for one in given_rankings]
+        assert list(read_answered(Path(name))) == [one.query_id for one in given_rankings if one.answered]
         assert list(read_failed(Path(name))) == [(one.query_id, one.failed) for one in given_rankings if one.failed]
 
 
@@ -128,8 +138,9 @@ def test_scores_stand_in_for_logits_that_are_not_there() -> None:
     assert written(Ranking("q", ("b",), (0.9,), (None,))) == ["q Q0 b 1 0.9 tag"]
 
 
-def test_a_query_without_an_answer_has_no_line_not_even_for_its_tail() -> None:
-    assert written(Ranking("q", (), (), (), tail=("t",), failed={"a": "aborted"})) == []
+def test_a_query_without_an_answer_has_the_list_that_it_was_given() -> None:
+    ranking = rank(Candidates("q", "", (), (), (), ("t",), listed=("b", "a")), [])
+    assert written(ranking) == ["q Q0 b 1 -1 tag", "q Q0 a 2 -2 tag", "q Q0 t 3 -3 tag"]
 
 
 def test_blanks_in_ids_are_written_as_in_a_url() -> None:

@@ -37,6 +37,8 @@ def candidates(draw: st.DrawFn) -> Candidates:
         tail=tuple(draw(st.lists(text, max_size=3))),
         instruction=draw(st.none() | text),
         attributes=draw(st.dictionaries(text, text, max_size=3)),
+        listed=tuple(draw(st.lists(text, max_size=3))),
+        order_only=draw(st.booleans()),
     )
 
 
@@ -45,6 +47,7 @@ def test_from_table_undoes_to_table(rows: list[Candidates]) -> None:
     table = to_table(rows)
     assert table.schema.equals(SCHEMA)
     assert from_table(table) == rows
+    assert [row.order_only for row in from_table(table)] == [row.order_only for row in rows]
 
 
 def test_what_is_written_is_read_back_in_order_from_several_files(tmp_path: Path) -> None:
@@ -82,11 +85,34 @@ def test_the_digest_does_not_depend_on_files_or_on_the_order_of_queries(tmp_path
         replace(FIRST, scores=(2.0, 1.5)),
         replace(FIRST, tail=()),
         replace(FIRST, attributes={"language": "fr"}),
+        replace(FIRST, listed=("a", "x", "b")),
     ],
 )
 def test_the_digest_depends_on_everything_a_query_holds(changed: Candidates, tmp_path: Path) -> None:
     digests = [write_candidates([row], tmp_path / "candidates").digest for row in (FIRST, changed)]
     assert digests[0] != digests[1]
+
+
+def test_lists_without_a_gap_have_the_digests_of_before_gaps_were_told(tmp_path: Path) -> None:
+    """0.1.0 wrote these."""
+    manifest = write_candidates([FIRST, SECOND], tmp_path / "candidates")
+    assert manifest.digest == "182c3c301fd248b7acbb53f888665f419a192d2911e923aad6478665fcc5b019"
+    assert manifest.lists_digest == "9e99c4a3008fc498aac2f1e401447359ac30c40d0c99082c7f11ae107718476d"
+
+
+def test_candidates_of_before_gaps_were_told_are_read(tmp_path: Path) -> None:
+    earlier = to_table([FIRST, SECOND]).drop_columns(["listed", "order_only"])
+    assert from_table(earlier) == [FIRST, SECOND]
+
+
+def test_a_gap_is_in_the_list_and_in_its_digest_at_every_depth(tmp_path: Path) -> None:
+    whole = Candidates("q", "red apple", ("a", "c"), ("x", "z"), (3.0, 1.0), listed=("a", "b", "c"))
+    cut = replace(whole, doc_ids=("a",), texts=("x",), scores=(3.0,), tail=("b", "c"), listed=())
+    manifests = [write_candidates([row], tmp_path / "candidates") for row in (cut, whole)]
+    assert manifests[0].lists_digest == manifests[1].lists_digest
+    assert list(read_first_stage(tmp_path / "candidates")) == [("q", ("a", "b", "c"))]
+    counts = manifests[1].counts
+    assert (counts.candidates, counts.pairs, counts.without_text, counts.first_without_text) == (3, 2, 1, "b")
 
 
 def test_the_digest_of_the_lists_is_the_same_at_every_depth_and_differs_with_their_order(tmp_path: Path) -> None:

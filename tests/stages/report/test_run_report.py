@@ -153,7 +153,7 @@ TIMELINE = [
     {"elapsed_s": float(second), "prompt_tokens_per_s": 320.0, "queue_p95_ms": 5.0, "waiting": second, "running": 0}
     for second in range(3)
 ]
-PER_QUERY: dict[str, list[Any]] = {"query_id": ["a", "b", "c", "d"], "delta/ndcg@10": [0.2, 0.2, 0.2, -0.2]}
+PER_QUERY: dict[str, list[Any]] = {"query_id": ["a", "b", "c", "d"], "delta/ndcg_at_10": [0.2, 0.2, 0.2, -0.2]}
 ENVIRONMENT: Json = {
     "dataset": "small",
     "git_commit": "abc123",
@@ -441,7 +441,9 @@ def test_built_in_pairs_that_were_not_asked_are_not_told_as_passed(scores: Json,
         ({}, {"coverage": {"truncated_pairs": 30}}, "75.0% of the documents were cut"),
         ({}, {"coverage": {"truncated_pairs": 30}}, "A run with model.long_documents passages reads them whole"),
         ({}, {"coverage": {"truncated_pairs": 30, **IN_PASSAGES}}, "cut to fit model.max_length in model.max_passages"),
-        ({}, {"coverage": {"failed_pairs": 2}}, "2 pairs have no score"),
+        ({}, {"coverage": {"failed_pairs": 2}}, "2 pairs have no score; their documents are missing from the lists"),
+        ({}, {"coverage": {"failed_pairs": 2, "unasked_pairs": 0}}, "their documents stand behind the others"),
+        ({}, {"coverage": {"unasked_pairs": 10}}, "10 of 50 candidates could not be scored"),
         ({}, {"tokens": {"generation": 7}}, "generated 7 tokens"),
     ],
 )
@@ -476,7 +478,7 @@ def test_what_the_rates_of_the_run_before_foretold_is_told_where_there_was_one()
 
 def test_what_was_set_aside_is_told_with_reasons_and_counts() -> None:
     blocks = section(report(metrics={"coverage": {"set_aside_rows": 3}}), "What was set aside").blocks
-    assert texts(blocks)[0][0].startswith("3 rows of the data could not be used, 0 pairs failed.")
+    assert texts(blocks)[0][0].startswith("3 rows of the data were set aside, 0 pairs failed.")
     assert rows(blocks) == [["no text", "3"]]
     assert texts(section(report(analysed(failures=[])), "What was set aside").blocks)[0][0].startswith("Nothing")
 

@@ -187,13 +187,30 @@ def test_what_is_missing_from_queries_and_corpus_is_set_aside_in_prepare(beir: P
     (beir / "queries.jsonl").write_text(json_lines(QUERIES[:1]))
     queries, aside = read(of_beir(beir))
     kept = list(prepare_all(queries, 2, aside.append))
-    assert [(candidates.query_id, candidates.doc_ids, candidates.tail) for candidates in kept] == [
-        ("q1", ("d1",), ("d2",))
+    assert [(candidates.query_id, candidates.doc_ids, candidates.top, candidates.tail) for candidates in kept] == [
+        ("q2", (), ("d1",), ()),
+        ("q1", ("d1",), ("d1", "d3"), ("d2",)),
     ]
     assert said(aside) == [
         ("run.trec", 1, "unknown query: no text for this id"),
         ("run.trec", 2, "document d3 is not in the corpus"),
     ]
+
+
+def test_a_query_s_own_document_leaves_the_list_before_it_is_cut_where_that_is_asked_for(beir: Path) -> None:
+    own = "q1 Q0 q1 1 9.0 bm25\n"
+    (beir / "run.trec").write_text(RUN + own)
+    (beir / "corpus.jsonl").write_text(json_lines([*CORPUS, {"_id": "q1", "text": "who"}]))
+    kept, aside = read(of_beir(beir, depth=2))
+    assert ([document.doc_id for document in kept[1].documents], aside) == (["q1", "d1"], [])
+    queries, aside = read(of_beir(beir, depth=2, drop_self=True))
+    assert [(document.doc_id, document.text) for document in queries[1].documents] == [
+        ("d1", "One first"),
+        ("d3", "third"),
+    ], "the text of what moves up is read"
+    assert [document.doc_id for document in queries[1].tail] == ["d2"]
+    assert said(aside) == [("run.trec", 5, "the query's own document (data.drop_self)")]
+    assert (aside[0].query_id, aside[0].doc_id) == ("q1", "q1")
 
 
 def test_a_run_or_qrels_without_a_usable_line_is_an_error_with_the_form(beir: Path) -> None:

@@ -12,7 +12,12 @@ from stages.sources import DataSettings, open_source
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"query": "a", "positive": ["b"], "negative": []}, "data.format: mteb reads query, positive and negative"),
+        ({"query": "a", "positive": ["b"], "negative": []}, "data.format: sentence_transformers reads reranking rows"),
+        ({"query": "a", "pos": ["b"], "neg": []}, "data.format: flagembedding reads training or evaluation rows"),
+        (
+            {"query": {"text": "a", "qid": "q"}, "candidates": [{"docid": "d", "doc": {"contents": "b"}}]},
+            "data.format: rank_llm reads requests or results",
+        ),
         ({"_id": "d1", "title": "", "text": "one"}, "texts of a corpus, give them as data.documents of format trec"),
         ({"docid": "d1", "contents": "one"}, "texts of a corpus, give them as data.documents of format trec"),
         ({"query-id": "q", "corpus-id": "d", "score": 1}, "If these are judgements, write them as TREC qrels"),

@@ -91,6 +91,27 @@ def test_both_layouts_give_the_same_candidates_and_judgements(rows: list[Row], f
     assert judged(settings) == (Judgements({"a": {"d1": 0, "d2": 1}}), [])
 
 
+def test_a_row_s_own_document_leaves_the_list_where_that_is_asked_for(tmp_path: Path) -> None:
+    documents = [{"id": "7", "text": "who"}, {"id": "d", "text": "one"}]
+    rows: list[Row] = [
+        {"query_id": 7, "query": "who", "documents": documents},
+        {"query_id": "d1", "query": "which", "documents": ["an id is made for this one"]},
+    ]
+    path = written(tmp_path, "jsonl", rows)
+    assert [one.doc_ids for one in prepared(of_rows(path))[0]] == [("7", "d"), ("d1",)]
+    kept, aside = prepared(of_rows(path, drop_self=True, depth=1))
+    assert [one.doc_ids for one in kept] == [("d",), ("d1",)]
+    assert said(aside) == [(1, "the query's own document (data.drop_self)")]
+
+
+def test_rows_without_a_text_keep_their_documents_places(tmp_path: Path) -> None:
+    documents = [{"id": "a", "text": None}, {"id": "b", "text": "x"}, {"id": "c", "text": ""}]
+    rows: list[Row] = [{"query_id": "q", "query": "who", "documents": documents}]
+    [one], aside = prepared(of_rows(written(tmp_path, "jsonl", rows)))
+    assert (one.doc_ids, one.top) == (("b",), ("a", "b", "c"))
+    assert said(aside) == [(1, "no text"), (1, "no text")]
+
+
 def test_parallel_lists_are_read_beside_strings(tmp_path: Path) -> None:
     row: Row = {"query": "q", "documents": ["x", "y"], "doc_ids": [1, 2], "scores": [0.1, 0.2], "labels": [True, 2.0]}
     settings = of_rows(written(tmp_path, "parquet", [{**row, "labels": [1.0, 2.0]}]))
@@ -238,7 +259,7 @@ def test_malformed_rows_are_set_aside_and_the_rest_is_read(tmp_path: Path) -> No
         {"query": "good", "documents": ["a", None, 7]},
     ]
     candidates, aside = prepared(of_rows(written(tmp_path, "jsonl", rows)))
-    assert [(item.query_id, item.texts) for item in candidates] == [("q5", ("a",))]
+    assert [(item.query_id, item.texts) for item in candidates] == [("q4", ()), ("q5", ("a",))]
     assert said(aside) == [
         (1, "documents is not a list but str"),
         (2, "scores has 1 entries, documents 2"),

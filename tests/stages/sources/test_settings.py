@@ -58,7 +58,7 @@ def test_no_run_at_all_is_refused() -> None:
 
 
 def test_unknown_keys_and_impossible_numbers_are_refused() -> None:
-    for wrong in ({"dpth": 3}, {"depth": 0}, {"limit": 0}, {"format": "csv"}, {"path": ""}):
+    for wrong in ({"dpth": 3}, {"depth": 0}, {"limit": 0}, {"format": "xlsx"}, {"path": ""}):
         with pytest.raises(ValidationError):
             DataSettings.model_validate({"format": "jsonl", "path": "x", **wrong})
 

@@ -149,7 +149,7 @@ def test_turns_of_a_conversation_are_joined_as_mteb_joins_them(tmp_path: Path, t
 def test_turns_of_another_kind_are_set_aside(tmp_path: Path) -> None:
     tables = {**TASK, "queries": {"queries": [{"id": "q1", "text": [["who"]]}, QUERIES[1]]}}
     found = taken(format="mteb", path=str(as_json_lines(tmp_path, tables)))
-    assert found.lists() == {"q2": LISTS["q2"]}
+    assert found.lists() == {"q1": [], "q2": LISTS["q2"]}
     assert found.reasons() == [(1, "query is not a string but list")]
 
 

@@ -1,0 +1,127 @@
+"""What files hold, counted by the readers that a run has. Nothing is kept but counts, and what a reader keeps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from stages.core.errors import DataError
+from stages.core.prepare import Report, prepare_all
+from stages.core.records import SetAside
+from stages.core.withheld import without_quotes
+from stages.core.words import counted
+from stages.sources import DataSettings, open_source
+from stages.sources.corpus import DOCUMENT_IDS
+from stages.sources.recognise.finding import Finding
+from stages.sources.recognise.section import Section
+from stages.sources.run_index import QueryIds, open_run
+from stages.sources.texts import QUERY_IDS, read_records, record_id
+from stages.sources.trec import read_qrels
+
+Counts = dict[str, int]
+
+
+def count(finding: Finding) -> None:
+    """Fill `counts` and `set_aside`. What is found out by reading all of it that keeps a run from it is a `remedy`."""
+    counter = COUNTERS.get(finding.role)
+    if counter is None:
+        return
+    reasons: Counter[str] = Counter()
+
+    def report(row: SetAside) -> None:
+        reasons[without_quotes(row.reason)] += 1
+
+    try:
+        finding.counts = counter(finding, report)
+    except DataError as error:
+        finding.role, finding.remedy = "other", str(error)
+    finding.set_aside = dict(reasons.most_common())
+
+
+def check(section: Section) -> None:
+    """Add to `unsure` how far the files of a whole collection are about the same queries and documents."""
+    if section.data is None or section.missing or section.data["format"] not in ("trec", "beir"):
+        return
+    try:
+        for meeting in open_source(_settings(section.data)).meetings().values():
+            section.unsure.extend(meeting.remarks())
+    except DataError as error:
+        section.unsure.append(str(error))
+
+
+def _run(finding: Finding, report: Report) -> Counts:
+    with open_run(Path(finding.path), QueryIds(), report) as run:
+        lengths = [len(run.read(query_id).doc_ids) for query_id in run]
+    return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
+
+
+def _qrels(finding: Finding, report: Report) -> Counts:
+    return _judged(read_qrels(Path(finding.path), report).grades)
+
+
+def _queries(finding: Finding, report: Report) -> Counts:
+    return {"queries": _ids(Path(finding.path), QUERY_IDS, report)}
+
+
+def _documents(finding: Finding, report: Report) -> Counts:
+    return {"documents": _ids(Path(finding.path), DOCUMENT_IDS, report)}
+
+
+def _ids(path: Path, names: tuple[str, ...], report: Report) -> int:
+    found = (record_id(record, names, report) for record in read_records(path, report))
+    return sum(one is not None for one in found)
+
+
+def _rows(finding: Finding, report: Report) -> Counts:
+    source = open_source(_settings({"path": finding.path, **finding.data}))
+    grades = source.judgements(report).grades
+    queries = candidates = longest = by_place = 0
+    for one in prepare_all(source.queries(report), None, report):
+        length = len(one.doc_ids)
+        queries, candidates, longest = queries + 1, candidates + length, max(longest, length)
+        by_place += one.scores == tuple(-float(place) for place in range(1, length + 1))
+    if not candidates:
+        raise DataError("nothing in it can be reranked; see what is set aside, and map names under data.columns")
+    if by_place and finding.data.get("depth", 100) is not None:
+        finding.unsure.append(
+            f"{counted(by_place, 'list has', 'lists have')} no scores that fall from its top to its end: "
+            "the order in which its documents stand counts as the first stage"
+        )
+    return {"queries": queries, "candidates": candidates, "longest list": longest} | _judged(grades)
+
+
+def _judged(grades: Mapping[str, Mapping[str, int]]) -> Counts:
+    return {"judged queries": len(grades), "judgements": sum(map(len, grades.values()))}
+
+
+def _collection(finding: Finding, report: Report) -> Counts:
+    """Of a BEIR folder what it holds itself; its runs are findings of their own."""
+    folder, split = Path(finding.path), finding.data.get("split", "test")
+    queries, documents = (_plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
+    counts = {"queries": _ids(queries, QUERY_IDS, report), "documents": _ids(documents, DOCUMENT_IDS, report)}
+    qrels = folder / "qrels" / f"{split}.tsv"
+    return counts | (_qrels(Finding(str(qrels), "", "qrels"), report) if qrels.is_file() else {})
+
+
+def _plain_or_packed(path: Path) -> Path:
+    return path if path.is_file() else path.with_name(f"{path.name}.gz")
+
+
+def _settings(data: Mapping[str, object]) -> DataSettings:
+    try:
+        return DataSettings.model_validate(data)
+    except ValidationError as error:
+        raise DataError("; ".join(str(one["msg"]) for one in error.errors())) from error
+
+
+COUNTERS: Mapping[str, Callable[[Finding, Report], Counts]] = {
+    "run": _run,
+    "qrels": _qrels,
+    "queries": _queries,
+    "documents": _documents,
+    "rows": _rows,
+    "collection": _collection,
+}

@@ -1,0 +1,102 @@
+"""Records and tables by their keys: rows that can be reranked, texts under ids, and what other tools write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stages.sources.digests import made_id
+from stages.sources.formats.dumped import SHAPES as DUMPED_SHAPES
+from stages.sources.formats.shape import Fields, Shape, UnfitRecordError
+from stages.sources.formats.shapes import neighbour_of, shapes_of
+from stages.sources.recognise.finding import Finding
+from stages.sources.recognise.texts import texts_under_ids
+
+# Names under which others have what rows need; each is mapped under data.columns where it is met.
+OTHERS: Mapping[str, tuple[str, ...]] = {
+    "query_id": ("query_id", "qid", "query-id", "topic_id", "question_id"),
+    "query": ("query", "question", "user_input", "input", "query_text"),
+    "documents": ("documents", "contexts", "retrieved_contexts", "passages", "ctxs", "context"),
+    "doc_ids": ("doc_ids", "retrieved_context_ids", "context_ids"),
+    "scores": ("scores",),
+    "relevances": ("relevances", "labels"),
+    "doc_id": ("doc_id", "docid", "docno", "pid", "corpus-id", "document_id", "passage_id"),
+    "text": ("text", "passage", "document", "contents", "content", "doc_text"),
+    "score": ("score",),
+    "relevance": ("relevance", "label", "judgment", "grade", "rel"),
+}
+DUMPED = frozenset(shape.format for shape in DUMPED_SHAPES)
+UNMAPPED = {"relevance": ("label",), "relevances": ("labels",)}
+"""Names that are known without being mapped."""
+IDS = ("_id", "id", "doc_id", "query_id", "docid", "docno", "pid", "qid")
+TEXTS = ("text", "contents", "content", "passage", "body", "segment", "query", "title", "question")
+
+
+def of_records(path: Path, records: Sequence[Fields], form: str) -> Finding:
+    """`form`: the `data.format` that reads rows of such a file."""
+    for record in records:
+        if shapes := shapes_of(record):
+            return _of_shape(path, shapes[0], record)
+        if neighbour := neighbour_of(record):
+            return Finding(str(path), neighbour.told, remedy=neighbour.remedy)
+    names = list(dict.fromkeys(str(key) for record in records for key in record))
+    return of_columns(path, names, form) or _of_texts(path, records, names)
+
+
+def _of_shape(path: Path, shape: Shape, record: Fields) -> Finding:
+    finding = Finding(str(path), shape.told, "rows", {"format": shape.format})
+    if shape.unranked:
+        finding.data["depth"] = None  # a cut would choose by chance
+        finding.unsure.append(f"there is no first stage: {shape.unranked}, so each list is shuffled by a hash")
+    if _without_ids(shape, record):
+        more = "; data.columns.doc_id may name a key of their metadata" if shape.format in DUMPED else ""
+        finding.unsure.append(f"documents have no ids: each is known by a hash of its text{more}")
+    return finding
+
+
+def _without_ids(shape: Shape, record: Fields) -> bool:
+    try:
+        documents = shape.translate(record, {}).get("documents")
+    except UnfitRecordError:
+        return False
+    listed = documents if isinstance(documents, list) else []
+    return any(one["doc_id"] == made_id(str(one["text"])) for one in listed)
+
+
+def of_columns(path: Path, names: Sequence[str], form: str) -> Finding | None:
+    """Rows of a table with these columns; None where it lacks the query, or both documents and texts."""
+    found = {ours: next((name for name in theirs if name in names), None) for ours, theirs in OTHERS.items()}
+    of_pairs = found["documents"] is None
+    if found["query"] is None or (of_pairs and found["text"] in (None, found["query"])):
+        return None
+    kind = "one row per pair" if of_pairs else "one row per query with its documents"
+    finding = Finding(str(path), f"rows, {kind}", "rows", {"format": form})
+    beside = ("documents", "doc_ids", "scores", "relevances") if of_pairs else ("doc_id", "text", "score", "relevance")
+    mapped = {
+        ours: theirs
+        for ours, theirs in found.items()
+        if theirs not in (None, ours, *UNMAPPED.get(ours, ())) and ours not in beside
+    }
+    if mapped:
+        finding.data["columns"] = mapped
+        finding.unsure.append("columns were matched by their names; see that each means what it is mapped to")
+    if of_pairs and found["score"] is None:
+        finding.unsure.append("no column of scores: the order of a query's rows counts as the first stage")
+    return finding
+
+
+def _of_texts(path: Path, records: Sequence[Fields], names: Sequence[str]) -> Finding:
+    """Queries or documents under their ids, or nothing that is known."""
+    if {"qid", "docid", "relevance"} <= {*names} or {"query-id", "corpus-id", "score"} <= {*names}:
+        return Finding(
+            str(path), "judgements, a JSON object each", remedy="write them as lines of `query_id 0 doc_id grade`"
+        )
+    text = next((name for name in TEXTS if name in names), None)
+    if text is None or not any(name in names for name in IDS):
+        keys = ", ".join(names[:12]) or "none"
+        return Finding(
+            str(path),
+            f"records with the keys {keys:.200}",
+            remedy="rows need query and documents, or query and text; texts need an id and text",
+        )
+    return texts_under_ids(path, [str(record.get(text, "")) for record in records])
