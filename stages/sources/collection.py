@@ -12,17 +12,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from stages.core.errors import DataError, NothingLeftError
 from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
 from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
-from stages.sources.corpus import DOCUMENT_IDS, Corpus, open_corpus
+from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
+from stages.sources.lines import JSON_ENDINGS, ending
 from stages.sources.parts import OpenRun, Parts, Texts
+from stages.sources.refusal import Tally
 from stages.sources.run_index import QueryIds, RunList
 from stages.sources.settings import OWN_DOCUMENT, DataSettings
-from stages.sources.texts import QUERY_IDS, QueryText, ids_of, query_texts
+from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
+from stages.sources.texts import QueryText, ids_of, query_texts
 
 # How many ids of each side are looked at for two that are one in another form, where none is the same.
 IDS_SEEN = 10_000
@@ -57,12 +61,12 @@ class CollectionSource:
                 _refuse_a_cut_by_chance(run, self._depth)
             queries = query_texts(self._queries.records(query_ids, set_aside), query_ids, set_aside)
             if not queries:
-                raise self._no_text("query", self._queries, QUERY_IDS, query_ids)
+                raise self._no_text(self._queries, QUERIES, query_ids)
             top = partial(self._top_ids, runs.values())
             documents = self._documents.records(top(), set_aside)
             corpus = stack.enter_context(open_corpus(str(self._documents), documents, IdSet(top()), set_aside))
             if not len(corpus):
-                raise self._no_text("document", self._documents, DOCUMENT_IDS, top())
+                raise self._no_text(self._documents, DOCUMENTS, top())
             for query_id in query_ids:
                 yield {
                     name: self._raw_query(query_id, run, queries.get(query_id), corpus, set_aside)
@@ -100,22 +104,26 @@ class CollectionSource:
                 raise DataError(told)
             return
         judged = {doc_id for grades in judgements.grades.values() for doc_id in grades}
-        if judged.isdisjoint(ids_of(self._documents.records(judged, _reported_by_queries), DOCUMENT_IDS)):
+        records = self._documents.records(judged, _reported_by_queries)
+        if judged.isdisjoint(ids_of(records, DOCUMENTS, _reported_by_queries)):
             raise DataError(
                 f"{meeting.strangers(run, str(self._qrels))}, and none of those judged is in {self._documents}. Give "
                 "judgements of this collection, with ids in the same form"
             )
 
-    def _no_text(self, what: str, texts: Texts, names: tuple[str, ...], wanted: Iterable[str]) -> NothingLeftError:
-        """None of the `wanted` ids stands among the texts."""
-        there = list(islice(ids_of(texts.records(None, _reported_by_queries), names), IDS_SEEN))
+    def _no_text(self, texts: Texts, keys: TextKeys, wanted: Iterable[str]) -> DataError:
+        """None of the `wanted` ids stands among the texts, or no id at all."""
+        tally = Tally(_reported_by_queries)
+        there = list(islice(ids_of(texts.records(None, tally), keys, tally), IDS_SEEN))
+        if not there:
+            return tally.refusal(texts, keys.form(), of_json=ending(Path(str(texts))) in JSON_ENDINGS)
         asked = list(islice(wanted, IDS_SEEN))
-        one, other = alike(asked, there) or (asked[0], next(iter(there), None))
+        one, other = alike(asked, there) or (asked[0], there[0])
         limited = f", of the first {self._limit:,} queries" if self._limit else ""
         runs = ", ".join(map(str, self._runs.values()))
         return NothingLeftError(
-            f"{texts} has no {what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. Give both "
-            "of the same collection, with ids in the same form"
+            f"{texts} has no {keys.what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. "
+            "Give both of the same collection, with ids in the same form"
         )
 
     def _list(self, query_id: str, run: OpenRun, set_aside: Report = _reported_by_queries) -> RunList:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from stages.core.errors import DataError
 from stages.sources.lines import existing_file
+from stages.sources.packed import ENDINGS
 from stages.sources.parts import DocumentsFile, Parts, Qrels, QrelsFile, Run, RunFile, Texts, TopicsFile
+from stages.sources.run_columns import RunColumns
 from stages.sources.settings import FIRST_STAGE, DataSettings
 
 
@@ -17,8 +19,10 @@ def file_parts(settings: DataSettings) -> Parts:
         raise DataError(
             f"data.path: {folder} is not a folder; give the folder that holds corpus.jsonl and queries.jsonl"
         )
-    queries = given_queries(settings) or TopicsFile(_file(folder / "queries.jsonl", "queries"))
-    documents = given_documents(settings) or DocumentsFile(_file(folder / "corpus.jsonl", "documents"))
+    queries = given_queries(settings) or TopicsFile(_file(folder / "queries.jsonl", "queries"), settings.columns)
+    documents = given_documents(settings) or DocumentsFile(
+        _file(folder / "corpus.jsonl", "documents"), settings.columns
+    )
     qrels = given_qrels(settings) or QrelsFile(_file(folder / "qrels" / f"{settings.split}.tsv", "qrels"))
     if settings.path is None:
         folder = Path(str(settings.documents)).parent
@@ -28,18 +32,24 @@ def file_parts(settings: DataSettings) -> Parts:
 def given_runs(settings: DataSettings) -> dict[str, Run]:
     """The run files by name; the one of `data.run` is called FIRST_STAGE."""
     given = settings.runs or ({} if settings.run is None else {FIRST_STAGE: settings.run})
-    where = {name: "data.run" if settings.runs is None else f"data.runs.{name}" for name in given}
-    return {
-        name: RunFile(existing_file(path, where[name]), settings.subset, settings.split) for name, path in given.items()
+    files = {
+        name: existing_file(path, "data.run" if settings.runs is None else f"data.runs.{name}")
+        for name, path in given.items()
     }
+    columns = None if settings.run_columns is None else RunColumns.named(settings.run_columns)
+    return {name: RunFile(file, columns, settings.subset, settings.split) for name, file in files.items()}
 
 
 def given_queries(settings: DataSettings) -> Texts | None:
-    return None if settings.queries is None else TopicsFile(existing_file(settings.queries, "data.queries"))
+    if settings.queries is None:
+        return None
+    return TopicsFile(existing_file(settings.queries, "data.queries"), settings.columns)
 
 
 def given_documents(settings: DataSettings) -> Texts | None:
-    return None if settings.documents is None else DocumentsFile(existing_file(settings.documents, "data.documents"))
+    if settings.documents is None:
+        return None
+    return DocumentsFile(existing_file(settings.documents, "data.documents"), settings.columns)
 
 
 def given_qrels(settings: DataSettings) -> Qrels | None:
@@ -47,9 +57,6 @@ def given_qrels(settings: DataSettings) -> Qrels | None:
 
 
 def _file(path: Path, name: str) -> Path:
-    return existing_file(_plain_or_gz(path), f"data.{name}")
-
-
-def _plain_or_gz(path: Path) -> Path:
-    packed = path.with_name(path.name + ".gz")
-    return packed if packed.is_file() and not path.is_file() else path
+    """The file, plain or packed."""
+    packed = (path.with_name(path.name + one) for one in ENDINGS)
+    return existing_file(path if path.is_file() else next(filter(Path.is_file, packed), path), f"data.{name}")

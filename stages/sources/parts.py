@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,9 @@ from stages.core.records import Judgements
 from stages.sources.formats.nested import open_any_run, read_any_qrels
 from stages.sources.formats.topics import read_topics
 from stages.sources.lines import Record
+from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds, RunList
+from stages.sources.text_keys import DOCUMENTS, QUERIES
 from stages.sources.texts import read_records
 
 
@@ -72,6 +74,7 @@ class RunFile:
     """A TREC run, or one of `formats.nested`."""
 
     path: Path
+    columns: RunColumns | None = None
     subset: str | None = None
     split: str | None = None
 
@@ -79,29 +82,37 @@ class RunFile:
         return str(self.path)
 
     def open(self, admitted: QueryIds, set_aside: Report) -> AbstractContextManager[OpenRun]:
-        return open_any_run(self.path, admitted, set_aside, self.subset, self.split)
+        return open_any_run(self.path, admitted, set_aside, self.columns, self.subset, self.split)
 
 
 @dataclass(frozen=True, slots=True)
 class TopicsFile:
+    """`columns` are those of `data.columns`."""
+
     path: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return str(self.path)
 
     def records(self, _wanted: Iterable[str] | None, set_aside: Report) -> Iterator[Record]:
-        return read_topics(self.path, set_aside)
+        records = read_topics(self.path, set_aside)
+        return QUERIES.renamed(records, self.columns) if self.columns else records
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentsFile:
+    """`columns` are those of `data.columns`."""
+
     path: Path
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return str(self.path)
 
     def records(self, _wanted: Iterable[str] | None, set_aside: Report) -> Iterator[Record]:
-        return read_records(self.path, set_aside)
+        records = read_records(self.path, set_aside)
+        return DOCUMENTS.renamed(records, self.columns) if self.columns else records
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
 from stages.sources.arrow_values import Decode, fixed_size_lists, never_rows, row_decoder
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_objects
+from stages.sources.refusal import Tally
 from stages.sources.settings import ALIASES, COLUMNS, DataSettings
 
 ROWS_PER_BATCH = 256
@@ -47,9 +48,10 @@ class JsonlTable:
     def __init__(self, name: str, files: tuple[Path, ...]) -> None:
         self.name = name
         self._files = files
-        seen = [record for file in files for record in islice(read_objects(file, _ignore), ROWS_TO_SEE_COLUMNS)]
+        tally = Tally(_ignore)
+        seen = [record for file in files for record in islice(read_objects(file, tally), ROWS_TO_SEE_COLUMNS)]
         if not seen:
-            raise DataError(f"{name} has no usable line; give a JSON object per line")
+            raise tally.refusal(files[0] if len(files) == 1 else name, "give a JSON object per line", of_json=True)
         self.columns = tuple(dict.fromkeys(key for record in seen for key in record.fields))
 
     def records(self, set_aside: Report) -> Iterator[Record]:

@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stages.sources.run_columns import RunColumns
+
 Format = Literal[
     "beir",
     "trec",
@@ -49,14 +51,14 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "haystack": ("path",),
 }
 TAKEN: dict[str, tuple[str, ...]] = {
-    "beir": ("runs", "split", "qrels", "queries", "documents"),
-    "trec": ("runs",),
-    "msmarco": ("split", "run", "runs", "qrels", "queries", "documents"),
+    "beir": ("runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
+    "trec": ("runs", "run_columns", "columns"),
+    "msmarco": ("split", "run", "runs", "run_columns", "qrels", "queries", "documents"),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
-    "mteb": ("split", "subset", "revision", "columns", "run", "runs", "qrels"),
-    "ir_datasets": ("run", "runs", "qrels"),
+    "mteb": ("split", "subset", "revision", "columns", "run", "runs", "run_columns", "qrels"),
+    "ir_datasets": ("run", "runs", "run_columns", "qrels"),
     "json": ("qrels", "columns"),
     "csv": ("qrels", "columns"),
     "rank_llm": ("split", "subset", "revision", "qrels"),
@@ -79,6 +81,7 @@ QUERY_COLUMNS = ("query_id", "query", "instruction")
 DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
 LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
 MTEB_COLUMNS = ("positive", "negative")
+TEXT_COLUMNS = (*QUERY_COLUMNS, "doc_id", "title", "text")  # of them those that files of queries and documents have
 COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
 # What a column may also be called without being mapped, where ours is not there.
 ROW_IDS = ("_id", "id")  # of a document, of a row per query, or of a row per pair: what they name depends on the layout
@@ -120,6 +123,12 @@ class DataSettings(BaseModel):
         description="As `run`, several first stages over the same queries: name -> run file, instead of `run`. "
         "What they share is scored once; each is evaluated by itself.",
     )
+    run_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="What the columns of runs are that do not have TREC's six, such as [query_id, doc_id, "
+        "rank]. Names are query_id, doc_id, score, rank, and _ for what does not count. A score counts before a rank; "
+        "without either the lines are in order.",
+    )
     qrels: Path | None = Field(
         default=None,
         description="Judgements, as TREC qrels (4 columns), BEIR's TSV (3 columns) or JSON of ranx. beir: instead of "
@@ -133,7 +142,8 @@ class DataSettings(BaseModel):
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description=f"Row formats: our column's name -> the data's own. Ours are {', '.join(COLUMNS)}.",
+        description=f"Our column's name -> the data's own. Ours are {', '.join(COLUMNS)}. beir, trec: the keys of "
+        f"queries and documents, of {', '.join(TEXT_COLUMNS)}.",
     )
     subset: str | None = Field(
         default=None,
@@ -185,9 +195,19 @@ class DataSettings(BaseModel):
 
     @model_validator(mode="after")
     def _maps_known_columns(self) -> Self:
-        unknown = sorted(set(self.columns) - set(COLUMNS))
+        known = TEXT_COLUMNS if self.format in ("beir", "trec") else COLUMNS
+        unknown = sorted(set(self.columns) - set(known))
         if unknown:
-            raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(COLUMNS)}")
+            raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_the_columns_of_a_run(self) -> Self:
+        if self.run_columns is not None:
+            try:
+                RunColumns.named(self.run_columns)
+            except ValueError as error:
+                raise ValueError(f"data.run_columns: {error}") from error
         return self
 
 

@@ -18,7 +18,6 @@ from stages.core.records import Judgements, Location, SetAside
 from stages.sources.formats.configs import Configs, open_configs
 from stages.sources.formats.lists import ListIndex, Stretch, open_lists
 from stages.sources.formats.nested import judgements_from
-from stages.sources.formats.topics import as_topic
 from stages.sources.given import given_qrels, given_runs
 from stages.sources.lines import Record
 from stages.sources.parts import Parts, Run
@@ -27,6 +26,7 @@ from stages.sources.run_index import QueryIds
 from stages.sources.settings import FIRST_STAGE, DataSettings
 
 QUERIES, QRELS, LISTS = ("query", "queries"), ("default", "qrels"), ("top_ranked", "bm25")
+QUERIES_IDS = ("_id", "id")
 QUERY_ID, DOCUMENT_ID = ("query-id", "query_id", "qid"), ("corpus-id", "corpus_id", "corpus-ids", "corpus_ids")
 GIVEN_AWAY = "in every list the relevant documents stand before all others: its order is that of the judgements"
 QUERIES_THAT_TELL = 10
@@ -41,6 +41,8 @@ def mteb_parts(settings: DataSettings) -> Parts | None:
     configs = open_configs(settings)
     if configs is None or not configs.has("corpus"):
         return None
+    if settings.columns:
+        raise DataError(f"data.columns: {configs.name} has configs, whose columns have names of their own; remove it")
     qrels = given_qrels(settings) or TableQrels(configs.table(QRELS))
     instructions = configs.table(("instruction",)) if configs.has("instruction") else None
     return Parts(
@@ -84,9 +86,12 @@ class TableQueries:
     def records(self, _wanted: Iterable[str] | None, set_aside: Report) -> Iterator[Record]:
         tasks = _instructions(self.instructions, set_aside)
         for record in self.table.records(set_aside):
-            fields = as_topic(record.fields)
-            task = tasks.get(as_id(fields.get("_id")), fields.get("instruction"))
-            yield Record(record.where, {**fields, "text": as_query(fields["text"]), "instruction": task})
+            fields = dict(record.fields)
+            query_id = next((as_id(fields[name]) for name in QUERIES_IDS if name in fields), None)
+            fields["instruction"] = tasks.get(query_id, fields.get("instruction"))
+            if "text" in fields:
+                fields["text"] = as_query(fields["text"])
+            yield Record(record.where, fields)
 
 
 def as_query(text: object) -> object:

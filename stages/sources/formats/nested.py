@@ -21,6 +21,7 @@ from stages.core.records import Judgements, Location, SetAside
 from stages.sources.formats.lists import ListIndex, Stretch, open_lists
 from stages.sources.lines import Record, reading, unpacked
 from stages.sources.row_files import ParquetTable
+from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds, RunIndex, RunList, open_run
 from stages.sources.trec import parse_grade, read_qrels
 
@@ -34,29 +35,38 @@ Numbers = Mapping[str, Mapping[str, object]]
 
 
 def open_any_run(
-    path: Path, admitted: QueryIds, set_aside: Report, subset: str | None = None, split: str | None = None
+    path: Path,
+    admitted: QueryIds,
+    set_aside: Report,
+    columns: RunColumns | None = None,
+    subset: str | None = None,
+    split: str | None = None,
 ) -> AbstractContextManager[RunIndex | ListIndex]:
     """A run in any of these forms, as `open_run` opens one; `subset` and `split` choose among those of mteb's file.
 
     Raises DataError where the file cannot be read, and where it holds something else.
     """
+    if not path.is_file():  # a pipe, which can be read but once
+        return open_run(path, admitted, set_aside, columns)
     if _begins(path, PARQUET):
         return open_lists(str(path), _row_stretches(path, set_aside), admitted, set_aside)
     if (found := _object(path)) is None:
-        return open_run(path, admitted, set_aside)
+        return open_run(path, admitted, set_aside, columns)
     numbers = _numbers(path, found, subset, split)
     stretches = (Stretch(query_id, list(scores), list(scores.values())) for query_id, scores in numbers.items())
     return open_lists(str(path), stretches, admitted, set_aside)
 
 
-def read_any_run(path: Path, set_aside: Report) -> dict[str, RunList]:
+def read_any_run(path: Path, set_aside: Report, columns: RunColumns | None = None) -> dict[str, RunList]:
     """Query id -> its sorted list, in memory. Raises as `open_any_run` does."""
-    with open_any_run(path, QueryIds(), set_aside) as run:
+    with open_any_run(path, QueryIds(), set_aside, columns) as run:
         return {query_id: run.read(query_id) for query_id in run}
 
 
 def read_any_qrels(path: Path, set_aside: Report) -> Judgements:
     """Judgements in any of these forms. Raises as `read_qrels` does."""
+    if not path.is_file():
+        return read_qrels(path, set_aside)
     if _begins(path, PARQUET):
         rows = (
             (record.where, *_columns(path, record)) for record in ParquetTable(path.name, (path,)).records(set_aside)
@@ -109,11 +119,11 @@ def _object(path: Path) -> dict[str, Any] | None:
     if _begins(path, LZ4):
         return _packed(path)
     with reading(path), unpacked(path) as file:
-        if not file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        head = file.read(64)
+        if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return None
-        file.seek(0)
         try:
-            found = json.loads(file.read())
+            found = json.loads(head + file.read())
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is not one JSON object: {first_line(error)}; {_GIVE}") from error
     return _an_object(path, found)

@@ -15,26 +15,14 @@ from stages.core.records import Location
 from stages.sources.lines import JSON_ENDINGS, Record, ending, reading, unpacked
 from stages.sources.texts import read_records
 
-ID_KEYS = ("_id", "id", "query_id", "query-id", "qid", "topic_id")
-TEXT_KEYS = ("text", "query", "query_text", "question", "title", "narrative")
-LONGER = frozenset(TEXT_KEYS) | {"description"}
-"""Of a TREC topic these tell the same at more length: no attributes, by which queries may be grouped."""
+LONGER = ("description", "narrative")
+"""What a TREC topic with a title tells at more length: no attributes, by which queries may be grouped."""
 
 
 def read_topics(path: Path, set_aside: Report) -> Iterator[Record]:
-    """Records of `_id` and `text`. Raises DataError where the file cannot be read or has another ending."""
+    """Records as `query_texts` knows them. Raises DataError where the file cannot be read or has another ending."""
     whole = _whole(path) if ending(path) in JSON_ENDINGS else None
-    records = read_records(path, set_aside) if whole is None else iter(whole)
-    return (Record(record.where, as_topic(record.fields)) for record in records)
-
-
-def as_topic(fields: Mapping[str, object]) -> dict[str, object]:
-    """The fields, with the id as `_id` and the query as `text`, wherever they stood."""
-    text_key = next((key for key in TEXT_KEYS if fields.get(key) is not None), "text")
-    id_key = next((key for key in ID_KEYS if key in fields), "_id")
-    rest = {key: value for key, value in fields.items() if key != id_key and key not in LONGER}
-    named = {"_id": fields[id_key]} if id_key in fields else {}
-    return {**rest, **named, "text": fields.get(text_key)}
+    return read_records(path, set_aside) if whole is None else iter(whole)
 
 
 def _whole(path: Path) -> list[Record] | None:
@@ -46,7 +34,11 @@ def _whole(path: Path) -> list[Record] | None:
     except (ValueError, RecursionError):
         return None  # JSON Lines, or nothing that can be read: that reader says so
     if isinstance(found, dict) and found and all(isinstance(topic, dict) for topic in found.values()):
-        found = [{"_id": query_id, **topic} for query_id, topic in found.items()]
+        found = [{"query_id": query_id, **_without_longer(topic)} for query_id, topic in found.items()]
     if not isinstance(found, list) or not all(isinstance(topic, dict) for topic in found):
         return None
     return [Record(Location(str(path), number), topic) for number, topic in enumerate(found, 1)]
+
+
+def _without_longer(topic: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in topic.items() if "title" not in topic or name not in LONGER}

@@ -18,7 +18,6 @@ from stages.core.records import Location, RawDocument, SetAside
 from stages.sources import corpus as corpus_module
 from stages.sources import id_set
 from stages.sources.corpus import Corpus
-from stages.sources.corpus import open_corpus as open_records
 from stages.sources.id_set import IdSet
 from stages.sources.texts import read_records
 from tests.examples import examples
@@ -27,8 +26,8 @@ from tests.full_disk import files_of_at_most_64_kib
 IN_RUN = Location("run.trec", 7)
 
 
-def open_corpus(path: Path, wanted: IdSet, report: Report) -> AbstractContextManager[Corpus]:
-    return open_records(str(path), read_records(path, report), wanted, report)
+def open_corpus(path: Path, wanted: IdSet, set_aside: Report) -> AbstractContextManager[Corpus]:
+    return corpus_module.open_corpus(str(path), read_records(path, set_aside), wanted, set_aside)
 
 
 def written(path: Path, texts: dict[str, object]) -> Path:

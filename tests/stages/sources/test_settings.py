@@ -35,6 +35,21 @@ def test_an_unknown_column_of_ours_is_refused_with_the_choices() -> None:
         DataSettings(format="jsonl", path="x", columns={"question": "query"})
 
 
+def test_columns_of_a_collection_are_the_keys_of_its_texts_and_those_of_its_runs() -> None:
+    given = {"format": "beir", "path": "x", "run": "r"}
+    columns = {"doc_id": "docid", "text": "body"}
+    settings = DataSettings.model_validate({**given, "columns": columns, "run_columns": ["query_id", "doc_id", "rank"]})
+    assert DataSettings.model_validate(settings.model_dump(mode="json")) == settings
+    with pytest.raises(
+        ValidationError, match=r"data.columns: unknown score. Choose from: query_id, query, instruction"
+    ):
+        DataSettings.model_validate({**given, "columns": {"score": "s"}})
+    with pytest.raises(ValidationError, match=r"'docid' is no column of a run; choose from query_id, doc_id, score"):
+        DataSettings.model_validate({**given, "run_columns": ["query_id", "docid", "rank"]})
+    with pytest.raises(ValidationError, match=r"data.format jsonl does not use data.run_columns; remove it"):
+        DataSettings.model_validate({"format": "jsonl", "path": "x", "run_columns": ["query_id", "doc_id"]})
+
+
 def test_several_runs_take_the_place_of_one() -> None:
     runs = {"bm25": Path("a.trec"), "dense-v1.5_x": Path("b.trec")}
     assert DataSettings.model_validate({"format": "beir", "path": "x", "runs": runs}).runs == runs
