@@ -19,11 +19,13 @@ from stages.sources.formats.topics import read_topics
 from stages.sources.lines import Record
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
+from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
 from stages.sources.texts import ids_of, read_records
 
 Counts = dict[str, int]
+COLLECTIONS = ("trec", "beir", "msmarco", "mteb")
 
 
 def count(finding: Finding) -> None:
@@ -45,7 +47,7 @@ def count(finding: Finding) -> None:
 
 def check(section: Section) -> None:
     """Add to `unsure` how far the files of a whole collection are about the same queries and documents."""
-    if section.data is None or section.missing or section.data["format"] not in ("trec", "beir"):
+    if section.data is None or section.missing or section.data["format"] not in COLLECTIONS:
         return
     try:
         for meeting in open_source(_settings(section.data)).meetings().values():
@@ -55,7 +57,9 @@ def check(section: Section) -> None:
 
 
 def _run(finding: Finding, report: Report) -> Counts:
-    with open_any_run(Path(finding.path), QueryIds(), report) as run:
+    named = finding.data.get("run_columns")
+    columns = RunColumns.named([str(name) for name in named]) if isinstance(named, list) else None
+    with open_any_run(Path(finding.path), QueryIds(), report, columns) as run:
         lengths = [len(run.read(query_id).doc_ids) for query_id in run]
     return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
 
@@ -99,7 +103,9 @@ def _judged(grades: Mapping[str, Mapping[str, int]]) -> Counts:
 
 
 def _collection(finding: Finding, report: Report) -> Counts:
-    """Of a BEIR folder what it holds itself; its runs are findings of their own."""
+    """Of a BEIR folder what it holds itself; its runs are findings of their own. Of others nothing is counted apart."""
+    if finding.data["format"] != "beir":
+        return {}
     folder, split = Path(finding.path), finding.data.get("split", "test")
     queries, documents = (_plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
     counts = {
