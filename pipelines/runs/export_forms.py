@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from pipelines.runs.contexts import Contexts
 from stages.files.rankings import write_trec_run
-from stages.sources.layouts import ALIASES
-from stages.sources.settings import LIST_COLUMNS, QUERY_COLUMNS
+from stages.sources.settings import ALIASES, LIST_COLUMNS, QUERY_COLUMNS
 
 FORMS = ("trec", "rank_llm", "ragas", "jsonl", "parquet")
 TAG = "rerank-eval"

@@ -161,7 +161,7 @@ def _add_operations(api: FastAPI, service: Service) -> None:
         service.metrics.ready_replicas(await service.backend.ready_replicas())
         return Response(merge_expositions(await service.backend.expositions()), media_type=CONTENT_TYPE)
 
-    @api.get("/", response_class=HTMLResponse, include_in_schema=False)
+    @api.get("/", response_class=HTMLResponse)
     @api.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
         """This description for people, which loads nothing from elsewhere."""

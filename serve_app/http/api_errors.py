@@ -9,6 +9,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from serve_app.http.body import ENCODINGS
 from serve_app.http.metrics import Reason
@@ -48,7 +49,18 @@ async def _http_error(service: Service, request: Request, error: Exception) -> J
         return await _refused(request, RefusalError(503, "not_ready", STARTING))
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     message = f"{error.detail}: {request.method} {request.scope['path']:.200}"
-    return _answer(request, RefusalError(error.status_code, cast("Reason", code), message), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return _answer(request, RefusalError(error.status_code, cast("Reason", code), message), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes; a route alone knows only of itself."""
+    routes = [
+        one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] != Match.NONE
+    ]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 async def _client_gone(_: Request, error: Exception) -> Response:

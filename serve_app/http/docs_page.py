@@ -81,7 +81,6 @@ function operation(path, method, told) {
   const content = told.requestBody && told.requestBody.content['application/json'].schema
   const shapes = content ? content.anyOf || [content] : [], form = node('section'), out = node('div')
   out.setAttribute('aria-live', 'polite')
-  if (told.description) form.append(node('p', told.description))
   let address = null, body = null
   if (path.includes('{')) {
     address = node('input'); address.value = path.replace(/\{[^}]*\}/, 'MODEL')
@@ -94,7 +93,8 @@ function operation(path, method, told) {
     }
     if (shapes.length > 1) {
       const choice = node('select', '', ...shapes.map(one => node('option', one.title)))
-      choice.onchange = () => show(choice.selectedIndex); form.append(node('label', 'Shape of the body', choice))
+      choice.selectedIndex = shapes.length - 1; choice.onchange = () => show(choice.selectedIndex)
+      form.append(node('label', 'Shape of the body', choice))
     }
     form.append(shown, node('label', 'Body', area)); show(shapes.length - 1)
   }
@@ -102,7 +102,8 @@ function operation(path, method, told) {
   const where = () => '.' + (address ? address.value : path)
   button.onclick = () => send(method.toUpperCase(), where(), body && body.value, out, button)
   form.append(button, out)
-  const head = node('summary', '', node('b', method.toUpperCase()), node('code', path), node('span', told.summary))
+  const head = node('summary', '', node('b', method.toUpperCase()), node('code', path))
+  head.append(node('span', told.description || told.summary))
   return node('details', '', head, form)
 }
 async function show() {

@@ -216,6 +216,8 @@ def _text_fault(item: _Placed) -> str | None:
 
 def _finite(score: object) -> float | None:
     """A number, or one written as text; the nearest double of a decimal."""
+    if isinstance(score, float):  # as nearly all are, and the cheapest to tell
+        return score if math.isfinite(score) else None
     if isinstance(score, bool) or not isinstance(score, Real | Decimal | str):
         return None
     if isinstance(score, str) and not _NUMBER.fullmatch(score):

@@ -36,9 +36,9 @@ def never_rows(schema: pa.Schema, named: Collection[str]) -> list[str]:
     return [field.name for field in schema if field.name not in named and _is_beside(field.type)]
 
 
-def fixed_size_lists(schema: pa.Schema) -> list[str]:
-    """The columns that are or hold such a list."""
-    return [field.name for field in schema if _holds_fixed_size(field.type)]
+def lists_of(schema: pa.Schema) -> list[str]:
+    """The columns that are or hold a list of fixed size; where there is none, those with any list."""
+    return _holding(schema, pa.types.is_fixed_size_list) or _holding(schema, _is_list)
 
 
 def json_value(text: str) -> Any:
@@ -93,7 +93,8 @@ def _is_beside(kind: pa.DataType) -> bool:
     return bool(pa.types.is_temporal(kind))
 
 
-def _holds_fixed_size(kind: pa.DataType) -> bool:
-    if pa.types.is_fixed_size_list(kind):
-        return True
-    return any(_holds_fixed_size(kind.field(place).type) for place in range(kind.num_fields))
+def _holding(schema: pa.Schema, wanted: Callable[[pa.DataType], bool]) -> list[str]:
+    def holds(kind: pa.DataType) -> bool:
+        return wanted(kind) or any(holds(kind.field(place).type) for place in range(kind.num_fields))
+
+    return [field.name for field in schema if holds(field.type)]

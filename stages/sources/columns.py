@@ -51,9 +51,10 @@ class Columns:
         A text that is null is none, though: what stands under other names beside it may be anything.
         """
         own, *others = self._names[ours]
-        if document.get(own) is not None or not others or (ours == "text" and own in document):
-            return as_text(document.get(own))
-        return _the_one(document, others, ours)
+        value = document.get(own)
+        if value is None and others and not (ours == "text" and own in document):
+            return _the_one(document, others, ours)
+        return as_text(value)
 
     def attributes(self, fields: Mapping[str, object]) -> dict[str, str]:
         """The strings under names that are not ours, such as a query's language."""
@@ -87,8 +88,7 @@ def as_text(value: object) -> object:
 
 
 def _the_one(fields: Mapping[str, object], names: Sequence[str], ours: str) -> object:
-    found = {name: fields[name] for name in names if fields.get(name) is not None}
-    values = list(found.values())
-    if any(value != values[0] for value in values):
+    found = [name for name in names if fields.get(name) is not None]
+    if len(found) > 1 and any(fields[name] != fields[found[0]] for name in found):
         raise MalformedRowError(f"several could be {ours}, map one under data.columns: {', '.join(found)}")
-    return as_text(values[0]) if values else None
+    return as_text(fields[found[0]]) if found else None

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
-from stages.sources.arrow_values import Decode, fixed_size_lists, never_rows, row_decoder
+from stages.sources.arrow_values import Decode, lists_of, never_rows, row_decoder
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_objects
 from stages.sources.refusal import Tally
 from stages.sources.settings import ALIASES, COLUMNS, DataSettings
@@ -24,6 +24,8 @@ ROWS_TO_SEE_COLUMNS = 100
 PARQUET_ENDINGS = (".parquet", ".pq")
 # A damaged file may fail as any of these: what it claims about itself is read before it is checked.
 DAMAGED = (OSError, ValueError, pa.ArrowException)
+# What pyarrow 25 says of a null in a list of fixed size, as polars writes it and as DuckDB does, which calls it a list.
+NULL_IN_FIXED_SIZE = ("Expected all lists to be of size", "Length spanned by list offsets")
 # What a value fails as that Python cannot hold; KeyError: a time zone that is not known here.
 UNREADABLE = (ValueError, OverflowError, LookupError, pa.ArrowException)
 
@@ -153,10 +155,10 @@ def _batches(file: Path, named: Collection[str]) -> Iterator[pa.RecordBatch]:
             columns = [name for name in schema.names if name not in beside] if beside else None
             yield from parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=columns)
     except DAMAGED as error:
-        if "all lists to be of size" in str(error) and (fixed := fixed_size_lists(schema)):
+        if any(sign in str(error) for sign in NULL_IN_FIXED_SIZE):
             raise DataError(
-                f"pyarrow cannot read {file}: a list of fixed size is null in some row, as may be in columns "
-                f"{', '.join(fixed)}; cast the column to a list and write the file again"
+                f"pyarrow cannot read {file}: a list of fixed size (polars: Array, DuckDB: VARCHAR[2]) is null in some "
+                f"row, as may be in {', '.join(lists_of(schema))}; cast the column to a list and write the file again"
             ) from error
         raise _unreadable(file, error) from error
 

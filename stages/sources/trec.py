@@ -64,7 +64,7 @@ def read_qrels(path: Path, set_aside: Report) -> Judgements:
 
 def parse_grade(value: object, where: Location) -> int | None:
     """A judgement as an integer (`1.0` is 1), None where it is no number. Raises DataError for a fraction."""
-    if not isinstance(value, str | Real | Decimal):
+    if not isinstance(value, str | int | float | Real | Decimal):
         return None
     try:
         number = float(value)

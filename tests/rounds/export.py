@@ -25,7 +25,8 @@ from pipelines.runs.finished import FinishedRun
 from serve_app.settings import EMBEDDED_MODEL
 
 ROOT = Path(__file__).parents[2]
-# rank_llm's reader needs no more than that, and runs in a Python older than its package asks for.
+# ragas imports a module that later versions of langchain-community lack. rank_llm's reader needs dacite alone, and runs
+# in a Python older than its package asks for.
 TOOLS = {
     "ragas": ["ragas==0.4.3", "langchain-community==0.4.1"],
     "rank_llm": ["--no-deps", "--ignore-requires-python", "rank_llm==0.26.0", "dacite==1.9.2"],

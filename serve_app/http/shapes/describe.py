@@ -38,15 +38,16 @@ MAY_LACK = (Slot.OBJECT, Slot.TEXT, Slot.PASSAGES)
 
 def described(path: str, shapes: Sequence[Shape]) -> dict[str, Any]:
     """The arguments of a route whose body is parsed by us."""
-    apis = "; ".join(f"{one.apis} (/{one.name}/)" for one in shapes)
+    apis = "; ".join(f"{one.apis} ({one.name})" for one in reversed(shapes))
+    what = "Score pairs of texts" if shapes[-1].of_pairs else "Order documents by their relevance to a query"
     body = {"required": True, "content": _json([body_schema(shape) for shape in shapes])}
     answers: dict[int | str, Any] = {
         200: {"description": "Scores", "content": _json([_schema(one.answer, one) for one in shapes])}
     }
     parameters = [{"name": "model", "in": "path", "required": True, "schema": TEXT}] if "{" in path else []
     return {
-        "summary": "Score pairs of texts" if shapes[-1].of_pairs else "Order documents by their relevance to a query",
-        "description": f"As {apis}.",
+        "summary": what,
+        "description": f"{what}, in the shape of {apis}.",
         "operation_id": re.sub(r"\W+", "_", path).strip("_") or "root",
         "openapi_extra": {"requestBody": body, "parameters": parameters},
         "responses": answers | errors(*STATUSES, shapes=shapes),

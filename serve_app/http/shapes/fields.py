@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool
 from pydantic_core import PydanticCustomError
@@ -46,14 +46,19 @@ def _flag(value: object) -> object:
     return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
-def _cut(value: object) -> object:
-    """NIM's and Cohere's word for whether a text may be cut."""
-    return {"none": False, "end": True}.get(value.lower(), value) if isinstance(value, str) else value
+def _may_be_cut(value: object) -> object:
+    """NIM's and Cohere's words for it are NONE and END."""
+    return {"none": False, "end": True}.get(value.lower(), _flag(value)) if isinstance(value, str) else value
 
 
-def _several(value: object) -> object:
-    """One document, or one query, without a list around it."""
-    return [value] if isinstance(value, str | dict) else value
+def _one_or(kind: Any) -> BeforeValidator:
+    """One document, or one query, needs no list around it."""
+
+    def several(value: object) -> object:
+        return [value] if isinstance(value, str | dict) else value
+
+    many = Annotated[list[kind], Field(min_length=1)]
+    return BeforeValidator(several, json_schema_input_type=kind | many)
 
 
 def _end_alone(value: object) -> object:
@@ -64,17 +69,24 @@ def _end_alone(value: object) -> object:
 
 def _not_obeyed(value: object) -> object:
     """0 and -1 ask for nothing."""
-    if value not in (None, 0, -1):
+    if isinstance(value, bool) or value not in (None, 0, -1):
         raise PydanticCustomError("not_obeyed", "is not obeyed here: leave it out, or give max_tokens_per_doc")
     return None
 
 
+# What may be sent in place of a text, of a list and of a flag, as OpenAPI tells it.
+WRAPPED = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+Sent = str | Annotated[dict[str, Any], Field(json_schema_extra=WRAPPED)]
+SentText = Annotated[str, Field(min_length=1)]
+Word = Literal["true", "false"]
+
 Text = Annotated[str, Field(min_length=1), BeforeValidator(text_of)]
-Flag = Annotated[StrictBool, BeforeValidator(_flag)]
+Flag = Annotated[StrictBool, BeforeValidator(_flag, json_schema_input_type=bool | Word)]
 Number = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 # A list stops at its first fault: millions of faults in one body would fill the memory.
-Documents = Annotated[list[str | dict[str, Any]], Field(min_length=1, fail_fast=True), BeforeValidator(_several)]
-Queries = Annotated[list[Text], Field(min_length=1, fail_fast=True), BeforeValidator(_several)]
+Documents = Annotated[list[str | dict[str, Any]], Field(min_length=1, fail_fast=True), _one_or(Sent)]
+Queries = Annotated[list[Text], Field(min_length=1, fail_fast=True), _one_or(SentText)]
+Unlimited = Annotated[Any, BeforeValidator(_not_obeyed, json_schema_input_type=Literal[0, -1])]
 
 REQUIRED: dict[str, Any] = {"query": Text, "queries": Queries, "documents": Documents}
 # null is taken for each of them, as if it were not there.
@@ -88,13 +100,18 @@ OPTIONAL: dict[str, tuple[Any, str]] = {
     "instruction": (Annotated[str, Field(min_length=1)], "What relevance means for this query."),
     "max_tokens_per_doc": (Number, "Cut documents to so many tokens. 0: as far as they fit."),
     "truncate": (
-        Annotated[StrictBool, BeforeValidator(_cut), BeforeValidator(_flag)],
+        Annotated[
+            StrictBool, BeforeValidator(_may_be_cut, json_schema_input_type=bool | Word | Literal["NONE", "END"])
+        ],
         "Whether a document that does not fit may be cut; if not, the request is refused.",
     ),
     "raw_scores": (Flag, "The model's raw values in place of scores, refused where it has none."),
     "activation": (Flag, "false: as raw_scores."),
     "model": (str, "The served model, or one of serve.http.model_names, if given."),
-    "cut_end": (Annotated[Any, BeforeValidator(_end_alone)], "Which end is cut: right alone."),
-    "prompt_limit": (Annotated[Any, BeforeValidator(_not_obeyed)], "Not obeyed: 0, -1 and null are taken."),
-    "query_limit": (Annotated[Any, BeforeValidator(_not_obeyed)], "Not obeyed: 0, -1 and null are taken."),
+    "cut_end": (
+        Annotated[Any, BeforeValidator(_end_alone, json_schema_input_type=Literal["right", "Right"])],
+        "Which end is cut: right alone.",
+    ),
+    "prompt_limit": (Unlimited, "Not obeyed: 0, -1 and null are taken."),
+    "query_limit": (Unlimited, "Not obeyed: 0, -1 and null are taken."),
 }

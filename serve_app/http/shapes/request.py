@@ -109,7 +109,10 @@ def _ranked(place: str, document: dict[str, Any], rank_fields: Sequence[str] | N
         text = text_of(document)
     except PydanticCustomError as error:
         raise RefusalError(422, "bad_request", f"{place}: {error.message()}", place) from error
-    return text if isinstance(text, str) else _field(place, document, "text")
+    if not isinstance(text, str):
+        fault = "Field required" if document.get("text") is None else "Input should be a valid string"
+        raise RefusalError(422, "bad_request", f"{place}.text: {fault}", place)
+    return text
 
 
 def _field(place: str, document: Mapping[str, Any], name: str) -> str:
@@ -118,7 +121,7 @@ def _field(place: str, document: Mapping[str, Any], name: str) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    fault = "Field required" if value is None else "Input should be a valid string"
+    fault = "Field required" if value is None else "Input should be a valid string or number"
     raise RefusalError(422, "bad_request", f"{place}.{name:.100}: {fault}", place)
 
 

@@ -27,14 +27,16 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningApi]:
 
 # --- the description ---
 
-# A schema cannot say that two lists are as long as each other, so a valid body may be refused by /v1/score.
+# A schema cannot say that two lists are as long as each other, that each document has the fields that another field
+# names, or which shape a further key tells: a valid body may be refused.
 SCHEMATHESIS = """
-generation = { max-examples = 40, deterministic = true }
-
-[[operations]]
-include-name = "POST /v1/score"
+generation = { max-examples = 10, deterministic = true }
 checks.positive_data_acceptance.expected-statuses = ["200", "404", "422"]
 """
+# Of the paths that the same shapes share one is tried. GET /v1/models/rerank works, though not described: it asks for a
+# model of that name.
+TRIED = {shapes: path for path, shapes in reversed(AT_PATH.items()) if path != "/v1/models/rerank"}.values()
+LEFT_OUT = [path.replace(":path", "") for path in AT_PATH if path not in TRIED]
 
 
 @pytest.mark.heavy
@@ -43,10 +45,10 @@ def test_every_answer_keeps_what_the_description_promises(api: RunningApi, tmp_p
         pytest.skip("schemathesis is not installed: make install-dev")
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{api.url}/openapi.json", "--checks=all"]
-    options = ["--header", f"Authorization: Bearer {KEY}", "--no-color"]
+    options = ["--header", f"Authorization: Bearer {KEY}", "--no-color", *(f"--exclude-path={one}" for one in LEFT_OUT)]
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Operations:       7 selected / 7 total" in done.stdout
+    assert "Operations:       18 selected / 29 total" in done.stdout
     assert api.ended("ok", "none") > 0
     assert api.ended("ok", "none", "score") > 0
     assert api.ended("rejected", "bad_request") > 0

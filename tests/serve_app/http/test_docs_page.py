@@ -57,7 +57,7 @@ def open_path(page: Any, api: RunningApi, path: str, key: str = "") -> Any:
 
 def test_every_path_is_there_and_can_be_tried(tab: Any, api: RunningApi) -> None:
     one = open_path(tab, api, "/v1/rerank", KEY)
-    assert tab.locator("summary").count() == len(api.client.get("/openapi.json").json()["paths"])
+    assert tab.locator("summary").count() == sum(map(len, api.client.get("/openapi.json").json()["paths"].values()))
     assert {"query", "documents", "top_n"} <= set(one.locator("dt code").all_inner_texts())
     one.get_by_role("button", name="Send").click()
     one.get_by_text("HTTP 200").wait_for()

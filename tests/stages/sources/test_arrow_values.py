@@ -21,6 +21,7 @@ from stages.core.prepare import prepare_all
 from stages.core.records import Candidates, SetAside
 from stages.sources import DataSettings, open_source
 from stages.sources.arrow_values import json_value
+from tests.stages.sources.parquet_files import made
 
 ONE = uuid.UUID("12345678-1234-5678-1234-567812345678")
 JSON = pa.json_()
@@ -286,12 +287,12 @@ def test_a_list_written_as_text_is_told(tmp_path: Path) -> None:
     assert [row.reason for row in aside] == ["documents is not a list but str (JSON written as text: decode it)"]
 
 
-def test_a_null_in_a_list_of_fixed_size_is_told_as_what_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_null_in_a_list_of_fixed_size_is_told_as_what_it_is(deep: bool, tmp_path: Path) -> None:
     documents = pa.array([["one", "two"], None], pa.list_(pa.string(), 2))
-    settings = written(tmp_path, {"query": ["why", "who"], "documents": documents})
-    said = (
-        r"^pyarrow cannot read \S+rows\.parquet: a list of fixed size is null .* columns documents; cast the column to"
-    )
+    column = pa.StructArray.from_arrays([documents], names=["text"]) if deep else documents
+    settings = written(tmp_path, {"query": ["why", "who"], "documents": column, "labels": [[1, 0], None]})
+    said = r"^pyarrow cannot read \S+rows\.parquet: a list of fixed size .* is null .* in documents; cast the column"
     with pytest.raises(DataError, match=said):
         read(settings)
 
@@ -316,3 +317,35 @@ def test_a_time_under_a_name_of_ours_sets_its_row_aside(tmp_path: Path) -> None:
         (1, "cannot be decoded"),
         (2, "cannot be decoded"),
     ]
+
+
+def of_tool(name: str, folder: Path) -> DataSettings:
+    return DataSettings(format="parquet", path=str(made(name, folder)))
+
+
+def test_documents_with_one_numeric_id_that_duckdb_made_json_of_are_read(tmp_path: Path) -> None:
+    candidates, grades, aside = read(of_tool("duckdb-json", tmp_path))
+    assert aside == []
+    assert candidates == [
+        Candidates("q1", "who", ("x1", "7"), ("one", "two"), (-1.0, -2.0)),
+        Candidates("q2", "why", ("x1",), ("one",), (-1.0,)),
+    ]
+    assert grades == {"q1": {"x1": 1}, "q2": {"x1": 1}}
+
+
+def test_decimals_a_uuid_and_a_date_as_duckdb_writes_them_are_read(tmp_path: Path) -> None:
+    candidates, grades, aside = read(of_tool("duckdb", tmp_path))
+    assert (candidates, aside) == ([Candidates(str(ONE), "who", ("2024-12-31",), ("one",), (12.5,))], [])
+    assert grades == {str(ONE): {"2024-12-31": 1}}
+
+
+def test_decimals_categories_and_enums_as_polars_writes_them_are_read(tmp_path: Path) -> None:
+    candidates, grades, aside = read(of_tool("polars", tmp_path))
+    assert (candidates, aside) == ([Candidates("a", "who", ("1", "2"), ("one", "two"), (12.5, 11.25))], [])
+    assert grades == {"a": {"1": 1, "2": 0}}
+
+
+@pytest.mark.parametrize("name", ["duckdb-array", "polars-array"])
+def test_arrays_with_a_null_of_either_tool_are_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"pyarrow cannot read \S+{name}\.parquet: .* is null .* in documents; cast"):
+        read(of_tool(name, tmp_path))

@@ -70,6 +70,7 @@ def test_the_values_of_rank_fields_are_ranked_in_their_order() -> None:
     assert rerank(documents=documents, rank_fields=["year", "title"]).documents == ["1999\nt", "2.5\nu"]
     assert "documents.1.text: Field required" in refusal(documents=documents, rank_fields=["text"]).message
     assert "documents.1.text: Field required" in refusal(documents=documents).message
+    assert "documents.0.text: Input should be a valid string" in refusal(documents=[{"text": 0}]).message
 
 
 @pytest.mark.parametrize(
