@@ -93,15 +93,17 @@ def evaluate(
     run: str | Path | Mapping[str, Mapping[str, float]],
     qrels: str | Path | Mapping[str, Mapping[str, int]],
     metrics: Sequence[str] = ("ndcg@10", "mrr@10"),
+    run_columns: Sequence[str] | None = None,
     *,
     drop_self: bool = False,
 ) -> Evaluation:
     """Score a run against judgements as trec_eval does; no engine is involved.
 
     Both are files (a TREC run; TREC or BEIR qrels), or mappings: query id -> document id -> score or grade. Means are
-    over all judged queries. `drop_self` leaves out documents that have their query's id, as BEIR's own evaluation does.
-    Raises DataError for what cannot be read, ConfigError for a metric that does not exist.
+    over all judged queries. `run_columns` are those of a run without TREC's six, such as ["query_id", "doc_id",
+    "rank"]. `drop_self` leaves out documents that have their query's id, as BEIR's own evaluation does. Raises
+    DataError for what cannot be read, ConfigError for a metric that does not exist.
     """
     from pipelines.job.evaluate_files import evaluate_run
 
-    return evaluate_run(run, qrels, metrics, drop_self=drop_self)
+    return evaluate_run(run, qrels, metrics, run_columns, drop_self=drop_self)

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stages.core.errors import DataError
+from stages.core.errors import ConfigError, DataError
 from stages.core.meeting import Encounter, Meeting
 from stages.core.order import trec_order
 from stages.core.reasons import told_kinds
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
+from stages.sources.formats.nested import read_any_qrels, read_any_run
+from stages.sources.run_columns import RunColumns
 from stages.sources.settings import OWN_DOCUMENT
-from stages.sources.trec import parse_grade, read_qrels, read_trec_run
+from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -85,19 +87,27 @@ class Evaluation:
         return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format)) + mind
 
 
-def evaluate_run(run: RunGiven, qrels: QrelsGiven, metrics: Sequence[str], *, drop_self: bool = False) -> Evaluation:
+def evaluate_run(
+    run: RunGiven,
+    qrels: QrelsGiven,
+    metrics: Sequence[str],
+    run_columns: Sequence[str] | None = None,
+    *,
+    drop_self: bool = False,
+) -> Evaluation:
     """Both are files, or mappings: query id -> document id -> score or grade. Bad lines of files are set aside, and
-    with `drop_self` the documents that have their query's id, as BEIR's own evaluation drops them.
+    with `drop_self` the documents that have their query's id, as BEIR's own evaluation drops them. `run_columns` are
+    those of a run file that does not have TREC's, as `data.run_columns` names them.
 
-    Raises ConfigError for a metric that does not exist, DataError for a file that cannot be read, a grade that is no
-    whole number, a score that is none at all, and a run and judgements that have no query in common, or documents under
-    other ids.
+    Raises ConfigError for a metric that does not exist and columns that are none of a run, DataError for a file that
+    cannot be read, a grade that is no whole number, a score that is none at all, and a run and judgements that have no
+    query in common, or documents under other ids.
     """
     wanted = tuple(name.strip() for name in metrics)
     top = max((parse_metric(name).cutoff for name in wanted), default=0) or TOP
     set_aside: list[SetAside] = []
     judgements = _judgements(qrels, set_aside)
-    rankings = _rankings(run, set_aside)
+    rankings = _rankings(run, set_aside, _columns(run_columns))
     if drop_self:
         rankings = {query_id: _without(query_id, ranking, set_aside) for query_id, ranking in rankings.items()}
     meeting = _meeting(run, qrels, rankings, judgements)
@@ -125,7 +135,7 @@ def _meeting(
 
 def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
     if not isinstance(qrels, Mapping):
-        return read_qrels(_path(qrels, "qrels"), set_aside.append)
+        return read_any_qrels(_path(qrels, "qrels"), set_aside.append)
     grades: dict[str, dict[str, int]] = {}
     for query_id, documents in _by_text(qrels, "qrels").items():
         for doc_id, given in _by_text(documents, f"qrels[{query_id!r}]").items():
@@ -139,9 +149,16 @@ def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
     return Judgements(grades)
 
 
-def _rankings(run: RunGiven, set_aside: list[SetAside]) -> dict[str, Sequence[str]]:
+def _columns(names: Sequence[str] | None) -> RunColumns | None:
+    try:
+        return None if names is None else RunColumns.named(names)
+    except ValueError as error:
+        raise ConfigError(f"run_columns: {error}") from error
+
+
+def _rankings(run: RunGiven, set_aside: list[SetAside], columns: RunColumns | None) -> dict[str, Sequence[str]]:
     if not isinstance(run, Mapping):
-        found = read_trec_run(_path(run, "run"), None, set_aside.append)
+        found = read_any_run(_path(run, "run"), set_aside.append, columns)
         return {query_id: one.doc_ids for query_id, one in found.items()}
     rankings: dict[str, Sequence[str]] = {}
     for query_id, documents in _by_text(run, "run").items():
@@ -179,10 +196,17 @@ def _by_text(given: object, name: str) -> dict[str, Any]:
 
 
 def print_evaluation(
-    run_file: Path, qrels: Path, metrics: tuple[str, ...], *, per_query: bool, as_json: bool, drop_self: bool = False
+    run_file: Path,
+    qrels: Path,
+    metrics: tuple[str, ...],
+    run_columns: Sequence[str] | None = None,
+    *,
+    per_query: bool,
+    as_json: bool,
+    drop_self: bool = False,
 ) -> None:
     """Print means, with `per_query` each query before them; what was set aside, and what to mind, to stderr."""
-    found = evaluate_run(run_file, qrels, metrics, drop_self=drop_self)
+    found = evaluate_run(run_file, qrels, metrics, run_columns, drop_self=drop_self)
     summary = found.summary()
     for kind in told_kinds(found.set_aside):
         typer.echo(f"set aside {kind}", err=True)

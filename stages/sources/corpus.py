@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stages.core.errors import DataError
 from stages.core.prepare import Report, is_encodable
-from stages.core.records import Location, RawDocument
+from stages.core.records import Location, RawDocument, SetAside
 from stages.sources.id_set import IdSet
 from stages.sources.lines import Record
 from stages.sources.temporary import temporary_folder, writing_temporary_files
-from stages.sources.texts import document_text, duplicate, read_records, record_id
+from stages.sources.text_keys import DOCUMENTS
+from stages.sources.texts import duplicate, record_id
 
-DOCUMENT_IDS = ("_id", "id", "doc_id")
 # Before each document: bytes of its id, bytes of its text, its line, and whether the text is one; else it is JSON.
 HEADER = struct.Struct("<IQq?")
 READ_BYTES = 1 << 12  # holds most documents
@@ -36,8 +37,8 @@ class Corpus:
     more is that of no place.
     """
 
-    def __init__(self, file: int, source: Path, wanted: IdSet, starts: npt.NDArray[np.int64]) -> None:
-        self._file, self._source, self._wanted, self._starts = file, str(source), wanted, starts
+    def __init__(self, file: int, source: str, wanted: IdSet, starts: npt.NDArray[np.int64]) -> None:
+        self._file, self._source, self._wanted, self._starts = file, source, wanted, starts
 
     def __len__(self) -> int:
         """How many of the wanted documents it has."""
@@ -73,47 +74,60 @@ class Corpus:
 
 
 @contextmanager
-def open_corpus(path: Path, wanted: IdSet, set_aside: Report) -> Iterator[Corpus]:
-    """The wanted documents of a corpus, in a temporary file that is removed at the end.
+def open_corpus(source: str, records: Iterable[Record], wanted: IdSet, set_aside: Report) -> Iterator[Corpus]:
+    """The wanted documents of a corpus, in a temporary file that is removed at the end; `source` is where it stands.
 
-    Raises DataError where the corpus cannot be read or the temporary file not be written.
+    Raises DataError where the corpus cannot be read or the temporary file not be written, and where none of the wanted
+    documents has a text, or each two.
     """
     with temporary_folder() as folder:
         file = folder / "corpus"
         with writing_temporary_files():
-            starts = _write(read_records(path, set_aside), file, wanted, set_aside)
+            starts = _write(records, file, wanted, set_aside)
             opened = file.open("rb")
         with opened:
-            yield Corpus(opened.fileno(), path, wanted, starts)
+            yield Corpus(opened.fileno(), source, wanted, starts)
 
 
 def _write(records: Iterable[Record], file: Path, wanted: IdSet, set_aside: Report) -> npt.NDArray[np.int64]:
     """Write the wanted documents; returns the `starts` of a Corpus.
 
-    A document without an id, or with a wanted one that was met, is set aside.
+    A document without an id, or with a wanted one that was met, is set aside, and a wanted one that holds two texts.
     """
     starts = np.full(len(wanted) + 1, -1, dtype=np.int64)
-    start = 0
+    start, usable = 0, False
+    fault: DataError | None = None
     with file.open("wb") as sink:
         for record in records:
-            doc_id = record_id(record, DOCUMENT_IDS, set_aside)
+            doc_id = record_id(record, DOCUMENTS, set_aside)
             place = None if doc_id is None else wanted.place(doc_id)
             if doc_id is None or place is None:
                 continue
             if starts[place] >= 0:
                 set_aside(duplicate(record, doc_id))
                 continue
+            try:
+                text = DOCUMENTS.document(record.fields)
+            except ValueError as error:
+                fault = fault or DataError(f"{record.where}: {error}")
+                set_aside(SetAside(record.where, str(error), None, doc_id))
+                continue
+            if text != "":
+                usable = True
+            elif fault is None and DOCUMENTS.text_key(record.fields) is None:
+                fault = DOCUMENTS.missing(record)
             starts[place] = start
-            start += sink.write(_entry(doc_id, record))
+            start += sink.write(_entry(doc_id, text, record.where.line))
+    if fault and not usable:
+        raise fault
     return starts
 
 
-def _entry(doc_id: str, record: Record) -> bytes:
-    text = document_text(record.fields.get("title"), record.fields.get("text"))
+def _entry(doc_id: str, text: object, line: int) -> bytes:
     is_text = isinstance(text, str) and is_encodable(text)
     written = (text if isinstance(text, str) and is_text else _as_json(text)).encode()
     named = _id_bytes(doc_id)
-    return HEADER.pack(len(named), len(written), record.where.line, is_text) + named + written
+    return HEADER.pack(len(named), len(written), line, is_text) + named + written
 
 
 def _id_bytes(doc_id: str) -> bytes:

@@ -12,7 +12,7 @@ from stages.core.records import Location, RawDocument, RawQuery, SetAside
 from stages.sources.columns import Columns, MalformedRowError, as_text
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
-from stages.sources.texts import document_text
+from stages.sources.text_keys import document_text
 
 UNRETRIEVED = "unretrieved"  # documents beside those of `documents` that were judged, and not retrieved
 Get = Callable[[Mapping[str, object], str], object]

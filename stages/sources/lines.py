@@ -1,25 +1,26 @@
-"""Text files line by line, plain or gzipped: what cannot be decoded or parsed is set aside, and reading goes on."""
+"""Text files line by line, plain or packed: what cannot be decoded or parsed is set aside, and reading goes on."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from stages.core.errors import DataError
+from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
+from stages.sources.packed import DAMAGED, ENDINGS, foreign, unpacking
 
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 
 # trec_eval splits at ASCII white space only: an id may hold any other.
 _FIELD = re.compile(r"\S+", re.ASCII)
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,13 @@ class Line:
     def fields(self) -> list[str]:
         """What ASCII white space separates."""
         return _FIELD.findall(self.text)
+
+    def by_tabs(self, at_least: int) -> list[str]:
+        """What tabs separate; blank columns at the end count only among the first `at_least`."""
+        columns = self.text.split("\t")
+        while len(columns) > at_least and not columns[-1].strip():
+            columns.pop()
+        return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,8 @@ def existing_file(path: Path, setting: str) -> Path:
 
 
 def ending(path: Path) -> str:
-    """The file's ending, a closing `.gz` not counted."""
-    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    """The file's ending, one that says how it is packed not counted."""
+    return path.with_suffix("").suffix if path.suffix in ENDINGS else path.suffix
 
 
 def read_lines(path: Path, set_aside: Report) -> Iterator[Line]:
@@ -67,8 +75,9 @@ def reading(path: Path) -> Iterator[None]:
     """What cannot be read within becomes a DataError that names `path`."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path}: {error}; see that it is complete and that you may read it") from error
+    except DAMAGED as error:
+        told = first_line(error)
+        raise DataError(f"cannot read {path}: {told}; see that it is complete and that you may read it") from error
 
 
 def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
@@ -85,15 +94,36 @@ def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
             set_aside(SetAside(line.where, f"not a JSON object but {type(value).__name__}"))
 
 
-def unpacked(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked where it ends in .gz."""
-    return cast("BinaryIO", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked where they are packed, by gzip, bzip2, xz or zstd.
+
+    Raises DataError where they begin as no text does, and what DAMAGED names.
+    """
+    with path.open("rb") as file, unpacking(file) as content:
+        if what := foreign(content):
+            raise DataError(f"{path} is {what}")
+        yield content
+
+
+def shown_line(where: Location, longest: int = 80) -> str | None:
+    """The line as it stands in its file, quoted and cut to `longest` characters; None where there is none to read."""
+    path = Path(where.file)
+    if not where.line or not path.is_file():
+        return None
+    try:
+        with unpacked(path) as file:
+            content = next(islice(file, where.line - 1, None), b"")
+    except (DataError, *DAMAGED):
+        return None
+    text = repr(content.removeprefix(BOM).decode("utf-8", "backslashreplace").rstrip("\r\n"))
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def decoded(content: bytes, where: Location, set_aside: Report) -> Line | None:
     """The line, without its ending; None where it is blank, and, set aside, where it is not UTF-8."""
     if where.line == 1:
-        content = content.removeprefix(b"\xef\xbb\xbf")
+        content = content.removeprefix(BOM)
     try:
         text = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:

@@ -16,6 +16,7 @@ from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
 from stages.sources.arrow_values import Decode, lists_of, never_rows, row_decoder
 from stages.sources.lines import JSON_ENDINGS, Record, ending, read_objects
+from stages.sources.refusal import Tally
 from stages.sources.settings import ALIASES, COLUMNS, DataSettings
 
 ROWS_PER_BATCH = 256
@@ -49,9 +50,10 @@ class JsonlTable:
     def __init__(self, name: str, files: tuple[Path, ...]) -> None:
         self.name = name
         self._files = files
-        seen = [record for file in files for record in islice(read_objects(file, _ignore), ROWS_TO_SEE_COLUMNS)]
+        tally = Tally(_ignore)
+        seen = [record for file in files for record in islice(read_objects(file, tally), ROWS_TO_SEE_COLUMNS)]
         if not seen:
-            raise DataError(f"{name} has no usable line; give a JSON object per line")
+            raise tally.refusal(files[0] if len(files) == 1 else name, "give a JSON object per line", of_json=True)
         self.columns = tuple(dict.fromkeys(key for record in seen for key in record.fields))
 
     def records(self, set_aside: Report) -> Iterator[Record]:
@@ -86,7 +88,12 @@ def open_files(settings: DataSettings) -> RowTable:
         what = "Parquet and JSON Lines files, mixed:" if kinds else "no file"
         raise DataError(f"data.path: {path} matches {what} ending in {', '.join(endings)}; give a file, folder or glob")
     name = Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name
-    return ParquetTable(name, files, names_of(settings)) if kinds == {"parquet"} else JsonlTable(name, files)
+    return table_of(name, files, names_of(settings))
+
+
+def table_of(name: str, files: tuple[Path, ...], named: Collection[str] = ()) -> RowTable:
+    """Files of one kind."""
+    return ParquetTable(name, files, named) if _kind(files[0]) == "parquet" else JsonlTable(name, files)
 
 
 def names_of(settings: DataSettings) -> frozenset[str]:

@@ -6,22 +6,25 @@ In memory are 24 bytes a segment (a stretch of lines of one query), about 250 by
 from __future__ import annotations
 
 import io
-import math
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from stages.core.errors import DataError
 from stages.core.order import trec_positions
 from stages.core.prepare import Report
-from stages.core.records import Location, SetAside
-from stages.sources.lines import Line, decoded, reading, unpacked
+from stages.core.records import Location
+from stages.sources.lines import decoded, reading, unpacked
+from stages.sources.packed import is_seekable
+from stages.sources.refusal import Tally
+from stages.sources.run_columns import TREC, RunColumns
+from stages.sources.run_scan import RunScan, unreported
+from stages.sources.short_runs import refusal_of_short
 from stages.sources.temporary import temporary_folder, writing_temporary_files
 
-RUN_COLUMNS = 6
 BYTES_PER_READ = 2**20
 
 
@@ -32,6 +35,11 @@ class RunList:
     doc_ids: list[str] = field(default_factory=list)
     scores: array[float] = field(default_factory=lambda: array("d"))
     lines: array[int] = field(default_factory=lambda: array("q"))
+
+    def first_tie(self) -> int | None:
+        """The place of the first document whose score is that of the one before it; None where there is none."""
+        same = (place for place in range(1, len(self.scores)) if self.scores[place] == self.scores[place - 1])
+        return next(same, None)
 
     def sort(self) -> None:
         """Into first-stage order."""
@@ -72,12 +80,29 @@ class QueryIds:
 class RunIndex:
     """The queries of an open run file that `admitted` takes, and their lines; `open_run` makes it."""
 
-    def __init__(self, path: Path, file: BinaryIO, admitted: QueryIds, set_aside: Report) -> None:
+    def __init__(
+        self, path: Path, file: BinaryIO, admitted: QueryIds, set_aside: Report, columns: RunColumns | None
+    ) -> None:
         self.path = path
         self._file = file
         self._segments: dict[str, array[int]] = {}  # flat: offset, length in bytes and first line of each
         with reading(path):
-            self._scan(admitted, set_aside)
+            self._columns = self._columns_of(columns)
+            tally = Tally(set_aside)
+            scan = RunScan(self._columns, path, tally)
+            scan.run(file, self._segments, admitted.admit)
+            if not scan.usable:
+                raise self._refusal(tally, short=columns is None)
+            if columns is None and not scan.values_differ:
+                self._check_equal_scores()
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def unranked(self) -> None:
+        """A run is a ranking."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._segments)
@@ -86,7 +111,23 @@ class RunIndex:
         return query_id in self._segments
 
     def read(self, query_id: str) -> RunList:
-        """The query's list. Raises KeyError for a query that is not in the index, DataError where the file changed."""
+        """The query's list. Raises KeyError for a query that is not in the index, DataError where the file changed, and
+        where two of its ranks are the same.
+        """
+        run_list = self._as_it_stands(query_id, self._columns)
+        order = self._columns.order
+        if order == "file":
+            run_list.scores = array("d", (-float(place) for place in range(1, len(run_list.doc_ids) + 1)))
+        run_list.sort()
+        if order == "rank" and (same := run_list.first_tie()) is not None:
+            line, rank = max(run_list.lines[same - 1 : same + 1]), abs(run_list.scores[same])
+            raise DataError(
+                f"{self.path}:{line}: query {query_id!r:.60} has rank {rank:.0f} twice, which gives no order; if the "
+                "column is a score, call it so in data.run_columns, and if the lines are in order, call it _"
+            )
+        return run_list
+
+    def _as_it_stands(self, query_id: str, columns: RunColumns) -> RunList:
         run_list = RunList()
         segments = iter(self._segments[query_id])
         missing = 0
@@ -95,106 +136,92 @@ class RunIndex:
                 self._file.seek(offset)
                 segment = self._file.read(length)
                 missing += length - len(segment)
-                self._add(run_list, query_id, segment, line)
+                _add(run_list, query_id, segment, Location(str(self.path), line), columns)
         if missing or not run_list.doc_ids:
             raise DataError(f"{self.path} changed while it was read; run again")
-        run_list.sort()
         return run_list
 
-    def _add(self, run_list: RunList, query_id: str, segment: bytes, first_line: int) -> None:
-        """Append the query's lines among those of the segment."""
-        for number, content in enumerate(io.BytesIO(segment), first_line):
-            entry = self._entry(content, number, _reported_by_scan)
-            if entry is not None and entry.query_id == query_id:
-                run_list.doc_ids.append(entry.doc_id)
-                run_list.scores.append(entry.score)
-                run_list.lines.append(number)
+    def _columns_of(self, given: RunColumns | None) -> RunColumns:
+        """Those that were given; TREC's for a file whose first line has as many: one setting is of all runs."""
+        if given is None:
+            return TREC
+        first = next((line.split() for line in self._file if line.strip() and not line.startswith(b"#")), [])
+        self._file.seek(0)
+        return TREC if len(first) == len(TREC.names) != len(given.names) else given
 
-    def _scan(self, admitted: QueryIds, set_aside: Report) -> None:
-        """Fill the segments. One ends where a usable line of another query begins."""
-        current: str | None = None
-        end = 0
-        for number, content in enumerate(self._file, 1):
-            start, end = end, end + len(content)
-            entry = self._entry(content, number, set_aside)
-            if entry is None:
-                continue
-            if admitted.admit(entry.query_id):
-                segments = self._segments.setdefault(entry.query_id, array("q"))
-                if entry.query_id != current:
-                    segments.extend((start, 0, number))
-                segments[-2] = end - segments[-3]
-            current = entry.query_id
-        if current is None:
-            raise DataError(
-                f"{self.path} has no usable line; a TREC run has lines of `query_id Q0 doc_id rank score tag`"
-            )
+    def _refusal(self, tally: Tally, *, short: bool) -> DataError:
+        """Nothing of the file can be used."""
+        self._file.seek(0)
+        found = refusal_of_short(self.path, self._file) if short else None
+        form = "a TREC run has lines of `query_id Q0 doc_id rank score tag`"
+        if self._columns is not TREC:
+            form = f"data.run_columns asks for lines of `{' '.join(self._columns.names)}`"
+        return found or tally.refusal(self.path, form)
 
-    def _entry(self, content: bytes, number: int, set_aside: Report) -> _Entry | None:
-        if number > 1 and (entry := _plain_entry(content)) is not None:
-            return entry
-        line = decoded(content, Location(str(self.path), number), set_aside)
-        return None if line is None else _parsed(line, set_aside)
+    def _check_equal_scores(self) -> None:
+        """Raises DataError where ranks give an order that scores, which are all the same, do not: by the scores
+        trec_eval sorts documents by their ids.
+        """
+        by_rank = RunColumns.named(("query_id", "_", "doc_id", "rank", "_", "_"))
+        for query_id in self._segments:
+            as_read = self.read(query_id)
+            try:
+                ranked = self._as_it_stands(query_id, by_rank)
+            except DataError:  # ranks that are none
+                return
+            ranked.sort()
+            differ = len(ranked.doc_ids) == len(as_read.doc_ids) and ranked.doc_ids != as_read.doc_ids
+            if differ and ranked.first_tie() is None:
+                raise DataError(
+                    f"{self.path}: all scores are the same, by which documents stand in the order of their ids; by its "
+                    f"ranks query {query_id!r:.60} has another. Say which counts, with data.run_columns (evaluate: "
+                    "--run-columns): [query_id, _, doc_id, rank, _, _] or [query_id, _, doc_id, _, score, _]"
+                )
 
 
 @contextmanager
-def open_run(path: Path, admitted: QueryIds, set_aside: Report) -> Iterator[RunIndex]:
+def open_run(
+    path: Path, admitted: QueryIds, set_aside: Report, columns: RunColumns | None = None
+) -> Iterator[RunIndex]:
     """The index of a run file with lines of `query_id Q0 doc_id rank score tag`; the rank is ignored, as in trec_eval.
+    `columns` are of files that have other lines. Lines that begin with # are comments, unless they are lines of a run.
 
-    A file that ends in .gz is unpacked to a temporary one. Raises DataError where the file cannot be read or has no
-    usable line, and where the temporary file cannot be written.
+    A packed file, and what is no file but a pipe, is put into a temporary one. Raises DataError where the file cannot
+    be read, has no usable line, or does not say in which order its documents are, and where the temporary file cannot
+    be written.
     """
     with ExitStack() as stack:
-        plain = path
-        if path.suffix == ".gz":
-            plain = stack.enter_context(temporary_folder()) / "run.trec"
-            with writing_temporary_files(), plain.open("wb") as unpacked:
-                unpacked.writelines(_unpacked(path))
         with reading(path):
+            file = stack.enter_context(unpacked(path))
+        if not is_seekable(file):
+            plain = stack.enter_context(temporary_folder()) / "run.trec"
+            with writing_temporary_files(), plain.open("wb") as copy:
+                copy.writelines(_chunks(path, file))
             file = stack.enter_context(plain.open("rb"))
-        yield RunIndex(path, file, admitted, set_aside)
+        yield RunIndex(path, file, admitted, set_aside, columns)
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
-    with reading(path), unpacked(path) as file:
+def _chunks(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    with reading(path):
         while chunk := file.read(BYTES_PER_READ):
             yield chunk
 
 
-class _Entry(NamedTuple):
-    query_id: str
-    doc_id: str
-    score: float
+def _add(run_list: RunList, query_id: str, segment: bytes, first: Location, columns: RunColumns) -> None:
+    """Append the query's lines among those of a segment that begins at `first`."""
+    wanted, plain = query_id.encode(), columns.plain
+    for number, content in enumerate(io.BytesIO(segment), first.line):
+        if number > 1 and (found := plain(content)) is not None:
+            if found[0] == wanted:
+                _append(run_list, found[1].decode(), found[2], number)
+            continue
+        line = decoded(content, Location(first.file, number), unreported)
+        entry = line and columns.parsed(line, unreported)
+        if entry and entry.query_id == query_id:
+            _append(run_list, entry.doc_id, entry.value, number)
 
 
-def _plain_entry(content: bytes) -> _Entry | None:
-    """What `_parsed` makes of the line, at a fifth of its time, where the line is as most are; None: ask that one."""
-    fields = content.split()  # at ASCII white space
-    if len(fields) != RUN_COLUMNS:
-        return None
-    try:
-        content.decode()
-        score = float(fields[4])
-        return _Entry(fields[0].decode(), fields[2].decode(), score) if math.isfinite(score) else None
-    except ValueError:  # no UTF-8, or no number of ASCII digits
-        return None
-
-
-def _parsed(line: Line, set_aside: Report) -> _Entry | None:
-    fields = line.fields()
-    if len(fields) != RUN_COLUMNS:
-        set_aside(SetAside(line.where, f"a run has {RUN_COLUMNS} columns, this line {len(fields)}"))
-        return None
-    query_id, _, doc_id, _, score, _ = fields
-    try:
-        number = float(score)
-    except ValueError:
-        number = math.nan
-    if math.isfinite(number):
-        return _Entry(query_id, doc_id, number)
-    set_aside(SetAside(line.where, f"score is not a finite number: {score!r:.40}", query_id, doc_id))
-    return None
-
-
-def _reported_by_scan(_: SetAside) -> None:
-    """Lines are read twice; what is malformed is reported once."""
+def _append(run_list: RunList, doc_id: str, value: float, line: int) -> None:
+    run_list.doc_ids.append(doc_id)
+    run_list.scores.append(value)
+    run_list.lines.append(line)

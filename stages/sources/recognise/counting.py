@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,12 +14,14 @@ from stages.core.records import SetAside
 from stages.core.withheld import without_quotes
 from stages.core.words import counted
 from stages.sources import DataSettings, open_source
-from stages.sources.corpus import DOCUMENT_IDS
+from stages.sources.formats.nested import open_any_run, read_any_qrels
+from stages.sources.formats.topics import read_topics
+from stages.sources.lines import Record
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
-from stages.sources.run_index import QueryIds, open_run
-from stages.sources.texts import QUERY_IDS, read_records, record_id
-from stages.sources.trec import read_qrels
+from stages.sources.run_index import QueryIds
+from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
+from stages.sources.texts import ids_of, read_records
 
 Counts = dict[str, int]
 
@@ -53,26 +55,25 @@ def check(section: Section) -> None:
 
 
 def _run(finding: Finding, report: Report) -> Counts:
-    with open_run(Path(finding.path), QueryIds(), report) as run:
+    with open_any_run(Path(finding.path), QueryIds(), report) as run:
         lengths = [len(run.read(query_id).doc_ids) for query_id in run]
     return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
 
 
 def _qrels(finding: Finding, report: Report) -> Counts:
-    return _judged(read_qrels(Path(finding.path), report).grades)
+    return _judged(read_any_qrels(Path(finding.path), report).grades)
 
 
 def _queries(finding: Finding, report: Report) -> Counts:
-    return {"queries": _ids(Path(finding.path), QUERY_IDS, report)}
+    return {"queries": _count(read_topics(Path(finding.path), report), QUERIES, report)}
 
 
 def _documents(finding: Finding, report: Report) -> Counts:
-    return {"documents": _ids(Path(finding.path), DOCUMENT_IDS, report)}
+    return {"documents": _count(read_records(Path(finding.path), report), DOCUMENTS, report)}
 
 
-def _ids(path: Path, names: tuple[str, ...], report: Report) -> int:
-    found = (record_id(record, names, report) for record in read_records(path, report))
-    return sum(one is not None for one in found)
+def _count(records: Iterable[Record], keys: TextKeys, report: Report) -> int:
+    return sum(1 for _ in ids_of(records, keys, report))
 
 
 def _rows(finding: Finding, report: Report) -> Counts:
@@ -101,7 +102,10 @@ def _collection(finding: Finding, report: Report) -> Counts:
     """Of a BEIR folder what it holds itself; its runs are findings of their own."""
     folder, split = Path(finding.path), finding.data.get("split", "test")
     queries, documents = (_plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
-    counts = {"queries": _ids(queries, QUERY_IDS, report), "documents": _ids(documents, DOCUMENT_IDS, report)}
+    counts = {
+        "queries": _count(read_topics(queries, report), QUERIES, report),
+        "documents": _count(read_records(documents, report), DOCUMENTS, report),
+    }
     qrels = folder / "qrels" / f"{split}.tsv"
     return counts | (_qrels(Finding(str(qrels), "", "qrels"), report) if qrels.is_file() else {})
 

@@ -142,6 +142,28 @@ def test_a_folder_that_is_none_and_a_file_that_is_a_folder_are_errors(beir: Path
         open_source(of_beir(beir, run=beir))
 
 
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_file_of_a_beir_folder_may_be_packed(beir: Path, ending: str) -> None:
+    """What it is packed with its bytes say; see test_packed."""
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        (beir / name).rename(beir / (name + ending))
+    assert len(read(of_beir(beir))[0]) == 2
+    assert judged(of_beir(beir))[0].grades["q3"] == {"d1": 2}
+
+
+def test_runs_of_other_columns_are_read_everywhere_as_the_setting_says(beir: Path) -> None:
+    (beir / "run.trec").write_text("q2\td1\t1\nq1\td1\t1\nq1\td2\t2\nq1\td3\t3\n")
+    ranked = of_beir(beir, run_columns=["query_id", "doc_id", "rank"], limit=2)
+    queries, aside = read(ranked)
+    assert [document.doc_id for document in queries[1].documents] == ["d1", "d2", "d3"]
+    assert [document.score for document in queries[1].documents] == [-1.0, -2.0, -3.0]
+    assert judged(ranked)[0].grades["q1"] == {"d1": 1, "d2": 0}
+    assert open_source(ranked).meetings()[FIRST_STAGE].shared == 1
+    assert aside == []
+    with pytest.raises(DataError, match="column 3 looks like a rank"):
+        read(of_beir(beir))
+
+
 def test_a_truncated_gzip_file_is_an_error_that_names_it(beir: Path) -> None:
     packed = gzip.compress(RUN.encode() * 1000)
     (beir / "run.trec.gz").write_bytes(packed[: len(packed) // 2])
@@ -166,7 +188,7 @@ def test_malformed_lines_of_texts_are_set_aside_and_what_they_leave_out_is_unkno
         b'\xef\xbb\xbf{"_id": "d1", "text": "one"}\n{"_id": "d1", "text": "again"}\n'
         b'{"_id"\n[1]\n{"text": "x"}\n\xff\n{"_id": null, "text": "x"}\n{"_id": "d2"}\n{"_id": "d3", "text": 5}\n'
     )
-    (beir / "queries.jsonl").write_text('{"_id": "q1"}\n')
+    (beir / "queries.jsonl").write_text('{"_id": "q1", "text": null}\n')
     queries, aside = read(of_beir(beir))
     by_id = {str(document.doc_id): document for document in queries[1].documents}
     assert [(by_id[name].text, by_id[name].where.line) for name in ("d1", "d2", "d3")] == [("one", 3), ("", 8), (5, 9)]
@@ -176,9 +198,9 @@ def test_malformed_lines_of_texts_are_set_aside_and_what_they_leave_out_is_unkno
         (2, "duplicate id 'd1'"),
         (3, "not JSON"),
         (4, "not a JSON object but list"),
-        (5, "no id; it stands under _id, id, doc_id"),
+        (5, "no id; it stands under _id, id, doc_id, docid, docno, pid"),
         (6, "not UTF-8"),
-        (7, "no id; it stands under _id, id, doc_id"),
+        (7, "no id; it stands under _id, id, doc_id, docid, docno, pid"),
     ]
 
 
@@ -216,9 +238,10 @@ def test_a_query_s_own_document_leaves_the_list_before_it_is_cut_where_that_is_a
 def test_a_run_or_qrels_without_a_usable_line_is_an_error_with_the_form(beir: Path) -> None:
     (beir / "run.trec").write_text("no run\n")
     (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n")
-    with pytest.raises(DataError, match=r"run.trec has no usable line; a TREC run has lines of `query_id Q0"):
+    told = r"run\.trec has no usable line: a run has 6 columns, this line 2 \(line 1, 'no run'; the only one\); a TREC "
+    with pytest.raises(DataError, match=told + "run has lines of `query_id Q0 doc_id rank score tag`"):
         read(of_beir(beir))
-    with pytest.raises(DataError, match=r"test.tsv has no usable line"):
+    with pytest.raises(DataError, match=r"test.tsv has no usable line: there is none but blank ones"):
         judged(of_beir(beir))
 
 
@@ -335,6 +358,29 @@ def test_malformed_qrels_lines_are_set_aside(qrels: QrelsReader) -> None:
     ]
 
 
+def test_a_first_line_is_a_header_by_its_words_and_not_because_its_grade_is_none(qrels: QrelsReader) -> None:
+    for header in (
+        "query-id\tcorpus-id\tscore",
+        "query_id 0 doc_id relevance",
+        "QID\tDocID\tLabel",
+        "topic Q0 docno rel",
+    ):
+        assert qrels(f"{header}\nq1 0 d1 1\n") == (Judgements({"q1": {"d1": 1}}), [])
+    for first in ("q1 0 d1 high", "q1\td1\tscore", "query 0 d1 1,5", "query-id\tcorpus-id\tWert"):
+        judgements, aside = qrels(f"{first}\nq1 0 d2 1\n")
+        assert judgements == Judgements({"q1": {"d2": 1}})
+        assert [(row.where.line, row.reason.split(":")[0]) for row in aside] == [(1, "judgement is not an integer")]
+    with pytest.raises(DataError, match=r"qrels:1: judgement 0\.5 is a fraction"):
+        qrels("q1 0 d1 0.5\nq1 0 d2 1\n")
+
+
+def test_blank_columns_at_the_end_of_a_judgement_do_not_count(qrels: QrelsReader) -> None:
+    assert qrels("q1\td1\t1\t\nq1\td2\t0\t \t\n") == (Judgements({"q1": {"d1": 1, "d2": 0}}), [])
+    judgements, aside = qrels("q1\t0\t7\t\nq1\t0\t8\t1\t\n")  # the first has TREC's columns, and no judgement
+    assert judgements == Judgements({"q1": {"8": 1}})
+    assert said(aside) == [("qrels", 1, "judgement is not an integer: ''")]
+
+
 def test_a_fractional_judgement_is_an_error_with_the_remedy(qrels: QrelsReader) -> None:
     with pytest.raises(
         DataError, match=r"qrels:2: judgement 0\.5 is a fraction; grades are integers: multiply or round"
@@ -352,8 +398,8 @@ def test_trec_files_are_read_with_tsv_texts(beir: Path) -> None:
     assert [query.query for query in queries] == ["why", "who"]
     assert [document.text for document in queries[1].documents] == ["first", "", None]
     assert [row[1:] for row in said(aside)] == [
-        (2, "not `id<TAB>text`: 3 columns"),
-        (4, "no id; it stands under _id, id, doc_id"),
+        (2, "not `id<TAB>text`: 3 columns (a first line may name them)"),
+        (4, "no id; it stands under _id, id, doc_id, docid, docno, pid"),
     ]
     assert judged(settings)[0] == Judgements({"q1": {"d1": 1}})
     assert open_source(settings).name == beir.name

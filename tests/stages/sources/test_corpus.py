@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,21 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from stages.core.errors import DataError
+from stages.core.prepare import Report
 from stages.core.records import Location, RawDocument, SetAside
 from stages.sources import corpus as corpus_module
 from stages.sources import id_set
-from stages.sources.corpus import open_corpus
+from stages.sources.corpus import Corpus
 from stages.sources.id_set import IdSet
+from stages.sources.texts import read_records
 from tests.examples import examples
 from tests.full_disk import files_of_at_most_64_kib
 
 IN_RUN = Location("run.trec", 7)
+
+
+def open_corpus(path: Path, wanted: IdSet, set_aside: Report) -> AbstractContextManager[Corpus]:
+    return corpus_module.open_corpus(str(path), read_records(path, set_aside), wanted, set_aside)
 
 
 def written(path: Path, texts: dict[str, object]) -> Path:

@@ -13,7 +13,8 @@ from stages.core.errors import DataError
 from stages.core.order import trec_positions
 from stages.core.records import Location, SetAside
 from stages.sources.lines import decoded
-from stages.sources.run_index import QueryIds, _parsed, _plain_entry, open_run
+from stages.sources.run_columns import TREC, RunColumns
+from stages.sources.run_index import QueryIds, open_run
 from tests.examples import examples
 from tests.full_disk import files_of_at_most_64_kib
 
@@ -27,11 +28,11 @@ def run(tmp_path: Path) -> Path:
 
 
 def read(
-    path: Path, admitted: QueryIds | None = None
+    path: Path, admitted: QueryIds | None = None, columns: RunColumns | None = None
 ) -> tuple[dict[str, list[tuple[str, float, int]]], list[SetAside]]:
     """Query id -> (document, score, line) in first-stage order, and what was set aside."""
     aside: list[SetAside] = []
-    with open_run(path, admitted or QueryIds(), aside.append) as index:
+    with open_run(path, admitted or QueryIds(), aside.append, columns) as index:
         lists = {query_id: index.read(query_id) for query_id in index}
     return {key: list(zip(one.doc_ids, one.scores, one.lines, strict=True)) for key, one in lists.items()}, aside
 
@@ -115,11 +116,16 @@ PIECES = st.sampled_from([*(piece.encode() for piece in (*PLAIN, *OTHERS)), b"\x
 
 
 @given(st.lists(PIECES, max_size=16).map(b"".join) | st.lists(PIECES, min_size=6, max_size=6).map(b" ".join))
-def test_a_line_that_is_read_the_quick_way_says_what_the_careful_way_reads(content: bytes) -> None:
-    quick = _plain_entry(content)
+@pytest.mark.parametrize("names", [TREC.names, ("query_id", "_", "doc_id", "rank", "_", "_")], ids=["score", "rank"])
+def test_a_line_that_is_read_the_quick_way_says_what_the_careful_way_reads(
+    names: tuple[str, ...], content: bytes
+) -> None:
+    columns = RunColumns.named(names)
+    quick = columns.plain(content)
     line = decoded(content, Location("run.trec", 2), lambda _: None)
-    assert quick is None or (line is not None and quick == _parsed(line, lambda _: None))
+    slow = line and columns.parsed(line, lambda _: None)
+    assert quick is None or (slow and quick == (slow.query_id.encode(), slow.doc_id.encode(), slow.value))
 
 
 def test_a_plain_line_is_read_the_quick_way() -> None:
-    assert _plain_entry(b"q\xc3\xa91 Q0\td7 3 -2.5e1 tag\r\n") == ("q\u00e91", "d7", -25.0)
+    assert TREC.plain(b"q\xc3\xa91 Q0\td7 3 -2.5e1 tag\r\n") == (b"q\xc3\xa91", b"d7", -25.0)

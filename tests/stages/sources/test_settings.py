@@ -14,6 +14,8 @@ NEEDED: list[tuple[dict[str, object], str]] = [
     ({"format": "parquet"}, "data.format parquet needs data.path"),
     ({"format": "huggingface"}, "data.format huggingface needs data.path"),
     ({"format": "mteb"}, "data.format mteb needs data.path"),
+    ({"format": "msmarco"}, "data.format msmarco needs data.path"),
+    ({"format": "ir_datasets"}, "data.format ir_datasets needs data.path"),
 ]
 
 
@@ -31,6 +33,21 @@ def test_a_setting_that_the_format_would_ignore_is_refused() -> None:
 def test_an_unknown_column_of_ours_is_refused_with_the_choices() -> None:
     with pytest.raises(ValidationError, match=r"data.columns: unknown question. Choose from: query_id, query, "):
         DataSettings(format="jsonl", path="x", columns={"question": "query"})
+
+
+def test_columns_of_a_collection_are_the_keys_of_its_texts_and_those_of_its_runs() -> None:
+    given = {"format": "beir", "path": "x", "run": "r"}
+    columns = {"doc_id": "docid", "text": "body"}
+    settings = DataSettings.model_validate({**given, "columns": columns, "run_columns": ["query_id", "doc_id", "rank"]})
+    assert DataSettings.model_validate(settings.model_dump(mode="json")) == settings
+    with pytest.raises(
+        ValidationError, match=r"data.columns: unknown score. Choose from: query_id, query, instruction"
+    ):
+        DataSettings.model_validate({**given, "columns": {"score": "s"}})
+    with pytest.raises(ValidationError, match=r"'docid' is no column of a run; choose from query_id, doc_id, score"):
+        DataSettings.model_validate({**given, "run_columns": ["query_id", "docid", "rank"]})
+    with pytest.raises(ValidationError, match=r"data.format jsonl does not use data.run_columns; remove it"):
+        DataSettings.model_validate({"format": "jsonl", "path": "x", "run_columns": ["query_id", "doc_id"]})
 
 
 def test_several_runs_take_the_place_of_one() -> None:
