@@ -23,7 +23,8 @@ from pipelines.runs.read import RunContent, read_run_folder
 from stages.core.errors import ConfigError, DataError, RerankEvalError
 from stages.core.order import trec_order
 from stages.core.prepare import prepare_all
-from stages.core.records import Candidates, Ranking, SetAside
+from stages.core.records import Candidates, PairScore, Ranking, SetAside
+from stages.core.rerank import rank
 from stages.files.rankings import rankings_table, write_trec_run
 from stages.files.tables import write_candidates
 from stages.files.untexted import write_without_texts
@@ -80,6 +81,23 @@ def test_ragas_gets_question_contexts_ids_and_the_ground_truth_that_is_there(run
     # Nothing of it was scored.
     assert (snow["retrieved_context_ids"], snow["retrieved_context_scores"]) == (["a", "e"], [-1.0, -2.0])
     assert snow["reference"] is None
+
+
+def test_a_list_with_gaps_is_passed_on_whole_as_a_run_file_and_without_them_where_texts_are(tmp_path: Path) -> None:
+    gaps = Candidates("q", "why?", ("a", "c"), ("Sun.", "Wind."), (3.0, 1.0), ("z",), listed=("a", "b", "c"))
+    silent = Candidates("s", "", (), (), (), listed=("b", "a"))
+    ranked = [rank(gaps, [PairScore(0.1), PairScore(0.2)]), rank(silent, [])]
+    run = run_of(tmp_path / "run", [gaps, silent], ranked)
+
+    def ids(**order: Any) -> list[list[str]]:
+        export_run(run, ExportOrder("trec", **order), tmp_path / "out.trec")
+        fields = [line.split() for line in (tmp_path / "out.trec").read_text().splitlines()]
+        return [[one[2] for one in fields if one[0] == query_id] for query_id in "qs"]
+
+    assert ids() == [["c", "a", "b", "z"], ["b", "a"]]
+    assert ids(first_stage=True) == [["a", "b", "c", "z"], ["b", "a"]]
+    [row] = lines(run, tmp_path / "out.jsonl", "ragas")
+    assert row["retrieved_context_ids"] == ["c", "a"]
 
 
 def test_without_ground_truth_there_is_no_reference_and_with_its_column_named_it_is_that(tmp_path: Path) -> None:
