@@ -20,7 +20,7 @@ FILES = [
     ("raw.jsonl", '{"qid": 7, "query": "why rain"}\n', "7", "why rain"),
     ("rag25.jsonl", '{"id": "1", "narrative": "Why rain."}\n', "1", "Why rain."),
     ("rag25.json", json.dumps([{"id": "1", "narrative": "Why rain."}], indent=1), "1", "Why rain."),
-    ("beir.jsonl", '{"_id": "1", "text": "why", "title": "no query"}\n', "1", "why"),
+    ("beir.jsonl", '{"_id": "1", "text": "why", "metadata": {}}\n', "1", "why"),
 ]
 
 
