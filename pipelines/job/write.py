@@ -29,7 +29,9 @@ from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
+from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
     RANKING_SCHEMA,
     rankings_table,
@@ -39,7 +41,6 @@ from stages.files.rankings import (
     read_rankings,
     write_trec_run,
 )
-from stages.files.tables import CandidatesManifest, read_first_stage
 from stages.quality.evaluate import evaluate_stream
 from stages.telemetry.telemetry import Telemetry
 

@@ -78,15 +78,17 @@ class Contexts:
 def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Iterator[Contexts]:
     """Each query of a finished run, in the order of its candidates. One that was not answered has its first-stage list.
 
-    With texts, documents without one, those below `data.depth`, are left out. Raises DataError where candidates or
-    rankings are missing, or the run was left without texts.
+    With texts, documents without one are left out, such as those below `data.depth`, and queries of which none has one.
+    Raises DataError where candidates or rankings are missing, or the run was left without texts.
     """
     with_texts = with_texts or choice.budget is not None
     order = None if choice.first_stage else _Reranked(folder.rankings, choice.top)
     for query in read_candidates(folder.candidates) if with_texts else read_listed(folder.candidates):
-        ranking = _first_stage(query) if order is None else order.of(query)
+        ranking = _first_stage(query, with_texts=with_texts) if order is None else order.of(query)
         if not with_texts:
             yield Contexts(query, _first(ranking, choice.top), (), ranking.answered)
+            continue
+        if not query.texts:
             continue
         known = dict(zip(query.doc_ids, query.texts, strict=True))
         ranking = replace(ranking, tail=tuple(doc_id for doc_id in ranking.tail if doc_id in known))
@@ -96,7 +98,11 @@ def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Ite
         yield Contexts(query, _first(ranking, fitting), texts[:fitting], ranking.answered)
 
 
-def _first_stage(query: Candidates) -> Ranking:
+def _first_stage(query: Candidates, *, with_texts: bool) -> Ranking:
+    """The list as it was given. The scores of documents without a text are not kept: then places stand for all."""
+    if query.listed and not with_texts:
+        scores = tuple(-float(place) for place in range(1, len(query.top) + 1))
+        return Ranking(query.query_id, query.top, scores, (None,) * len(scores), query.tail)
     return Ranking(query.query_id, query.doc_ids, query.scores, (None,) * len(query.doc_ids), query.tail)
 
 
@@ -126,7 +132,7 @@ class _Reranked:
         found = self._row(query.query_id)
         doc_ids = found["doc_ids"]
         scored = frozenset(doc_ids)
-        behind = [one for one in query.doc_ids if one not in scored] if len(doc_ids) < self._top else []
+        behind = [one for one in query.top if one not in scored] if len(doc_ids) < self._top else []
         return Ranking(query.query_id, doc_ids, found["scores"], found["logits"], (*behind, *query.tail))
 
     def _row(self, query_id: str) -> dict[str, tuple[Any, ...]]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.errors import DataError
-from stages.core.listed import ListCounts
 from stages.core.records import Candidates
+from stages.files.manifest import CandidatesManifest, ManifestCounter
 
 WITHOUT_TEXTS = (
     "holds ids and digests, no texts: the job ran with output.texts: false. Run it again, with true, if you need them"
@@ -42,22 +39,6 @@ SCHEMA = pa.schema(
 ADDED = {"listed": (), "order_only": False}
 
 
-@dataclass(frozen=True, slots=True)
-class CandidatesManifest:
-    """What a candidates folder holds. `pairs` counts the documents to rerank, without the tails; `counts` tell more.
-
-    `digest` is a SHA-256 over the content alone: however it is cut into files, and in whatever order the queries come,
-    the same candidates have the same digest. `lists_digest` covers the queries and the whole lists of ids alone: it is
-    the same at every depth.
-    """
-
-    queries: int
-    pairs: int
-    digest: str
-    lists_digest: str
-    counts: ListCounts = field(default_factory=ListCounts)
-
-
 def to_table(candidates: Sequence[Candidates]) -> pa.Table:
     """One row per query, in the given order, with SCHEMA; `from_table` is its exact inverse."""
     columns = {
@@ -79,7 +60,7 @@ def from_table(table: pa.Table) -> list[Candidates]:
     """The queries of a table that `to_table` made, or an earlier version's, which had fewer columns; whatever its
     chunks. Further columns are ignored.
     """
-    rows = zip(*(_column(table, name) for name in SCHEMA.names), strict=True)
+    rows = zip(*(column_of(table, name) for name in SCHEMA.names), strict=True)
     return [
         Candidates(
             query_id=query_id,
@@ -97,11 +78,11 @@ def from_table(table: pa.Table) -> list[Candidates]:
     ]
 
 
-def _column(table: pa.Table, name: str) -> list[Any]:
+def column_of(table: pa.Table, name: str) -> list[Any]:
+    """As a list; one that an earlier version did not write as what stands for it."""
     if name in ADDED and name not in table.column_names:
         return [ADDED[name]] * table.num_rows
-    values: list[Any] = table.column(name).to_pylist()
-    return values
+    return list(table.column(name).to_pylist())
 
 
 class CandidatesWriter:
@@ -198,67 +179,6 @@ def readable(file: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
-
-
-def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ids of each query's list as it was given, in first-stage order, without reading a text."""
-    for file in sorted(folder.glob("part-*.parquet")):
-        there = pq.read_schema(file).names
-        wanted = [name for name in ("query_id", "doc_ids", "tail", "listed") if name in there]
-        table = pq.read_table(file, columns=wanted, partitioning=None)
-        columns = (_column(table, name) for name in ("query_id", "doc_ids", "tail", "listed"))
-        for query_id, doc_ids, tail, listed in zip(*columns, strict=True):
-            yield query_id, (*(listed or doc_ids), *tail)
-
-
-class ManifestCounter:
-    """Adds up a manifest; keeps 64 bytes a query, since sorted digests make the whole independent of query order."""
-
-    def __init__(self) -> None:
-        self._counts = ListCounts()
-        self._digests: list[bytes] = []
-        self._lists: list[bytes] = []
-
-    def add(self, rows: Sequence[Candidates]) -> None:
-        for row in rows:
-            self._counts.add(row)
-        self._digests += [hashlib.sha256(_canonical(row)).digest() for row in rows]
-        self._lists += [hashlib.sha256(_canonical_list(row)).digest() for row in rows]
-
-    def manifest(self) -> CandidatesManifest:
-        """Raises NothingLeftError where nothing is left to rerank."""
-        self._counts.require_pairs()
-        return CandidatesManifest(
-            queries=self._counts.queries,
-            pairs=self._counts.pairs,
-            digest=hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
-            lists_digest=hashlib.sha256(b"".join(sorted(self._lists))).hexdigest(),
-            counts=self._counts,
-        )
-
-
-def _canonical(row: Candidates) -> bytes:
-    """Lists without a gap have the digests that they had before gaps were told."""
-    attributes = sorted(row.attributes.items())
-    content: list[object] = [
-        row.query_id,
-        row.query,
-        row.instruction,
-        row.doc_ids,
-        row.texts,
-        row.scores,
-        row.tail,
-        attributes,
-    ]
-    return _as_json([*content, row.listed] if row.listed else content)
-
-
-def _canonical_list(row: Candidates) -> bytes:
-    return _as_json([row.query_id, row.query, row.instruction, row.first_stage()])
-
-
-def _as_json(content: list[object]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 
 def _swap_in(partial: Path, folder: Path) -> None:

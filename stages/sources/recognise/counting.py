@@ -17,6 +17,7 @@ from stages.sources import DataSettings, open_source
 from stages.sources.formats.nested import open_any_run, read_any_qrels
 from stages.sources.formats.topics import read_topics
 from stages.sources.lines import Record
+from stages.sources.packed import plain_or_packed
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
 from stages.sources.run_columns import RunColumns
@@ -107,17 +108,13 @@ def _collection(finding: Finding, report: Report) -> Counts:
     if finding.data["format"] != "beir":
         return {}
     folder, split = Path(finding.path), finding.data.get("split", "test")
-    queries, documents = (_plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
+    queries, documents = (plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
     counts = {
         "queries": _count(read_topics(queries, report), QUERIES, report),
         "documents": _count(read_records(documents, report), DOCUMENTS, report),
     }
     qrels = folder / "qrels" / f"{split}.tsv"
     return counts | (_qrels(Finding(str(qrels), "", "qrels"), report) if qrels.is_file() else {})
-
-
-def _plain_or_packed(path: Path) -> Path:
-    return path if path.is_file() else path.with_name(f"{path.name}.gz")
 
 
 def _settings(data: Mapping[str, object]) -> DataSettings:

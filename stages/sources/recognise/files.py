@@ -14,6 +14,7 @@ from stages.sources.formats.shape import Fields
 from stages.sources.formats.tables import csv_header
 from stages.sources.hub import SAVED_BY_DATASETS
 from stages.sources.lines import JSON_ENDINGS, ending, read_objects, reading
+from stages.sources.packed import ENDINGS
 from stages.sources.recognise.columns import LINES_SEEN, of_lines
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.head import PARQUET, read_head, require_lines, starts_with
@@ -152,7 +153,7 @@ def _of_others(folder: Path, names: set[str]) -> list[Finding]:
 
 
 def _has(names: set[str], name: str) -> bool:
-    return name in names or f"{name}.gz" in names
+    return any(f"{name}{one}" in names for one in ("", *ENDINGS))
 
 
 def _beir(folder: Path) -> list[Finding]:
@@ -165,7 +166,7 @@ def _beir(folder: Path) -> list[Finding]:
         finding.data["split"] = splits[0]
     if len(splits) > 1:
         finding.unsure.append(f"judgements of several splits: {', '.join(splits)}; data.split chooses one")
-    known = {folder / name for name in (CORPUS, QUERIES, f"{CORPUS}.gz", f"{QUERIES}.gz")}
+    known = {folder / f"{name}{one}" for name in (CORPUS, QUERIES) for one in ("", *ENDINGS)}
     others = [file for file in sorted(folder.rglob("*")) if file.is_file() and file not in known]
     beside = _of_files(folder, [file for file in others if file.parent.name != "qrels"])
     return [finding, *(one for one in beside if one.role == "run")]

@@ -23,7 +23,8 @@ from pipelines.runs.read import RunContent, read_run_folder
 from stages.core.errors import ConfigError, DataError, RerankEvalError
 from stages.core.order import trec_order
 from stages.core.prepare import prepare_all
-from stages.core.records import Candidates, Ranking, SetAside
+from stages.core.records import Candidates, PairScore, Ranking, SetAside
+from stages.core.rerank import rank
 from stages.files.rankings import rankings_table, write_trec_run
 from stages.files.tables import write_candidates
 from stages.files.untexted import write_without_texts
@@ -38,8 +39,8 @@ RAIN = Candidates(
 SNOW = Candidates("7", "why does it snow?", ("a", "e"), ("Sun.", "Frost."), (2.0, 1.0), attributes={"language": "de"})
 # c and b have the same probability; d failed.
 RANKED = [
-    Ranking("007", ("c", "b", "a"), (1.0, 1.0, 0.5), (9.5, 9.25, 0.0), ("z",), {"d": "too long"}),
-    Ranking("7", (), (), (), (), {"a": "query too long", "e": "query too long"}),
+    Ranking("007", ("c", "b", "a"), (1.0, 1.0, 0.5), (9.5, 9.25, 0.0), ("d", "z"), {"d": "too long"}, unscored=1),
+    Ranking("7", (), (), (), ("a", "e"), {"a": "query too long", "e": "query too long"}, unscored=2),
 ]
 
 
@@ -82,6 +83,23 @@ def test_ragas_gets_question_contexts_ids_and_the_ground_truth_that_is_there(run
     assert snow["reference"] is None
 
 
+def test_a_list_with_gaps_is_passed_on_whole_as_a_run_file_and_without_them_where_texts_are(tmp_path: Path) -> None:
+    gaps = Candidates("q", "why?", ("a", "c"), ("Sun.", "Wind."), (3.0, 1.0), ("z",), listed=("a", "b", "c"))
+    silent = Candidates("s", "", (), (), (), listed=("b", "a"))
+    ranked = [rank(gaps, [PairScore(0.1), PairScore(0.2)]), rank(silent, [])]
+    run = run_of(tmp_path / "run", [gaps, silent], ranked)
+
+    def ids(**order: Any) -> list[list[str]]:
+        export_run(run, ExportOrder("trec", **order), tmp_path / "out.trec")
+        fields = [line.split() for line in (tmp_path / "out.trec").read_text().splitlines()]
+        return [[one[2] for one in fields if one[0] == query_id] for query_id in "qs"]
+
+    assert ids() == [["c", "a", "b", "z"], ["b", "a"]]
+    assert ids(first_stage=True) == [["a", "b", "c", "z"], ["b", "a"]]
+    [row] = lines(run, tmp_path / "out.jsonl", "ragas")
+    assert row["retrieved_context_ids"] == ["c", "a"]
+
+
 def test_without_ground_truth_there_is_no_reference_and_with_its_column_named_it_is_that(tmp_path: Path) -> None:
     plain = Candidates("q", "why?", ("a",), ("Sun.",), (1.0,), attributes={"gold": "So.", "answer": " "})
     run = run_of(tmp_path / "run", [plain], [Ranking("q", ("a",), (0.5,), (None,))])
@@ -117,7 +135,9 @@ def test_trec_is_the_top_of_run_trec(run: RunContent, tmp_path: Path) -> None:
     whole = StringIO()
     write_trec_run(RANKED, whole, "rerank-eval")
     export_run(run, ExportOrder("trec", top=2), tmp_path / "out.trec")
-    assert (tmp_path / "out.trec").read_text() == "".join(whole.getvalue().splitlines(keepends=True)[:2])
+    assert (tmp_path / "out.trec").read_text() == "".join(
+        line for line in whole.getvalue().splitlines(keepends=True) if int(line.split()[3]) <= 2
+    )
 
 
 def test_a_document_without_a_score_stands_behind_those_that_have_one_before_what_was_not_reranked(
@@ -137,6 +157,27 @@ def test_the_first_stage_can_be_exported_to_compare_with(run: RunContent, tmp_pa
     rain, snow = lines(run, tmp_path / "out.jsonl", "ragas", top=2, first_stage=True)
     assert (rain["retrieved_context_ids"], rain["retrieved_context_scores"]) == (["a", "b"], [4.0, 3.0])
     assert snow["retrieved_context_ids"] == ["a", "e"]
+
+
+def test_documents_and_queries_without_a_text_keep_their_places_in_trec_and_are_left_out_elsewhere(
+    tmp_path: Path,
+) -> None:
+    gap = Candidates("q", "why?", ("b",), ("Sun.",), (2.0,), ("z",), listed=("a", "b", "c"))
+    unknown = Candidates("u", "", (), (), (), ("z",), listed=("a", "b"))
+    rankings = [
+        Ranking("q", ("b",), (0.5,), (None,), ("a", "c", "z"), unscored=2),
+        Ranking("u", (), (), (), ("a", "b", "z"), unscored=2),
+    ]
+    run = run_of(tmp_path / "run", [gap, unknown], rankings)
+    for first_stage, order in ((False, ["b", "a", "c", "z"]), (True, ["a", "b", "c", "z"])):
+        export_run(run, ExportOrder("trec", top=9, first_stage=first_stage), tmp_path / "out")
+        rows = [line.split() for line in (tmp_path / "out").read_text().splitlines()]
+        assert [row[2] for row in rows if row[0] == "q"] == order
+        assert [row[2] for row in rows if row[0] == "u"] == ["a", "b", "z"]
+        assert trec_order([row[2] for row in rows[:4]], [float(row[4]) for row in rows[:4]]) == tuple(order)
+        told = export_run(run, ExportOrder("jsonl", top=9, first_stage=first_stage), tmp_path / "out")
+        assert [json.loads(line)["documents"][0]["id"] for line in (tmp_path / "out").open()] == ["b"]
+        assert list(told.notes()) == ["1 query without a text: left out"]
 
 
 # --- back again, as a first stage ---
@@ -170,7 +211,9 @@ def ranked_queries(draw: st.DrawFn) -> tuple[list[Candidates], list[Ranking]]:
         order = trec_order(list(logits), list(logits.values()))
         failed = {doc_id: "failed" for doc_id in ids if doc_id not in logits}
         keys = tuple(logits[doc_id] for doc_id in order)
-        rankings.append(Ranking(query_id, order, (1.0,) * len(order), keys, (), failed))
+        rankings.append(
+            Ranking(query_id, order, (1.0,) * len(order), keys, tuple(failed), failed, unscored=len(failed))
+        )
     return queries, rankings
 
 
@@ -290,7 +333,7 @@ def test_a_run_that_was_left_without_texts_gives_its_order_alone(tmp_path: Path)
     whole = run.folder.candidates.rename(tmp_path / "whole")
     write_without_texts(whole, run.folder.candidates, labels=())
     export_run(run, ExportOrder("trec", top=1), tmp_path / "out.trec")
-    assert (tmp_path / "out.trec").read_text() == "007 Q0 c 1 9.5 rerank-eval\n"
+    assert (tmp_path / "out.trec").read_text() == "007 Q0 c 1 9.5 rerank-eval\n7 Q0 a 1 -1 rerank-eval\n"
     with pytest.raises(DataError, match=r"holds ids and digests, no texts: the job ran with output\.texts: false"):
         export_run(run, ExportOrder("ragas"), tmp_path / "out.jsonl")
 
