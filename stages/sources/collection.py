@@ -150,7 +150,14 @@ class CollectionSource:
         top = corpus.join(islice(retrieved, self._depth))
         query = query or QueryText(None, Location(file, min(run_list.lines, default=0)))
         return RawQuery(
-            query_id, query.value, top, query.where, query.instruction, query.attributes, tail=tuple(retrieved)
+            query_id,
+            query.value,
+            top,
+            query.where,
+            query.instruction,
+            query.attributes,
+            tail=tuple(retrieved),
+            order_only=run_list.order_only,
         )
 
 

@@ -30,11 +30,14 @@ BYTES_PER_READ = 2**20
 
 @dataclass(slots=True)
 class RunList:
-    """One query's part of a run file, in parallel columns and first-stage order, best first."""
+    """One query's part of a run file, in parallel columns and first-stage order, best first. `order_only`: its scores
+    stand for places.
+    """
 
     doc_ids: list[str] = field(default_factory=list)
     scores: array[float] = field(default_factory=lambda: array("d"))
     lines: array[int] = field(default_factory=lambda: array("q"))
+    order_only: bool = False
 
     def first_tie(self) -> int | None:
         """The place of the first document whose score is that of the one before it; None where there is none."""
@@ -116,6 +119,7 @@ class RunIndex:
         """
         run_list = self._as_it_stands(query_id, self._columns)
         order = self._columns.order
+        run_list.order_only = order != "score"
         if order == "file":
             run_list.scores = array("d", (-float(place) for place in range(1, len(run_list.doc_ids) + 1)))
         run_list.sort()

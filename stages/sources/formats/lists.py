@@ -70,6 +70,7 @@ class ListIndex:
             found.lines = array("q", (lines[doc_id] for doc_id in found.doc_ids))
         if self.unranked or not scored:
             found.scores = array("d", (-float(place) for place in range(1, len(found.doc_ids) + 1)))
+            found.order_only = True
         else:
             found.sort()
         return found
