@@ -200,15 +200,8 @@ def evaluate(
     from pipelines.job.evaluate_files import print_evaluation
 
     columns = None if run_columns is None else [name.strip(" []") for name in run_columns.split(",")]
-    print_evaluation(
-        run_file,
-        qrels,
-        tuple(metrics.split(",")),
-        columns,
-        per_query=per_query,
-        as_json=json_output,
-        drop_self=drop_self,
-    )
+    wanted = tuple(metrics.split(","))
+    print_evaluation(run_file, qrels, wanted, columns, per_query=per_query, as_json=json_output, drop_self=drop_self)
 
 
 # Below those above, in the order of --help.

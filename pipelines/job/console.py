@@ -25,7 +25,7 @@ from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
 from stages.core.records import SetAside
 from stages.core.words import counted
-from stages.files.tables import CandidatesManifest
+from stages.files.manifest import CandidatesManifest
 from stages.report.terminal import cost_table, forecast_words, quality_table
 from stages.telemetry.telemetry import TimelinePoint
 

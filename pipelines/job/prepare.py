@@ -18,7 +18,8 @@ from stages.core.records import Candidates, Judgements, SetAside
 from stages.core.several import merge, prepare_lists
 from stages.core.withheld import told_row
 from stages.files.failures import write_failures
-from stages.files.tables import CandidatesManifest, CandidatesWriter, ManifestCounter, write_candidates
+from stages.files.manifest import CandidatesManifest, ManifestCounter
+from stages.files.tables import CandidatesWriter, write_candidates
 from stages.files.untexted import labels_of, write_without_texts
 from stages.quality.evaluate import check_judgements
 from stages.sources import FIRST_STAGE, DataSettings, Source

@@ -31,6 +31,7 @@ from stages.core.records import Candidates, Judgements, Location, QueryMetrics, 
 from stages.core.several import split
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
     RANKING_SCHEMA,
     rankings_table,
@@ -40,7 +41,6 @@ from stages.files.rankings import (
     read_rankings,
     write_trec_run,
 )
-from stages.files.tables import CandidatesManifest
 from stages.quality.evaluate import evaluate_stream
 from stages.telemetry.telemetry import Telemetry
 

@@ -99,9 +99,10 @@ def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Ite
 
 
 def _first_stage(query: Candidates, *, with_texts: bool) -> Ranking:
-    """Of a list with gaps, documents without a text, the places are the scores: theirs are not kept."""
+    """The list as it was given. The scores of documents without a text are not kept: then places stand for all."""
     if query.listed and not with_texts:
-        return Ranking(query.query_id, (), (), (), query.first_stage())
+        scores = tuple(-float(place) for place in range(1, len(query.top) + 1))
+        return Ranking(query.query_id, query.top, scores, (None,) * len(scores), query.tail)
     return Ranking(query.query_id, query.doc_ids, query.scores, (None,) * len(query.doc_ids), query.tail)
 
 

@@ -45,8 +45,9 @@ class ExportOrder:
 
 @dataclass(slots=True)
 class Exported:
-    """What was written. Of `unanswered` queries no document has a score; of `empty` ones not even the first one fits;
-    `unscored` documents stand behind those that have a score.
+    """What was written. Of `unanswered` queries no document has a score; of `empty` ones none was written, for want of
+    texts or room; `unscored` documents stand behind those that have a score. Queries `without_query`,
+    whose own text is not known, were left out.
     """
 
     queries: int = 0
@@ -54,6 +55,7 @@ class Exported:
     unanswered: int = 0
     empty: int = 0
     unscored: int = 0
+    without_query: int = 0
     without_reference: int = 0
     left_out: tuple[str, ...] = ()
 
@@ -63,10 +65,12 @@ class Exported:
 
     def notes(self) -> Iterator[str]:
         """What whoever uses it must know."""
+        if self.without_query:
+            yield f"{counted(self.without_query, 'query', 'queries')} without a text: left out"
         if self.unanswered:
             yield f"{counted(self.unanswered, 'query', 'queries')} without a scored document: in the old order"
         if self.empty:
-            yield f"{counted(self.empty, 'query', 'queries')} without a document: the first does not fit --tokens"
+            yield f"{counted(self.empty, 'query', 'queries')} without a document: no text, or none that fits"
         if self.unscored:
             yield f"{counted(self.unscored, 'document')} without a score: behind the others, in the old order"
         if self.without_reference:
@@ -87,7 +91,8 @@ def export_run(run: RunContent, order: ExportOrder, out: Path | None) -> Exporte
     names = attribute_names(run.folder.candidates) if order.to != "trec" else set()
     references = _references(order, names) if order.to == "ragas" else ()
     told = Exported(left_out=tuple(sorted(names & ROW_NAMES)) if order.to in ("jsonl", "parquet") else ())
-    rows = _seen(read_contexts(run.folder, choice, with_texts=order.to != "trec"), told, references)
+    with_texts = order.to != "trec"
+    rows = _seen(read_contexts(run.folder, choice, with_texts=with_texts), told, references, with_texts=with_texts)
     with _written(out) as file:
         if order.to == "parquet":
             write_parquet(rows, names, file)
@@ -139,9 +144,14 @@ def _line_of(form: str, references: tuple[str, ...]) -> Callable[[Contexts], str
     return lines[form]
 
 
-def _seen(rows: Iterator[Contexts], told: Exported, references: tuple[str, ...]) -> Iterator[Contexts]:
-    """The rows as they are, counted."""
+def _seen(
+    rows: Iterator[Contexts], told: Exported, references: tuple[str, ...], *, with_texts: bool
+) -> Iterator[Contexts]:
+    """The rows as they are, counted; with texts, without those whose query has none."""
     for one in rows:
+        if with_texts and not one.query.query:
+            told.without_query += 1
+            continue
         told.queries += 1
         told.documents += len(one.doc_ids)
         told.unscored += len(one.ranking.tail)

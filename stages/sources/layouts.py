@@ -195,8 +195,8 @@ def _refuse_json_texts(documents: Sequence[object], columns: Columns) -> None:
     objects = [_parsed(one) for one in given]
     if all(isinstance(one, dict) and not ours.isdisjoint(one) for one in objects):
         raise MalformedRowError(
-            'documents are JSON objects written as text, decode them, or give each as {"text": ...} if the JSON '
-            f"itself is to be reranked: keys {', '.join(objects[0])}"
+            'documents are JSON objects written as text: decode them, or give each as {"text": ...} if the JSON itself '
+            f"is to be reranked; keys {', '.join(objects[0])}"
         )
 
 

@@ -8,6 +8,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -42,6 +43,12 @@ _FOREIGN: Mapping[bytes, str] = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file: `git lfs pull` fetches it",
 }
 _TAR, _TAR_AT = b"ustar", 257
+
+
+def plain_or_packed(path: Path) -> Path:
+    """`path` if it is there, or the file that is called so and by its end packed; `path` if neither is there."""
+    packed = (path.with_name(path.name + one) for one in ENDINGS)
+    return path if path.is_file() else next((one for one in packed if one.is_file()), path)
 
 
 def unpacking(file: io.BufferedReader) -> BinaryIO:

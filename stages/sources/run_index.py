@@ -30,8 +30,9 @@ BYTES_PER_READ = 2**20
 
 @dataclass(slots=True)
 class RunList:
-    """One query's part of a run file, in parallel columns and first-stage order, best first. `order_only`: its scores
-    stand for places.
+    """One query's part of a run file, in parallel columns and first-stage order, best first.
+
+    `order_only`: ranks, or an order, are all that the first stage gave, and the scores are made of them.
     """
 
     doc_ids: list[str] = field(default_factory=list)

@@ -68,9 +68,9 @@ class ListIndex:
             lines = dict(zip(found.doc_ids, found.lines, strict=True))
             found.doc_ids.sort(key=lambda doc_id: _digest(query_id, doc_id))
             found.lines = array("q", (lines[doc_id] for doc_id in found.doc_ids))
-        if self.unranked or not scored:
+        found.order_only = bool(self.unranked) or not scored
+        if found.order_only:
             found.scores = array("d", (-float(place) for place in range(1, len(found.doc_ids) + 1)))
-            found.order_only = True
         else:
             found.sort()
         return found

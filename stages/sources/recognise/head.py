@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from stages.core.errors import DataError
 from stages.sources.lines import reading, unpacked
+from stages.sources.packed import unpacking
 
 HEAD_BYTES = 2**20
 LONGEST_LINE = 2**26
@@ -50,7 +51,7 @@ class Head(NamedTuple):
 
 def read_head(path: Path) -> Head:
     """The beginning, unpacked. Raises DataError where it cannot be read."""
-    with reading(path), unpacked(path) as file:
+    with reading(path), path.open("rb") as packed, unpacking(packed) as file:
         content = file.read(HEAD_BYTES + 1)
     for magic, told in MAGIC:
         if content.startswith(magic):
@@ -65,10 +66,10 @@ def read_head(path: Path) -> Head:
     return Head(text, whole)
 
 
-def is_parquet(path: Path) -> bool:
-    """By its first bytes. Raises DataError where it cannot be read."""
+def starts_with(path: Path, magic: bytes) -> bool:
+    """By its own first bytes, packed as they are. Raises DataError where it cannot be read."""
     with reading(path), path.open("rb") as file:
-        return file.read(len(PARQUET)) == PARQUET
+        return file.read(len(magic)) == magic
 
 
 def require_lines(path: Path) -> None:

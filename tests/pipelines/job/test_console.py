@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.job.console import JobConsole
 from pipelines.job.progress import Progress
-from stages.files.tables import CandidatesManifest
+from stages.files.manifest import CandidatesManifest
 from stages.telemetry.telemetry import TimelinePoint
 
 

@@ -135,8 +135,9 @@ def test_trec_is_the_top_of_run_trec(run: RunContent, tmp_path: Path) -> None:
     whole = StringIO()
     write_trec_run(RANKED, whole, "rerank-eval")
     export_run(run, ExportOrder("trec", top=2), tmp_path / "out.trec")
-    written = whole.getvalue().splitlines(keepends=True)
-    assert (tmp_path / "out.trec").read_text() == "".join([*written[:2], *written[5:7]])
+    assert (tmp_path / "out.trec").read_text() == "".join(
+        line for line in whole.getvalue().splitlines(keepends=True) if int(line.split()[3]) <= 2
+    )
 
 
 def test_a_document_without_a_score_stands_behind_those_that_have_one_before_what_was_not_reranked(
@@ -156,6 +157,27 @@ def test_the_first_stage_can_be_exported_to_compare_with(run: RunContent, tmp_pa
     rain, snow = lines(run, tmp_path / "out.jsonl", "ragas", top=2, first_stage=True)
     assert (rain["retrieved_context_ids"], rain["retrieved_context_scores"]) == (["a", "b"], [4.0, 3.0])
     assert snow["retrieved_context_ids"] == ["a", "e"]
+
+
+def test_documents_and_queries_without_a_text_keep_their_places_in_trec_and_are_left_out_elsewhere(
+    tmp_path: Path,
+) -> None:
+    gap = Candidates("q", "why?", ("b",), ("Sun.",), (2.0,), ("z",), listed=("a", "b", "c"))
+    unknown = Candidates("u", "", (), (), (), ("z",), listed=("a", "b"))
+    rankings = [
+        Ranking("q", ("b",), (0.5,), (None,), ("a", "c", "z"), unscored=2),
+        Ranking("u", (), (), (), ("a", "b", "z"), unscored=2),
+    ]
+    run = run_of(tmp_path / "run", [gap, unknown], rankings)
+    for first_stage, order in ((False, ["b", "a", "c", "z"]), (True, ["a", "b", "c", "z"])):
+        export_run(run, ExportOrder("trec", top=9, first_stage=first_stage), tmp_path / "out")
+        rows = [line.split() for line in (tmp_path / "out").read_text().splitlines()]
+        assert [row[2] for row in rows if row[0] == "q"] == order
+        assert [row[2] for row in rows if row[0] == "u"] == ["a", "b", "z"]
+        assert trec_order([row[2] for row in rows[:4]], [float(row[4]) for row in rows[:4]]) == tuple(order)
+        told = export_run(run, ExportOrder("jsonl", top=9, first_stage=first_stage), tmp_path / "out")
+        assert [json.loads(line)["documents"][0]["id"] for line in (tmp_path / "out").open()] == ["b"]
+        assert list(told.notes()) == ["1 query without a text: left out"]
 
 
 # --- back again, as a first stage ---
@@ -189,7 +211,9 @@ def ranked_queries(draw: st.DrawFn) -> tuple[list[Candidates], list[Ranking]]:
         order = trec_order(list(logits), list(logits.values()))
         failed = {doc_id: "failed" for doc_id in ids if doc_id not in logits}
         keys = tuple(logits[doc_id] for doc_id in order)
-        rankings.append(Ranking(query_id, order, (1.0,) * len(order), keys, (), failed))
+        rankings.append(
+            Ranking(query_id, order, (1.0,) * len(order), keys, tuple(failed), failed, unscored=len(failed))
+        )
     return queries, rankings
 
 

@@ -31,6 +31,7 @@ from serve_app.replica.app import AppSettings, run_app
 from serve_app.replica.collector import collector_of
 from serve_app.replica.status import wait_until_up
 from stages.core.errors import ConfigError
+from stages.core.scoring import sigmoid
 from stages.telemetry.telemetry import Snapshot
 from tests.api_server import until
 from tests.browser import PATIENCE_MS, chromium, fill, first_of_ranking, press_rank
@@ -149,6 +150,27 @@ def test_a_document_of_millions_of_characters_is_scored_as_its_beginning_or_refu
         "document 1: the text has 10,400,000 characters, serve.max_text_chars allows 10,000,000: send a part of it"
     )
     assert refused.json()["error"]["message"].startswith(message)
+
+
+def test_other_shapes_come_through_serve_with_the_engines_own_logits(url: str) -> None:
+    """Behind Serve's proxy, at the root and below a prefix, with an address that has a slash or a shape too many."""
+    body = {"query": "weather at sea", "texts": PASSAGES[:5]}
+    passages = [{"text": text} for text in PASSAGES[:5]]
+
+    def post(path: str, **body: Any) -> Any:
+        return httpx.post(f"{url}{path}", json=body, timeout=400).raise_for_status().json()
+
+    scores = {one["index"]: one["score"] for one in post("/rerank/", **body)}
+    raw = {one["index"]: one["score"] for one in post("/strict//rerank", **body, raw_scores=True)}
+    nim = post("/v1/ranking", query={"text": body["query"]}, passages=passages)["rankings"]
+    assert {index: sigmoid(value) for index, value in raw.items()} == pytest.approx(scores, abs=1e-3)
+    assert {one["index"]: one["logit"] for one in nim} == pytest.approx(raw, abs=1e-2)
+    named = post("/strict/voyage/v1/rerank", query=body["query"], documents=PASSAGES[:5])["data"]
+    assert sorted(one["index"] for one in named) == [0, 1, 2, 3, 4]
+    long = httpx.post(f"{url}/rerank", json={"query": "sea", "texts": ["long " * 3000], "truncate": False}, timeout=400)
+    assert (long.status_code, long.json()["error_type"]) == (422, "Validation")
+    assert "longer than the model reads" in long.json()["error"]
+    assert httpx.head(f"{url}/health", timeout=60).status_code == 200
 
 
 def test_bodies_are_read_within_deadline_and_limits_behind_serve_too(url: str) -> None:

@@ -275,7 +275,7 @@ def test_a_column_of_plain_strings_is_text_whatever_it_looks_like(tmp_path: Path
 def test_objects_written_as_text_are_told_and_not_reranked(documents: list[str | None], tmp_path: Path) -> None:
     rows = {"query": ["why", "who"], "documents": [documents, ["{ is a brace", '{"id": 1}']]}
     candidates, _, aside = read(written(tmp_path, rows))
-    assert [(row.where.line, row.reason.split(",")[0]) for row in aside] == [
+    assert [(row.where.line, row.reason.split(":")[0]) for row in aside] == [
         (1, "documents are JSON objects written as text")
     ]
     assert aside[0].reason.endswith("keys docid, text, label")

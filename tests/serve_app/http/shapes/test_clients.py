@@ -44,7 +44,7 @@ def with_strings(answer: Any) -> list[tuple[int, float]]:
 def elasticsearch(answer: Any) -> list[tuple[int, float]]:
     """Its parser throws on an unknown field of an item."""
     assert all(one.keys() <= {"index", "relevance_score", "document"} for one in answer["results"])
-    return with_texts(answer)
+    return results(answer)
 
 
 def data(answer: Any) -> list[tuple[int, float]]:
@@ -119,7 +119,7 @@ NIM = {"model": "overlap", "query": {"text": QUERY}, "passages": OBJECTS}
 TEI = {"query": QUERY, "texts": DOCUMENTS}
 CASES = [
     Case("Open WebUI's external reranker", "/v1/rerank", PLAIN | {"top_n": 3}, results),
-    Case("Dify, Jina", "/v1/rerank", PLAIN | {"top_n": None}, with_texts),
+    Case("Dify, Jina, which reads each document", "/v1/rerank", PLAIN | {"top_n": None}, with_texts),
     Case("Dify, OpenAI-compatible", "/v1/rerank", PLAIN | {"top_n": 4, "return_documents": True}, with_texts),
     Case("Dify, Voyage", "/v1/rerank", PLAIN | {"top_k": 3, "return_documents": True}, data_with_strings),
     Case("Dify, TEI", "/rerank", TEI | {"return_text": True, "raw_scores": False, "truncate": True}, bare_with_texts),
