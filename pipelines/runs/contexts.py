@@ -78,8 +78,8 @@ class Contexts:
 def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Iterator[Contexts]:
     """Each query of a finished run, in the order of its candidates. One that was not answered has its first-stage list.
 
-    With texts, documents without one are left out, such as those below `data.depth`, and queries of which none has one.
-    Raises DataError where candidates or rankings are missing, or the run was left without texts.
+    With texts, documents without one are left out, such as those below `data.depth`. Raises DataError where candidates
+    or rankings are missing, or the run was left without texts.
     """
     with_texts = with_texts or choice.budget is not None
     order = None if choice.first_stage else _Reranked(folder.rankings, choice.top)
@@ -87,8 +87,6 @@ def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Ite
         ranking = _first_stage(query, with_texts=with_texts) if order is None else order.of(query)
         if not with_texts:
             yield Contexts(query, _first(ranking, choice.top), (), ranking.answered)
-            continue
-        if not query.texts:
             continue
         known = dict(zip(query.doc_ids, query.texts, strict=True))
         ranking = replace(ranking, tail=tuple(doc_id for doc_id in ranking.tail if doc_id in known))

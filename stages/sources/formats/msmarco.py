@@ -136,8 +136,8 @@ def _top1000(folder: Path, split: str) -> Run:
     if len(chosen) != 1:
         found = f"several: {', '.join(file.name for file in chosen)}" if chosen else "none"
         raise DataError(
-            f"data.format msmarco needs a first stage: give data.run (TREC lines, or `qid pid rank`), or top1000 in "
-            f"{folder}, which has {found}"
+            "data.format msmarco needs a first stage: give data.run (`qid pid rank` with data.run_columns: [query_id, "
+            f"doc_id, rank]), or top1000 in {folder}, which has {found}"
         )
     return Top1000(chosen[0])
 

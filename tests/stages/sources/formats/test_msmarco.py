@@ -32,6 +32,14 @@ def test_a_folder_is_read_with_a_run_and_quotes_are_text(folder: Path) -> None:
     assert (found.grades, found.set_aside) == ({"q": {"12": 1}}, [])
 
 
+def test_a_run_of_three_columns_is_read_by_rank(folder: Path) -> None:
+    """As MS MARCO's own evaluation and Pyserini 2.3.0's `--output-format msmarco` have it."""
+    (folder / "run.tsv").write_text("q\t7\t2\nq\t12\t1\nq\t007\t10\n")
+    columns = ["query_id", "doc_id", "rank"]
+    found = taken(format="msmarco", path=str(folder), run=folder / "run.tsv", run_columns=columns)
+    assert found.lists() == {"q": ["12", "7", "007"]}
+
+
 def test_top1000_is_what_to_rerank_in_no_order_and_so_it_is_told(folder: Path) -> None:
     (folder / "top1000.dev.tsv").write_text(TOP1000)
     found = taken(format="msmarco", path=str(folder))
