@@ -49,6 +49,7 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     for path, shapes in AT_PATH.items():
         _add_scoring(api, service, key_digests, path, shapes, dependencies=keyed)
     _add_models(api, service, key_digests)
+    _add_key_question(api, asked=bool(key_digests))
     _add_operations(api, service)
     return api
 
@@ -130,6 +131,13 @@ def _add_models(api: FastAPI, service: Service, key_digests: Sequence[str]) -> N
             "auto_truncate": True,
             "version": version("rerank-eval"),
         }
+
+
+def _add_key_question(api: FastAPI, *, asked: bool) -> None:
+    @api.get("/v1/cluster/auth", include_in_schema=False)
+    async def key_question() -> dict[str, bool]:
+        """Whether a key is asked for. Xinference's client asks this first, and sends its key only then."""
+        return {"auth": asked}
 
 
 def _add_operations(api: FastAPI, service: Service) -> None:

@@ -66,6 +66,13 @@ def secured(methods: dict[str, Any]) -> bool:
     return any("security" in operation for operation in methods.values())
 
 
+def test_xinferences_client_is_told_whether_to_send_its_key(api: RunningApi) -> None:
+    """Without this it sends none, whatever it is given."""
+    assert api.client.get("/v1/cluster/auth").json() == {"auth": True}
+    with running_api() as free:
+        assert free.client.get("/v1/cluster/auth").json() == {"auth": False}
+
+
 # --- Cohere's client ---
 
 

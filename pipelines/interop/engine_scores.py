@@ -1,0 +1,110 @@
+"""The engine that a config describes, with its score store in front, as a harness asks it: pairs in, numbers out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pipelines.base.config import RunConfig
+from pipelines.job.connection import LateCluster
+from pipelines.job.console import JobConsole
+from pipelines.job.device import known_device
+from pipelines.job.engine import JobEngine
+from serve_app.engine.identity import foresee_identity
+from serve_app.engine.models import describe
+from serve_app.engine.procedure import require_procedure
+from stages.core.errors import ScoringError
+from stages.core.records import Asked, Candidates, Outcome, PairScore
+from stages.core.rerank import fault, rank_key
+from stages.core.scoring import Scorer, score_batch
+
+# Calls at work: with one, the engine runs dry while the last queries of it come back.
+CALLS_AT_ONCE = 3
+
+
+class EngineScores:
+    """PairScores of a config's engine, which starts with the first pair that `rerank.store` lacks; `close` stops it.
+
+    The sections `model`, `engine`, `serve` and `rerank` count: what is scored the harness says.
+    """
+
+    needs_texts = True
+
+    def __init__(self, config: RunConfig, *, quiet: bool) -> None:
+        """Raises ConfigError where the model cannot be used."""
+        self._model = describe(config.model, config.engine.backend)
+        require_procedure(self._model, config.model)
+        self._config, self._console = config, JobConsole.for_python(quiet=quiet)
+        self.name: str = self._model.name
+        self.max_length: int | None = self._model.max_length
+        foreseen = foresee_identity(self._model, config.model, config.engine, known_device(config.serve) or "cpu")
+        self.revision = foreseen.digest
+        self._engine: JobEngine | None = None
+        self._scorer: Scorer | None = None
+        self._open = contextlib.ExitStack()
+
+    def score(self, batch: Sequence[Candidates]) -> list[list[float]]:
+        engine = self._engine or self._opened()
+        known = [engine.see(one) if one.texts else [] for one in batch]
+        missing = [one for one, scores in zip(batch, known, strict=True) if scores is None]
+        fresh = iter(self._ask(engine, missing) if missing else [])
+        return [_keys(one, next(fresh) if scores is None else scores) for one, scores in zip(batch, known, strict=True)]
+
+    def close(self) -> None:
+        self._open.close()
+
+    def _opened(self) -> JobEngine:
+        """The job's own engine, which starts nothing before a pair is missing."""
+        with contextlib.ExitStack() as opening:
+            opening.callback(self._forget)
+            cluster = opening.enter_context(LateCluster(self._config.serve))
+            engine = JobEngine(self._model, self._config, cluster.connect)
+            opening.callback(self._stop, engine)
+            # A thread of its own, whose event loop stays: a notebook's thread has one that runs.
+            self._runner = opening.enter_context(asyncio.Runner())
+            self._thread = opening.enter_context(ThreadPoolExecutor(1))
+            self._open = opening.pop_all()
+        self._engine = engine
+        return engine
+
+    def _forget(self) -> None:
+        self._engine = self._scorer = None
+
+    def _stop(self, engine: JobEngine) -> None:
+        engine.stop()
+        self._console.notes(*engine.notes)
+
+    def _ask(self, engine: JobEngine, missing: Sequence[Candidates]) -> list[Outcome]:
+        if self._scorer is None:
+            with self._console.starting(engine.phase):
+                engine.wait_until_ready()
+            self._scorer = engine.make_scorer()()
+        scorer = self._scorer
+        asked = [Asked(one.query, one.texts, one.instruction) for one in missing]
+        return self._thread.submit(lambda: self._runner.run(self._in_calls(scorer, asked))).result()
+
+    async def _in_calls(self, scorer: Scorer, asked: Sequence[Asked]) -> list[Outcome]:
+        """Of `rerank.batch_queries` each, as the job's are."""
+        size, places = self._config.rerank.batch_queries, asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def call(some: Sequence[Asked]) -> list[Outcome]:
+            async with places:
+                return await score_batch(scorer, some)
+
+        calls = [call(asked[start : start + size]) for start in range(0, len(asked), size)]
+        return [outcome for outcomes in await asyncio.gather(*calls) for outcome in outcomes]
+
+
+def _keys(one: Candidates, outcome: Outcome) -> list[float]:
+    """What ranks each document. Raises ScoringError for the first that has none."""
+    if isinstance(outcome, ScoringError):
+        raise outcome
+    return [_key(one, place, pair) for place, pair in enumerate(outcome)]
+
+
+def _key(one: Candidates, place: int, pair: PairScore) -> float:
+    if reason := fault(pair):
+        raise ScoringError(f"query {one.query!r:.80}, document {one.texts[place]!r:.80} has no score: {reason}")
+    return rank_key(pair)
