@@ -47,7 +47,7 @@ test-all: install-dev test-system
 	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m "scaled or hypothesis or thorough"
 
 # The environments are kept in .venv-clients, and made again when what they hold changes.
-test-clients: install-dev
+test-clients: install
 	$(BIN)/python -m tests.clients
 
 check: install-dev

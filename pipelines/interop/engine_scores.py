@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
 
 from pipelines.base.config import RunConfig
 from pipelines.job.connection import LateCluster
@@ -19,6 +19,7 @@ from stages.core.errors import ScoringError
 from stages.core.records import Asked, Candidates, Outcome, PairScore
 from stages.core.rerank import fault, rank_key
 from stages.core.scoring import Scorer, score_batch
+from stages.core.words import counted
 
 # Calls at work: with one, the engine runs dry while the last queries of it come back.
 CALLS_AT_ONCE = 3
@@ -47,10 +48,14 @@ class EngineScores:
 
     def score(self, batch: Sequence[Candidates]) -> list[list[float]]:
         engine = self._engine or self._opened()
-        known = [engine.see(one) if one.texts else [] for one in batch]
-        missing = [one for one, scores in zip(batch, known, strict=True) if scores is None]
-        fresh = iter(self._ask(engine, missing) if missing else [])
-        return [_keys(one, next(fresh) if scores is None else scores) for one, scores in zip(batch, known, strict=True)]
+        outcomes: list[Outcome] = []
+        for one in batch:
+            if (known := engine.see(one)) is None:
+                # All of them, as a job does: those that are stored may be so as another engine scored them.
+                outcomes = self._ask(engine, batch)
+                break
+            outcomes.append(known)
+        return [_keys(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
 
     def close(self) -> None:
         self._open.close()
@@ -62,9 +67,7 @@ class EngineScores:
             cluster = opening.enter_context(LateCluster(self._config.serve))
             engine = JobEngine(self._model, self._config, cluster.connect)
             opening.callback(self._stop, engine)
-            # A thread of its own, whose event loop stays: a notebook's thread has one that runs.
-            self._runner = opening.enter_context(asyncio.Runner())
-            self._thread = opening.enter_context(ThreadPoolExecutor(1))
+            self._loop = opening.enter_context(_loop_of_its_own())
             self._open = opening.pop_all()
         self._engine = engine
         return engine
@@ -76,14 +79,19 @@ class EngineScores:
         engine.stop()
         self._console.notes(*engine.notes)
 
-    def _ask(self, engine: JobEngine, missing: Sequence[Candidates]) -> list[Outcome]:
+    def _ask(self, engine: JobEngine, batch: Sequence[Candidates]) -> list[Outcome]:
         if self._scorer is None:
             with self._console.starting(engine.phase):
                 engine.wait_until_ready()
             self._scorer = engine.make_scorer()()
-        scorer = self._scorer
-        asked = [Asked(one.query, one.texts, one.instruction) for one in missing]
-        return self._thread.submit(lambda: self._runner.run(self._in_calls(scorer, asked))).result()
+        asked = [Asked(one.query, one.texts, one.instruction) for one in batch]
+        with self._console.working(f"scoring {counted(sum(len(one.texts) for one in batch), 'pair')}"):
+            calls = asyncio.run_coroutine_threadsafe(self._in_calls(self._scorer, asked), self._loop)
+            try:
+                return calls.result()
+            except BaseException:  # Ctrl-C: what is at work ends, and what was scored is stored
+                calls.cancel()
+                raise
 
     async def _in_calls(self, scorer: Scorer, asked: Sequence[Asked]) -> list[Outcome]:
         """Of `rerank.batch_queries` each, as the job's are."""
@@ -95,6 +103,20 @@ class EngineScores:
 
         calls = [call(asked[start : start + size]) for start in range(0, len(asked), size)]
         return [outcome for outcomes in await asyncio.gather(*calls) for outcome in outcomes]
+
+
+@contextlib.contextmanager
+def _loop_of_its_own() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread: a notebook's thread has one that runs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="interop", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def _keys(one: Candidates, outcome: Outcome) -> list[float]:

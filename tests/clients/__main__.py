@@ -44,7 +44,8 @@ def environment(name: str, folder: Path) -> Path:
     # Apart from whatever environment this was started in.
     own = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
     install = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--requirement", wanted]
-    subprocess.run(install, check=True, env=own)
+    if code := subprocess.run(install, check=False, env=own).returncode:
+        raise SystemExit(f"{name}: pip could not install {wanted} (exit {code}); see above")
     made.write_bytes(wanted.read_bytes())
     return python
 
@@ -68,7 +69,10 @@ def service() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             running.send_signal(signal.SIGTERM)
-            running.wait(60)
+            try:
+                running.wait(60)
+            except subprocess.TimeoutExpired:
+                running.kill()
 
 
 def _wait(running: subprocess.Popen[bytes], url: str, log: Path) -> None:
