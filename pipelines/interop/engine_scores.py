@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pipelines.base.config import RunConfig
+from pipelines.base.logs import libraries_log_to
 from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
 from pipelines.job.device import known_device
@@ -48,13 +51,10 @@ class EngineScores:
 
     def score(self, batch: Sequence[Candidates]) -> list[list[float]]:
         engine = self._engine or self._opened()
-        outcomes: list[Outcome] = []
-        for one in batch:
-            if (known := engine.see(one)) is None:
-                # All of them, as a job does: those that are stored may be so as another engine scored them.
-                outcomes = self._ask(engine, batch)
-                break
-            outcomes.append(known)
+        outcomes: Sequence[Outcome] | None = None if engine.needed else self._stored(engine, batch)
+        if outcomes is None:
+            # All of them, as a job does: those that are stored may be so as another engine scored them.
+            outcomes = self._ask(engine, batch)
         return [_keys(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
 
     def close(self) -> None:
@@ -64,8 +64,10 @@ class EngineScores:
         """The job's own engine, which starts nothing before a pair is missing."""
         with contextlib.ExitStack() as opening:
             opening.callback(self._forget)
+            self._logs = Path(tempfile.mkdtemp(prefix="rerank-eval-interop-"))
             cluster = opening.enter_context(LateCluster(self._config.serve))
-            engine = JobEngine(self._model, self._config, cluster.connect)
+            with libraries_log_to(self._logs):
+                engine = JobEngine(self._model, self._config, cluster.connect)
             opening.callback(self._stop, engine)
             self._loop = opening.enter_context(_loop_of_its_own())
             self._open = opening.pop_all()
@@ -79,9 +81,19 @@ class EngineScores:
         engine.stop()
         self._console.notes(*engine.notes)
 
+    def _stored(self, engine: JobEngine, batch: Sequence[Candidates]) -> list[list[PairScore]] | None:
+        """What the store knows, if it knows all; else None, and the engine is started."""
+        outcomes = []
+        with libraries_log_to(self._logs):
+            for one in batch:
+                if (known := engine.see(one)) is None:
+                    return None
+                outcomes.append(known)
+        return outcomes
+
     def _ask(self, engine: JobEngine, batch: Sequence[Candidates]) -> list[Outcome]:
         if self._scorer is None:
-            with self._console.starting(engine.phase):
+            with libraries_log_to(self._logs), self._console.starting(engine.phase):
                 engine.wait_until_ready()
             self._scorer = engine.make_scorer()()
         asked = [Asked(one.query, one.texts, one.instruction) for one in batch]

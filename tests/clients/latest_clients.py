@@ -16,6 +16,7 @@ from calls import DOCUMENTS, QUERY, URL, Place, check
 from haystack import Document
 from haystack.utils import Secret
 from haystack_integrations.components.rankers.cohere import CohereRanker
+from haystack_integrations.components.rankers.huggingface_api import HuggingFaceTEIRanker
 from haystack_integrations.components.rankers.jina import JinaRanker
 from haystack_integrations.components.rankers.nvidia import NvidiaRanker
 from rerankers import Reranker
@@ -106,6 +107,11 @@ def haystack_nvidia(model: str, key: str) -> list[Place]:
     return of_pages(NvidiaRanker(model, api_url=f"{URL}/v1", api_key=Secret.from_token(key)).run(QUERY, PAGES))
 
 
+def haystack_tei(_: str, key: str) -> list[Place]:
+    """It sends no model."""
+    return of_pages(HuggingFaceTEIRanker(url=URL, token=Secret.from_token(key), max_retries=0).run(QUERY, PAGES))
+
+
 for name in PROVIDERS:
     check(
         *(f"litellm, {name}", "litellm", "rerank", lambda model, key, name=name: by_litellm(name, model, key)),
@@ -126,3 +132,4 @@ check("xinference_client", "xinference-client", "get_model().rerank", xinference
 check("Haystack, Cohere", "cohere-haystack", "CohereRanker.run", haystack_cohere)
 check("Haystack, Jina", "jina-haystack", "JinaRanker.run", haystack_jina)
 check("Haystack, NVIDIA", "nvidia-haystack", "NvidiaRanker.run", haystack_nvidia)
+check("Haystack, TEI", "huggingface-api-haystack", "HuggingFaceTEIRanker.run", haystack_tei, sends_model=False)
