@@ -101,8 +101,8 @@ def evaluate(
 
     Both are files (a TREC run; TREC or BEIR qrels), or mappings: query id -> document id -> score or grade. Means are
     over all judged queries. `run_columns` are those of a run without TREC's six, such as ["query_id", "doc_id",
-    "rank"]; `drop_self` leaves out documents that have their query's id, as BEIR's own evaluation does.
-    Raises DataError for what cannot be read, ConfigError for a metric that does not exist.
+    "rank"]. `drop_self` leaves out documents that have their query's id, as BEIR's own evaluation does. Raises
+    DataError for what cannot be read, ConfigError for a metric that does not exist.
     """
     from pipelines.job.evaluate_files import evaluate_run
 

@@ -66,8 +66,9 @@ def _without_api_server(node: Any, **_: Any) -> None:
     node._webui_url = ""
     # Its main process (raylet) aborts where its agent has not written its ports within 15 s, for which there is no
     # setting either. An agent that does the least has none, and writes just this: so it is there when it is asked for.
+    raylet: Any = ray._raylet
     for name in NO_PORTS:
-        ray._raylet.persist_port(node.get_session_dir_path(), node.node_id, name, -1)
+        raylet.persist_port(node.get_session_dir_path(), node.node_id, name, -1)
     namespace = ray._private.ray_constants.KV_NAMESPACE_DASHBOARD
     node.get_gcs_client().internal_kv_put(b"webui:url", b"", True, namespace)
 

@@ -43,7 +43,7 @@ class JobConsole(Console):
         self.remarks(model.remarks)
 
     def prepared(
-        self, manifest: CandidatesManifest, set_aside: Sequence[SetAside], remarks: Sequence[str] = ()
+        self, manifest: CandidatesManifest, set_aside: Sequence[SetAside], remarks: Sequence[str], order_only: int
     ) -> None:
         """What there is to score; of what there is not, the causes before what follows from them."""
         told = f"{counted(manifest.queries, 'query', 'queries')}, {counted(manifest.pairs, 'pair')}"
@@ -51,7 +51,7 @@ class JobConsole(Console):
         self.say(f"candidates  {told}{aside}")
         for kind in told_kinds(set_aside):
             self.say(f"            {escape(kind)}")
-        if order_only := manifest.counts.order_only:
+        if order_only:
             self.say(f"order only  {order_in_words(order_only, manifest.queries)}")
         self.remarks(remarks)
 

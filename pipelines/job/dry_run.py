@@ -17,7 +17,7 @@ from pipelines.base.redaction import redacted_text
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.forecast import Forecaster
 from pipelines.job.forecast_words import forecast_lines
-from pipelines.job.prepare import counted_candidates, judged, with_causes
+from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo
@@ -55,7 +55,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "queries": counts.queries,
         "pairs": counts.pairs,
         "unasked_pairs": counts.candidates - counts.pairs,
-        "order_only_queries": counts.order_only if source.names == (FIRST_STAGE,) else 0,
+        "order_only_queries": order_only(counts, meetings.get(FIRST_STAGE)),
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),

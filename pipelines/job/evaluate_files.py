@@ -20,9 +20,10 @@ from stages.core.reasons import told_kinds
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
+from stages.sources.formats.nested import read_any_qrels, read_any_run
 from stages.sources.run_columns import RunColumns
 from stages.sources.settings import OWN_DOCUMENT
-from stages.sources.trec import parse_grade, read_qrels, read_trec_run
+from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -134,7 +135,7 @@ def _meeting(
 
 def _judgements(qrels: QrelsGiven, set_aside: list[SetAside]) -> Judgements:
     if not isinstance(qrels, Mapping):
-        return read_qrels(_path(qrels, "qrels"), set_aside.append)
+        return read_any_qrels(_path(qrels, "qrels"), set_aside.append)
     grades: dict[str, dict[str, int]] = {}
     for query_id, documents in _by_text(qrels, "qrels").items():
         for doc_id, given in _by_text(documents, f"qrels[{query_id!r}]").items():
@@ -157,7 +158,7 @@ def _columns(names: Sequence[str] | None) -> RunColumns | None:
 
 def _rankings(run: RunGiven, set_aside: list[SetAside], columns: RunColumns | None) -> dict[str, Sequence[str]]:
     if not isinstance(run, Mapping):
-        found = read_trec_run(_path(run, "run"), None, set_aside.append, columns)
+        found = read_any_run(_path(run, "run"), set_aside.append, columns)
         return {query_id: one.doc_ids for query_id, one in found.items()}
     rankings: dict[str, Sequence[str]] = {}
     for query_id, documents in _by_text(run, "run").items():

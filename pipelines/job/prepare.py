@@ -51,6 +51,14 @@ class Prepared:
         counts = (self.manifest if name is None else self.runs[name]).counts
         return list(data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit))
 
+    def order_only(self, name: str | None = None) -> int:
+        """How many queries of the job's only first stage, or of one of several, have an order and no scores."""
+        if name is None and self.runs:
+            return 0
+        return order_only(
+            (self.manifest if name is None else self.runs[name]).counts, self.meetings.get(name or FIRST_STAGE)
+        )
+
 
 def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], folder: RunFolder, see: See) -> Prepared:
     """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored.
@@ -79,6 +87,11 @@ def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], fol
         for one in (folder, *map(folder.child, runs)):
             write_without_texts(one.texts, one.candidates, labels)
     return Prepared(manifest, judgements, set_aside, runs, meetings, data.limit, labels)
+
+
+def order_only(counts: ListCounts, meeting: Meeting | None) -> int:
+    """None where the order says nothing, either."""
+    return 0 if meeting and meeting.unranked else counts.order_only
 
 
 class Judged(NamedTuple):

@@ -105,7 +105,7 @@ def _score(
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
         with console.working("reading the data, while an engine starts if one is needed"):
             prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
-        console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks())
+        console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(folder, config.gate.slices)
         if engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)

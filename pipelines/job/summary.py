@@ -14,6 +14,7 @@ from stages.core.identity import ScoringIdentity
 from stages.core.metrics import (
     SCHEMA_VERSION,
     CachePart,
+    CoveragePart,
     IdentityPart,
     Metrics,
     ModelPart,
@@ -105,8 +106,7 @@ class RunFacts:
 
 def summarise(facts: RunFacts) -> Metrics:
     """The content of metrics.json."""
-    done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
-    in_passages = facts.identity.long_documents is not None
+    done = facts.coverage
     telemetry = facts.telemetry if facts.telemetry.latest else None
     return {
         "schema_version": SCHEMA_VERSION,
@@ -120,18 +120,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "model": _model(facts),
         "identity": _identity(facts.identity),
         "quality": _quality(facts.first_stage, facts.reranked),
-        "coverage": {
-            "queries": queries,
-            "answered": done.answered,
-            "unanswered": queries - done.answered,
-            "pairs": done.pairs,
-            "failed_pairs": done.failed_pairs,
-            "unasked_pairs": done.unasked_pairs,
-            "truncated_pairs": done.truncated_pairs,
-            "pairs_in_passages": done.pairs_in_passages if in_passages else None,
-            "passages": done.passages if in_passages else None,
-            "set_aside_rows": facts.set_aside_rows,
-        },
+        "coverage": _coverage(facts),
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
             "canaries_passed": facts.canaries_passed,
@@ -143,6 +132,23 @@ def summarise(facts: RunFacts) -> Metrics:
         "queue": _queue(telemetry),
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
+    }
+
+
+def _coverage(facts: RunFacts) -> CoveragePart:
+    done, queries = facts.coverage, len(facts.query_ids | set(facts.judgements.grades))
+    in_passages = facts.identity.long_documents is not None
+    return {
+        "queries": queries,
+        "answered": done.answered,
+        "unanswered": queries - done.answered,
+        "pairs": done.pairs,
+        "failed_pairs": done.failed_pairs,
+        "unasked_pairs": done.unasked_pairs,
+        "truncated_pairs": done.truncated_pairs,
+        "pairs_in_passages": done.pairs_in_passages if in_passages else None,
+        "passages": done.passages if in_passages else None,
+        "set_aside_rows": facts.set_aside_rows,
     }
 
 

@@ -29,6 +29,7 @@ from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
+from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
 from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
@@ -40,7 +41,6 @@ from stages.files.rankings import (
     read_rankings,
     write_trec_run,
 )
-from stages.files.tables import read_first_stage
 from stages.quality.evaluate import evaluate_stream
 from stages.telemetry.telemetry import Telemetry
 
@@ -139,12 +139,12 @@ def _complete(
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, _findings(folder, facts, scored, manifest))
+    write_analysis(folder, config, _findings(folder, facts, scored))
     folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
     return coverage
 
 
-def _findings(folder: RunFolder, facts: RunFacts, scored: Scored, manifest: CandidatesManifest) -> Findings:
+def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
     """And failures.parquet, which has them whole."""
     prepared, coverage, whole = scored.prepared, facts.coverage, facts.part_of is None
     failures = [*(prepared.set_aside if whole else []), *failed_pairs(folder)]
@@ -162,7 +162,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored, manifest: Cand
         ],
         labels=prepared.labels,
         listwise=scored.identity.listwise,
-        order_only=0 if whole and prepared.runs else manifest.counts.order_only,
+        order_only=prepared.order_only(None if whole else folder.path.name),
     )
 
 

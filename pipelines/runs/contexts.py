@@ -78,8 +78,8 @@ class Contexts:
 def read_contexts(folder: RunFolder, choice: Choice, *, with_texts: bool) -> Iterator[Contexts]:
     """Each query of a finished run, in the order of its candidates. One that was not answered has its first-stage list.
 
-    With texts, documents without one, those below `data.depth`, are left out. Raises DataError where candidates or
-    rankings are missing, or the run was left without texts.
+    With texts, documents without one are left out, such as those below `data.depth`. Raises DataError where candidates
+    or rankings are missing, or the run was left without texts.
     """
     with_texts = with_texts or choice.budget is not None
     order = None if choice.first_stage else _Reranked(folder.rankings, choice.top)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -164,9 +165,8 @@ def _seen(
 @contextlib.contextmanager
 def _written(out: Path | None) -> Iterator[BinaryIO]:
     if out is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with _stdout() as lines:
+            yield lines
         return
     # A device or a pipe is written to, and never renamed away.
     partial_file = out if out.exists() and not out.is_file() else out.with_name(f"{out.name}.partial")
@@ -182,3 +182,16 @@ def _written(out: Path | None) -> Iterator[BinaryIO]:
         if partial_file != out:
             with contextlib.suppress(OSError):
                 partial_file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    """Where whoever reads it has gone, BrokenPipeError ends the command quietly."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it is not tried at the end
+        raise DataError(f"the terminal or file of stdout cannot be written ({error.strerror}); name another") from error

@@ -13,12 +13,13 @@ from pydantic_core import to_json
 from starlette.middleware.cors import CORSMiddleware
 
 from serve_app.http.api_errors import add_error_handlers
-from serve_app.http.api_input import authorize, gives_key, read, while_connected
+from serve_app.http.api_facts import add_facts
+from serve_app.http.api_input import authorize, read, while_connected
 from serve_app.http.docs_page import PAGE
 from serve_app.http.metrics import Endpoint
 from serve_app.http.paths import NAMED, Paths
 from serve_app.http.refusal import RefusalError
-from serve_app.http.service import STARTING, Service
+from serve_app.http.service import Service
 from serve_app.http.shapes.describe import described, errors
 from serve_app.http.shapes.fill import answer_body
 from serve_app.http.shapes.request import AT_PATH, BY_NAME, parsed, shape_of, wanted
@@ -36,7 +37,7 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(api, service)
-    api.add_middleware(Paths, shapes=BY_NAME)
+    api.add_middleware(Paths, shapes=BY_NAME, paths=AT_PATH)
     if service.limits.cors_origins:
         api.add_middleware(
             CORSMiddleware,
@@ -48,7 +49,7 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
     keyed = [Depends(HTTPBearer(auto_error=False))] if key_digests else []  # for the description; `authorize` checks
     for path, shapes in AT_PATH.items():
         _add_scoring(api, service, key_digests, path, shapes, dependencies=keyed)
-    _add_models(api, service, key_digests)
+    add_facts(api, service, key_digests)
     _add_operations(api, service)
     return api
 
@@ -77,59 +78,14 @@ def _add_scoring(
             asked = wanted(shape, body, request.path_params.get("model") if "model" not in shape.names else None)
             done = await while_connected(request, service.answer(asked.request, end))
             answer = answer_body(shape, asked, done, echo=_echoes(service, shape, asked.return_documents))
-        return Response(to_json(answer), media_type="application/json")
+        # A document that comes back may hold 1e400, or what Python writes and JSON does not have: NaN.
+        return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")
 
 
 def _echoes(service: Service, shape: Shape, asked: bool | None) -> bool:
     """Whether results hold their documents: as the request says, or the operator, or the API."""
     said = asked if asked is not None else service.limits.return_documents
     return shape.returns_documents if said is None or "return_documents" not in shape.names else said
-
-
-def _add_models(api: FastAPI, service: Service, key_digests: Sequence[str]) -> None:
-    """What clients ask before they send anything."""
-
-    async def facts(request: Request) -> dict[str, Any]:
-        """Settings of the model, and what decides its scores, to whom the service answers, with a key."""
-        told = not key_digests or gives_key(request)
-        if told:
-            authorize(request, key_digests)
-        if not await service.is_open():
-            raise RefusalError(503, "not_ready", STARTING)
-        return await service.backend.facts() if told else {}
-
-    def model(name: str, told: dict[str, Any]) -> dict[str, Any]:
-        return {"id": name, "object": "model", "owned_by": "rerank-eval", "model_type": "rerank", **told}
-
-    @api.get("/v1/models", responses=errors(401, 500, 503))
-    async def models(request: Request) -> dict[str, Any]:
-        """The served model under each of its names; with a key, where one is asked for, its settings too."""
-        told = await facts(request)
-        names = [service.model, *(name for name in service.limits.model_names if not set(name) & set("*?["))]
-        return {"object": "list", "data": [model(name, told) for name in names]}
-
-    @api.get("/v1/models/{name:path}", responses=errors(401, 404, 500, 503))
-    async def one_model(request: Request, name: str) -> dict[str, Any]:
-        """The served model, if that is what it is called."""
-        told = await facts(request)
-        service.require_model(name)
-        return model(name, told)
-
-    @api.get("/info", responses=errors(401, 500, 503))
-    async def info(request: Request) -> dict[str, Any]:
-        """As Text Embeddings Inference tells it."""
-        told = await facts(request)
-        label = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
-        return {
-            "model_id": service.model,
-            "model_dtype": told.get("dtype"),
-            "model_type": {"reranker": label},
-            "max_input_length": told.get("max_model_len"),
-            "max_concurrent_requests": service.limits.max_waiting,
-            "max_client_batch_size": service.limits.max_documents,
-            "auto_truncate": True,
-            "version": version("rerank-eval"),
-        }
 
 
 def _add_operations(api: FastAPI, service: Service) -> None:

@@ -60,7 +60,7 @@ def from_table(table: pa.Table) -> list[Candidates]:
     """The queries of a table that `to_table` made, or an earlier version's, which had fewer columns; whatever its
     chunks. Further columns are ignored.
     """
-    rows = zip(*(column_values(table, name) for name in SCHEMA.names), strict=True)
+    rows = zip(*(column_of(table, name) for name in SCHEMA.names), strict=True)
     return [
         Candidates(
             query_id=query_id,
@@ -78,11 +78,11 @@ def from_table(table: pa.Table) -> list[Candidates]:
     ]
 
 
-def column_values(table: pa.Table, name: str) -> list[Any]:
+def column_of(table: pa.Table, name: str) -> list[Any]:
+    """As a list; one that an earlier version did not write as what stands for it."""
     if name in ADDED and name not in table.column_names:
         return [ADDED[name]] * table.num_rows
-    values: list[Any] = table.column(name).to_pylist()
-    return values
+    return list(table.column(name).to_pylist())
 
 
 class CandidatesWriter:
@@ -179,17 +179,6 @@ def readable(file: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"cannot read candidates from {file}: {error}; remove the folder and run again") from error
-
-
-def read_first_stage(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The ids of each query's list as it was given, in first-stage order, without reading a text."""
-    for file in sorted(folder.glob("part-*.parquet")):
-        there = pq.read_schema(file).names
-        wanted = [name for name in ("query_id", "doc_ids", "tail", "listed") if name in there]
-        table = pq.read_table(file, columns=wanted, partitioning=None)
-        columns = (column_values(table, name) for name in ("query_id", "doc_ids", "tail", "listed"))
-        for query_id, doc_ids, tail, listed in zip(*columns, strict=True):
-            yield query_id, (*(listed or doc_ids), *tail)
 
 
 def _swap_in(partial: Path, folder: Path) -> None:

@@ -7,13 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from stages.core.errors import DataError
 from stages.core.meeting import Meeting
 from stages.core.prepare import Report
 from stages.core.records import Judgements, RawQuery
 from stages.sources.collection import CollectionSource
+from stages.sources.formats.irds import irds_parts
+from stages.sources.formats.msmarco import msmarco_parts
+from stages.sources.formats.mteb_configs import mteb_parts
 from stages.sources.formats.shapes import SHAPED, open_shaped
 from stages.sources.formats.tables import open_rows
+from stages.sources.given import file_parts
 from stages.sources.hub import is_hub_name, open_hub
+from stages.sources.parts import Parts
 from stages.sources.row_files import open_files
 from stages.sources.rows import RowSource
 from stages.sources.settings import FIRST_STAGE, DataSettings
@@ -66,8 +72,10 @@ class Source(Protocol):
 
 def open_source(settings: DataSettings) -> Source:
     """The source that `settings` describe. Raises DataError where a file or a column it needs is not there."""
-    if settings.format in ("beir", "trec"):
-        return CollectionSource(settings)
+    if (parts := _parts(settings)) is not None:
+        return CollectionSource(parts, settings)
+    if settings.run is not None or settings.runs is not None:
+        raise DataError(f"data.run: {settings.path} has rows with documents of their own; remove it")
     if settings.format == "huggingface" or (settings.format == "mteb" and is_hub_name(settings.path)):
         return RowSource(open_hub(settings), settings)
     if settings.format in SHAPED:
@@ -75,3 +83,14 @@ def open_source(settings: DataSettings) -> Source:
     if settings.format in ("json", "csv"):
         return RowSource(open_rows(settings), settings)
     return RowSource(open_files(settings), settings)
+
+
+def _parts(settings: DataSettings) -> Parts | None:
+    """Those of a collection; None where rows carry their own texts."""
+    if settings.format in ("beir", "trec"):
+        return file_parts(settings)
+    if settings.format == "msmarco":
+        return msmarco_parts(settings)
+    if settings.format == "ir_datasets":
+        return irds_parts(settings)
+    return mteb_parts(settings) if settings.format == "mteb" else None

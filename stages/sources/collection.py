@@ -1,4 +1,4 @@
-"""BEIR folders and TREC files: one or several runs over a corpus, joined query by query.
+"""Collections, such as BEIR folders and TREC files: one or several runs over a corpus, joined query by query.
 
 The runs are indexed first; then the corpus streams by once, and only the texts that the runs' top `depth` needs are put
 into a temporary file. In memory are the queries' texts, about 250 bytes a query and run, 24 bytes a document, and what
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,15 +20,13 @@ from stages.core.prepare import Report
 from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
 from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
-from stages.sources.lines import JSON_ENDINGS, Record, ending, existing_file
-from stages.sources.packed import plain_or_packed
+from stages.sources.lines import JSON_ENDINGS, ending
+from stages.sources.parts import OpenRun, Parts, Texts
 from stages.sources.refusal import Tally
-from stages.sources.run_columns import RunColumns
-from stages.sources.run_index import QueryIds, RunIndex, RunList, open_run
-from stages.sources.settings import FIRST_STAGE, OWN_DOCUMENT, DataSettings
+from stages.sources.run_index import QueryIds, RunList
+from stages.sources.settings import OWN_DOCUMENT, DataSettings
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
-from stages.sources.texts import QueryText, ids_of, query_texts, read_records
-from stages.sources.trec import read_qrels
+from stages.sources.texts import QueryText, ids_of, query_texts
 
 # How many ids of each side are looked at for two that are one in another form, where none is the same.
 IDS_SEEN = 10_000
@@ -38,15 +37,12 @@ def _reported_by_queries(_: SetAside) -> None:
 
 
 class CollectionSource:
-    """Runs, their queries, corpus and judgements. Raises DataError where one of the files is missing."""
+    """Runs, their queries, corpus and judgements."""
 
-    def __init__(self, settings: DataSettings) -> None:
-        files = _files(settings)
-        folder = files["documents"].parent if settings.path is None else Path(settings.path)
-        self.name = folder.resolve().name
-        self._qrels, self._queries, self._documents = files["qrels"], files["queries"], files["documents"]
-        self._runs, self._names = _runs(settings), settings.columns
-        self._columns = None if settings.run_columns is None else RunColumns.named(settings.run_columns)
+    def __init__(self, parts: Parts, settings: DataSettings) -> None:
+        self.name = parts.name
+        self._qrels, self._queries, self._documents = parts.qrels, parts.queries, parts.documents
+        self._runs = parts.runs
         self._depth, self._limit, self._drop_self = settings.depth, settings.limit, settings.drop_self
 
     @property
@@ -60,18 +56,17 @@ class CollectionSource:
     def query_lists(self, set_aside: Report) -> Iterator[Mapping[str, RawQuery]]:
         with ExitStack() as stack:
             query_ids = QueryIds(self._limit)
-            runs = {
-                name: stack.enter_context(open_run(path, query_ids, set_aside, self._columns))
-                for name, path in self._runs.items()
-            }
-            queries = query_texts(self._records(self._queries, QUERIES, set_aside), query_ids, set_aside)
+            runs = {name: stack.enter_context(run.open(query_ids, set_aside)) for name, run in self._runs.items()}
+            for run in runs.values():
+                _refuse_a_cut_by_chance(run, self._depth)
+            queries = query_texts(self._queries.records(query_ids, set_aside), query_ids, set_aside)
             if not queries:
                 raise self._no_text(self._queries, QUERIES, query_ids)
-            wanted = IdSet(self._top_ids(runs.values()))
-            documents = self._records(self._documents, DOCUMENTS, set_aside)
-            corpus = stack.enter_context(open_corpus(str(self._documents), documents, wanted, set_aside))
+            top = partial(self._top_ids, runs.values())
+            documents = self._documents.records(top(), set_aside)
+            corpus = stack.enter_context(open_corpus(str(self._documents), documents, IdSet(top()), set_aside))
             if not len(corpus):
-                raise self._no_text(self._documents, DOCUMENTS, self._top_ids(runs.values()))
+                raise self._no_text(self._documents, DOCUMENTS, top())
             for query_id in query_ids:
                 yield {
                     name: self._raw_query(query_id, run, queries.get(query_id), corpus, set_aside)
@@ -80,26 +75,26 @@ class CollectionSource:
                 }
 
     def judgements(self, set_aside: Report) -> Judgements:
-        judgements = read_qrels(self._qrels, set_aside)
+        judgements = self._qrels.read(set_aside)
         if self._limit is None:
             return judgements
         query_ids = QueryIds(self._limit)
-        for path in self._runs.values():
-            with open_run(path, query_ids, _reported_by_queries, self._columns):
+        for run in self._runs.values():
+            with run.open(query_ids, _reported_by_queries):
                 pass  # it is opened for its query ids alone
         grades = judgements.grades
         return Judgements({query_id: grades[query_id] for query_id in query_ids if query_id in grades})
 
     def meetings(self) -> dict[str, Meeting]:
-        judgements = read_qrels(self._qrels, _reported_by_queries)
+        judgements = self._qrels.read(_reported_by_queries)
         found: dict[str, Meeting] = {}
-        for name, path in self._runs.items():
+        for name, run in self._runs.items():
             encounter = Encounter(judgements.grades)
-            with open_run(path, QueryIds(), _reported_by_queries, self._columns) as run:
-                for query_id in run:
-                    encounter.add(query_id, partial(_doc_ids, run, query_id))
-            found[name] = encounter.meeting()
-            self._refuse(found[name], str(path), judgements)
+            with run.open(QueryIds(), _reported_by_queries) as lists:
+                for query_id in lists:
+                    encounter.add(query_id, partial(_doc_ids, lists, query_id))
+                found[name] = replace(encounter.meeting(), unranked=lists.unranked)
+            self._refuse(found[name], str(run), judgements)
         return found
 
     def _refuse(self, meeting: Meeting, run: str, judgements: Judgements) -> None:
@@ -109,49 +104,45 @@ class CollectionSource:
                 raise DataError(told)
             return
         judged = {doc_id for grades in judgements.grades.values() for doc_id in grades}
-        records = self._records(self._documents, DOCUMENTS, _reported_by_queries)
+        records = self._documents.records(judged, _reported_by_queries)
         if judged.isdisjoint(ids_of(records, DOCUMENTS, _reported_by_queries)):
             raise DataError(
                 f"{meeting.strangers(run, str(self._qrels))}, and none of those judged is in {self._documents}. Give "
                 "judgements of this collection, with ids in the same form"
             )
 
-    def _records(self, file: Path, keys: TextKeys, set_aside: Report) -> Iterable[Record]:
-        records = read_records(file, set_aside)
-        return keys.renamed(records, self._names) if self._names else records
-
-    def _no_text(self, file: Path, keys: TextKeys, wanted: Iterable[str]) -> NothingLeftError | DataError:
-        """None of the `wanted` ids stands in the file, or no id at all."""
+    def _no_text(self, texts: Texts, keys: TextKeys, wanted: Iterable[str]) -> DataError:
+        """None of the `wanted` ids stands among the texts, or no id at all."""
         tally = Tally(_reported_by_queries)
-        there = list(islice(ids_of(self._records(file, keys, tally), keys, tally), IDS_SEEN))
+        there = list(islice(ids_of(texts.records(None, tally), keys, tally), IDS_SEEN))
         if not there:
-            return tally.refusal(file, keys.form(), of_json=ending(file) in JSON_ENDINGS)
+            return tally.refusal(texts, keys.form(), of_json=ending(Path(str(texts))) in JSON_ENDINGS)
         asked = list(islice(wanted, IDS_SEEN))
         one, other = alike(asked, there) or (asked[0], there[0])
         limited = f", of the first {self._limit:,} queries" if self._limit else ""
         runs = ", ".join(map(str, self._runs.values()))
         return NothingLeftError(
-            f"{file} has no {keys.what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. "
+            f"{texts} has no {keys.what} that {runs} names{limited}: there it is {other!r:.60}, here {one!r:.60}. "
             "Give both of the same collection, with ids in the same form"
         )
 
-    def _list(self, query_id: str, run: RunIndex, set_aside: Report = _reported_by_queries) -> RunList:
+    def _list(self, query_id: str, run: OpenRun, set_aside: Report = _reported_by_queries) -> RunList:
         """The query's list in first-stage order, without its own document where that is to be dropped."""
         found = run.read(query_id)
         for line in found.take_out(query_id) if self._drop_self else ():
-            set_aside(SetAside(Location(str(run.path), line), OWN_DOCUMENT, query_id, query_id))
+            set_aside(SetAside(Location(run.name, line), OWN_DOCUMENT, query_id, query_id))
         return found
 
-    def _top_ids(self, runs: Collection[RunIndex]) -> Iterator[str]:
+    def _top_ids(self, runs: Collection[OpenRun]) -> Iterator[str]:
         """The documents whose texts are needed, as often as they are."""
         for run in runs:
             for query_id in run:
                 yield from self._list(query_id, run).doc_ids[: self._depth]
 
     def _raw_query(
-        self, query_id: str, run: RunIndex, query: QueryText | None, corpus: Corpus, set_aside: Report
+        self, query_id: str, run: OpenRun, query: QueryText | None, corpus: Corpus, set_aside: Report
     ) -> RawQuery:
-        run_list, file = self._list(query_id, run, set_aside), str(run.path)
+        run_list, file = self._list(query_id, run, set_aside), run.name
         retrieved = (
             RawDocument(doc_id, None, score, Location(file, line))
             for doc_id, score, line in zip(run_list.doc_ids, run_list.scores, run_list.lines, strict=True)
@@ -166,33 +157,21 @@ class CollectionSource:
             query.instruction,
             query.attributes,
             tail=tuple(retrieved),
-            order_only=run.order_only,
+            order_only=run_list.order_only,
         )
 
 
-def _doc_ids(run: RunIndex, query_id: str) -> list[str]:
+def _doc_ids(run: OpenRun, query_id: str) -> list[str]:
     return run.read(query_id).doc_ids
 
 
-def _runs(settings: DataSettings) -> dict[str, Path]:
-    """The run files by name; the one of `data.run` is called FIRST_STAGE."""
-    if settings.runs is None:
-        return {FIRST_STAGE: existing_file(Path(str(settings.run)), "data.run")}
-    return {name: existing_file(path, f"data.runs.{name}") for name, path in settings.runs.items()}
-
-
-def _files(settings: DataSettings) -> dict[str, Path]:
-    folder = Path(settings.path or ".")
-    if settings.path is not None and not folder.is_dir():
-        raise DataError(
-            f"data.path: {folder} is not a folder; give the folder that holds corpus.jsonl and queries.jsonl"
-        )
-    defaults = {
-        "queries": folder / "queries.jsonl",
-        "documents": folder / "corpus.jsonl",
-        "qrels": folder / "qrels" / f"{settings.split}.tsv",
-    }
-    given = {name: getattr(settings, name) for name in ("qrels", "queries", "documents")}
-    return {
-        name: existing_file(path or plain_or_packed(defaults[name]), f"data.{name}") for name, path in given.items()
-    }
+def _refuse_a_cut_by_chance(run: OpenRun, depth: int | None) -> None:
+    """Raises DataError where `depth` would choose among candidates that have no order."""
+    if run.unranked is None or depth is None:
+        return
+    for query_id in run:
+        if (length := len(run.read(query_id).doc_ids)) > depth:
+            raise DataError(
+                f"{run.name}: query {query_id!r:.60} has {length:,} candidates in no order ({run.unranked}), so that "
+                f"data.depth {depth:,} would choose by chance. Set data.depth to null, or give a ranking as data.run"
+            )

@@ -39,7 +39,7 @@ class HubTable:
 def open_hub(settings: DataSettings) -> RowTable:
     """The data set under `data.path`. Raises DataError with the remedy where it cannot be loaded."""
     path = str(settings.path)
-    if _is_saved(Path(path)):
+    if is_saved(Path(path)):
         return HubTable(Path(path).resolve().name, _saved(path, settings.split), names_of(settings))
     if path.startswith((".", "/", "~")) and not Path(path).exists():
         raise DataError(f"data.path: {path} does not exist; give a save_to_disk folder or a data set's name on the Hub")
@@ -51,14 +51,15 @@ def is_hub_name(path: str | None) -> bool:
     given = Path(str(path))
     pattern = any(sign in str(path) for sign in "*?[")
     looks_local = pattern or str(path).startswith((".", "/", "~")) or ending(given) in PARQUET_ENDINGS + JSON_ENDINGS
-    return _is_saved(given) or not (given.exists() or looks_local)
+    return is_saved(given) or not (given.exists() or looks_local)
 
 
-def _is_saved(folder: Path) -> bool:
+def is_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in SAVED_BY_DATASETS)
 
 
-def _saved(path: str, split: str) -> Dataset:
+def saved_splits(path: str) -> dict[str, Dataset]:
+    """The splits of a save_to_disk folder; of one without, itself under "". Raises DataError where it is broken."""
     from datasets import DatasetDict, load_from_disk
 
     try:
@@ -67,11 +68,14 @@ def _saved(path: str, split: str) -> Dataset:
         raise DataError(
             f"data.path: cannot load {path}: {first_line(error)}; save it again with save_to_disk"
         ) from error
-    if not isinstance(loaded, DatasetDict):
-        return loaded
-    if split not in loaded:
-        raise DataError(f"data.split: {path} has no split {split!r}. Choose from: {', '.join(loaded)}")
-    return loaded[split]
+    return dict(loaded) if isinstance(loaded, DatasetDict) else {"": loaded}
+
+
+def _saved(path: str, split: str) -> Dataset:
+    splits = saved_splits(path)
+    if "" not in splits and split not in splits:
+        raise DataError(f"data.split: {path} has no split {split!r}. Choose from: {', '.join(splits)}")
+    return splits["" if "" in splits else split]
 
 
 def _loaded(name: str, settings: DataSettings) -> Dataset:
@@ -80,7 +84,11 @@ def _loaded(name: str, settings: DataSettings) -> Dataset:
     try:
         return load_dataset(name, settings.subset, split=settings.split, revision=settings.revision)
     except Exception as error:  # dozens of kinds: no such name, split or subset, no network, a script, broken files
-        raise DataError(f"data.path: cannot load {name}: {first_line(error)}; {_remedy(error)}") from error
+        raise cannot_load(name, error) from error
+
+
+def cannot_load(name: str, error: Exception) -> DataError:
+    return DataError(f"data.path: cannot load {name}: {first_line(error)}; {_remedy(error)}")
 
 
 def _remedy(error: Exception) -> str:

@@ -88,7 +88,12 @@ def open_files(settings: DataSettings) -> RowTable:
         what = "Parquet and JSON Lines files, mixed:" if kinds else "no file"
         raise DataError(f"data.path: {path} matches {what} ending in {', '.join(endings)}; give a file, folder or glob")
     name = Path(path).name.split(".")[0].strip("*?") or Path(path).resolve().parent.name
-    return ParquetTable(name, files, names_of(settings)) if kinds == {"parquet"} else JsonlTable(name, files)
+    return table_of(name, files, names_of(settings))
+
+
+def table_of(name: str, files: tuple[Path, ...], named: Collection[str] = ()) -> RowTable:
+    """Files of one kind."""
+    return ParquetTable(name, files, named) if _kind(files[0]) == "parquet" else JsonlTable(name, files)
 
 
 def names_of(settings: DataSettings) -> frozenset[str]:

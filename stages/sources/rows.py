@@ -12,6 +12,7 @@ from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, RawQuery, SetAside
 from stages.sources.columns import Columns
+from stages.sources.formats.nested import read_any_qrels
 from stages.sources.formats.shape import LABELS_APART
 from stages.sources.formats.shapes import RECORDS_SEEN, shapes_of
 from stages.sources.layouts import JudgedQuery, by_pair, by_query
@@ -20,7 +21,7 @@ from stages.sources.mteb import by_relevance
 from stages.sources.neighbours import neighbour
 from stages.sources.row_files import RowTable
 from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, OWN_DOCUMENT, QUERY_COLUMNS, DataSettings
-from stages.sources.trec import parse_grade, read_qrels
+from stages.sources.trec import parse_grade
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
 
@@ -50,7 +51,7 @@ class RowSource:
 
     def judgements(self, set_aside: Report) -> Judgements:
         """From `data.qrels` if given, else from the relevance column; empty where there is neither."""
-        judgements = self._own_judgements(set_aside) if self._qrels is None else read_qrels(self._qrels, set_aside)
+        judgements = self._own_judgements(set_aside) if self._qrels is None else read_any_qrels(self._qrels, set_aside)
         if self._limit is None:
             return judgements
         limited = {as_id(query.query_id) for query in self._judged(_reported_by_queries)}
@@ -59,7 +60,7 @@ class RowSource:
     def meetings(self) -> dict[str, Meeting]:
         if self._qrels is None:
             return self._with_own_judgements()
-        encounter = Encounter(read_qrels(self._qrels, _reported_by_queries).grades)
+        encounter = Encounter(read_any_qrels(self._qrels, _reported_by_queries).grades)
         for query in self._layout(self._table, self._columns, _reported_by_queries):
             if (query_id := as_id(query.query_id)) is not None:
                 encounter.add(query_id, query.doc_ids)

@@ -30,11 +30,15 @@ BYTES_PER_READ = 2**20
 
 @dataclass(slots=True)
 class RunList:
-    """One query's part of a run file, in parallel columns and first-stage order, best first."""
+    """One query's part of a run file, in parallel columns and first-stage order, best first.
+
+    `order_only`: ranks, or an order, are all that the first stage gave, and the scores are made of them.
+    """
 
     doc_ids: list[str] = field(default_factory=list)
     scores: array[float] = field(default_factory=lambda: array("d"))
     lines: array[int] = field(default_factory=lambda: array("q"))
+    order_only: bool = False
 
     def first_tie(self) -> int | None:
         """The place of the first document whose score is that of the one before it; None where there is none."""
@@ -97,9 +101,12 @@ class RunIndex:
                 self._check_equal_scores()
 
     @property
-    def order_only(self) -> bool:
-        """Whether ranks, or the order of the file, are all that it gives: the scores are made of them."""
-        return self._columns.order != "score"
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def unranked(self) -> None:
+        """A run is a ranking."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._segments)
@@ -113,6 +120,7 @@ class RunIndex:
         """
         run_list = self._as_it_stands(query_id, self._columns)
         order = self._columns.order
+        run_list.order_only = order != "score"
         if order == "file":
             run_list.scores = array("d", (-float(place) for place in range(1, len(run_list.doc_ids) + 1)))
         run_list.sort()

@@ -37,8 +37,11 @@ class RunScan:
                 if entry[0] != current:
                     current, segments = entry[0], None
                     if admit(query_id := current.decode()):
-                        segments = into.setdefault(query_id, array("q"))
-                        segments.extend((start, 0, number))
+                        segments = into.get(query_id)
+                        if segments is None:  # no more room than the one that most queries have
+                            into[query_id] = segments = array("q", (start, 0, number))
+                        else:
+                            segments.extend((start, 0, number))
                 first = entry[2] if first is None else first
                 self.usable = True
             if entry[2] != first:

@@ -13,10 +13,12 @@ from stages.sources.run_columns import RunColumns
 Format = Literal[
     "beir",
     "trec",
+    "msmarco",
     "jsonl",
     "parquet",
     "huggingface",
     "mteb",
+    "ir_datasets",
     "json",
     "csv",
     "rank_llm",
@@ -32,10 +34,12 @@ Format = Literal[
 NEEDED: dict[str, tuple[str, ...]] = {
     "beir": ("path", "run"),
     "trec": ("run", "qrels", "queries", "documents"),
+    "msmarco": ("path",),
     "jsonl": ("path",),
     "parquet": ("path",),
     "huggingface": ("path",),
     "mteb": ("path",),
+    "ir_datasets": ("path",),
     "json": ("path",),
     "csv": ("path",),
     "rank_llm": ("path",),
@@ -49,10 +53,12 @@ NEEDED: dict[str, tuple[str, ...]] = {
 TAKEN: dict[str, tuple[str, ...]] = {
     "beir": ("runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
     "trec": ("runs", "run_columns", "columns"),
+    "msmarco": ("split", "run", "runs", "run_columns", "qrels", "queries", "documents"),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
-    "mteb": ("split", "subset", "revision", "columns"),
+    "mteb": ("split", "subset", "revision", "columns", "run", "runs", "run_columns", "qrels"),
+    "ir_datasets": ("run", "runs", "run_columns", "qrels"),
     "json": ("qrels", "columns"),
     "csv": ("qrels", "columns"),
     "rank_llm": ("split", "subset", "revision", "qrels"),
@@ -97,42 +103,52 @@ class DataSettings(BaseModel):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="beir: the collection's folder. Row formats: a file, a folder or a glob pattern. huggingface, mteb "
-        "and what other tools write (docs/data.md): a data set's name on the Hub, or a folder that save_to_disk made.",
+        description="beir, msmarco: the collection's folder. Row formats: a file, a folder or a glob pattern. "
+        "huggingface, mteb and what other tools write (docs/data.md): a data set's name on the Hub, or a folder that "
+        "save_to_disk made. ir_datasets: an id such as beir/scifact/test.",
     )
     split: str = Field(
-        default="test", description="beir: the judgements in qrels/SPLIT.tsv. huggingface, mteb: the data set's split."
+        default="test",
+        description="beir: the judgements in qrels/SPLIT.tsv. msmarco: the files of that name, such as dev.small. "
+        "huggingface, mteb: the data set's split. msmarco, mteb: where there is but one, that one.",
     )
-    run: Path | None = Field(default=None, description="beir, trec: the first stage, as a TREC run file.")
+    run: Path | None = Field(
+        default=None,
+        description="beir, trec: the first stage, as a TREC run file, or JSON as ranx and mteb write it. Others: "
+        "instead of the collection's own.",
+    )
     runs: dict[str, Path] | None = Field(
         default=None,
         min_length=1,
-        description="beir, trec: several first stages over the same queries, name -> TREC run file, instead of `run`. "
+        description="As `run`, several first stages over the same queries: name -> run file, instead of `run`. "
         "What they share is scored once; each is evaluated by itself.",
     )
     run_columns: tuple[str, ...] | None = Field(
         default=None,
-        description="beir, trec: what the columns of runs are that do not have TREC's six, such as [query_id, doc_id, "
+        description="What the columns of runs are that do not have TREC's six, such as [query_id, doc_id, "
         "rank]. Names are query_id, doc_id, score, rank, and _ for what does not count. A score counts before a rank; "
         "without either the lines are in order.",
     )
     qrels: Path | None = Field(
         default=None,
-        description="Judgements, as TREC qrels (4 columns) or BEIR's TSV (3 columns). beir: instead of "
-        "qrels/SPLIT.tsv. Row formats: instead of the relevance column.",
+        description="Judgements, as TREC qrels (4 columns), BEIR's TSV (3 columns) or JSON of ranx. beir: instead of "
+        "qrels/SPLIT.tsv. Row formats: instead of the relevance column. Others: instead of the collection's own.",
     )
     queries: Path | None = Field(
-        default=None, description="trec: query texts, .jsonl or .tsv. beir: instead of queries.jsonl."
+        default=None, description="trec: query texts, .jsonl, .json or .tsv. beir, msmarco: instead of the folder's."
     )
     documents: Path | None = Field(
-        default=None, description="trec: document texts, .jsonl or .tsv. beir: instead of corpus.jsonl."
+        default=None, description="trec: document texts, .jsonl or .tsv. beir, msmarco: instead of the folder's."
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description=f"Our column's name -> the data's own. Ours are {', '.join(COLUMNS)}. beir, trec: the keys of "
         f"queries and documents, of {', '.join(TEXT_COLUMNS)}.",
     )
-    subset: str | None = Field(default=None, description="huggingface, mteb: the data set's configuration.")
+    subset: str | None = Field(
+        default=None,
+        description="huggingface: the data set's configuration. mteb: what stands before -corpus, -queries and -qrels.",
+    )
     revision: str | None = Field(default=None, description="huggingface, mteb: the commit, tag or branch on the Hub.")
     depth: int | None = Field(
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."

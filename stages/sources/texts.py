@@ -9,7 +9,8 @@ from pathlib import Path
 from stages.core.errors import DataError
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
-from stages.sources.lines import JSON_ENDINGS, Line, Record, ending, read_lines, read_objects
+from stages.sources.formats.json_values import read_json
+from stages.sources.lines import JSON_ENDINGS, Line, Record, ending, read_lines
 from stages.sources.packed import ENDINGS
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
 
@@ -53,9 +54,11 @@ def query_texts(records: Iterable[Record], wanted: Container[str], set_aside: Re
 
 
 def read_records(path: Path, set_aside: Report) -> Iterator[Record]:
-    """JSON Lines, or `id<TAB>text`, by the file's ending. Raises DataError for another one."""
+    """JSON Lines, an array or objects one after the other, or `id<TAB>text`, by the file's ending. Raises DataError for
+    another one.
+    """
     if ending(path) in JSON_ENDINGS:
-        return read_objects(path, set_aside)
+        return read_json(path, set_aside)
     if ending(path) in TSV_ENDINGS:
         return _tsv_records(path, set_aside)
     raise DataError(

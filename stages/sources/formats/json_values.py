@@ -48,12 +48,14 @@ def is_in_pieces(path: Path) -> bool:
     if not start.startswith(b"{"):
         return start.startswith(b"[")
     line, newline, _ = start.partition(b"\n")
-    if not newline:
-        return False
     try:
         json.loads(line)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and error.doc[error.pos :].lstrip().startswith("{"):
+            return True  # one object behind the other
+        return bool(newline) and (line.rstrip() == b"{" or not line.rstrip().endswith(b"}"))
     except (ValueError, RecursionError):
-        return line.rstrip() == b"{" or not line.rstrip().endswith(b"}")
+        return bool(newline) and not line.rstrip().endswith(b"}")
     return False
 
 

@@ -53,16 +53,6 @@ NEIGHBOURS = (
         _has("query_id", "positive_document_ids"),
         "give Tevatron's input of rerankers, or the run, queries, corpus and qrels (data.format trec)",
     ),
-    Neighbour(
-        "results of FlagEmbedding's evaluation, which have no texts",
-        _has("eval_name", "search_results"),
-        "write search_results as a TREC run, and give queries, corpus and qrels beside it (data.format trec)",
-    ),
-    Neighbour(
-        "predictions of MTEB, which have no texts",
-        _has("mteb_model_meta"),
-        "write them as a TREC run, and give queries, corpus and qrels beside it (data.format trec)",
-    ),
     Neighbour("a LlamaIndex store of documents, which has no queries", _has("__data__", "__type__"), _WITH_ITS_QUERY),
 )
 

@@ -78,7 +78,10 @@ def _of_four(path: Path, rows: list[list[str]]) -> Finding:
             finding.unsure.append("the fourth column counts up from the top of each query: is it a rank?")
         return finding
     finding = Finding(str(path), "a run of four columns, the last a score", "run")
-    finding.data["run_columns"] = ["query_id", "doc_id", "_", "score"]
+    unused = {row[1] for row in rows} in ({"Q0"}, {"0"})
+    finding.data["run_columns"] = (
+        ["query_id", "_", "doc_id", "score"] if unused else ["query_id", "doc_id", "_", "score"]
+    )
     finding.unsure.append("the fourth column is taken for a score, of which higher is better")
     return finding
 

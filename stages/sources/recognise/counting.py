@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,16 +14,19 @@ from stages.core.records import SetAside
 from stages.core.withheld import without_quotes
 from stages.core.words import counted
 from stages.sources import DataSettings, open_source
+from stages.sources.formats.nested import open_any_run, read_any_qrels
+from stages.sources.formats.topics import read_topics
+from stages.sources.lines import Record
 from stages.sources.packed import plain_or_packed
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
 from stages.sources.run_columns import RunColumns
-from stages.sources.run_index import QueryIds, open_run
+from stages.sources.run_index import QueryIds
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
 from stages.sources.texts import ids_of, read_records
-from stages.sources.trec import read_qrels
 
 Counts = dict[str, int]
+COLLECTIONS = ("trec", "beir", "msmarco", "mteb")
 
 
 def count(finding: Finding) -> None:
@@ -45,7 +48,7 @@ def count(finding: Finding) -> None:
 
 def check(section: Section) -> None:
     """Add to `unsure` how far the files of a whole collection are about the same queries and documents."""
-    if section.data is None or section.missing or section.data["format"] not in ("trec", "beir"):
+    if section.data is None or section.missing or section.data["format"] not in COLLECTIONS:
         return
     try:
         for meeting in open_source(_settings(section.data)).meetings().values():
@@ -55,27 +58,27 @@ def check(section: Section) -> None:
 
 
 def _run(finding: Finding, report: Report) -> Counts:
-    names = finding.data.get("run_columns")
-    columns = RunColumns.named(names) if isinstance(names, list) else None
-    with open_run(Path(finding.path), QueryIds(), report, columns) as run:
+    named = finding.data.get("run_columns")
+    columns = RunColumns.named([str(name) for name in named]) if isinstance(named, list) else None
+    with open_any_run(Path(finding.path), QueryIds(), report, columns) as run:
         lengths = [len(run.read(query_id).doc_ids) for query_id in run]
     return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
 
 
 def _qrels(finding: Finding, report: Report) -> Counts:
-    return _judged(read_qrels(Path(finding.path), report).grades)
+    return _judged(read_any_qrels(Path(finding.path), report).grades)
 
 
 def _queries(finding: Finding, report: Report) -> Counts:
-    return {"queries": _ids(Path(finding.path), QUERIES, report)}
+    return {"queries": _count(read_topics(Path(finding.path), report), QUERIES, report)}
 
 
 def _documents(finding: Finding, report: Report) -> Counts:
-    return {"documents": _ids(Path(finding.path), DOCUMENTS, report)}
+    return {"documents": _count(read_records(Path(finding.path), report), DOCUMENTS, report)}
 
 
-def _ids(path: Path, keys: TextKeys, report: Report) -> int:
-    return sum(1 for _ in ids_of(read_records(path, report), keys, report))
+def _count(records: Iterable[Record], keys: TextKeys, report: Report) -> int:
+    return sum(1 for _ in ids_of(records, keys, report))
 
 
 def _rows(finding: Finding, report: Report) -> Counts:
@@ -85,7 +88,7 @@ def _rows(finding: Finding, report: Report) -> Counts:
     for one in prepare_all(source.queries(report), None, report):
         length = len(one.doc_ids)
         queries, candidates, longest = queries + 1, candidates + length, max(longest, length)
-        by_place += one.scores == tuple(-float(place) for place in range(1, length + 1))
+        by_place += one.order_only
     if not candidates:
         raise DataError("nothing in it can be reranked; see what is set aside, and map names under data.columns")
     if by_place and finding.data.get("depth", 100) is not None:
@@ -101,10 +104,15 @@ def _judged(grades: Mapping[str, Mapping[str, int]]) -> Counts:
 
 
 def _collection(finding: Finding, report: Report) -> Counts:
-    """Of a BEIR folder what it holds itself; its runs are findings of their own."""
+    """Of a BEIR folder what it holds itself; its runs are findings of their own. Of others nothing is counted apart."""
+    if finding.data["format"] != "beir":
+        return {}
     folder, split = Path(finding.path), finding.data.get("split", "test")
     queries, documents = (plain_or_packed(folder / name) for name in ("queries.jsonl", "corpus.jsonl"))
-    counts = {"queries": _ids(queries, QUERIES, report), "documents": _ids(documents, DOCUMENTS, report)}
+    counts = {
+        "queries": _count(read_topics(queries, report), QUERIES, report),
+        "documents": _count(read_records(documents, report), DOCUMENTS, report),
+    }
     qrels = folder / "qrels" / f"{split}.tsv"
     return counts | (_qrels(Finding(str(qrels), "", "qrels"), report) if qrels.is_file() else {})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from stages.core.errors import DataError, first_line
 from stages.core.records import SetAside
 from stages.sources.formats.json_values import is_in_pieces, read_values
+from stages.sources.formats.nested import LZ4
 from stages.sources.formats.shape import Fields
 from stages.sources.formats.tables import csv_header
 from stages.sources.hub import SAVED_BY_DATASETS
@@ -16,8 +17,8 @@ from stages.sources.lines import JSON_ENDINGS, ending, read_objects, reading
 from stages.sources.packed import ENDINGS
 from stages.sources.recognise.columns import LINES_SEEN, of_lines
 from stages.sources.recognise.finding import Finding
-from stages.sources.recognise.head import is_parquet, read_head, require_lines
-from stages.sources.recognise.keys import of_columns, of_records
+from stages.sources.recognise.head import PARQUET, read_head, require_lines, starts_with
+from stages.sources.recognise.keys import of_columns, of_records, of_triples
 from stages.sources.row_files import PARQUET_ENDINGS, ParquetTable
 
 RECORDS_SEEN = 50
@@ -43,7 +44,9 @@ def recognise(path: Path) -> list[Finding]:
 
 def _of_file(path: Path) -> Finding:
     try:
-        return _of_parquet(path) if is_parquet(path) else _of_text(path)
+        if starts_with(path, LZ4):
+            return Finding(str(path), "a run of ranx, packed", "run")
+        return _of_parquet(path) if starts_with(path, PARQUET) else _of_text(path)
     except DataError as error:
         return Finding(str(path), "a file that cannot be read", remedy=str(error))
 
@@ -51,6 +54,8 @@ def _of_file(path: Path) -> Finding:
 def _of_parquet(path: Path) -> Finding:
     table = ParquetTable(path.name, (path,))
     records = [record.fields for record in islice(table.records(_ignore), RECORDS_SEEN)]
+    if triples := of_triples(path, table.columns):
+        return triples
     finding = _of_table(path, records, "parquet", "Parquet")
     if finding.role == "rows" and ending(path) not in PARQUET_ENDINGS:
         finding.unsure.append(f"its name does not end in {PARQUET_ENDINGS[0]}; it is read as Parquet all the same")
@@ -104,8 +109,8 @@ def _of_records(path: Path, records: Sequence[Fields], form: str) -> Finding:
     if not records:
         return Finding(str(path), "JSON without an object", remedy="give an array of objects, or an object per line")
     finding = of_records(path, records, form)
-    if form == "json" and finding.role in ("queries", "documents"):
-        finding.role, finding.remedy = "other", "write an object per line: texts are read from JSON Lines"
+    if form == "json" and finding.role == "documents":
+        finding.role, finding.remedy = "other", "write an object per line: a corpus is read from JSON Lines"
     return finding
 
 
@@ -115,6 +120,8 @@ def _of_folder(folder: Path) -> list[Finding]:
         return [_saved(folder)]
     if _has(names, CORPUS) and _has(names, QUERIES):
         return _beir(folder)
+    if others := _of_others(folder, names):
+        return others
     files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
     if not files:
         raise DataError(f"{folder} holds no file; give one that does")
@@ -126,6 +133,23 @@ def _of_files(folder: Path, files: Sequence[Path]) -> list[Finding]:
     if further := len(files) - len(findings):
         findings.append(Finding(str(folder), f"{further:,} files more", remedy="name those that belong together"))
     return findings
+
+
+def _of_others(folder: Path, names: set[str]) -> list[Finding]:
+    """A collection of MS MARCO or MTEB, read as a whole."""
+    if any(name.startswith("collection") for name in names) and any(name.startswith("queries.") for name in names):
+        finding = Finding(str(folder), "a collection of MS MARCO", "collection", {"format": "msmarco"})
+        splits = sorted(
+            {name.removeprefix("qrels.").partition(".tsv")[0] for name in names if name.startswith("qrels.")}
+        )
+        if splits:
+            finding.data["split"] = splits[0]
+        if len(splits) > 1:
+            finding.unsure.append(f"judgements of several splits: {', '.join(splits)}; data.split chooses one")
+        return [finding]
+    if "corpus" in names and not names.isdisjoint(("queries", "query", "qrels", "default")):
+        return [Finding(str(folder), "a collection of MTEB, in configs", "collection", {"format": "mteb"})]
+    return []
 
 
 def _has(names: set[str], name: str) -> bool:

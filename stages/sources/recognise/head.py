@@ -66,10 +66,10 @@ def read_head(path: Path) -> Head:
     return Head(text, whole)
 
 
-def is_parquet(path: Path) -> bool:
-    """By its first bytes. Raises DataError where it cannot be read."""
+def starts_with(path: Path, magic: bytes) -> bool:
+    """By its own first bytes, packed as they are. Raises DataError where it cannot be read."""
     with reading(path), path.open("rb") as file:
-        return file.read(len(PARQUET)) == PARQUET
+        return file.read(len(magic)) == magic
 
 
 def require_lines(path: Path) -> None:

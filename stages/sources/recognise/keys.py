@@ -7,9 +7,11 @@ from pathlib import Path
 
 from stages.sources.digests import made_id
 from stages.sources.formats.dumped import SHAPES as DUMPED_SHAPES
+from stages.sources.formats.nested import DOCUMENT_COLUMNS, QUERY_COLUMNS
 from stages.sources.formats.shape import Fields, Shape, UnfitRecordError
 from stages.sources.formats.shapes import neighbour_of, shapes_of
 from stages.sources.recognise.finding import Finding
+from stages.sources.recognise.objects import of_object
 from stages.sources.recognise.texts import texts_under_ids
 
 # Names under which others have what rows need; each is mapped under data.columns where it is met.
@@ -40,7 +42,8 @@ def of_records(path: Path, records: Sequence[Fields], form: str) -> Finding:
         if neighbour := neighbour_of(record):
             return Finding(str(path), neighbour.told, remedy=neighbour.remedy)
     names = list(dict.fromkeys(str(key) for record in records for key in record))
-    return of_columns(path, names, form) or _of_texts(path, records, names)
+    nested = of_object(path, records[0]) if len(records) == 1 else None
+    return nested or of_columns(path, names, form) or _of_texts(path, records, names)
 
 
 def _of_shape(path: Path, shape: Shape, record: Fields) -> Finding:
@@ -83,6 +86,16 @@ def of_columns(path: Path, names: Sequence[str], form: str) -> Finding | None:
     if of_pairs and found["score"] is None:
         finding.unsure.append("no column of scores: the order of a query's rows counts as the first stage")
     return finding
+
+
+def of_triples(path: Path, names: Sequence[str]) -> Finding | None:
+    """A run or judgements as a table: query, document, number, as ranx and PyTerrier write Parquet."""
+    has = [any(name in names for name in known) for known in (QUERY_COLUMNS, DOCUMENT_COLUMNS)]
+    if not all(has) or not {"text", "query", "documents"}.isdisjoint(names):
+        return None
+    if "score" in names:
+        return Finding(str(path), "a run, a row per document", "run")
+    return Finding(str(path), "judgements, a row per document", "qrels") if {"relevance", "label"} & {*names} else None
 
 
 def _of_texts(path: Path, records: Sequence[Fields], names: Sequence[str]) -> Finding:

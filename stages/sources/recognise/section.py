@@ -39,7 +39,7 @@ def _of_one(found: Sequence[Finding], findings: Sequence[Finding]) -> Section:
         rest = ", ".join(finding.path for finding in found[1:])
         section.unsure.append(f"a run reads one of these, here the first; not {rest:.200}")
     if one.role == "collection":
-        return _of_collection(section, findings, needed=("run",))
+        return _of_collection(section, findings, needed=("run",) if one.data["format"] == "beir" else ())
     if qrels := _paths(findings, "qrels", section):
         section.data = {**(section.data or {}), "qrels": qrels[0]}
     return section

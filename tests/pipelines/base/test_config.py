@@ -98,7 +98,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(tmp_path: Path, content:
     [
         ({"engine": {"dtype": "int8"}}, "engine.dtype: Input should be 'auto', 'bfloat16', 'float16' or 'float32'"),
         ({"model": {"family": "bm25"}}, "'late-interaction' or 'listwise', not 'bm25'"),
-        ({"data": {"format": "csv"}}, "'beir', 'trec', 'jsonl', 'parquet', 'huggingface' or 'mteb', not 'csv'"),
+        ({"data": {"format": "xlsx"}}, "'llamaindex' or 'haystack', not 'xlsx'"),
         ({"evaluate": {"metrics": ["ndgc@10"]}}, "the nearest one is 'ndcg@10'. Choose from: ndcg, mrr, map"),
         ({"evaluate": {"metrics": ["mrr", "map", "mrr"]}}, "evaluate.metrics: named twice: mrr"),
         ({"evaluate": {"metrics": []}}, "evaluate.metrics"),

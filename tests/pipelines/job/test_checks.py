@@ -101,15 +101,14 @@ def test_data_of_which_nothing_is_left_is_refused_with_what_was_set_aside_before
     assert told.startswith(f"set aside: {path}:1: no text. Then nothing left to rerank")
 
 
-def test_a_corpus_whose_lines_have_no_id_is_refused_with_the_first_of_them(
+def test_a_corpus_that_lacks_what_a_run_names_is_refused_behind_the_line_that_could_not_be_read(
     sections: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text("q1\td1\t1\n")
     (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "why"}\n')
-    (tmp_path / "corpus.jsonl").write_text('{"key": "d1", "text": "a"}\n{"key": "d2", "text": "b"}\n')
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "text\n{"_id": "other", "text": "b"}\n')
     (tmp_path / "run.trec").write_text("q1 Q0 d1 1 1.0 x\n")
     told = refused(sections, data={"format": "beir", "path": str(tmp_path), "run": str(tmp_path / "run.trec")})
-    assert told.startswith("set aside: 2 x no id; it stands under")
-    assert f"first at {tmp_path}/corpus.jsonl:1" in told
-    assert "corpus.jsonl has no document that" in told
+    assert told.startswith(f"set aside: {tmp_path}/corpus.jsonl:1: not JSON")
+    assert f". Then {tmp_path}/corpus.jsonl has no document that" in told

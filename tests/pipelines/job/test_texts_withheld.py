@@ -188,13 +188,14 @@ def test_the_numbers_are_those_of_a_run_that_keeps_its_texts(withheld: Left, tol
 def test_ids_and_digests_stand_for_texts(withheld: Left, told: Left) -> None:
     whole = {one.query_id: one for one in read_candidates(told.run.candidates)}
     rows = pq.read_table(withheld.run.candidates, partitioning=None).to_pylist()
-    assert len(rows) == len(whole) == QUERIES
+    assert len(rows) == len(whole) == QUERIES + 1, "one cannot be asked, and its list is kept"
     for row in rows:
         one = whole[row["query_id"]]
         assert (tuple(row["doc_ids"]), tuple(row["scores"])) == (one.doc_ids, one.scores)
         assert row["query_digest"] == text_digest(one.query)
         assert row["text_digests"] == [text_digest(text) for text in one.texts]
-        assert dict(row["attributes"]) == {"language": one.attributes["language"]}
+        assert dict(row["attributes"]) == {name: one.attributes[name] for name in ("language",) if one.query}
+        assert (tuple(row["listed"]), tuple(row["tail"])) == (one.listed, one.tail)
     strata = {row["column"] for row in json.loads(withheld.run.children()[0].analysis.read_text())["strata"]}
     assert "language" in strata and not {"narrative", "topic"} & strata
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -31,6 +33,7 @@ from stages.sources import DataSettings, open_source
 from tests.examples import examples
 from tests.pipelines.finished_runs import finished_run
 
+ROOT = Path(__file__).parents[3]
 RAIN = Candidates(
     "007", "why does it rain?", ("a", "b", "c", "d"), ("Sun.", "Clouds\nfall.", "雨。", "Wind."), (4.0, 3.0, 2.0, 1.0),
     tail=("z",), instruction="Find the cause.", attributes={"language": "en", "answer": "Clouds cool."},
@@ -146,11 +149,13 @@ def test_documents_and_queries_without_a_text_keep_their_places_in_trec_and_are_
 ) -> None:
     gap = Candidates("q", "why?", ("b",), ("Sun.",), (2.0,), ("z",), listed=("a", "b", "c"))
     unknown = Candidates("u", "", (), (), (), ("z",), listed=("a", "b"))
+    bare = Candidates("w", "who?", (), (), (), listed=("a",))
     rankings = [
         Ranking("q", ("b",), (0.5,), (None,), ("a", "c", "z"), unscored=2),
         Ranking("u", (), (), (), ("a", "b", "z"), unscored=2),
+        Ranking("w", (), (), (), ("a",), unscored=1),
     ]
-    run = run_of(tmp_path / "run", [gap, unknown], rankings)
+    run = run_of(tmp_path / "run", [gap, unknown, bare], rankings)
     for first_stage, order in ((False, ["b", "a", "c", "z"]), (True, ["a", "b", "c", "z"])):
         export_run(run, ExportOrder("trec", top=9, first_stage=first_stage), tmp_path / "out")
         rows = [line.split() for line in (tmp_path / "out").read_text().splitlines()]
@@ -158,8 +163,11 @@ def test_documents_and_queries_without_a_text_keep_their_places_in_trec_and_are_
         assert [row[2] for row in rows if row[0] == "u"] == ["a", "b", "z"]
         assert trec_order([row[2] for row in rows[:4]], [float(row[4]) for row in rows[:4]]) == tuple(order)
         told = export_run(run, ExportOrder("jsonl", top=9, first_stage=first_stage), tmp_path / "out")
-        assert [json.loads(line)["documents"][0]["id"] for line in (tmp_path / "out").open()] == ["b"]
-        assert list(told.notes()) == ["1 query without a text: left out"]
+        read = [json.loads(line)["documents"] for line in (tmp_path / "out").open()]
+        assert [[one["id"] for one in documents] for documents in read] == [["b"], []]
+        assert {"1 query without a text: left out", "1 query without a document: no text, or none that fits"} <= set(
+            told.notes()
+        )
 
 
 # --- back again, as a first stage ---
@@ -267,6 +275,21 @@ def test_without_a_file_stdout_has_the_lines_alone(run: RunContent, capsysbinary
         "mind: 3 documents without a score: behind the others, in the old order",
         "mind: 1 query without ground truth: reference is null",
     ]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("where", "code", "said"), [("> /dev/full", 2, "No space left on device"), ("| true", 0, ""), ("| head -1", 0, "")]
+)
+def test_a_full_disk_and_a_reader_that_left_end_without_a_traceback(
+    run: RunContent, where: str, code: int, said: str
+) -> None:
+    many = f"{sys.executable} -m pipelines export {run.folder.path} --to ragas --top 4"
+    done = subprocess.run(["bash", "-c", f"{many} {where}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    told = [line for line in done.stderr.splitlines() if not line.startswith("mind:")]
+    assert done.returncode == code
+    assert len(told) == bool(said)
+    assert said in "".join(told)
 
 
 def test_python_exports_as_the_command_does(run: RunContent, tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ def test_metrics_are_prometheus_text_and_ours(api: RunningApi) -> None:
 def test_version_docs_and_description_are_served(api: RunningApi) -> None:
     assert api.client.get("/version").json()["version"]
     assert "text/html" in api.client.get("/docs").headers["content-type"]
-    asked = {"/v1/models", "/v1/models/{name}", "/info", "/health", "/ready", "/version", "/metrics"}
+    asked = {"/v1/models", "/v1/models/{name}", "/v1/cluster/auth", "/info"}
+    asked |= {"/health", "/ready", "/version", "/metrics"}
     assert (
         api.client.get("/openapi.json").json()["paths"].keys()
         == {path.replace(":path", "") for path in AT_PATH} | asked

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from stages.core.errors import DataError
 from stages.core.records import Candidates
+from stages.files.columns import read_first_stage
 from stages.files.tables import (
     SCHEMA,
     from_table,
     read_candidates,
-    read_first_stage,
     to_table,
     write_candidates,
 )

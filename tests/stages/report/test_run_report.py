@@ -248,6 +248,16 @@ def test_what_cutting_would_have_cost_is_told_where_documents_were_read_in_passa
     assert all(verdict.split(":", maxsplit=1)[0] in form for form in all_forms(document).values())
 
 
+def test_what_could_not_be_scored_and_an_order_without_scores_stand_in_the_lead() -> None:
+    gaps = {"coverage": {"unasked_pairs": 10, "unanswered": 1}}
+    told = texts(report(analysed(order_only_queries=4), gaps).lead)[-1][0]
+    assert "40 pairs: the top 10 of each of 4 queries, less 10 candidates that nothing could score" in told
+    assert "1 went unanswered: a list that nothing could score stays as it was given" in told
+    assert "First stage: bm25.trec, an order without scores." in told
+    earlier = texts(report(metrics={"coverage": {"unanswered": 1}}).lead)[-1][0]
+    assert "1 went unanswered: they count as 0" in earlier
+
+
 def test_where_no_such_query_is_judged_that_is_said_and_where_all_documents_fit_nothing_is() -> None:
     told = texts(section(report(metrics={"coverage": IN_PASSAGES}), "What would cutting").blocks)
     assert told == [("No query with a document that was read in passages is judged, so that cannot be said.", "plain")]

@@ -157,6 +157,7 @@ def test_runs_of_other_columns_are_read_everywhere_as_the_setting_says(beir: Pat
     queries, aside = read(ranked)
     assert [document.doc_id for document in queries[1].documents] == ["d1", "d2", "d3"]
     assert [document.score for document in queries[1].documents] == [-1.0, -2.0, -3.0]
+    assert [query.order_only for query in queries] == [True, True], "places are no scores, and that is told"
     assert judged(ranked)[0].grades["q1"] == {"d1": 1, "d2": 0}
     assert open_source(ranked).meetings()[FIRST_STAGE].shared == 1
     assert aside == []

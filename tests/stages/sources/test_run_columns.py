@@ -37,9 +37,9 @@ def aside(path: Path, names: Sequence[str] | None = None) -> list[tuple[int, str
     return [(row.where.line, row.reason) for row in found]
 
 
-PYSERINI = "q1\td7\t1\nq1\td9\t2\nq1\td8\t3\nq2\td7\t1\n"  # 2.3.0, --output-format msmarco
-TEVATRON = "1\t2\t12.3\n1\t3\t11\n1\t4\t11.5\n"  # dd06310, --save_text of search
-PYTERRIER = "q1\td7\t0\nq1\td9\t1\nq1\td8\t2\n"  # 1.1.2, format="minimal"
+PYSERINI = "q1\td7\t1\nq1\td9\t2\nq1\td8\t3\nq2\td7\t1\n"  # laid out as 2.3.0's --output-format msmarco
+TEVATRON = "1\t2\t12.3\n1\t3\t11\n1\t4\t11.5\n"  # laid out as by its search, at dd06310
+PYTERRIER = "q1\td7\t0\nq1\td9\t1\nq1\td8\t2\n"  # laid out as by 1.1.2, format="minimal"
 
 
 def test_a_third_column_is_what_the_setting_calls_it(run: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_same_scores_are_read_where_ranks_say_nothing_else(run: Path, conten
     assert lists(run)["q1"] in (["d2", "d1"], ["d1"])
 
 
-# PyTerrier 1.1.2, `pt.io.write_results` of ids with a blank and a quote, and of a score that is NaN.
+# Laid out as PyTerrier 1.1.2 writes ids with a blank and a quote, which is pandas' `to_csv` with blanks between.
 QUOTED = '"q 1" Q0 d1 0 1.5 "my run"\n"q 1" Q0 "d ""2""" 1 1.25 "my run"\n"q 1" Q0 "d""3" 2 1.0 "my run"\n'
 
 
@@ -179,7 +179,7 @@ def test_a_score_that_is_empty_is_told_as_such(run: Path) -> None:
     ]
 
 
-# repro_eval 0.5.0, MetadataHandler.write_metadata, shortened.
+# Laid out as repro_eval 0.5.0 writes it.
 METADATA = """# ir_metadata.start
 # ir_metadata.version: 0.1
 # tag: my run 1 2.5 x

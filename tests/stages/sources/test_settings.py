@@ -14,6 +14,8 @@ NEEDED: list[tuple[dict[str, object], str]] = [
     ({"format": "parquet"}, "data.format parquet needs data.path"),
     ({"format": "huggingface"}, "data.format huggingface needs data.path"),
     ({"format": "mteb"}, "data.format mteb needs data.path"),
+    ({"format": "msmarco"}, "data.format msmarco needs data.path"),
+    ({"format": "ir_datasets"}, "data.format ir_datasets needs data.path"),
 ]
 
 

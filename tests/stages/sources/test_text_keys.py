@@ -147,6 +147,21 @@ def test_what_names_a_query_or_is_its_text_is_no_attribute(folder: Path) -> None
     assert query.attributes == {"language": "de"}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[\n  {"id": "d1", "contents": "one"},\n  {"id": "d2", "contents": "two"}\n]\n',
+        '{\n  "id": "d1",\n  "contents": "one"\n}\n{\n  "id": "d2",\n  "contents": "two"\n}\n',
+        '{"id": "d1", "contents": "one"}{"id": "d2",\n "contents": "two"}',
+        '{"id": "d1", "contents": "one"}{"id": "d2", "contents": "two"}',
+    ],
+    ids=["array", "objects over lines", "objects that run together", "all in one line"],
+)
+def test_a_corpus_is_an_array_or_objects_one_after_the_other_as_pyserinis_are(folder: Path, content: str) -> None:
+    (folder / "corpus.json").write_text(content)
+    assert read(folder, "corpus.json")[1:] == (["one", "two"], [])
+
+
 def test_a_text_may_hold_quotes_and_blank_columns_may_follow_it(folder: Path) -> None:
     (folder / "docs.tsv").write_text('d1\tSome "text\t\t \nd2\t"More"\n')  # MS MARCO has no quoting
     assert read(folder, "docs.tsv")[1] == ['Some "text', '"More"']

@@ -197,11 +197,50 @@ def test_parquet_and_what_datasets_saved_are_told(tmp_path: Path) -> None:
 def test_whether_a_third_column_is_a_rank_or_a_score_is_said_to_be_a_guess(
     text: str, told: str, unsure: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "run.tsv"
-    path.write_text(text)
-    (finding,) = recognise(path)
+    finding, section = of_text(tmp_path, "run.tsv", text)
     assert finding.told == told
     assert unsure in finding.unsure[0]
+    assert finding.role == "qrels" or section.data == {
+        "format": "trec",
+        "run": f"{tmp_path}/run.tsv",
+        "run_columns": ["query_id", "doc_id", told.rpartition(" ")[2]],
+    }
+
+
+def test_a_run_of_three_columns_is_read_as_its_section_says(tmp_path: Path) -> None:
+    (tmp_path / "run.tsv").write_text("q1\tb\t1\nq1\ta\t2\nq2\tc\t1\n")
+    for name, text in {"qrels.txt": QRELS, "topics.tsv": QUERIES, "corpus.jsonl": in_lines(DOCUMENTS)}.items():
+        (tmp_path / name).write_text(text)
+    _, section = look(tmp_path)
+    check(section)
+    assert section.unsure == []
+    first, _ = open_source(DataSettings.model_validate(section.data)).queries(lambda _: None)
+    assert [document.doc_id for document in first.documents] == ["b", "a"]
+
+
+def test_runs_and_judgements_of_ranx_are_told(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"q1": {"a": 0.5, "b": 0.1}, "q2": {"c": 1.5}}, indent=1))
+    (tmp_path / "qrels.json").write_text(json.dumps({"q1": {"a": 2, "b": 0}, "q2": {"c": 1}}))
+    pq.write_table(pa.Table.from_pylist([{"q_id": "q1", "doc_id": "a", "score": 0.5}]), tmp_path / "table.parquet")
+    found = {Path(finding.path).name: finding for finding in look(tmp_path)[0]}
+    assert {name: (one.role, one.remedy) for name, one in found.items()} == {
+        "run.json": ("run", ""),
+        "qrels.json": ("qrels", ""),
+        "table.parquet": ("run", ""),
+    }
+    assert found["run.json"].counts == {"queries": 2, "candidates": 3, "longest list": 2}
+    assert "taken for grades" in found["qrels.json"].unsure[0]
+
+
+def test_a_folder_of_ms_marco_is_one_collection(tmp_path: Path) -> None:
+    (tmp_path / "collection.tsv").write_text("1\tRain falls from clouds.\n2\tBread needs yeast.\n")
+    (tmp_path / "queries.dev.small.tsv").write_text("7\twhy does it rain\n")
+    (tmp_path / "qrels.dev.small.tsv").write_text("7\t0\t1\t1\n")
+    (tmp_path / "top1000.dev.small.tsv").write_text("7\t1\twhy does it rain\tRain falls from clouds.\n")
+    _, section = look(tmp_path)
+    assert section.data == {"format": "msmarco", "path": str(tmp_path), "split": "dev.small"}
+    check(section)
+    assert "top1000 names candidates alone" in section.unsure[0]
 
 
 @pytest.mark.parametrize(
