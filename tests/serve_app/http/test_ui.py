@@ -142,7 +142,7 @@ def service() -> Iterator[FakeService]:
 def test_the_service_gets_what_was_typed(service: FakeService) -> None:
     html = rerank_html(service.url, None, " freeze layers ", "water\n\nfreeze layers", "line", " names a cause ", 1)
     (request,) = service.requests
-    assert (request.query, request.texts, request.top_n) == ("freeze layers", ["water", "freeze layers"], 1)
+    assert (request.query, request.documents, request.top_n) == ("freeze layers", ["water", "freeze layers"], 1)
     assert request.instruction == "names a cause"
     assert "1was 2" in text_of(html)
     assert "water" not in text_of(html)
@@ -345,7 +345,7 @@ def test_a_visitor_uses_an_example_with_instruction_and_blocks(tab: Any, site: S
     tab.locator(".ranking").wait_for()
     assert tab.locator(".passage").first.inner_text().startswith("Incident review.")
     assert site.service.requests[0].instruction == "Retrieve passages that name the cause"
-    assert len(site.service.requests[0].texts) == 3
+    assert len(site.service.requests[0].documents) == 3
     assert tab.locator(".passage em").count() == 0
     tab.get_by_text("… more").click()
     assert tab.locator(".passage").first.inner_text().endswith("to six minutes.")
