@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.base.awaiting import awaited
 from pipelines.base.config import RunConfig
 from pipelines.job.device import in_cluster, known_device
 from pipelines.job.identity import foresee, place_key, require_as_asked, told_anew, unused_scores
@@ -126,7 +126,7 @@ class JobEngine:
             self.app.wait_until_ready()
             # Ahead of the job's own calls, which wait for the engine already.
             demand, made_up = self.config.model.canaries, self.config.engine.load_format == "dummy"
-            scores = asyncio.run(check_canaries(self._urgent(self.app.name), demand, made_up=made_up))
+            scores = awaited(check_canaries(self._urgent(self.app.name), demand, made_up=made_up))
             self.canaries_passed = True
             self.canary_drift = canary_drift(self.model.name, self.identity, scores)
             if self.canary_drift and self.canary_drift.moved:
@@ -138,7 +138,7 @@ class JobEngine:
             return None
         asked = (one for one in read_candidates(candidates) if one.texts)
         scorer, some = self._urgent(self.app.name), map(_top, islice(asked, queries))
-        return asyncio.run(position_check(scorer, some, listwise=self.identity.listwise))
+        return awaited(position_check(scorer, some, listwise=self.identity.listwise))
 
     def phase(self) -> str:
         """What is waited for while the engine starts, in a few words."""
