@@ -31,6 +31,8 @@ class Columns:
         self._theirs = {ours: self._of_rows(ours) for ours in COLUMNS}
         # Rows of several writers, one file after the other, need not agree on names.
         self._others = {ours: self._aliases(ours) for ours in COLUMNS}
+        self._known = frozenset().union(*self._theirs.values())
+        self._aliased = frozenset().union(*self._others.values())
 
     def has(self, ours: str) -> bool:
         return not self._present.isdisjoint(self._theirs[ours])
@@ -60,8 +62,15 @@ class Columns:
 
     def attributes(self, fields: Mapping[str, object]) -> dict[str, str]:
         """The strings under names that are not ours, such as a query's language."""
-        ours = {name for column in COLUMNS for name in self._in_row(fields, column)}
-        return {name: value for name, value in fields.items() if name not in ours and isinstance(value, str)}
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in self._known and isinstance(value, str) and not self._is_read(fields, name)
+        }
+
+    def _is_read(self, fields: Mapping[str, object], name: str) -> bool:
+        """Whether a name that the table does not read is one of this row."""
+        return name in self._aliased and any(name in self._in_row(fields, ours) for ours in COLUMNS)
 
     def _in_row(self, fields: Mapping[str, object], ours: str) -> tuple[str, ...]:
         """The table's names, unless the row has none of them and has others of ours."""

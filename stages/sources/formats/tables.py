@@ -21,6 +21,7 @@ ROWS_TO_SEE_COLUMNS = 100
 LARGEST_CELL = 2**24
 """Characters. A longer one is a quote that nothing closes, and would take the rest of the file."""
 DELIMITERS = "\t,;"
+SWALLOWED = "a quote at the start of a cell holds several rows together"
 NUMBERS = ("score", "relevance")
 
 
@@ -63,12 +64,20 @@ class CsvTable:
                 header = cells
             elif len(cells) != len(header):
                 set_aside(SetAside(where, f"the header has {len(header)} columns, this row {len(cells)}"))
+            elif _are_rows(cells):
+                set_aside(SetAside(where, f"{SWALLOWED}: double the quotes of a text, and quote the cell"))
             else:
                 yield Record(where, self._fields(header, cells))
 
     def _fields(self, header: list[str], cells: list[str]) -> Mapping[str, object]:
         given = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
         return {name: _number(cell) if name in self._numbers else cell for name, cell in given.items()}
+
+
+def _are_rows(cells: list[str]) -> bool:
+    """Whether quotes hold together what are as many whole rows by tabs: writers of TSV often quote nothing."""
+    lines = "\t".join(cells).split("\n")
+    return len(lines) > 1 and len(cells) > 1 and all(line.count("\t") == len(cells) - 1 for line in lines)
 
 
 def csv_header(file: Path) -> list[str]:

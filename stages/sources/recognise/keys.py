@@ -21,7 +21,7 @@ MAPPED: Mapping[str, tuple[str, ...]] = {
     "query": ("question", "user_input", "input", "query_text"),
     "documents": ("contexts", "retrieved_contexts", "passages", "ctxs", "context"),
     "doc_ids": ("retrieved_context_ids", "context_ids"),
-    "scores": (),
+    "scores": ("retrieved_context_scores",),
     "relevances": (),
     "doc_id": ("corpus-id", "document_id", "passage_id"),
     "text": ("document", "doc_text"),

@@ -101,6 +101,15 @@ def test_a_cell_that_no_quote_closes_does_not_take_the_rest_of_the_file(
         prepared(source_of(path, "csv"))
 
 
+def test_rows_that_quotes_hold_together_are_set_aside_not_read_as_one(tmp_path: Path) -> None:
+    """A writer of TSV that quotes nothing: one text begins with a quote, one ends with it."""
+    path = tmp_path / "rows.tsv"
+    path.write_text('query\tdoc_id\ttext\tlabel\nwhy\ta\t"one\t1\nwhy\tb\ttwo"\t0\nwhy\tc\t"x\ty\nz"\t0\n')
+    (query,), aside = prepared(source_of(path, "csv"))
+    assert (query.doc_ids, query.texts) == (("c",), ("x\ty\nz",))
+    assert [row.reason[:30] for row in aside] == ["a quote at the start of a cell"]
+
+
 def test_rows_and_arrays_side_by_side_are_one_table(tmp_path: Path) -> None:
     rows = [{"query": "who", "documents": ["one"]}, {"query": "why", "documents": ["two"]}]
     (tmp_path / "a.json").write_text(json.dumps(rows[:1]))
