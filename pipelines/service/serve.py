@@ -18,6 +18,7 @@ from pipelines.base.cluster import connected
 from pipelines.base.config import ServeConfig
 from pipelines.base.console import Console
 from pipelines.base.extras import needed_by
+from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.identity import foresee, require_as_asked
 from serve_app.engine.models import describe
@@ -54,6 +55,8 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     with (
         libraries_log_to(logs),
         connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas, config.serve.niceness),
+        # Ray has put a handler of SIGTERM in place that aborts: what was started would be left on a cluster.
+        Interruption(console.say),
     ):
         for remark in settings.model.remarks:
             console.say(f"mind        {escape(remark)}")

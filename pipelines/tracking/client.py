@@ -29,6 +29,7 @@ from pipelines.tracking.content import (
     run_params,
     run_tags,
 )
+from pipelines.tracking.database import made_whole
 from pipelines.tracking.values import SeriesPoint, run_metrics, run_series
 from stages.core.errors import DataError, TrackingError, first_line
 
@@ -75,6 +76,7 @@ def opened(uri: str, remedy: str = "") -> Iterator[Any]:
         from mlflow.tracking import MlflowClient
 
         mlflow.store.db.utils.MAX_RETRY_COUNT = DATABASE_TRIES  # with its own ten a missing database takes two minutes
+        made_whole(uri, lambda new: MlflowClient(tracking_uri=new).search_experiments())
         mlflow.set_tracking_uri(uri)
         yield MlflowClient(tracking_uri=uri)
     except DataError:

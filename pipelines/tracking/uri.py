@@ -9,9 +9,10 @@ import os
 import socket
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pipelines.base.redaction import redacted_text
+from pipelines.tracking.database import sqlite_name
 from serve_app.engine.places import writable
 from stages.core.errors import ConfigError
 from stages.core.words import did_you_mean
@@ -97,7 +98,7 @@ def _unopened(uri: str) -> str | None:
     if not uri.startswith("sqlite"):
         _require_driver(uri)
         return None
-    name = unquote(uri.partition(":///")[2].partition("?")[0])
+    name = sqlite_name(uri)
     if name in ("", ":memory:"):
         raise ConfigError(f"tracking.uri {uri} is in memory, and gone at the end of the run. Use {INSTEAD}")
     file = Path(name).absolute()

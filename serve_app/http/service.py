@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -185,7 +186,7 @@ class Service:
     def require_model(self, name: str | None) -> None:
         """Raise RefusalError where a request that names this model is not for us."""
         names = self.limits.model_names
-        if name in NO_NAME or name == self.model or any(fnmatchcase(str(name), one) for one in names):
+        if name in NO_NAME or name == self.model or any(_is_named(one, str(name)) for one in names):
             return
         message = f"model {name!r:.100} is not served here: {self.model}. serve.http.model_names can have further names"
         raise RefusalError(404, "unknown_model", message, "model")
@@ -212,6 +213,11 @@ class Service:
             else:
                 self.metrics.stages(scores.queue_ms / 1000, scores.tokenize_ms / 1000, scores.engine_ms / 1000)
                 return scores
+
+
+def _is_named(pattern: str, name: str) -> bool:
+    """`*` alone is special: fnmatch would read [ and ? of a name as well."""
+    return fnmatchcase(name, re.sub(r"[\[?]", r"[\g<0>]", pattern))
 
 
 def _refused(refusal: RefusalError) -> tuple[EndKind, Reason]:

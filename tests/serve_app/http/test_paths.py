@@ -11,7 +11,7 @@ from tests.api_server import BODY, MODEL, RunningApi, indices, refused, running_
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[RunningApi]:
-    with running_api(model_names=["rerank-2", "nvidia/*"]) as running:
+    with running_api(model_names=["rerank-2", "nvidia/*", "ours[int8]"]) as running:
         yield running
 
 
@@ -39,7 +39,7 @@ def test_an_address_may_name_its_shape(api: RunningApi) -> None:
 # --- names of the model ---
 
 
-@pytest.mark.parametrize("name", [None, "", MODEL, "rerank-2", "nvidia/any-thing"])
+@pytest.mark.parametrize("name", [None, "", MODEL, "rerank-2", "nvidia/any-thing", "ours[int8]"])
 def test_the_model_has_several_names(api: RunningApi, name: str | None) -> None:
     assert indices(api.client.post("/v1/rerank", json={**BODY, "model": name})) == [1, 0, 2]
     if name:
@@ -47,7 +47,7 @@ def test_the_model_has_several_names(api: RunningApi, name: str | None) -> None:
 
 
 def test_models_are_listed_under_each_name(api: RunningApi) -> None:
-    assert [one["id"] for one in api.client.get("/v1/models").json()["data"]] == [MODEL, "rerank-2"]
+    assert [one["id"] for one in api.client.get("/v1/models").json()["data"]] == [MODEL, "rerank-2", "ours[int8]"]
     refused(api.client.get("/v1/models/rerank-3"), 404)
     assert "rerank-3" in refused(api.client.post("/v1/rerank", json={**BODY, "model": "rerank-3"}), 404)["message"]
 
