@@ -33,6 +33,8 @@ COMES_WITH = {
     "starlette": "fastapi",
     "tokenizers": "transformers",
 }
+# Harnesses that call our `pipelines.interop`: who uses one has it.
+THEIRS = {"mteb", "pyterrier"}
 
 
 def requirements(where: str) -> list[Requirement]:
@@ -46,7 +48,7 @@ def third_party(source: str) -> set[str]:
     nodes = list(_run(ast.parse(source)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - set(PACKAGES)
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - set(PACKAGES) - THEIRS
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
