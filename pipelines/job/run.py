@@ -15,6 +15,7 @@ from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
+from pipelines.hosted.meter import BudgetSpentError
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
@@ -34,8 +35,16 @@ from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.places import moved
 from serve_app.replica.facts import notes_of
+from serve_app.settings import HOSTED
 from stages.analysis.oracle import RECALL
-from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
+from stages.core.errors import (
+    EngineError,
+    InterruptedRunError,
+    RerankEvalError,
+    TooManyFailuresError,
+    TrackingError,
+    gravest,
+)
 from stages.files.failures import write_failures
 from stages.quality.compiling import Compiling
 from stages.sources import Source
@@ -56,6 +65,8 @@ def run(
     InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
     started = datetime.now(UTC)
+    if config.model.api is not None:
+        console.sends(config.model)
     model, source, notes = check_before_scoring(config)
     console.notes(moved(), *notes)
     with contextlib.ExitStack() as stack:
@@ -98,8 +109,7 @@ def _score(
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
     compiling = Compiling(tuple(dict.fromkeys((*config.evaluate.metrics, RECALL))))
-    with console.starting(lambda: "a Ray cluster is waited for"):
-        engine = JobEngine(model, config, cluster.connect)
+    engine = _make_engine(model, config, console, cluster)
     try:
         compiling.require_loaded()
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
@@ -107,7 +117,9 @@ def _score(
             prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(folder, config.gate.slices)
-        if engine.needed:
+        if model.family == HOSTED:
+            streamed = _ask(engine, stored, config, folder, prepared, console, interruption)
+        elif engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
         else:
             console.ready(None, engine.alone, 0.0)
@@ -128,7 +140,49 @@ def _score(
         canaries_passed=engine.canaries_passed,
         canary_drift=engine.canary_drift,
         position=position,
+        hosted=engine.told(),
     )
+
+
+def _make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, cluster: LateCluster) -> JobEngine:
+    if model.family != HOSTED:
+        with console.starting(lambda: "a Ray cluster is waited for"):
+            return JobEngine(model, config, cluster.connect)
+    from pipelines.job.hosted import HostedEngine
+
+    with console.working("asking the server what it is"):
+        return HostedEngine(model, config)
+
+
+def _ask(
+    engine: JobEngine,
+    stored: StoredRankings,
+    config: RunConfig,
+    folder: RunFolder,
+    prepared: Prepared,
+    console: JobConsole,
+    interruption: Interruption,
+) -> StreamResult:
+    """Hops 3 to 6 where a hosted model scores. Raises InterruptedRunError, and what asking stopped of, with what is
+    ranked kept.
+    """
+    from pipelines.job.hosted import HostedEngine, HostedStream
+
+    assert isinstance(engine, HostedEngine)
+    engine.recheck(folder.texts)
+    if not engine.needed:
+        console.ready(None, needed=False, seconds=0.0)
+        return stored.finish()
+    stream = HostedStream(engine, folder.texts, folder.rankings, quoting=config.output.texts)
+    try:
+        with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
+            streamed = stream.finish(on_progress, lambda: interruption.requested)
+    except (EngineError, BudgetSpentError) as error:
+        told = _kept_for_the_next_try(config, folder, prepared, stream.progress.queries)
+        raise type(error)(f"{str(error).rstrip('.')}. {told}") from error
+    if stream.progress.queries < prepared.manifest.queries:
+        raise _interrupted(config, folder, prepared, stream.progress.queries)
+    return streamed
 
 
 def _stream(
@@ -228,6 +282,10 @@ def _too_many(coverage: Coverage, config: RunConfig, folder: RunFolder) -> TooMa
 
 
 def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> InterruptedRunError:
+    return InterruptedRunError(f"interrupted: {_kept_for_the_next_try(config, folder, prepared, queries)}")
+
+
+def _kept_for_the_next_try(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> str:
     """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
     write_trec(folder)
     write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
@@ -235,6 +293,4 @@ def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queri
     goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
     if config.rerank.store is None or config.rerank.store_mode == "read_only":
         goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
-    return InterruptedRunError(
-        f"interrupted: {queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
-    )
+    return f"{queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
