@@ -14,7 +14,7 @@ from stages.report.document import Block, Cell, Column, Figure, Table, Text, cha
 def beside_hosted(
     main: str, tested: list[Mapping[str, Any]], metrics: Mapping[str, Metrics], costs: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Block]:
-    """`tested` are the runs' changes of the metric `main` against the first of `metrics`; nothing where none is hosted."""
+    """`tested` are changes of the metric `main` against the first run; nothing where none is hosted."""
     if not any(one.get("hosted") for one in metrics.values()):
         return
     changes = {str(told["system"]): told for told in tested}
