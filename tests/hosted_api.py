@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -36,8 +37,9 @@ class Fault:
 class StubApi:
     """One API at `url`. Each request takes the first of `faults`, if there is one. `scored` is whatever gives a score.
 
-    `asked` holds (query, documents) of each request that was answered, `tries` counts all, `keys` what authorized them.
-    More documents than `most_documents` are refused, with `refused_with`. `delay_s` is what an answer takes.
+    `asked` holds (query, documents) of each request that was answered, `tries` counts all, `arrivals_s` is when they
+    came, `keys` what authorized them. More documents than `most_documents` are refused, with `refused_with`. `delay_s`
+    is what an answer takes.
     """
 
     api: str
@@ -49,6 +51,7 @@ class StubApi:
     info: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     tries: int = 0
+    arrivals_s: list[float] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -86,6 +89,7 @@ class StubApi:
         if method == "GET":
             return await _send(writer, 200 if path in self.info else 404, {}, self.info.get(path, {}))
         self.tries += 1
+        self.arrivals_s.append(time.monotonic())
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 # Requests that left late, as this machine was busy, are made up for within so long: else the limit is never reached.
-CATCH_UP_S = 1.0
+CATCH_UP_S = 5.0
 
 
 class Pace:
@@ -18,7 +18,7 @@ class Pace:
         most = max(int(per_minute), 1) if per_minute else 1
         self._window_s = most * self._interval_s
         self._sent: deque[float] = deque(maxlen=most)
-        self._next_s = self._paused_until_s = 0.0
+        self._next_s = self._paused_until_s = time.monotonic()
         self._lock = asyncio.Lock()
 
     async def turn(self) -> None:
