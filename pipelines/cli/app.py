@@ -179,31 +179,6 @@ def sync(
     typer.echo(f"logged as MLflow run {log(run_folder, uri)}")
 
 
-@app.command()
-def evaluate(
-    run_file: Annotated[Path, typer.Option("--run", help="TREC run file.")],
-    qrels: Annotated[Path, typer.Option("--qrels", help="TREC or BEIR qrels file.")],
-    metrics: Annotated[str, typer.Option("--metrics", help="Comma-separated, such as ndcg@10,mrr.")] = "ndcg@10,mrr@10",
-    run_columns: Annotated[
-        str | None,
-        typer.Option(
-            "--run-columns", help="Of a run without TREC's six columns: query_id,doc_id,rank or query_id,doc_id,score."
-        ),
-    ] = None,
-    per_query: Annotated[bool, typer.Option("--per-query", help="Each query's values too.")] = False,
-    drop_self: Annotated[
-        bool, typer.Option("--drop-self", help="Without documents that have their query's id: data.drop_self.")
-    ] = False,
-    json_output: JsonOption = False,
-) -> None:
-    """Score a TREC run file against judgements, as trec_eval does; no engine is involved."""
-    from pipelines.job.evaluate_files import print_evaluation
-
-    columns = None if run_columns is None else [name.strip(" []") for name in run_columns.split(",")]
-    wanted = tuple(metrics.split(","))
-    print_evaluation(run_file, qrels, wanted, columns, per_query=per_query, as_json=json_output, drop_self=drop_self)
-
-
 # Below those above, in the order of --help.
 data.add_to(app)
 runs.add_to(app)

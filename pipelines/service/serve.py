@@ -95,7 +95,9 @@ def announce(http: HttpSettings, needs_key: bool, say: Callable[[str], None]) ->
     body = json.dumps(
         {"query": "how to freeze a layer", "documents": ["requires_grad = False", "water freezes at 0 C"]}
     )
-    key = f' -H "Authorization: Bearer ${http.api_keys_env}"' if needs_key else ""
+    # The variable may hold several; which of a file's keys is the reader's, only the reader knows.
+    one = "$RERANK_EVAL_API_KEY" if http.api_keys_file else f"${{{http.api_keys_env}%%,*}}"
+    key = f' -H "Authorization: Bearer {one}"' if needs_key else ""
     say(f"service     {url}/v1/rerank   (docs: {url}/docs, metrics: {url}/metrics)")
     say(f"try         curl -s {url}/v1/rerank{key} -H 'Content-Type: application/json' -d '{body}'")
 

@@ -36,6 +36,13 @@ def check_tracking(uri: str | None) -> str | None:
     """
     if uri is None or uri == DATABRICKS:
         return None
+    try:
+        return _checked(uri)
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        raise ConfigError(f"tracking.uri {redacted_text(uri)}: {error}") from None
+
+
+def _checked(uri: str) -> str | None:
     scheme = _scheme(uri)
     if scheme in ("", "file"):
         _require_files_allowed(uri)
@@ -73,10 +80,7 @@ def _require_files_allowed(uri: str) -> None:
 
 def _unreachable(uri: str) -> str | None:
     parts = urlsplit(uri)
-    try:
-        host, port = parts.hostname, parts.port or PORTS[parts.scheme]
-    except ValueError as error:
-        raise ConfigError(f"tracking.uri {redacted_text(uri)}: {error}") from error
+    host, port = parts.hostname, parts.port or PORTS[parts.scheme]
     if not host:
         raise ConfigError(f"tracking.uri {redacted_text(uri)} names no server: write {parts.scheme}://HOST:5000")
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY")):
@@ -93,8 +97,11 @@ def _unopened(uri: str) -> str | None:
     if not uri.startswith("sqlite"):
         _require_driver(uri)
         return None
-    file = Path(unquote(uri.partition(":///")[2].partition("?")[0])).absolute()
-    there = os.access(file, os.R_OK | os.W_OK) if file.exists() else writable(file.parent)
+    name = unquote(uri.partition(":///")[2].partition("?")[0])
+    if name in ("", ":memory:"):
+        raise ConfigError(f"tracking.uri {uri} is in memory, and gone at the end of the run. Use {INSTEAD}")
+    file = Path(name).absolute()
+    there = file.is_file() and os.access(file, os.R_OK | os.W_OK) if file.exists() else writable(file.parent)
     return None if there else f"MLflow's {file} cannot be written now. {LATER}"
 
 

@@ -37,7 +37,7 @@ def make_api(service: Service, key_digests: Sequence[str]) -> FastAPI:
         redoc_url=None,
     )
     add_error_handlers(api, service)
-    api.add_middleware(Paths, shapes=BY_NAME)
+    api.add_middleware(Paths, shapes=BY_NAME, paths=AT_PATH)
     if service.limits.cors_origins:
         api.add_middleware(
             CORSMiddleware,
@@ -78,7 +78,8 @@ def _add_scoring(
             asked = wanted(shape, body, request.path_params.get("model") if "model" not in shape.names else None)
             done = await while_connected(request, service.answer(asked.request, end))
             answer = answer_body(shape, asked, done, echo=_echoes(service, shape, asked.return_documents))
-        return Response(to_json(answer), media_type="application/json")
+        # A document that comes back may hold 1e400, or what Python writes and JSON does not have: NaN.
+        return Response(to_json(answer, inf_nan_mode="null"), media_type="application/json")
 
 
 def _echoes(service: Service, shape: Shape, asked: bool | None) -> bool:

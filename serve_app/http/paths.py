@@ -16,11 +16,12 @@ NAMED = "serve_app.shape"  # in a request's scope: the shape that its address na
 
 class Paths:
     """`//v1/rerank/` is `/v1/rerank`: many clients join addresses so, and do not follow a redirect with a body.
-    `/NAME/v1/rerank` is that in the shape NAME. HEAD is GET without the body.
+    `/NAME/v1/rerank` is that in the shape NAME, and `/NAME` is `/`, unless it is one of `paths` by itself. HEAD is GET
+    without the body.
     """
 
-    def __init__(self, app: App, shapes: Collection[str]) -> None:
-        self._app, self._shapes = app, frozenset(shapes)
+    def __init__(self, app: App, shapes: Collection[str], paths: Collection[str]) -> None:
+        self._app, self._shapes, self._paths = app, frozenset(shapes), frozenset(paths)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -28,7 +29,7 @@ class Paths:
             return
         root, path = scope.get("root_path", ""), within_root(scope)
         first, _, rest = path[1:].partition("/")
-        if first in self._shapes and rest:
+        if first in self._shapes and (rest or path not in self._paths):
             path, scope = f"/{rest}", {**scope, NAMED: first}
         scope = {**scope, "path": root + path}
         if scope["method"] != "HEAD":

@@ -49,7 +49,7 @@ class ListCounts:
     def require_pairs(self) -> None:
         """Raises NothingLeftError where there is nothing to score."""
         if not self.queries:
-            raise NothingLeftError("nothing left to rerank: every query was set aside")
+            raise NothingLeftError("nothing left to rerank: there is no query, or each was set aside")
         if not self.pairs:
             raise NothingLeftError("nothing left to rerank: no candidate has a text and a query that can be asked")
 

@@ -23,6 +23,7 @@ from stages.core.records import Candidates, RawDocument, RawQuery, SetAside
 Report = Callable[[SetAside], None]
 # Reasons that tell of data which does not belong together.
 UNKNOWN_QUERY, NOT_IN_CORPUS = "unknown query", "is not in the corpus"
+DUPLICATE = "duplicate document id within the query"
 # What follows where all of a query's documents were set aside.
 NO_DOCUMENT = "no usable document among its candidates"
 EXACT_FLOATS = 2**53  # from there on several whole numbers share a float
@@ -200,7 +201,7 @@ def _id_fault(item: _Placed, seen: set[str]) -> str | None:
         return id_fault("document id", item.document.doc_id)
     if not is_encodable(item.doc_id):
         return "document id cannot be encoded as UTF-8"
-    return "duplicate document id within the query" if item.doc_id in seen else None
+    return DUPLICATE if item.doc_id in seen else None
 
 
 def _text_fault(item: _Placed) -> str | None:

@@ -29,7 +29,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
     """
     scored, failed = {}, {}
     for doc_id, pair in zip(candidates.doc_ids, scores, strict=True):
-        if (reason := _fault(pair)) is None:
+        if (reason := fault(pair)) is None:
             scored[doc_id] = pair
         else:
             failed[doc_id] = reason
@@ -73,7 +73,7 @@ def _number(value: float | None) -> float:
     return value
 
 
-def _fault(pair: PairScore) -> str | None:
+def fault(pair: PairScore) -> str | None:
     if pair.error is not None:
         return pair.error
     if pair.score is None or not math.isfinite(pair.score):

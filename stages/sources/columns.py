@@ -29,6 +29,8 @@ class Columns:
         self._present = frozenset(present)
         self._row_is_query = self._names["documents"][0] in self._present
         self._theirs = {ours: self._of_rows(ours) for ours in COLUMNS}
+        # Rows of several writers, one file after the other, need not agree on names.
+        self._others = {ours: self._aliases(ours) for ours in COLUMNS}
 
     def has(self, ours: str) -> bool:
         return not self._present.isdisjoint(self._theirs[ours])
@@ -42,7 +44,7 @@ class Columns:
 
         Raises MalformedRowError where several columns could be meant.
         """
-        names = self._theirs[ours]
+        names = self._in_row(fields, ours)
         return as_text(fields.get(names[0])) if len(names) == 1 else _the_one(fields, names, ours)
 
     def within(self, document: Mapping[str, object], ours: str) -> object:
@@ -58,15 +60,28 @@ class Columns:
 
     def attributes(self, fields: Mapping[str, object]) -> dict[str, str]:
         """The strings under names that are not ours, such as a query's language."""
-        ours = {name for names in self._theirs.values() for name in names}
+        ours = {name for column in COLUMNS for name in self._in_row(fields, column)}
         return {name: value for name, value in fields.items() if name not in ours and isinstance(value, str)}
 
+    def _in_row(self, fields: Mapping[str, object], ours: str) -> tuple[str, ...]:
+        """The table's names, unless the row has none of them and has others of ours."""
+        names = self._theirs[ours]
+        if names[0] in fields or not self._others[ours] or not fields.keys().isdisjoint(names):
+            return names
+        found = [name for name in self._others[ours] if name in fields]
+        return tuple([name for name in found if name not in ROW_IDS] or found or names)
+
     def _of_rows(self, ours: str) -> tuple[str, ...]:
-        own, *others = self._names[ours]
-        if own in self._present or (self._row_is_query and ours in DOCUMENT_COLUMNS):
+        own = self._names[ours][0]
+        if own in self._present:
             return (own,)
-        found = [name for name in others if name in self._present and self._may_name(name, ours)]
+        found = [name for name in self._aliases(ours) if name in self._present]
         return tuple([name for name in found if name not in ROW_IDS] or found or [own])
+
+    def _aliases(self, ours: str) -> tuple[str, ...]:
+        if self._row_is_query and ours in DOCUMENT_COLUMNS:
+            return ()
+        return tuple(name for name in self._names[ours][1:] if self._may_name(name, ours))
 
     def _may_name(self, name: str, ours: str) -> bool:
         if name not in ROW_IDS:

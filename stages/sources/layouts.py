@@ -135,8 +135,11 @@ def _known_id(record: Record, columns: Columns) -> str | None:
 
 
 def _judged_query(record: Record, columns: Columns, made_id: str) -> JudgedQuery:
+    given = columns.get(record.fields, "query_id")
+    if given is not None and not columns.has("query_id"):
+        raise MalformedRowError("a query id, where the first rows have none: give every row one")
     return JudgedQuery(
-        query_id=columns.get(record.fields, "query_id") if columns.has("query_id") else made_id,
+        query_id=given if columns.has("query_id") else made_id,
         query=columns.get(record.fields, "query"),
         where=record.where,
         instruction=columns.get(record.fields, "instruction"),
@@ -167,14 +170,26 @@ def _entries(record: Record, columns: Columns) -> list[Entry]:
     ids, scores, relevances = (
         _parallel(columns.get(record.fields, name), name, length) for name in ("doc_ids", "scores", "relevances")
     )
-    entries = [
-        _entry(document, columns.within, record.where)
-        if isinstance(document, dict)
-        else Entry(as_text(doc_id), as_text(document), as_text(score), as_text(relevance), record.where)
-        for document, doc_id, score, relevance in zip(documents, ids, scores, relevances, strict=True)
-    ]
+    entries = []
+    for document, *given in zip(documents, ids, scores, relevances, strict=True):
+        doc_id, score, relevance = map(as_text, given)
+        beside = Entry(doc_id, as_text(document), score, relevance, record.where)
+        own = isinstance(document, dict)
+        entries.append(_both(_entry(document, columns.within, record.where), beside) if own else beside)
     _require_text(documents, columns)
     return entries
+
+
+def _both(own: Entry, beside: Entry) -> Entry:
+    """What an object says of itself, and else the lists beside the objects. Raises MalformedRowError if both say it."""
+    for name in ("doc_id", "score", "relevance"):
+        given, other = getattr(own, name), getattr(beside, name)
+        if other is None:
+            continue
+        if given is not None and given != other:
+            raise MalformedRowError(f"two values of {name}, in a document and in the list beside: leave out one")
+        own = replace(own, **{name: other})
+    return own
 
 
 def _require_text(documents: Sequence[object], columns: Columns) -> None:

@@ -72,7 +72,7 @@ class RunColumns:
 
     def parsed(self, line: Line, set_aside: Report) -> Entry | None:
         """What a line says; None where it is set aside."""
-        fields = self._fields(line)
+        fields = self.fields(line)
         if len(fields) != len(self.names):
             set_aside(SetAside(line.where, f"a run has {len(self.names)} columns, this line {len(fields)}"))
             return None
@@ -96,7 +96,7 @@ class RunColumns:
             return 0.0 - number if number >= 0 and number.is_integer() else None
         return number if math.isfinite(number) else None
 
-    def _fields(self, line: Line) -> list[str]:
+    def fields(self, line: Line) -> list[str]:
         """By white space, as trec_eval separates; else, of as many, by tabs, or by blanks as CSV: ids may hold blanks.
 
         One column may be empty then, as PyTerrier writes a score that is none.

@@ -82,7 +82,13 @@ DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
 LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
 MTEB_COLUMNS = ("positive", "negative")
 TEXT_COLUMNS = (*QUERY_COLUMNS, "doc_id", "title", "text")  # of them those that files of queries and documents have
+DUMPED_COLUMNS = ("query_id", "query", "documents", "doc_id")  # where tools keep the rest of their dumps is known
 COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
+# Per format the columns that can be mapped; elsewhere all.
+MAPPED_IN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("beir", "trec"), TEXT_COLUMNS),
+    **dict.fromkeys(("langchain", "llamaindex", "haystack"), DUMPED_COLUMNS),
+}
 # What a column may also be called without being mapped, where ours is not there.
 ROW_IDS = ("_id", "id")  # of a document, of a row per query, or of a row per pair: what they name depends on the layout
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -195,7 +201,7 @@ class DataSettings(BaseModel):
 
     @model_validator(mode="after")
     def _maps_known_columns(self) -> Self:
-        known = TEXT_COLUMNS if self.format in ("beir", "trec") else COLUMNS
+        known = MAPPED_IN.get(self.format, COLUMNS)
         unknown = sorted(set(self.columns) - set(known))
         if unknown:
             raise ValueError(f"data.columns: unknown {', '.join(unknown)}. Choose from: {', '.join(known)}")

@@ -21,6 +21,8 @@ from serve_app.http.shapes.table import SHAPES
 BY_NAME = {shape.name: shape for shape in SHAPES}
 AT_PATH = {path: tuple(one for one in SHAPES if path in one.paths) for shape in SHAPES for path in shape.paths}
 
+NO_OBJECT = "the body should be a JSON object"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -36,7 +38,8 @@ def default_shape(path: str) -> Shape | None:
     """Of a path before its body is known: the shape that its address names, or the one that takes what is left."""
     first, _, rest = path.strip("/").partition("/")
     shapes = AT_PATH.get("/" + path.strip("/"), ())
-    return BY_NAME[first] if rest and first in BY_NAME else shapes[-1] if shapes else None
+    named = BY_NAME.get(first) if rest or not shapes else None
+    return named or (shapes[-1] if shapes else None)
 
 
 def parsed(content: bytes) -> Any:
@@ -59,7 +62,7 @@ def shape_of(candidates: Sequence[Shape], body: Any, headers: Mapping[str, str])
 def wanted(shape: Shape, body: Any, model: str | None = None) -> Wanted:
     """What a body asks for; `model` is the one that its path names. Raises RefusalError with all that is wrong."""
     try:
-        told = model_of(shape).model_validate(body).__dict__
+        told = model_of(shape).model_validate(_without_nulls(body)).__dict__
     except ValidationError as error:
         raise _malformed(shape, error) from error
     get = told.get
@@ -77,6 +80,13 @@ def wanted(shape: Shape, body: Any, model: str | None = None) -> Wanted:
         return Wanted(ScoreRequest(queries=told["queries"], **common), sent, texts, None)
     request = RerankRequest(query=told["query"], top_n=get("top_n") or None, **common)
     return Wanted(request, sent, texts, get("return_documents"))
+
+
+def _without_nulls(body: Any) -> Any:
+    """A field that is null is not there: pydantic would take it for the first of a field's names, and the others, which
+    may hold something, for nothing.
+    """
+    return {key: value for key, value in body.items() if value is not None} if isinstance(body, dict) else body
 
 
 @cache
@@ -131,5 +141,5 @@ def _malformed(shape: Shape, error: ValidationError) -> RefusalError:
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     # What else is in a `loc` are pydantic's names of types.
     places = [".".join(str(part) for part in one["loc"] if part in names or isinstance(part, int)) for one in faults]
-    messages = [f"{place}: {one['msg']}" if place else one["msg"] for place, one in zip(places, faults, strict=True)]
+    messages = [f"{place}: {one['msg']}" if place else NO_OBJECT for place, one in zip(places, faults, strict=True)]
     return RefusalError(422, "bad_request", "; ".join(messages), places[0] or None)

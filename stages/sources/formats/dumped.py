@@ -15,6 +15,7 @@ from functools import partial
 
 from stages.sources.digests import made_id
 from stages.sources.formats.shape import Fields, Shape, UnfitRecordError, others, query_id_of, scores_in_order
+from stages.sources.settings import ALIASES
 
 QUERY_KEYS = ("query", "question", "input", "user_input")
 DOCUMENT_KEYS = ("documents", "contexts", "context", "source_documents", "nodes", "source_nodes")
@@ -25,12 +26,16 @@ REF_DOC_ID = "ref_doc_id"
 
 @dataclass(frozen=True, slots=True)
 class Dumped:
-    """One document; `metadata` is where `data.columns.doc_id` is looked up."""
+    """One document; `metadata` is where `data.columns.doc_id` is looked up.
+
+    No tool of these judges: a `relevance` beside its keys is the user's own.
+    """
 
     text: object
     own_id: object
     metadata: Fields
     score: object = None
+    relevance: object = None
 
 
 def langchain_document(dump: object) -> Dumped | None:
@@ -46,7 +51,7 @@ def langchain_document(dump: object) -> Dumped | None:
     metadata = _object(fields.get("metadata"))
     escaped = metadata.get("__lc_escaped__")  # how `dumps` writes metadata that has a key `lc`
     metadata = escaped if isinstance(escaped, dict) else metadata
-    return Dumped(fields["page_content"], fields.get("id"), metadata, score)
+    return Dumped(fields["page_content"], fields.get("id"), metadata, score, fields.get("relevance"))
 
 
 def llamaindex_node(dump: object) -> Dumped | None:
@@ -60,7 +65,7 @@ def llamaindex_node(dump: object) -> Dumped | None:
         text = _object(node.get("text_resource")).get("text")
     source = _object(_object(node.get("relationships")).get(SOURCE_NODE)).get("node_id")
     metadata = {**_object(node.get("metadata")), **({} if source is None else {REF_DOC_ID: source})}
-    return Dumped(text, node["id_"], metadata, fields.get("score"))
+    return Dumped(text, node["id_"], metadata, fields.get("score"), fields.get("relevance"))
 
 
 def haystack_document(dump: object) -> Dumped | None:
@@ -68,7 +73,8 @@ def haystack_document(dump: object) -> Dumped | None:
     fields = _object(dump)
     if not {"id", "content", "blob"} <= fields.keys():
         return None
-    return Dumped(fields["content"], fields["id"], {**fields, **_object(fields.get("meta"))}, fields.get("score"))
+    metadata = {**fields, **_object(fields.get("meta"))}
+    return Dumped(fields["content"], fields["id"], metadata, fields.get("score"), fields.get("relevance"))
 
 
 def _object(value: object) -> Fields:
@@ -94,7 +100,12 @@ def _translate(parse: Parse, fields: Fields, mapping: Mapping[str, str]) -> dict
         raise UnfitRecordError(f"{documents}: entry {parsed.index(None) + 1} is no document of that tool")
     scores = scores_in_order([one.score for one in found])
     rows = [
-        {"doc_id": _doc_id(one, mapping.get("doc_id")), "text": one.text, "score": score}
+        {
+            "doc_id": _doc_id(one, mapping.get("doc_id")),
+            "text": one.text,
+            "score": score,
+            "relevance": one.relevance,
+        }
         for one, score in zip(found, scores, strict=True)
     ]
     if rows and all(row["doc_id"] is None for row in rows):
@@ -103,7 +114,13 @@ def _translate(parse: Parse, fields: Fields, mapping: Mapping[str, str]) -> dict
         )
     named = fields if "query_id" not in mapping else {"query_id": fields.get(mapping["query_id"])}
     left = others(fields, query, documents, *mapping.values())
-    return {**left, **query_id_of(named), "query": fields[query], "documents": rows}
+    return {**left, **_relevances(fields), **query_id_of(named), "query": fields[query], "documents": rows}
+
+
+def _relevances(fields: Fields) -> dict[str, object]:
+    """The judgements in a list beside the documents, which a user may add as to any row."""
+    names = ("relevances", *ALIASES["relevances"])
+    return next(({"relevances": fields[name]} for name in names if fields.get(name) is not None), {})
 
 
 def _name(fields: Fields, mapping: Mapping[str, str], ours: str, known: tuple[str, ...]) -> str:

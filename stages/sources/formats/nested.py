@@ -28,7 +28,7 @@ from stages.sources.trec import parse_grade, read_qrels
 LZ4, PARQUET = b"\x04\x22\x4d\x18", b"PAR1"
 QUERY_COLUMNS = ("q_id", "query_id", "qid", "query-id")
 DOCUMENT_COLUMNS = ("doc_id", "docid", "docno", "corpus_id", "corpus-id")
-NUMBER_COLUMNS = ("score", "relevance", "label")
+GRADE_COLUMNS = ("relevance", "label", "score")  # BEIR's and MTEB's grades are called score
 ABOUT = "mteb_model_meta"
 
 Numbers = Mapping[str, Mapping[str, object]]
@@ -69,7 +69,8 @@ def read_any_qrels(path: Path, set_aside: Report) -> Judgements:
         return read_qrels(path, set_aside)
     if _begins(path, PARQUET):
         rows = (
-            (record.where, *_columns(path, record)) for record in ParquetTable(path.name, (path,)).records(set_aside)
+            (record.where, *_columns(path, record, GRADE_COLUMNS))
+            for record in ParquetTable(path.name, (path,)).records(set_aside)
         )
         return judgements_from(str(path), rows, set_aside)
     if (found := _object(path)) is None:
@@ -172,14 +173,14 @@ def _one_of(path: Path, among: dict[str, Any], wanted: str | None, setting: str)
 
 def _row_stretches(path: Path, set_aside: Report) -> Iterator[Stretch]:
     for record in ParquetTable(path.name, (path,)).records(set_aside):
-        query_id, doc_id, score = _columns(path, record)
+        query_id, doc_id, score = _columns(path, record, ("score",))
         yield Stretch(query_id, (doc_id,), (score,), record.where.line)
 
 
-def _columns(path: Path, record: Record) -> tuple[object, object, object]:
+def _columns(path: Path, record: Record, numbers: tuple[str, ...]) -> tuple[object, object, object]:
     """Query id, document id and number of a row. Raises DataError where the table lacks one of them."""
     found = []
-    for names in (QUERY_COLUMNS, DOCUMENT_COLUMNS, NUMBER_COLUMNS):
+    for names in (QUERY_COLUMNS, DOCUMENT_COLUMNS, numbers):
         name = next((name for name in names if name in record.fields), None)
         if name is None:
             raise DataError(f"{path} has no column {' or '.join(names)}; it has {', '.join(record.fields)}")

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 
+from stages.core.records import Location
 from stages.sources.formats.tables import DELIMITERS
+from stages.sources.lines import Line
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.keys import of_columns
 from stages.sources.recognise.texts import texts_under_ids
+from stages.sources.run_columns import TREC
 
 LINES_SEEN = 2000
 TREC_RUN = "query_id Q0 doc_id rank score tag"
@@ -22,7 +25,7 @@ def of_lines(path: Path, lines: Sequence[str]) -> Finding:
     """By the columns that most lines have. `lines` are the first of the file, without blank ones and comments."""
     if table := _table(path, lines[0]):
         return table
-    fields = [line.split() for line in lines]
+    fields = [TREC.fields(Line(Location(str(path)), line)) for line in lines]
     most = _most_common(fields)
     rows = [row for row in fields if len(row) == most]
     for columns, number, told in ((6, 4, _trec_run), (4, 3, _of_four), (3, 2, _of_three)):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from stages.core.errors import DataError
-from stages.core.prepare import Report, prepare_all
-from stages.core.records import SetAside
+from stages.core.prepare import DUPLICATE, Report, prepare_all
+from stages.core.records import Location, SetAside
 from stages.core.withheld import without_quotes
 from stages.core.words import counted
 from stages.sources import DataSettings, open_source
@@ -21,12 +21,16 @@ from stages.sources.packed import plain_or_packed
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.section import Section
 from stages.sources.run_columns import RunColumns
-from stages.sources.run_index import QueryIds
+from stages.sources.run_index import QueryIds, RunList
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
 from stages.sources.texts import ids_of, read_records
 
 Counts = dict[str, int]
 COLLECTIONS = ("trec", "beir", "msmarco", "mteb")
+
+
+class NothingCountedError(Exception):
+    """Rows of which none can be used. Never leaves this module."""
 
 
 def count(finding: Finding) -> None:
@@ -35,20 +39,30 @@ def count(finding: Finding) -> None:
     if counter is None:
         return
     reasons: Counter[str] = Counter()
+    rows: list[SetAside] = []
 
     def report(row: SetAside) -> None:
+        rows.extend([] if rows else [row])
         reasons[without_quotes(row.reason)] += 1
 
     try:
         finding.counts = counter(finding, report)
     except DataError as error:
         finding.role, finding.remedy = "other", str(error)
+    except NothingCountedError:
+        finding.role, finding.remedy = "other", f"nothing in it can be reranked: {_first(rows)}"
     finding.set_aside = dict(reasons.most_common())
 
 
+def _first(rows: Sequence[SetAside]) -> str:
+    return f"the first fault is at {rows[0].where}: {rows[0].reason}" if rows else "it has no row; give one that has"
+
+
 def check(section: Section) -> None:
-    """Add to `unsure` how far the files of a whole collection are about the same queries and documents."""
-    if section.data is None or section.missing or section.data["format"] not in COLLECTIONS:
+    """Add to `unsure` how far files that are read together are about the same queries and documents."""
+    if section.data is None or section.missing:
+        return
+    if section.data["format"] not in COLLECTIONS and "qrels" not in section.data:
         return
     try:
         for meeting in open_source(_settings(section.data)).meetings().values():
@@ -61,8 +75,18 @@ def _run(finding: Finding, report: Report) -> Counts:
     named = finding.data.get("run_columns")
     columns = RunColumns.named([str(name) for name in named]) if isinstance(named, list) else None
     with open_any_run(Path(finding.path), QueryIds(), report, columns) as run:
-        lengths = [len(run.read(query_id).doc_ids) for query_id in run]
+        lengths = [_distinct(run.read(query_id), finding.path, report) for query_id in run]
     return {"queries": len(lengths), "candidates": sum(lengths), "longest list": max(lengths)}
+
+
+def _distinct(one: RunList, file: str, report: Report) -> int:
+    """How many documents a run keeps: of one that is listed twice the better place."""
+    seen: set[str] = set()
+    for doc_id, line in zip(one.doc_ids, one.lines, strict=True):
+        if doc_id in seen:
+            report(SetAside(Location(file, line), DUPLICATE))
+        seen.add(doc_id)
+    return len(seen)
 
 
 def _qrels(finding: Finding, report: Report) -> Counts:
@@ -90,7 +114,7 @@ def _rows(finding: Finding, report: Report) -> Counts:
         queries, candidates, longest = queries + 1, candidates + length, max(longest, length)
         by_place += one.order_only
     if not candidates:
-        raise DataError("nothing in it can be reranked; see what is set aside, and map names under data.columns")
+        raise NothingCountedError
     if by_place and finding.data.get("depth", 100) is not None:
         finding.unsure.append(
             f"{counted(by_place, 'list has', 'lists have')} no scores that fall from its top to its end: "

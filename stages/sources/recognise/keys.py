@@ -13,23 +13,23 @@ from stages.sources.formats.shapes import neighbour_of, shapes_of
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.objects import of_object
 from stages.sources.recognise.texts import texts_under_ids
+from stages.sources.settings import ALIASES, ROW_IDS
 
-# Names under which others have what rows need; each is mapped under data.columns where it is met.
-OTHERS: Mapping[str, tuple[str, ...]] = {
-    "query_id": ("query_id", "qid", "query-id", "topic_id", "question_id"),
-    "query": ("query", "question", "user_input", "input", "query_text"),
-    "documents": ("documents", "contexts", "retrieved_contexts", "passages", "ctxs", "context"),
-    "doc_ids": ("doc_ids", "retrieved_context_ids", "context_ids"),
-    "scores": ("scores",),
-    "relevances": ("relevances", "labels"),
-    "doc_id": ("doc_id", "docid", "docno", "pid", "corpus-id", "document_id", "passage_id"),
-    "text": ("text", "passage", "document", "contents", "content", "doc_text"),
-    "score": ("score",),
-    "relevance": ("relevance", "label", "judgment", "grade", "rel"),
+# Names that others have for what rows need, beside those that are known: each is mapped under data.columns.
+MAPPED: Mapping[str, tuple[str, ...]] = {
+    "query_id": ("query-id", "topic_id", "question_id"),
+    "query": ("question", "user_input", "input", "query_text"),
+    "documents": ("contexts", "retrieved_contexts", "passages", "ctxs", "context"),
+    "doc_ids": ("retrieved_context_ids", "context_ids"),
+    "scores": (),
+    "relevances": (),
+    "doc_id": ("corpus-id", "document_id", "passage_id"),
+    "text": ("document", "doc_text"),
+    "score": (),
+    "relevance": ("judgment", "grade", "rel"),
 }
+KNOWN = {ours: (ours, *(name for name in ALIASES.get(ours, ()) if name not in ROW_IDS)) for ours in MAPPED}
 DUMPED = frozenset(shape.format for shape in DUMPED_SHAPES)
-UNMAPPED = {"relevance": ("label",), "relevances": ("labels",)}
-"""Names that are known without being mapped."""
 IDS = ("_id", "id", "doc_id", "query_id", "docid", "docno", "pid", "qid")
 TEXTS = ("text", "contents", "content", "passage", "body", "segment", "query", "title", "question")
 
@@ -68,7 +68,9 @@ def _without_ids(shape: Shape, record: Fields) -> bool:
 
 def of_columns(path: Path, names: Sequence[str], form: str) -> Finding | None:
     """Rows of a table with these columns; None where it lacks the query, or both documents and texts."""
-    found = {ours: next((name for name in theirs if name in names), None) for ours, theirs in OTHERS.items()}
+    found = {
+        ours: next((name for name in (*KNOWN[ours], *theirs) if name in names), None) for ours, theirs in MAPPED.items()
+    }
     of_pairs = found["documents"] is None
     if found["query"] is None or (of_pairs and found["text"] in (None, found["query"])):
         return None
@@ -76,9 +78,7 @@ def of_columns(path: Path, names: Sequence[str], form: str) -> Finding | None:
     finding = Finding(str(path), f"rows, {kind}", "rows", {"format": form})
     beside = ("documents", "doc_ids", "scores", "relevances") if of_pairs else ("doc_id", "text", "score", "relevance")
     mapped = {
-        ours: theirs
-        for ours, theirs in found.items()
-        if theirs not in (None, ours, *UNMAPPED.get(ours, ())) and ours not in beside
+        ours: theirs for ours, theirs in found.items() if theirs not in (None, *KNOWN[ours]) and ours not in beside
     }
     if mapped:
         finding.data["columns"] = mapped
@@ -93,9 +93,9 @@ def of_triples(path: Path, names: Sequence[str]) -> Finding | None:
     has = [any(name in names for name in known) for known in (QUERY_COLUMNS, DOCUMENT_COLUMNS)]
     if not all(has) or not {"text", "query", "documents"}.isdisjoint(names):
         return None
-    if "score" in names:
-        return Finding(str(path), "a run, a row per document", "run")
-    return Finding(str(path), "judgements, a row per document", "qrels") if {"relevance", "label"} & {*names} else None
+    if {"query-id", "corpus-id"} <= {*names} or ("score" not in names and {"relevance", "label"} & {*names}):
+        return Finding(str(path), "judgements, a row per document", "qrels")
+    return Finding(str(path), "a run, a row per document", "run") if "score" in names else None
 
 
 def _of_texts(path: Path, records: Sequence[Fields], names: Sequence[str]) -> Finding:

@@ -40,6 +40,9 @@ def _of_one(found: Sequence[Finding], findings: Sequence[Finding]) -> Section:
         section.unsure.append(f"a run reads one of these, here the first; not {rest:.200}")
     if one.role == "collection":
         return _of_collection(section, findings, needed=("run",) if one.data["format"] == "beir" else ())
+    unused = [finding.path for finding in findings if finding.role in ("run", "queries", "documents")]
+    if unused:
+        section.unsure.append(f"the rows hold all but judgements; not used: {', '.join(unused):.200}")
     if qrels := _paths(findings, "qrels", section):
         section.data = {**(section.data or {}), "qrels": qrels[0]}
     return section

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ import yaml
 from ray import serve
 
 from pipelines.base.config import ServeConfig, load
-from pipelines.service.serve import run_service, shown_page
+from pipelines.service.serve import announce, run_service, shown_page
 from serve_app.engine.models import describe
 from serve_app.http.ingress import build_ingress
 from serve_app.http.ui import launch_page
@@ -219,6 +220,17 @@ def test_a_visitor_of_the_page_sees_the_order_that_the_engine_gives(url: str) ->
     finally:
         page.close(verbose=False)
     assert passages[best] in first
+
+
+@pytest.mark.parametrize("http", [HttpSettings(), HttpSettings(api_keys_file="keys")])
+def test_the_command_that_is_shown_gives_one_key_where_there_are_several(http: HttpSettings) -> None:
+    said: list[str] = []
+    announce(http, True, said.append)
+    header = said[-1].partition("-H ")[2].partition(" -H")[0]
+    known = {"RERANK_EVAL_API_KEYS": "one,two", "RERANK_EVAL_API_KEY": "one"}
+    known |= {"RERANK_EVAL_API_KEYS": "unset"} if http.api_keys_file else {}
+    printed = subprocess.run(["sh", "-c", f"printf %s {header}"], env=known, capture_output=True, text=True, check=True)
+    assert printed.stdout == "Authorization: Bearer one"
 
 
 def test_without_gradio_it_is_said_in_one_line_how_to_have_the_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,21 @@ def test_a_database_without_its_driver_is_refused_with_what_to_install() -> None
         check_tracking("postgresql+none://host/db")
 
 
+@pytest.mark.parametrize(
+    "uri", ["postgresql+psycopg2://user:secret@host:port/db", "http://user:secret@host:port", "http://[::1"]
+)
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"^tracking\.uri ") as refused:
+        check_tracking(uri)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_in_memory_keeps_nothing(uri: str) -> None:
+    with pytest.raises(ConfigError, match="is in memory"):
+        check_tracking(uri)
+
+
 def test_a_server_that_does_not_answer_now_is_remarked() -> None:
     assert "does not answer now (Connection refused)" in str(check_tracking(f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(ConfigError, match="names no server"):
@@ -61,7 +76,8 @@ def test_a_server_that_does_not_answer_now_is_remarked() -> None:
 
 def test_so_is_a_database_whose_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "cannot be written now" in str(check_tracking(f"sqlite:///{tmp_path}/file/mlflow.db"))
+    for place in (tmp_path / "file" / "mlflow.db", tmp_path):
+        assert "cannot be written now" in str(check_tracking(f"sqlite:///{place}"))
     for uri in (f"sqlite:///{tmp_path}/new/mlflow.db", f"sqlite:///{tmp_path}/file", None, "databricks"):
         assert check_tracking(uri) is None
 

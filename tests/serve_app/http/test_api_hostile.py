@@ -150,6 +150,13 @@ def test_a_hostile_body_gets_the_right_status(api: RunningApi, content: bytes, s
     assert_answers(api)
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_an_answer_is_json_even_where_the_document_that_it_holds_was_not(api: RunningApi, number: str) -> None:
+    body = f'{{"query": "fox", "documents": [{{"text": "fox", "rank": {number}}}]}}'
+    answer = api.client.post("/v1/rerank", content=body).text
+    assert json.loads(answer, parse_constant=pytest.fail)["results"][0]["document"] == {"text": "fox", "rank": None}
+
+
 def test_fifty_megabytes_of_no_declared_length_are_refused(api: RunningApi) -> None:
     answer = api.client.post("/v1/rerank", content=(b" " * (1 << 20) for _ in range(50)))
     assert answer.status_code == 413

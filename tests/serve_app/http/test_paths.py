@@ -31,6 +31,8 @@ def test_an_address_may_name_its_shape(api: RunningApi) -> None:
     assert [one["index"] for one in api.client.post("/voyage/v1/rerank", json=BODY).json()["data"]] == [1, 0, 2]
     assert api.client.post("/voyage/v1/score", json={"text_1": "fox", "text_2": "fox"}).json()["data"]
     assert api.client.get("/infinity/v1/models").json()["data"][0]["id"] == MODEL
+    assert api.client.post("/tei", json=BODY).json()[0] == {"index": 1, "score": 1.0}
+    assert indices(api.client.post("/rerank", json=BODY)) == [1, 0, 2], "a path as well as a shape"
     refused(api.client.post("/voyag/v1/rerank", json=BODY), 404)
 
 

@@ -50,7 +50,7 @@ def test_a_list_with_one_score_throughout_says_nothing_and_an_order_alone_does()
 
 
 def test_nothing_to_score_is_an_error() -> None:
-    with pytest.raises(NothingLeftError, match="every query was set aside"):
+    with pytest.raises(NothingLeftError, match="no query, or each was set aside"):
         counts().require_pairs()
     with pytest.raises(NothingLeftError, match="no candidate has a text"):
         counts(SILENT).require_pairs()

@@ -120,6 +120,39 @@ def test_parallel_lists_are_read_beside_strings(tmp_path: Path) -> None:
     assert judged(of_rows(written(tmp_path, "jsonl", [row])))[0] == Judgements({"q1": {"1": 1, "2": 2}})
 
 
+def test_lists_beside_objects_say_what_the_objects_do_not(tmp_path: Path) -> None:
+    row: Row = {"query": "why", "documents": [{"id": "a", "text": "one"}, {"id": "b", "text": "two"}]}
+    path = written(tmp_path, "jsonl", [{**row, "scores": [1.0, 2.0], "labels": [1, 0]}], "rows")
+    (one,), aside = prepared(of_rows(path))
+    assert (one.doc_ids, one.scores, aside) == (("b", "a"), (2.0, 1.0), [])
+    assert judged(of_rows(path))[0].grades == {"q1": {"a": 1, "b": 0}}
+    twice = written(tmp_path, "jsonl", [{**row, "doc_ids": ["a", "c"]}], "twice")
+    assert "two values of doc_id" in said(read(of_rows(twice))[1])[0][1]
+
+
+def test_rows_need_not_agree_on_the_names_that_the_field_has(tmp_path: Path) -> None:
+    """As where the files of several writers are read together."""
+    pairs: list[Row] = [
+        {"query_id": "1", "query": "why", "doc_id": "a", "text": "one", "relevance": 1},
+        {"query_id": "1", "query": "why", "docid": "b", "contents": "two", "label": 0},
+        {"qid": "2", "query": "who", "docno": "b", "passage": "two", "label": 2},
+    ]
+    path = written(tmp_path, "jsonl", pairs, "pairs")
+    assert [(one.doc_ids, one.texts) for one in prepared(of_rows(path))[0]] == [
+        (("a", "b"), ("one", "two")),
+        (("b",), ("two",)),
+    ]
+    assert judged(of_rows(path))[0].grades == {"1": {"a": 1, "b": 0}, "2": {"b": 2}}
+
+
+def test_a_query_id_that_comes_late_is_told_not_replaced_by_its_place(tmp_path: Path) -> None:
+    row: Row = {"query": "why", "documents": ["one"]}
+    path = written(tmp_path, "jsonl", [*[row] * 100, {**row, "query_id": "x7"}], "rows")
+    queries, aside = read(of_rows(path))
+    assert len(queries) == 100
+    assert said(aside) == [(101, "a query id, where the first rows have none: give every row one")]
+
+
 def test_missing_ids_are_made_from_positions(tmp_path: Path) -> None:
     by_query: list[Row] = [{"query": "x", "documents": ["b", "a"]}, {"query": "y", "documents": [{"text": "c"}]}]
     by_pair: list[Row] = [{"query": "x", "text": "b"}, {"query": "y", "text": "c"}, {"query": "x", "text": "a"}]

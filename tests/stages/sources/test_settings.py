@@ -35,6 +35,13 @@ def test_an_unknown_column_of_ours_is_refused_with_the_choices() -> None:
         DataSettings(format="jsonl", path="x", columns={"question": "query"})
 
 
+@pytest.mark.parametrize("form", ["langchain", "llamaindex", "haystack"])
+def test_of_a_tools_dumps_only_what_is_looked_up_can_be_mapped(form: str) -> None:
+    DataSettings.model_validate({"format": form, "path": "x", "columns": {"doc_id": "source", "query": "ask"}})
+    with pytest.raises(ValidationError, match=r"data.columns: unknown relevance. Choose from: query_id, query, "):
+        DataSettings.model_validate({"format": form, "path": "x", "columns": {"relevance": "grade"}})
+
+
 def test_columns_of_a_collection_are_the_keys_of_its_texts_and_those_of_its_runs() -> None:
     given = {"format": "beir", "path": "x", "run": "r"}
     columns = {"doc_id": "docid", "text": "body"}

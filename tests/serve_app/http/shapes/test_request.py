@@ -108,6 +108,27 @@ def test_instructions_come_under_several_names() -> None:
         assert rerank(**body).instruction == "i"
 
 
+@pytest.mark.parametrize(
+    ("shape", "body", "field", "value"),
+    [
+        ("voyage", {"query": "q", "documents": ["a"], "top_k": None, "top_n": 1}, "top_n", 1),
+        ("rerank", {"query": "q", "documents": None, "docs": ["a"]}, "documents", ["a"]),
+        ("rerank", {"query": "q", "documents": ["a"], "instruction": None, "instruct": "i"}, "instruction", "i"),
+        ("score", {"text_1": None, "queries": "q", "text_2": None, "items": "a"}, "queries", ["q"]),
+    ],
+)
+def test_null_under_one_name_of_a_field_does_not_hide_what_stands_under_another(
+    shape: str, body: Any, field: str, value: Any
+) -> None:
+    assert getattr(wanted(BY_NAME[shape], body).request, field) == value
+
+
+def test_a_body_that_is_no_object_is_told_without_our_names() -> None:
+    for body in ([], "text", 1, None):
+        with pytest.raises(RefusalError, match=r"^the body should be a JSON object$"):
+            wanted(RERANK, body)
+
+
 def test_a_path_names_the_model_where_a_body_cannot() -> None:
     told = {"queries": ["q"], "documents": ["a"]}
     assert wanted(BY_NAME["deepinfra"], told, "some/model").request.model == "some/model"

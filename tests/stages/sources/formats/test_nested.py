@@ -116,6 +116,16 @@ def test_an_object_of_something_else_is_refused_with_what_a_run_has(tmp_path: Pa
         lists(tmp_path / "run.json")
 
 
+def test_of_a_table_with_scores_and_grades_each_reader_takes_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "both.parquet"
+    pq.write_table(pa.table({"query_id": ["007"], "doc_id": ["1"], "score": [7.0], "label": [2]}), path)
+    assert read_any_qrels(path, pytest.fail).grades == {"007": {"1": 2}}
+    assert list(read_any_run(path, pytest.fail)["007"].scores) == [7.0]
+    pq.write_table(pa.table({"query_id": ["007"], "doc_id": ["1"], "label": [2]}), path)
+    with pytest.raises(DataError, match="has no column score"):
+        read_any_run(path, pytest.fail)
+
+
 def test_a_broken_lz4_and_a_table_of_other_columns_are_one_line(tmp_path: Path) -> None:
     save_lz4(RUN, tmp_path / "run.lz4")
     (tmp_path / "run.lz4").write_bytes((tmp_path / "run.lz4").read_bytes()[:-9])

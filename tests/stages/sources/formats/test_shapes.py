@@ -179,6 +179,22 @@ def test_a_key_that_no_metadata_has_is_told() -> None:
     assert aside[0].reason == "no document has 'nowhere' in its metadata, which data.columns.doc_id names"
 
 
+@pytest.mark.parametrize("name", ["langchain-model-dump.jsonl", "llamaindex-to-dict.jsonl", "haystack-flat.jsonl"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_judgements_that_a_user_adds_to_a_dump_are_read(name: str, beside: bool, tmp_path: Path) -> None:
+    row = json.loads((FILES / name).read_text(encoding="utf-8").splitlines()[0])
+    key = next(key for key, value in row.items() if isinstance(value, list))
+    grades = [2, 0, 1][: len(row[key])]
+    if beside:
+        row["labels"] = grades
+    else:
+        row[key] = [{**one, "relevance": grade} for one, grade in zip(row[key], grades, strict=True)]
+    path = tmp_path / name
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    source = open_source(DataSettings.model_validate({"format": name.partition("-")[0], "path": str(path)}))
+    assert list(next(iter(source.judgements(pytest.fail).grades.values())).values()) == grades
+
+
 def test_documents_without_ids_are_known_by_their_texts_and_that_is_told() -> None:
     (one,) = prepared(source_of(FILES / "langchain-no-ids.jsonl", "langchain"))
     assert all(len(doc_id) == 16 for doc_id in one.doc_ids)

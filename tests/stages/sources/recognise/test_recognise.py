@@ -133,6 +133,42 @@ def test_rows_in_several_files_are_read_as_one_folder_unless_it_holds_others(tmp
     assert "a run reads one of these" in section.unsure[0]
 
 
+def test_of_rows_none_of_which_can_be_used_the_first_fault_is_told(tmp_path: Path) -> None:
+    finding, section = of_text(tmp_path, "a.jsonl", in_lines([{"query": "why", "documents": json.dumps(["x"])}]))
+    assert section.data is None
+    assert "a.jsonl:1: documents is not a list but str (JSON written as text: decode it)" in finding.remedy
+    finding, _ = of_text(tmp_path, "a.csv", "query_id,query,doc_id,text\n")
+    assert "it has no row" in finding.remedy
+
+
+def test_the_section_chooses_none_of_two_document_ids(tmp_path: Path) -> None:
+    """MS MARCO's docid is the document that a passage is of."""
+    row = {"qid": "1", "query": "why", "docid": "d1", "pid": "p1", "body": "one"}
+    finding, section = of_text(tmp_path, "a.jsonl", in_lines([row]))
+    assert section.data is None
+    assert "several could be doc_id, map one under data.columns: docid, pid" in finding.remedy
+    _, section = of_text(tmp_path, "b.jsonl", in_lines([{name: row[name] for name in row if name != "docid"}]))
+    assert "columns" not in (section.data or {"columns": None})
+
+
+def test_a_run_is_counted_as_it_will_be_read(tmp_path: Path) -> None:
+    text = 'q1 Q0 "a ""b"" c" 0 2.0 pyterrier\nq1 Q0 "x y" 1 1.0 pyterrier\nq1 Q0 "x y" 2 0.5 pyterrier\n'
+    finding, _ = of_text(tmp_path, "a.trec", text)
+    assert (finding.told, finding.counts["candidates"]) == ("a TREC run", 2)
+    assert finding.set_aside == {"duplicate document id within the query": 1}
+
+
+def test_judgements_of_other_queries_than_those_of_rows_are_told_and_files_that_rows_do_not_need(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.jsonl").write_text(in_lines([ROW]))
+    (tmp_path / "qrels.txt").write_text("zz 0 a 1\n")
+    (tmp_path / "run.trec").write_text(TREC_RUN)
+    _, section = look(tmp_path / "a.jsonl", tmp_path / "qrels.txt", tmp_path / "run.trec")
+    check(section)
+    assert ["not used" in section.unsure[0], "no query in common" in section.unsure[1]] == [True, True]
+
+
 def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
     for name, text in {
         "run.trec": TREC_RUN,
