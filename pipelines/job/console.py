@@ -38,10 +38,10 @@ class JobConsole(Console):
     """Prints the course of a job."""
 
     def sends(self, model: ModelSettings) -> None:
-        """That texts leave the house is said first."""
+        """That texts leave the house is said first. Raises ConfigError where nobody can be asked, or without a key."""
         from pipelines.hosted.endpoint import endpoint_of  # httpx
 
-        self.say(escape(endpoint_of(model, keyless=True).sent_to()))
+        self.say(escape(endpoint_of(model).sent_to()))
 
     def scored_as(self, model: ModelInfo) -> None:
         """By which recipe, and what a reader of its scores should know of that."""
