@@ -1,49 +1,38 @@
-"""Hops 3 to 6 where somebody else's model scores: in the job's own process, over HTTP, without an engine or Ray."""
+"""A job's engine where somebody else's model scores: asked over HTTP from the job's own process, without Ray."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pyarrow.parquet as pq
+from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, identity_of
 from pipelines.hosted.meter import Meter
 from pipelines.job.engine import JobEngine
-from pipelines.job.progress import Progress, StreamResult
-from pipelines.job.stored import PAIRS_AT_ONCE
+from pipelines.job.hosted_stream import in_a_thread
 from serve_app.engine.models import ModelInfo
 from stages.core.errors import EngineError, ScoringError
 from stages.core.identity import ScoringIdentity
-from stages.core.records import Candidates, PairScore, Ranking
-from stages.core.rerank import rank_key, rerank
+from stages.core.records import Candidates, PairScore
+from stages.core.rerank import rank_key
 from stages.core.scoring import Scorer
-from stages.core.withheld import told_ranking
-from stages.files.rankings import RANKING_SCHEMA, rankings_table
 from stages.files.tables import read_candidates
 from stages.store.file import FILE_ERRORS
 from stages.store.records import query_keys
 from stages.store.scorer import ForgivingStore, StoredScorer
-from stages.telemetry.latencies import Latencies
-from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
 DAY_S = 24 * 60 * 60
-POLL_S = 1.0
 # Queries among which stored pairs are looked for, to ask for them again.
 QUERIES_LOOKED_AT = 1000
 # From here on it is no rounding: engines and batches move a score by less.
 MOVED = 1e-3
-Result = TypeVar("Result")
 
 
 class HostedEngine(JobEngine):
@@ -163,108 +152,6 @@ class _AlreadyKept(StoredScorer):
         del scored
 
 
-class HostedStream:
-    """Reranks every query under `candidates` into `rankings`/part-00000.parquet; a few queries are read at a time.
-
-    `stop` is asked before a query is begun. Raises what the scorer stopped of, with what is ranked kept.
-    """
-
-    def __init__(self, engine: HostedEngine, candidates: Path, rankings: Path, *, quoting: bool) -> None:
-        self.progress = Progress()
-        self._engine, self._candidates, self._quoting = engine, candidates, quoting
-        self._file = rankings / "part-00000.parquet"
-        self._waiting: list[Ranking] = []
-        self._pairs_waiting = 0
-        self._latencies = Latencies()
-
-    def finish(self, on_progress: Callable[[Progress, TimelinePoint], None], stop: Callable[[], bool]) -> StreamResult:
-        started_s = time.time()
-        telemetry = Telemetry({}, started_s)
-
-        def tell() -> None:
-            on_progress(self.progress, telemetry.take([], time.time(), self.progress.queries, self.progress.pairs))
-
-        in_a_thread(partial(self._run, stop), tell)
-        tell()
-        return StreamResult(started_s, time.time() - started_s, telemetry, self._latencies.told_ms())
-
-    async def _run(self, stop: Callable[[], bool]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        hosted, scorer = self._engine.scorer()
-        queries = iter(read_candidates(self._candidates))
-        with pq.ParquetWriter(self._file, RANKING_SCHEMA) as writer:
-            async with hosted:
-                # Twice as many queries as requests at once: none waits for the last part of another.
-                workers = 2 * self._engine.config.hosted.concurrency
-                worker = partial(self._work, queries, scorer, writer, lambda: stop() or hosted.stopped is not None)
-                await asyncio.gather(*(worker() for _ in range(workers)))
-            self._write(writer)
-        if hosted.stopped is not None:
-            raise hosted.stopped
-
-    async def _work(
-        self, queries: Iterator[Candidates], scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]
-    ) -> None:
-        for one in queries:
-            if stop():
-                return
-            began_s = time.perf_counter()
-            (ranking,) = await rerank([one], scorer)
-            if stop() and ranking.failed:
-                return  # it may have failed for no other reason
-            if ranking.store_hits < len(ranking.doc_ids):
-                self._latencies.observe(time.perf_counter() - began_s)
-            self._take(ranking, writer)
-
-    def _take(self, ranking: Ranking, writer: pq.ParquetWriter) -> None:
-        self._waiting.append(ranking if self._quoting else told_ranking(ranking))
-        self._pairs_waiting += len(ranking.doc_ids)
-        self.progress.queries += 1
-        self.progress.pairs += len(ranking.doc_ids) - ranking.store_hits
-        self.progress.failed_pairs += len(ranking.failed)
-        if self._pairs_waiting >= PAIRS_AT_ONCE:
-            self._write(writer)
-
-    def _write(self, writer: pq.ParquetWriter) -> None:
-        writer.write_table(rankings_table(self._waiting))
-        self._waiting, self._pairs_waiting = [], 0
-
-
 def oldest_used_s(config: RunConfig) -> float:
     """When (Unix s) a score of a hosted model must have been stored to be used."""
     return time.time() - config.rerank.store_days * DAY_S
-
-
-def in_a_thread(work: Callable[[], Awaitable[Result]], meanwhile: Callable[[], None] = lambda: None) -> Result:
-    """What `work` gives, in an event loop of its own: a notebook's thread has one that runs. A signal to this thread
-    ends it at once; `meanwhile` is called once a second.
-    """
-    done: Future[Result] = Future()
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = Future()
-
-    async def run() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        started.set_result((asyncio.get_running_loop(), task))
-        try:
-            done.set_result(await work())
-        except BaseException as error:
-            done.set_exception(error)
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="hosted", daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                return done.result(timeout=POLL_S)
-            except TimeoutError:
-                if done.done():
-                    raise
-                meanwhile()
-    except BaseException:
-        if not done.done():
-            loop, task = started.result()
-            loop.call_soon_threadsafe(task.cancel)
-        raise
-    finally:
-        thread.join()

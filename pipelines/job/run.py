@@ -13,9 +13,7 @@ from typing import Any
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
-from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
-from pipelines.hosted.meter import BudgetSpentError
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.connection import LateCluster
 from pipelines.job.console import JobConsole
@@ -24,7 +22,8 @@ from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.progress import StreamResult
 from pipelines.job.stored import StoredRankings
 from pipelines.job.summary import Coverage
-from pipelines.job.write import Scored, failed_pairs, write_results, write_trec
+from pipelines.job.unfinished import interrupted
+from pipelines.job.write import Scored, write_results
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
@@ -38,14 +37,11 @@ from serve_app.replica.facts import notes_of
 from serve_app.settings import HOSTED
 from stages.analysis.oracle import RECALL
 from stages.core.errors import (
-    EngineError,
-    InterruptedRunError,
     RerankEvalError,
     TooManyFailuresError,
     TrackingError,
     gravest,
 )
-from stages.files.failures import write_failures
 from stages.quality.compiling import Compiling
 from stages.sources import Source
 from stages.sources.temporary import temporary_folder
@@ -118,7 +114,9 @@ def _score(
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(folder, config.gate.slices)
         if model.family == HOSTED:
-            streamed = _ask(engine, stored, config, folder, prepared, console, interruption)
+            from pipelines.job.ask import ask_hosted
+
+            streamed = ask_hosted(engine, stored, config, folder, prepared, console, interruption)
         elif engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
         else:
@@ -154,37 +152,6 @@ def _make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, clust
         return HostedEngine(model, config)
 
 
-def _ask(
-    engine: JobEngine,
-    stored: StoredRankings,
-    config: RunConfig,
-    folder: RunFolder,
-    prepared: Prepared,
-    console: JobConsole,
-    interruption: Interruption,
-) -> StreamResult:
-    """Hops 3 to 6 where a hosted model scores. Raises InterruptedRunError, and what asking stopped of, with what is
-    ranked kept.
-    """
-    from pipelines.job.hosted import HostedEngine, HostedStream
-
-    assert isinstance(engine, HostedEngine)
-    engine.recheck(folder.texts)
-    if not engine.needed:
-        console.ready(None, needed=False, seconds=0.0)
-        return stored.finish()
-    stream = HostedStream(engine, folder.texts, folder.rankings, quoting=config.output.texts)
-    try:
-        with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
-            streamed = stream.finish(on_progress, lambda: interruption.requested)
-    except (EngineError, BudgetSpentError) as error:
-        told = _kept_for_the_next_try(config, folder, prepared, stream.progress.queries)
-        raise type(error)(f"{str(error).rstrip('.')}. {told}") from error
-    if stream.progress.queries < prepared.manifest.queries:
-        raise _interrupted(config, folder, prepared, stream.progress.queries)
-    return streamed
-
-
 def _stream(
     engine: JobEngine,
     config: RunConfig,
@@ -209,7 +176,7 @@ def _stream(
     with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
         streamed = stream.finish(engine.ready_s(), on_progress)
     if stream.progress.queries < prepared.manifest.queries:
-        raise _interrupted(config, folder, prepared, stream.progress.queries)
+        raise interrupted(config, folder, prepared, stream.progress.queries)
     return streamed
 
 
@@ -279,18 +246,3 @@ def _too_many(coverage: Coverage, config: RunConfig, folder: RunFolder) -> TooMa
         f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
         f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
     )
-
-
-def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> InterruptedRunError:
-    return InterruptedRunError(f"interrupted: {_kept_for_the_next_try(config, folder, prepared, queries)}")
-
-
-def _kept_for_the_next_try(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> str:
-    """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
-    write_trec(folder)
-    write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
-    again = same_again()
-    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
-    if config.rerank.store is None or config.rerank.store_mode == "read_only":
-        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
-    return f"{queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
