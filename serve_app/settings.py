@@ -17,10 +17,13 @@ Template = Literal["single_newline", "blank_line"]
 LongDocuments = Literal["cut", "passages"]
 Canaries = Literal["strict", "finite"]
 Backend = Literal["vllm", "transformers"]
+Api = Literal["cohere", "jina", "voyage", "tei", "nim", "vllm", "rerank-eval"]
 
 EMBEDDED_MODEL = "embedded:all-MiniLM-L6-v2"
 # Not a model: the share of common words, for tests of everything but scoring, without an engine.
 OVERLAP: Literal["overlap"] = "overlap"
+# Not a model of ours: somebody else's, asked over HTTP in the form of `model.api`.
+HOSTED: Literal["hosted"] = "hosted"
 # Arguments of vLLM that `engine.extra` may not set, as what decides a score would then be told wrong -> what sets them.
 SET_ELSEWHERE = {
     "model": "model.name",
@@ -46,7 +49,21 @@ class ModelSettings(Settings):
     """Which model, and how its prompt is made. All of it decides a score, but for `canaries`."""
 
     name: str = Field(
-        EMBEDDED_MODEL, description="A local folder, a Hugging Face id, or embedded:all-MiniLM-L6-v2 (in the package)."
+        EMBEDDED_MODEL,
+        description="A local folder, a Hugging Face id, or embedded:all-MiniLM-L6-v2 (in the package). With `api`: the "
+        "http(s) address that is asked; a host alone gets the API's usual path.",
+    )
+    api: Api | None = Field(
+        None,
+        description="The model is hosted: texts are sent to the address in `name`, in the form of this API. null: the "
+        "model is computed here.",
+    )
+    served_as: str | None = Field(None, min_length=1, description="What the API calls the model. With `api` alone.")
+    key_env: str | None = Field(
+        None,
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the environment variable that holds the API's key, sent as `Authorization: Bearer`. null: "
+        "none is sent. With `api` alone.",
     )
     revision: str | None = Field(
         None, description="Branch, tag or commit of a Hugging Face id. Its commit is what is loaded, and told."
@@ -99,6 +116,22 @@ class ModelSettings(Settings):
         description="What a job asks of the scores of a few built-in pairs before it begins. strict: no answer is far "
         "behind a text that has nothing to do with its query. finite: they are numbers, and not all the same.",
     )
+
+    @model_validator(mode="after")
+    def _hosted_or_here(self) -> Self:
+        """What does nothing would be taken for something that does."""
+        hosted = {"served_as", "key_env"}
+        fields = type(self).model_fields
+        given = {name for name, one in fields.items() if getattr(self, name) != one.get_default()}
+        if self.api is None:
+            if useless := sorted(given & hosted):
+                raise ValueError(f"{', '.join(useless)} belong to a hosted model: set api as well, or leave them out")
+            return self
+        if useless := sorted(given - hosted - {"name", "api", "instruction"}):
+            raise ValueError(
+                f"{', '.join(useless)}: what a hosted model does is set where it is served. Leave them out, or api"
+            )
+        return self
 
 
 class EngineSettings(Settings):

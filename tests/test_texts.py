@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipelines.base.config import RunConfig, ServeConfig, load
 from pipelines.cli.app import app
-from stages.core.metrics import ModelPart
+from stages.core.metrics import HostedPart, ModelPart
 from tests.shown_texts import DOCS, ROOT, ShownText
 
 TEXTS = ["README.md", "CONTRIBUTING.md", "HANDBOOK.md", *DOCS]
@@ -84,6 +84,7 @@ def test_every_setting_named_exists(text: ShownText) -> None:
     named = set(settings_named(text)) - {"gate.json"}  # a file of a run folder
     if text.path.name in ("results.md", "models.md"):  # metrics.json has a part of the same name
         named -= {f"model.{key}" for key in ModelPart.__annotations__}
+        named -= {f"hosted.{key}" for key in HostedPart.__annotations__}
     assert [key for key in named if not is_setting(key)] == []
 
 

@@ -19,6 +19,7 @@ from pipelines.base.sections import (
     CostSettings,
     EvaluateSettings,
     GateSettings,
+    HostedSettings,
     OutputSettings,
     RerankSettings,
     TrackingSettings,
@@ -43,6 +44,7 @@ class RunConfig(Settings):
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     serve: DeploymentSettings = DeploymentSettings()
+    hosted: HostedSettings = HostedSettings()
     rerank: RerankSettings = RerankSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     gate: GateSettings = GateSettings()
@@ -73,10 +75,17 @@ class RunConfig(Settings):
             raise ValueError(str(error)) from error
         return self
 
+    @model_validator(mode="after")
+    def _asks_somebody(self) -> Self:
+        """A budget that limits nothing would be taken for one that does."""
+        if self.model.api is None and self.hosted != HostedSettings():
+            raise ValueError("hosted: is about a hosted model. Set model.api, or remove the section")
+        return self
+
     @property
     def digest(self) -> str:
-        """16 hex digits that differ where the results could: all but their price, their judge, and where they lie."""
-        content = self.model_dump(mode="json", exclude={"gate", "cost", "tracking", "output"})
+        """16 hex digits that differ where the results could: all but price, pace and judge, and where they lie."""
+        content = self.model_dump(mode="json", exclude={"gate", "hosted", "cost", "tracking", "output"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
@@ -92,6 +101,7 @@ class ServeConfig(Settings):
     model: ModelSettings = ModelSettings()
     engine: EngineSettings = EngineSettings()
     serve: DeploymentSettings = DeploymentSettings()
+    hosted: Any = None
     rerank: Any = None
     evaluate: Any = None
     gate: Any = None

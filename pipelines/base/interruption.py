@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,12 +19,15 @@ NAMESPACE = "rerank-eval-stop"
 class StopFlag:
     """Tells a job's workers, on any node, to begin no further query: a key in the cluster's own store.
 
-    Ray is imported by what uses it: a job whose pairs are all stored, and the commands over finished runs, have none.
+    Ray is imported by what uses it: a job whose pairs are all stored, one that asks a hosted model, and the commands
+    over finished runs have no workers to tell.
     """
 
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def set(self) -> None:
+        if not _has_cluster():
+            return
         from ray.experimental.internal_kv import _internal_kv_put
 
         _internal_kv_put(self.key, b"stop", namespace=NAMESPACE)
@@ -34,9 +38,16 @@ class StopFlag:
         return _internal_kv_get(self.key, namespace=NAMESPACE) is not None
 
     def clear(self) -> None:
+        if not _has_cluster():
+            return
         from ray.experimental.internal_kv import _internal_kv_del
 
         _internal_kv_del(self.key, namespace=NAMESPACE)
+
+
+def _has_cluster() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 class Interruption:

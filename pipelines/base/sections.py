@@ -28,6 +28,12 @@ class RerankSettings(Settings):
         description="What the vectors of embedding models' documents may take in the store's folder, in GiB: another "
         "experiment over the same documents embeds only those that are new. 0: none are kept.",
     )
+    store_days: float = Field(
+        30,
+        ge=0,
+        description="Of a hosted model: for so many days a stored score is used, since nobody tells when such a model "
+        "changes. Those of other models do not age.",
+    )
     max_failed_share: float = Field(0.0, ge=0, le=1, description="Share of pairs that may fail before exit code 3.")
     workers: int | None = Field(None, gt=0, description="Ray Data workers that feed the engine. null: one per replica.")
     batch_queries: int = Field(
@@ -36,6 +42,47 @@ class RerankSettings(Settings):
         description="Queries per call; a worker has three times as many at work. With serve.max_replicas a call is a "
         "query.",
     )
+
+
+class HostedSettings(Settings):
+    """How a hosted model (`model.api`) is asked, and what it costs."""
+
+    batch_documents: int = Field(
+        100, gt=0, description="Documents in a request at most; what an API is known to take may be less."
+    )
+    concurrency: int = Field(8, gt=0, description="Requests at once.")
+    requests_per_minute: float | None = Field(None, gt=0, description="Requests a minute at most. null: no limit.")
+    timeout_s: float = Field(60, gt=0, description="How long an answer may take.")
+    retry_for_s: float = Field(
+        300, ge=0, description="How long a request is tried again after 429, 5xx, time-outs and broken connections."
+    )
+    max_requests: int | None = Field(
+        None,
+        gt=0,
+        description="The run stops before it sends more requests, tries of the same one counted. null: none.",
+    )
+    max_cost: float | None = Field(
+        None, gt=0, description="The run stops before it spends more, in the currency of the price. null: no limit."
+    )
+    price_per_1000_requests: float | None = Field(None, ge=0, description="Price of 1,000 requests that are answered.")
+    price_per_1000_search_units: float | None = Field(
+        None, ge=0, description="Price of 1,000 of Cohere's search units."
+    )
+    price_per_million_tokens: float | None = Field(None, ge=0, description="Price of a million billed tokens.")
+    recheck_pairs: int = Field(
+        10, ge=0, description="Stored pairs that each run asks for again, to tell whether their scores moved."
+    )
+
+    @property
+    def priced(self) -> bool:
+        prices = (self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens)
+        return any(price is not None for price in prices)
+
+    @model_validator(mode="after")
+    def _has_a_price(self) -> Self:
+        if self.max_cost is not None and not self.priced:
+            raise ValueError("max_cost needs a price: set price_per_1000_requests, ..._search_units or ..._tokens")
+        return self
 
 
 class EvaluateSettings(Settings):

@@ -38,7 +38,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
     """Raises ConfigError and DataError: first what the config says, then the data, then the places that are read and
     written. Nothing is left in these.
     """
-    model = describe(config.model, config.engine.backend)
+    model = describe_asked(config)
     _require_procedure(model, config.model)
     require_whole_lists(config, model)
     notes = list(filter(None, [check_tracking(config.tracking.uri)]))
@@ -51,6 +51,15 @@ def check_before_scoring(config: RunConfig) -> Checked:
     with tempfile.TemporaryDirectory(prefix="rerank-eval-checks-") as logs, libraries_log_to(Path(logs)):
         check_pinned(config)
     return Checked(model, source, notes)
+
+
+def describe_asked(config: RunConfig) -> ModelInfo:
+    """The model, found here or hosted elsewhere; that one's key must be at hand. Raises ConfigError."""
+    if config.model.api is None:
+        return describe(config.model, config.engine.backend)
+    from pipelines.hosted.endpoint import hosted_model  # httpx
+
+    return hosted_model(config.model)
 
 
 def _require_procedure(model: ModelInfo, settings: ModelSettings) -> None:

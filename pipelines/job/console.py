@@ -20,6 +20,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import main_test
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
+from serve_app.settings import ModelSettings
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 
 class JobConsole(Console):
     """Prints the course of a job."""
+
+    def sends(self, model: ModelSettings) -> None:
+        """That texts leave the house is said first. Raises ConfigError where nobody can be asked, or without a key."""
+        from pipelines.hosted.endpoint import endpoint_of  # httpx
+
+        self.say(escape(endpoint_of(model).sent_to()))
 
     def scored_as(self, model: ModelInfo) -> None:
         """By which recipe, and what a reader of its scores should know of that."""

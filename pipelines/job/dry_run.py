@@ -14,9 +14,11 @@ from rich.table import Table
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
+from pipelines.hosted.endpoint import endpoint_of
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.forecast import Forecaster
 from pipelines.job.forecast_words import forecast_lines
+from pipelines.job.hosted_forecast import HostedForecaster, hosted_lines
 from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
 from pipelines.verdict.slices import refuse_unknown
@@ -40,7 +42,8 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judgements, meetings = judged(source, config.evaluate.metrics, report)
-    forecaster, counts = Forecaster(config, model, gpu), ListCounts()
+    forecaster = Forecaster(config, model, gpu) if model.api is None else HostedForecaster(config)
+    counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
     with_candidates = 0
     for candidates in _candidates(source, config, counts, report, set_aside):
@@ -94,13 +97,18 @@ def _model(model: ModelInfo, backend: Backend) -> dict[str, Any]:
 
 def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:
     candidates, rankings = ", ".join(SCHEMA.names), ", ".join(RANKING_SCHEMA.names)
+    fed = "3 Ray Data", "the same, streamed", f"batches of {counted(config.rerank.batch_queries, 'query', 'queries')}"
+    asked = "5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"
+    if config.model.api is not None:
+        fed = "3 read", "the same, streamed", "query by query"
+        asked = "5 HTTP", "query, texts -> scores", f"{config.hosted.concurrency} request(s) at once"
     metrics, judgements = ", ".join(config.evaluate.metrics), counted(judged, "judged query", "judged queries")
     rows = (
         ("1 sources", f"{config.data.format} -> queries with candidates, judgements", judgements),
         ("2 prepare", candidates, f"{counted(queries, 'query', 'queries')}, {counted(pairs, 'pair')}"),
-        ("3 Ray Data", "the same, streamed", f"batches of {counted(config.rerank.batch_queries, 'query', 'queries')}"),
+        fed,
         ("4 rerank", "query, texts, instruction -> pairs to score", counted(pairs, "pair")),
-        ("5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"),
+        asked,
         ("6 rank", rankings, counted(queries, "ranking")),
         ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", judgements),
         ("8 track", "the run folder -> MLflow", redacted_text(config.tracking.uri or "off")),
@@ -109,6 +117,8 @@ def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict
 
 
 def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> None:
+    if config.model.api is not None and not as_json:
+        print(endpoint_of(config.model, keyless=True).sent_to())
     plan = make_plan(config, gpu)
     if as_json:
         print(json.dumps(plan, indent=2, ensure_ascii=False))
@@ -128,5 +138,6 @@ def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> N
     for remark in (*plan["model"]["remarks"], *plan["remarks"]):
         console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
-    for line in forecast_lines(plan["forecast"]):
+    lines = hosted_lines if config.model.api is not None else forecast_lines
+    for line in lines(plan["forecast"]):
         console.print(escape(line), soft_wrap=True)

@@ -165,6 +165,10 @@ class JobEngine:
         known = self.app.replicas() if self.app else []
         return [facts for facts in known if facts["ended_s"] is None or facts["ended_s"] > self._began_s]
 
+    def told(self) -> dict[str, Any] | None:
+        """What asking somebody else took; None: the engine is one's own."""
+        return None
+
     def living(self) -> list[dict[str, Any]]:
         return [facts for facts in self.replicas() if facts["ended_s"] is None]
 

@@ -16,7 +16,7 @@ from pipelines.job.tokenizing import count_tokens
 from pipelines.job.workload import KnownScores, Workload
 from pipelines.runs.read import moment
 from serve_app.engine.models import ModelInfo, model_config, plain_model
-from serve_app.settings import OVERLAP
+from serve_app.settings import HOSTED, OVERLAP
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
 from stages.core.metrics import Metrics
@@ -196,6 +196,8 @@ def with_forecast(metrics: Metrics, config: RunConfig, identity: ScoringIdentity
     """Of a run that is done: with what the rates of the last run before it foretell for the pairs and tokens that it
     read, and how far off that is. Null where there was none, or nothing was scored.
     """
+    if identity.family == HOSTED:  # whose pace is that of its limits
+        return metrics | {"forecast": {"run": None, "scoring_s": None, "error": None}}
     load, took_s = load_of(metrics), metrics["throughput"]["wall_s"]
     found = last_measured(config, identity, before=moment(metrics.get("started"))) if load else None
     foretold_s = scoring_s(load, found.load, found.wall_s) if load and found else None

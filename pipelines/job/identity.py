@@ -44,7 +44,7 @@ def place_key(model: ModelInfo, config: RunConfig) -> str | None:
     where none has to be asked.
     """
     address = cluster_address(config.serve)
-    if model.family == OVERLAP or config.serve.gpus_per_replica is not None or address is None:
+    if model.recipe is None or config.serve.gpus_per_replica is not None or address is None:
         return None
     there = foresee_identity(model, config.model, config.engine, "cpu")
     if names_this_machine(address):

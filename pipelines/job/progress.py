@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.core.metrics import Quantiles
 from stages.telemetry.telemetry import Telemetry
 
 
@@ -30,12 +31,13 @@ class Progress:
 @dataclass(frozen=True, slots=True)
 class StreamResult:
     """Scoring: when it began (Unix s: the first engine was ready), its seconds until the last ranking, and what the
-    engines counted meanwhile.
+    engines counted meanwhile; how long each query took that was scored.
     """
 
     started_s: float
     wall_s: float
     telemetry: Telemetry
+    query_ms: Quantiles | None = None
 
 
 def _total(numbers: Any) -> int:

@@ -13,7 +13,6 @@ from typing import Any
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
-from pipelines.base.process import same_again
 from pipelines.base.redaction import write_config
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.connection import LateCluster
@@ -23,7 +22,8 @@ from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.progress import StreamResult
 from pipelines.job.stored import StoredRankings
 from pipelines.job.summary import Coverage
-from pipelines.job.write import Scored, failed_pairs, write_results, write_trec
+from pipelines.job.unfinished import interrupted
+from pipelines.job.write import Scored, write_results
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
@@ -34,9 +34,14 @@ from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.places import moved
 from serve_app.replica.facts import notes_of
+from serve_app.settings import HOSTED
 from stages.analysis.oracle import RECALL
-from stages.core.errors import InterruptedRunError, RerankEvalError, TooManyFailuresError, TrackingError, gravest
-from stages.files.failures import write_failures
+from stages.core.errors import (
+    RerankEvalError,
+    TooManyFailuresError,
+    TrackingError,
+    gravest,
+)
 from stages.quality.compiling import Compiling
 from stages.sources import Source
 from stages.sources.temporary import temporary_folder
@@ -56,6 +61,8 @@ def run(
     InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
     started = datetime.now(UTC)
+    if config.model.api is not None:
+        console.sends(config.model)
     model, source, notes = check_before_scoring(config)
     console.notes(moved(), *notes)
     with contextlib.ExitStack() as stack:
@@ -98,8 +105,7 @@ def _score(
     """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
     started_s = time.monotonic()
     compiling = Compiling(tuple(dict.fromkeys((*config.evaluate.metrics, RECALL))))
-    with console.starting(lambda: "a Ray cluster is waited for"):
-        engine = JobEngine(model, config, cluster.connect)
+    engine = _make_engine(model, config, console, cluster)
     try:
         compiling.require_loaded()
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
@@ -107,7 +113,11 @@ def _score(
             prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(folder, config.gate.slices)
-        if engine.needed:
+        if model.family == HOSTED:
+            from pipelines.job.ask import ask_hosted
+
+            streamed = ask_hosted(engine, stored, config, folder, prepared, console, interruption)
+        elif engine.needed:
             streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
         else:
             console.ready(None, engine.alone, 0.0)
@@ -128,7 +138,18 @@ def _score(
         canaries_passed=engine.canaries_passed,
         canary_drift=engine.canary_drift,
         position=position,
+        hosted=engine.told(),
     )
+
+
+def _make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, cluster: LateCluster) -> JobEngine:
+    if model.family != HOSTED:
+        with console.starting(lambda: "a Ray cluster is waited for"):
+            return JobEngine(model, config, cluster.connect)
+    from pipelines.job.hosted import HostedEngine
+
+    with console.working("asking the server what it is"):
+        return HostedEngine(model, config)
 
 
 def _stream(
@@ -155,7 +176,7 @@ def _stream(
     with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
         streamed = stream.finish(engine.ready_s(), on_progress)
     if stream.progress.queries < prepared.manifest.queries:
-        raise _interrupted(config, folder, prepared, stream.progress.queries)
+        raise interrupted(config, folder, prepared, stream.progress.queries)
     return streamed
 
 
@@ -224,17 +245,4 @@ def _too_many(coverage: Coverage, config: RunConfig, folder: RunFolder) -> TooMa
     return TooManyFailuresError(
         f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
         f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
-    )
-
-
-def _interrupted(config: RunConfig, folder: RunFolder, prepared: Prepared, queries: int) -> InterruptedRunError:
-    """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
-    write_trec(folder)
-    write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
-    again = same_again()
-    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
-    if config.rerank.store is None or config.rerank.store_mode == "read_only":
-        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
-    return InterruptedRunError(
-        f"interrupted: {queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
     )

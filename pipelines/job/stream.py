@@ -31,9 +31,12 @@ from stages.core.rerank import rerank
 from stages.core.scoring import Scorer
 from stages.core.withheld import told_ranking
 from stages.files.rankings import RANKING_SCHEMA, rankings_table
+from stages.telemetry.latencies import Latencies
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
 POLL_S = 1.0
+# A further column of what workers return: the seconds of the call that scored the query.
+TOOK = "took_s"
 # Batches that a worker has at work: with one, the engine runs dry while the last queries of it come back.
 BATCHES_AT_ONCE = 3
 # How long Ray Data waits for the end of a call before it looks at all of them.
@@ -55,10 +58,12 @@ class RerankBatches:
 
     async def __call__(self, batch: pa.Table) -> pa.Table:
         if self.stop.is_set():
-            return rankings_table([])
+            return _timed(rankings_table([]), 0.0)
         candidates = await asyncio.to_thread(self.reader.read, range_of(batch))
+        began_s = time.perf_counter()
         rankings = await rerank(candidates, self.scorer)
-        return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
+        took_s = time.perf_counter() - began_s
+        return _timed(rankings_table(rankings if self.quoting else list(map(told_ranking, rankings))), took_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class Stream:
         _set_up_ray_data(feed.workers)
         self.progress = Progress()
         self._rankings = rankings
+        self._latencies = Latencies()
         self._watch = EngineWatch(application, self.progress)
         ranges = list(ranges_of(candidates, 1 if feed.growing else feed.batch_queries))
         calls = calls_at_once(ranges, feed.batch_queries)
@@ -113,7 +119,7 @@ class Stream:
         """Wait for the last ranking, watching the engines, of which the first was ready at `ready_s` (Unix time)."""
         with self._watch.since(ready_s, on_progress) as watch:
             self._finished.result()
-        return StreamResult(watch.started_s, watch.scoring_s, watch.telemetry)
+        return StreamResult(watch.started_s, watch.scoring_s, watch.telemetry, self._latencies.told_ms())
 
     def _pull(self) -> None:
         try:
@@ -128,8 +134,21 @@ class Stream:
         with pq.ParquetWriter(self._rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
             for table in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 assert isinstance(table, pa.Table)
+                self._observe(table)
                 writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
                 self.progress.add(table)
+
+    def _observe(self, table: pa.Table) -> None:
+        """How long the call of each query took, if something of it was scored."""
+        for took_s, ids, hits in zip(
+            *(table[name].to_pylist() for name in (TOOK, "doc_ids", "store_hits")), strict=True
+        ):
+            if hits < len(ids):
+                self._latencies.observe(took_s)
+
+
+def _timed(table: pa.Table, took_s: float) -> pa.Table:
+    return table.append_column(TOOK, pa.array([took_s] * table.num_rows, pa.float64()))
 
 
 def calls_at_once(ranges: Sequence[Range], batch_queries: int) -> int:

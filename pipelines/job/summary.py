@@ -15,10 +15,12 @@ from stages.core.metrics import (
     SCHEMA_VERSION,
     CachePart,
     CoveragePart,
+    HostedPart,
     IdentityPart,
     Metrics,
     ModelPart,
     QualityPart,
+    Quantiles,
     QueuePart,
     ThroughputPart,
     TokensPart,
@@ -102,13 +104,15 @@ class RunFacts:
     canaries_asked: Canaries | None = None
     canary_drift: CanaryDrift | None = None
     part_of: str | None = None
+    hosted: HostedPart | None = None
+    query_ms: Quantiles | None = None
 
 
 def summarise(facts: RunFacts) -> Metrics:
     """The content of metrics.json."""
     done = facts.coverage
     telemetry = facts.telemetry if facts.telemetry.latest else None
-    return {
+    metrics: Metrics = {
         "schema_version": SCHEMA_VERSION,
         "run_id": facts.run_id,
         "started": facts.started.astimezone(UTC).isoformat(),
@@ -133,6 +137,11 @@ def summarise(facts: RunFacts) -> Metrics:
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
     }
+    if facts.query_ms is not None:
+        metrics["latency"] = {"query_ms": facts.query_ms}
+    if facts.hosted is not None:
+        metrics["hosted"] = facts.hosted
+    return metrics
 
 
 def _coverage(facts: RunFacts) -> CoveragePart:
@@ -145,7 +154,7 @@ def _coverage(facts: RunFacts) -> CoveragePart:
         "pairs": done.pairs,
         "failed_pairs": done.failed_pairs,
         "unasked_pairs": done.unasked_pairs,
-        "truncated_pairs": done.truncated_pairs,
+        "truncated_pairs": done.truncated_pairs if facts.model.api is None else None,
         "pairs_in_passages": done.pairs_in_passages if in_passages else None,
         "passages": done.passages if in_passages else None,
         "set_aside_rows": facts.set_aside_rows,
@@ -158,7 +167,7 @@ def _model(facts: RunFacts) -> ModelPart:
         "revision": facts.model.revision,
         "family": facts.model.family,
         "weights_digest": facts.model.digest,
-        "max_length": facts.model.max_length,
+        "max_length": facts.model.max_length or None,
         "dtype": facts.dtype,
         "recipe": facts.model.recipe.name if facts.model.recipe else None,
         "remarks": list(facts.model.remarks),
@@ -174,11 +183,12 @@ def _identity(identity: ScoringIdentity) -> IdentityPart:
 def _throughput(facts: RunFacts) -> ThroughputPart:
     done = facts.coverage
     measured = bool(done.scored_pairs) and facts.part_of is None
+    counted = measured and facts.model.api is None  # nobody else tells the tokens of each prompt
     return {
         "wall_s": facts.wall_s if facts.part_of is None else None,
         "scored_pairs": done.scored_pairs if facts.part_of is None else None,
         "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if measured else None,
-        "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if measured else None,
+        "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if counted else None,
     }
 
 
@@ -217,6 +227,6 @@ def _cache(facts: RunFacts, telemetry: Telemetry | None) -> CachePart:
 
 def _tokens(facts: RunFacts, telemetry: Telemetry | None) -> TokensPart:
     return {
-        "prompt": facts.coverage.prompt_tokens if facts.part_of is None else None,
+        "prompt": facts.coverage.prompt_tokens if facts.part_of is None and facts.model.api is None else None,
         "generation": telemetry.total().generation_tokens if telemetry else None,
     }

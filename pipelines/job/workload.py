@@ -93,12 +93,14 @@ class KnownScores:
     """What the score store of a config knows, only looked at. `note` is why it cannot be.
 
     `identity` is as an engine told it at the `place` (`place_key`), which `told_there` says, or where this one was
-    `foreseen`; else that.
+    `foreseen`; else that. Scores stored before `since_s` (Unix s) do not count.
     """
 
-    def __init__(self, config: RunConfig, foreseen: ScoringIdentity, place: str | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, foreseen: ScoringIdentity, place: str | None = None, since_s: float = 0.0
+    ) -> None:
         self.identity, self.note, self.told_there = foreseen, "", False
-        self._folder = config.rerank.store
+        self._folder, self._since_s = config.rerank.store, since_s
         self._store: ScoreStore | None = None
         if self._folder is None or not (Path(self._folder) / FILE).is_file():
             return
@@ -120,7 +122,7 @@ class KnownScores:
             return texts if self._folder is None or listwise else tuple(dict.fromkeys(texts))
         keys = query_keys(self.identity.key, candidates.instruction, candidates.query, texts, listwise=listwise)
         try:
-            known = self._store.lookup(keys)
+            known = self._store.lookup(keys, self._since_s)
         except FILE_ERRORS as error:
             self._fail(error)
             return texts

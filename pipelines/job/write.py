@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +27,7 @@ from serve_app.replica.facts import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity
+from stages.core.metrics import HostedPart
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
 from stages.files.columns import read_first_stage
@@ -66,6 +67,7 @@ class Scored:
     canaries_passed: bool | None = None
     canary_drift: CanaryDrift | None = None
     position: PositionCheck | None = None
+    hosted: Mapping[str, Any] | None = None
 
     @property
     def dtype(self) -> str | None:
@@ -136,6 +138,8 @@ def _complete(
         canaries_asked=scored.config.model.canaries if scored.canaries_passed is not None else None,
         canary_drift=scored.canary_drift,
         part_of=part_of,
+        hosted=cast("HostedPart | None", scored.hosted) if whole else None,
+        query_ms=scored.streamed.query_ms if whole else None,
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
@@ -182,7 +186,8 @@ def _work(coverage: Coverage, scored: Scored) -> RunWork:
         pairs=coverage.pairs,
         scored_pairs=coverage.scored_pairs,
         prompt_tokens=coverage.prompt_tokens,
-        engine_s=held if scored.engines else streamed.wall_s,
+        engine_s=None if scored.hosted else held if scored.engines else streamed.wall_s,
+        billed=scored.hosted["cost"] if scored.hosted else None,
     )
 
 

@@ -30,7 +30,7 @@ SERIES = {
 # Points of a series in MLflow, whose charts draw 320; all are in the Parquet files. Of a longer run every second, third
 # ... moment is logged: ten hours in full took two minutes.
 LONGEST_SERIES = 3600
-SECTIONS = ("coverage", "scores", "throughput", "queue", "cache", "tokens")
+SECTIONS = ("coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens")
 ANALYSED = ("oracle", "fusion", "calibration", "ties", "judged", "position", "cost")
 # What analysis.json calls it -> with its unit.
 UNITS = {
@@ -71,7 +71,7 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
     sections: Mapping[str, Any] = metrics
     for section in SECTIONS:
-        named |= dict(flatten(sections[section], f"{section}/", "_"))
+        named |= dict(flatten(sections.get(section) or {}, f"{section}/", "_"))
     named |= dict(_analysed(analysis))
     named |= summary(named, metrics, analysis)
     return {legal_name(name): float(value) for name, value in named.items() if _is_number(value)}

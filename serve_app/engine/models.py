@@ -23,7 +23,7 @@ from serve_app.recipes.recognise import recognise
 from serve_app.recipes.remarks import remarks_of
 from serve_app.recipes.transformer import told_positions, transformer
 from serve_app.recipes.whole import require_whole
-from serve_app.settings import EMBEDDED_MODEL, OVERLAP, Backend, Family, ModelSettings
+from serve_app.settings import EMBEDDED_MODEL, HOSTED, OVERLAP, Backend, Family, ModelSettings
 from stages.core.errors import ConfigError
 
 # Model types whose position ids begin behind the padding's index, which is 1.
@@ -41,7 +41,8 @@ LEAST_MAX_LENGTH = 9
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that was found: `path` is a folder or a hub id; `recipe` says how it is scored, None: it is `overlap`.
+    """A model that was found: `path` is a folder or a hub id; `recipe` says how it is scored, None: it is `overlap`, or
+    hosted behind `api` at the address `path`.
 
     What identifies its content: `revision`, the commit of a hub id (None for a folder), whatever branch or tag was
     asked for; `digest`, of a folder's files (None for a hub id). `remarks` are lines for whoever reads its scores.
@@ -57,10 +58,13 @@ class ModelInfo:
     remarks: tuple[str, ...] = ()
     trust_remote_code: bool = False
     code_revision: str | None = None
+    api: str | None = None
 
     @property
-    def family(self) -> Family | Literal["overlap", "qwen3-reranker"]:
+    def family(self) -> Family | Literal["overlap", "qwen3-reranker", "hosted"]:
         """How it is scored, in a word."""
+        if self.api is not None:
+            return HOSTED
         if self.recipe is None:
             return OVERLAP
         return "qwen3-reranker" if self.recipe.name == "qwen3-reranker" else self.recipe.family
@@ -80,8 +84,12 @@ def read_model(told: Mapping[str, Any]) -> ModelInfo:
 
 def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
     """Find the model and read its files. Raises ConfigError where it cannot be found, told apart or read, and where
-    `backend` cannot compute it.
+    `backend` cannot compute it; a hosted model is nothing to compute.
     """
+    if settings.api is not None:
+        raise ConfigError(
+            "model.api: a hosted model is asked by `run`; this needs one that is computed here. Remove it"
+        )
     if settings.name == OVERLAP:
         return ModelInfo(OVERLAP, OVERLAP, None, None, settings.max_length or USUAL_MAX_LENGTH, None)
     path = locate(settings.name)

@@ -11,14 +11,16 @@ class RunWork:
     """What a run did, as its telemetry counts it.
 
     `pairs` are all that were asked for; the engine scored `scored_pairs` of them, reading `prompt_tokens`, and the
-    store knew the others. `engine_s` is the time for which engines were held meanwhile, of all replicas added up.
+    store knew the others. `engine_s` is the time for which engines were held meanwhile, of all replicas added up; None
+    where a hosted model scored, and `billed` is what that cost, None where no price is known.
     """
 
     queries: int
     pairs: int
     scored_pairs: int
     prompt_tokens: int
-    engine_s: float
+    engine_s: float | None
+    billed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ def cost(work: RunWork, gains: Mapping[str, float], per_hour: float | None = Non
     """
     scored = work.scored_pairs > 0 and work.queries > 0
     share = work.pairs / work.scored_pairs / work.queries if scored else None
-    engine_s = None if share is None else work.engine_s * share
-    hourly = None if per_hour is None else per_hour / 3600
+    engine_s = None if share is None or work.engine_s is None else work.engine_s * share
+    money = work.billed if per_hour is None or work.engine_s is None else work.engine_s * per_hour / 3600
     return Cost(
         pairs_per_query=work.pairs / work.queries if work.queries else None,
-        tokens_per_query=None if share is None else work.prompt_tokens * share,
+        tokens_per_query=None if share is None or work.engine_s is None else work.prompt_tokens * share,
         engine_s_per_query=engine_s,
         gain_per_engine_s={metric: gain / engine_s if engine_s else None for metric, gain in gains.items()},
-        money=None if hourly is None else work.engine_s * hourly,
-        money_per_1000_queries=None if hourly is None or engine_s is None else 1000 * engine_s * hourly,
+        money=money,
+        money_per_1000_queries=None if money is None or share is None else 1000 * money * share,
     )

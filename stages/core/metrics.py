@@ -15,15 +15,15 @@ intervals, `percentile` and `bca`, where 2 has `interval`.
 
 class ModelPart(TypedDict):
     """What scored. `revision` is a hub model's, `weights_digest` a local one's; `dtype` is the engine's, and `backend`
-    what it computed with (vllm or transformers). `recipe` is the name of how it is scored, `remarks` what a reader of
-    its scores should know of that.
+    what it computed with (vllm or transformers); `max_length` is null where the model is hosted. `recipe` is the name
+    of how it is scored, `remarks` what a reader of its scores should know of that.
     """
 
     name: str
     revision: str | None
     family: str
     weights_digest: str | None
-    max_length: int
+    max_length: int | None
     dtype: str | None
     recipe: NotRequired[str | None]
     remarks: NotRequired[list[str]]
@@ -67,7 +67,8 @@ class CoveragePart(TypedDict):
 
     `unasked_pairs` are the candidates beside `pairs` that nothing could score, as they or their query have no text;
     runs of before they kept their places do not tell them. The documents of `truncated_pairs` were not read to their
-    end. Those of `pairs_in_passages` were read in several, `passages` together; both null where documents are cut.
+    end; null of a hosted model, which does not tell. Those of `pairs_in_passages` were read in several, `passages`
+    together; both null where documents are cut.
     """
 
     queries: int
@@ -76,7 +77,7 @@ class CoveragePart(TypedDict):
     pairs: int
     failed_pairs: int
     unasked_pairs: NotRequired[int]
-    truncated_pairs: int
+    truncated_pairs: int | None
     pairs_in_passages: NotRequired[int | None]
     passages: NotRequired[int | None]
     set_aside_rows: int | None
@@ -121,6 +122,14 @@ class QueuePart(TypedDict):
     waiting_max: int | None
 
 
+class LatencyPart(TypedDict):
+    """How long a query took, from asking for it to its last score, under the load that the job itself made. Queries
+    whose scores were all stored do not count.
+    """
+
+    query_ms: Quantiles
+
+
 class CachePart(TypedDict):
     """`prefix_hit_rate` of prompt tokens were not computed again, `kv_usage_peak` of the engine's cache was in use at
     most, `score_store_hits` pairs were known to the store. `reused_vectors` of the pairs that were scored had a
@@ -140,6 +149,28 @@ class TokensPart(TypedDict):
 
     prompt: int | None
     generation: int | None
+
+
+class HostedPart(TypedDict):
+    """What asking a hosted model took: `requests` sent, tries of the same one counted, and those answered; `retried` by
+    reason; `latency_ms` of the answered ones. `billed_units` (search_units or tokens) as the answers say; of
+    `guessed_bills` requests no answer said it, and a guess by characters stands in. `cost` is null without a price.
+
+    `rechecked_pairs` were stored and asked for again, `largest_move` is how far one is off; null where none was.
+    """
+
+    url: str
+    api: str
+    requests: int
+    answered_requests: int
+    retried: dict[str, int]
+    latency_ms: Quantiles
+    billed_unit: str
+    billed_units: float | None
+    guessed_bills: int
+    cost: float | None
+    rechecked_pairs: int
+    largest_move: float | None
 
 
 class ForecastPart(TypedDict):
@@ -177,3 +208,5 @@ class Metrics(TypedDict):
     cache: CachePart
     tokens: TokensPart
     forecast: NotRequired[ForecastPart]
+    hosted: NotRequired[HostedPart]
+    latency: NotRequired[LatencyPart]

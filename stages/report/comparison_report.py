@@ -19,6 +19,7 @@ from stages.core.words import (
     wins_ties_losses,
 )
 from stages.report import figures
+from stages.report.beside_hosted import beside_hosted
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 
 
@@ -124,6 +125,7 @@ def _costs(compared: Compared) -> Iterator[Block]:
         "engine s per query",
         "money per 1,000 queries",
     ]
+    yield from beside_hosted(compared.main, compared.tested(compared.main), compared.run_metrics, compared.costs)
     rows = [_cost_row(label, metrics, compared.costs[label]) for label, metrics in compared.run_metrics.items()]
     yield Table([Column(name, numeric=name != "run") for name in columns], rows)
     quality = {told["system"]: told["mean_system"] for told in compared.tested(compared.main)}

@@ -132,13 +132,16 @@ def fusion_sweep(
 def cost_quality(systems: Sequence[Mapping[str, Any]], metric: str, cost: str) -> Figure:
     """Quality against cost, a point for each system: up and to the left is better.
 
-    Each system: `name`, `quality`, `cost`; the first is the baseline.
+    Each system: `name`, `quality`, `cost`, and where its quality has an interval `low` and `high`; the first is the
+    baseline.
     """
     figure, axes = panel(2.8)
     middle = (min(one["cost"] for one in systems) + max(one["cost"] for one in systems)) / 2
     for place, system in enumerate(systems):
         colour, right = BEFORE if place == 0 else AFTER, system["cost"] > middle
         axes.plot([system["cost"]], [system["quality"]], marker="o", markersize=7, color=colour, linewidth=0)
+        if "low" in system:
+            axes.plot([system["cost"]] * 2, [system["low"], system["high"]], color=colour, linewidth=1.8)
         axes.annotate(
             shortened(system["name"], LONGEST_NAME),
             (system["cost"], system["quality"]),

@@ -147,7 +147,8 @@ def cost_table(metrics: Metrics) -> RichTable:
         "queue p95": _number(metrics["queue"]["time_ms"]["p95"], " ms"),
         "prefix hit rate": _share(metrics["cache"]["prefix_hit_rate"]),
         **_reused(metrics["cache"]),
-        "documents cut": f"{coverage['truncated_pairs']:,}",
+        **_asked(metrics),
+        "documents cut": "not told" if coverage["truncated_pairs"] is None else f"{coverage['truncated_pairs']:,}",
         **_in_passages(coverage),
         "tied neighbours": _share(metrics["scores"]["tied_share"]),
         "failed pairs": f"{coverage['failed_pairs']:,}",
@@ -174,6 +175,18 @@ def _scored(throughput: ThroughputPart) -> str:
     if throughput["wall_s"] is None:
         return ""
     return f", {throughput['scored_pairs']:,} scored in {throughput['wall_s']:.1f} s"
+
+
+def _asked(metrics: Metrics) -> dict[str, str]:
+    """Nothing but for a hosted model."""
+    if not (hosted := metrics.get("hosted")):
+        return {}
+    money = "" if hosted["cost"] is None else f", {number(hosted['cost'])} by the prices set"
+    return {
+        "requests": f"{hosted['requests']:,}, {hosted['answered_requests']:,} answered",
+        "request p95": _number(hosted["latency_ms"]["p95"], " ms"),
+        "billed": f"{number(hosted['billed_units'])} {hosted['billed_unit'].replace('_', ' ')}{money}",
+    }
 
 
 def _in_passages(coverage: CoveragePart) -> dict[str, str]:

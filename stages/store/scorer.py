@@ -53,18 +53,18 @@ class ForgivingStore:
     """A store whose faults (a full disk, a damaged file) cost time, never results: they are counted and reported.
 
     A lookup that fails finds nothing; a write that fails keeps nothing, and after damage nothing more is written.
-    `report` is called with the sum after each fault.
+    `report` is called with the sum after each fault. Scores that were written before `since_s` (Unix s) are not known.
     """
 
-    def __init__(self, store: ScoreStore, report: Callable[[StoreFaults], None]) -> None:
-        self.store, self.faults = store, StoreFaults()
+    def __init__(self, store: ScoreStore, report: Callable[[StoreFaults], None], since_s: float = 0.0) -> None:
+        self.store, self.faults, self.since_s = store, StoreFaults(), since_s
         self._report = report
         self._writable = not store.read_only
 
     def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
         found: dict[bytes, PairScore] = {}
         try:
-            found = self.store.lookup(keys)
+            found = self.store.lookup(keys, self.since_s)
         except FILE_ERRORS as error:
             self._note(error, failed_lookups=self.faults.failed_lookups + 1)
         if self.store.damaged > self.faults.damaged_batches:

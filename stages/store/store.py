@@ -77,12 +77,15 @@ class ScoreStore:
     def __len__(self) -> int:
         return self.count()
 
-    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
-        """The scores that are known among `keys.pairs`; `stored` is set on each."""
+    def lookup(self, keys: QueryKeys, since_s: float = 0.0) -> dict[bytes, PairScore]:
+        """The scores that are known among `keys.pairs`, the newest of each, written at `since_s` (Unix s) or later;
+        `stored` is set on each.
+        """
         wanted, found = frozenset(keys.pairs), dict[bytes, PairScore]()
         with self._lock:
             rows = self._database.execute(
-                "SELECT id, scoring, records FROM batches WHERE query = ?", (keys.query,)
+                "SELECT id, scoring, records FROM batches WHERE query = ? AND written_s >= ? ORDER BY id",
+                (keys.query, since_s),
             ).fetchall()
         for batch_id, scoring_id, batch in rows:
             if (records := unpack(keys.query, scoring_id, batch)) is None:

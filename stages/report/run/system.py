@@ -9,6 +9,7 @@ from stages.core.metrics import CoveragePart, Metrics
 from stages.core.words import NONE, count, number, share, signed
 from stages.report import figures
 from stages.report.document import Block, Column, Figure, Section, Table, Text
+from stages.report.run.hosted import hosted_cost_section
 
 # From here on ties and saturation are worth a warning: about one place in ten is then filled by id.
 MANY_TIES = 0.1
@@ -25,6 +26,8 @@ def cost_section(analysis: Mapping[str, Any], metrics: Metrics, metric: str | No
     if whole:
         together = "Its pairs were scored together with those of the job's other first stages."
         return Section(COST, [Text(f"{together} Cost and speed are in the report of run {whole}.")])
+    if hosted := metrics.get("hosted"):
+        return hosted_cost_section(COST, analysis, metrics, hosted)
     if not cost:
         return None
     rows = [
@@ -133,11 +136,14 @@ def _trust_rows(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[list[
     if (in_passages := coverage.get("pairs_in_passages")) is not None:
         told = f"{count(in_passages)} of {count(coverage['pairs'])}, in {count(coverage.get('passages'))} passages"
         yield ["documents read in passages", told]
-    yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
+    if coverage["truncated_pairs"] is not None:
+        yield ["documents cut to fit", f"{count(coverage['truncated_pairs'])} of {count(coverage['pairs'])}"]
 
 
 def _canaries(metrics: Metrics) -> str:
     passed = metrics["scores"].get("canaries_passed")
+    if metrics.get("hosted"):
+        return "not asked: the model is hosted elsewhere"
     if passed and metrics["scores"].get("canaries_asked") == "finite":
         return "not asked: model.canaries is finite, so any numbers do"
     if passed is not None:
@@ -177,7 +183,7 @@ def _warnings(analysis: Mapping[str, Any], metrics: Metrics) -> Iterator[str]:
                 f"{share(first[name])}: what no judge saw counts as not relevant, so the reranker may be better than "
                 "it looks."
             )
-    if coverage["pairs"] and (cut := coverage["truncated_pairs"] / coverage["pairs"]) > MANY_CUT:
+    if coverage["pairs"] and (cut := (coverage["truncated_pairs"] or 0) / coverage["pairs"]) > MANY_CUT:
         yield f"{share(cut)} of the documents were cut to fit model.max_length{_what_to_do(coverage)}."
     if failed := coverage["failed_pairs"]:
         yield f"{count(failed)} pairs have no score; their documents {_where_they_stand(coverage)}."
