@@ -47,16 +47,23 @@ def is_in_pieces(path: Path) -> bool:
         start = file.read(BYTES_PER_READ).removeprefix(codecs.BOM_UTF8).lstrip()
     if not start.startswith(b"{"):
         return start.startswith(b"[")
-    line, newline, _ = start.partition(b"\n")
+    line, newline, rest = start.partition(b"\n")
     try:
         json.loads(line)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and error.doc[error.pos :].lstrip().startswith("{"):
+    except (ValueError, RecursionError) as error:
+        damaged = error if isinstance(error, json.JSONDecodeError) else None
+        if damaged and damaged.msg == "Extra data" and damaged.doc[damaged.pos :].lstrip().startswith("{"):
             return True  # one object behind the other
-        return bool(newline) and (line.rstrip() == b"{" or not line.rstrip().endswith(b"}"))
-    except (ValueError, RecursionError):
-        return bool(newline) and not line.rstrip().endswith(b"}")
+        # A line that breaks off where the next one is an object of its own is a damaged line among JSON Lines.
+        return bool(newline) and not line.rstrip().endswith(b"}") and not _is_object(rest.lstrip().partition(b"\n")[0])
     return False
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_values(path: Path) -> Iterator[Value]:
