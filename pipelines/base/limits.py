@@ -14,6 +14,10 @@ from stages.quality.evaluate import metric_key
 
 # What a limit may be called besides its place in metrics.json.
 SHORT_NAMES = {
+    # Bare, they were the queue's alone before others had them.
+    "p50": "queue.time_ms.p50",
+    "p95": "queue.time_ms.p95",
+    "p99": "queue.time_ms.p99",
     "queue_p50_ms": "queue.time_ms.p50",
     "queue_p95_ms": "queue.time_ms.p95",
     "queue_p99_ms": "queue.time_ms.p99",

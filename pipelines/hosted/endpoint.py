@@ -6,10 +6,8 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
-
-import httpx
 
 from pipelines.base.redaction import HIDDEN, redacted_text
 from pipelines.hosted.shapes import SHAPES, Shape
@@ -17,6 +15,9 @@ from serve_app.engine.models import ModelInfo
 from serve_app.settings import HOSTED, Api, ModelSettings
 from stages.core.errors import ConfigError
 from stages.core.identity import ScoringIdentity
+
+if TYPE_CHECKING:
+    import httpx
 
 # Of this room's own part in a score: what is sent, and what is made of the answer.
 HOSTED_VERSION = 1

@@ -57,7 +57,7 @@ def describe_asked(config: RunConfig) -> ModelInfo:
     """The model, found here or hosted elsewhere; that one's key must be at hand. Raises ConfigError."""
     if config.model.api is None:
         return describe(config.model, config.engine.backend)
-    from pipelines.hosted.endpoint import hosted_model  # httpx
+    from pipelines.hosted.endpoint import hosted_model
 
     return hosted_model(config.model)
 

@@ -39,7 +39,7 @@ class JobConsole(Console):
 
     def sends(self, model: ModelSettings) -> None:
         """That texts leave the house is said first. Raises ConfigError where nobody can be asked, or without a key."""
-        from pipelines.hosted.endpoint import endpoint_of  # httpx
+        from pipelines.hosted.endpoint import endpoint_of
 
         self.say(escape(endpoint_of(model).sent_to()))
 

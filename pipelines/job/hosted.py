@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
@@ -16,6 +15,7 @@ from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, identity_of
 from pipelines.hosted.meter import Meter
 from pipelines.job.engine import JobEngine
+from pipelines.job.hosted_forecast import oldest_used_s
 from pipelines.job.hosted_stream import in_a_thread
 from serve_app.engine.models import ModelInfo
 from stages.core.errors import EngineError, ScoringError
@@ -28,7 +28,6 @@ from stages.store.file import FILE_ERRORS
 from stages.store.records import query_keys
 from stages.store.scorer import ForgivingStore, StoredScorer
 
-DAY_S = 24 * 60 * 60
 # Queries among which stored pairs are looked for, to ask for them again.
 QUERIES_LOOKED_AT = 1000
 # From here on it is no rounding: engines and batches move a score by less.
@@ -150,8 +149,3 @@ class _AlreadyKept(StoredScorer):
 
     def _keep(self, scored: Any) -> None:
         del scored
-
-
-def oldest_used_s(config: RunConfig) -> float:
-    """When (Unix s) a score of a hosted model must have been stored to be used."""
-    return time.time() - config.rerank.store_days * DAY_S

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.hosted.endpoint import endpoint_of, identity_of
 from pipelines.hosted.meter import CHARS_PER_TOKEN, Meter, foreseen_units
-from pipelines.job.hosted import oldest_used_s
 from pipelines.job.workload import KnownScores
 from stages.core.records import Candidates
 from stages.core.words import count, counted, number
 
+DAY_S = 24 * 60 * 60
 BESIDE = " " * 12
 
 
@@ -86,3 +87,8 @@ def hosted_lines(forecast: Mapping[str, Any]) -> Iterator[str]:
         yield f"{BESIDE}about {number(forecast['money'])} at the prices under hosted"
     for remark in forecast["remarks"]:
         yield f"note        {remark}"
+
+
+def oldest_used_s(config: RunConfig) -> float:
+    """When (Unix s) a score of a hosted model must have been stored to be used."""
+    return time.time() - config.rerank.store_days * DAY_S

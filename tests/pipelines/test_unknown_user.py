@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory of that user's, that it can reach; what is compiled for it once stays, in its TMPDIR."""
-    folder = tmp_path_factory.mktemp("theirs")
-    for one in (folder, *folder.parents):
-        if one.stat().st_uid == os.getuid() and one.is_relative_to(tmp_path_factory.getbasetemp()):
-            one.chmod(0o755)
-    (folder / "tmp").mkdir()
-    for one in (folder, folder / "tmp"):
-        os.chown(one, USER, USER)
-    return folder
+def folder() -> Iterator[Path]:
+    """That user's working directory, right in the system's folder for temporary files: pytest's own is nobody else's.
+    What is compiled for it once stays, in its TMPDIR.
+    """
+    with tempfile.TemporaryDirectory(prefix="theirs-") as made:
+        folder = Path(made)
+        (folder / "tmp").mkdir()
+        for one in (folder, folder / "tmp"):
+            os.chown(one, USER, USER)
+        yield folder
 
 
 def as_them(folder: Path, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:

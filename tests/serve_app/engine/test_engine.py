@@ -347,8 +347,8 @@ class TestQwen3InFloat32:
         assert engine.engine.llm.get_num_unfinished_requests() == 0
 
     def test_a_call_is_one_request_and_scores_as_a_request_a_prompt_does(self, engine: RunningEngine) -> None:
-        one = [pair.logit for pair in engine.score("asked as one", DOCUMENTS)]
-        alone = [pair.logit or 0 for pair in engine.score_each_alone("asked as one", DOCUMENTS)]
+        one = [pair.score for pair in engine.score("asked as one", DOCUMENTS)]
+        alone = [pair.score or 0 for pair in engine.score_each_alone("asked as one", DOCUMENTS)]
         assert engine.engine.llm.vllm_config.scheduler_config.scheduler_cls == CPU_FAN_OUT
         assert type(engine.engine._asking) is AsOne
         assert largest_difference(one, alone, "one request or many, float32") < 1e-6

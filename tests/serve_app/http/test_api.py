@@ -217,7 +217,7 @@ def test_what_is_no_json_is_refused_with_400(api: RunningApi, content: bytes) ->
         ({**BODY, "max_tokens_per_doc": -5}, "max_tokens_per_doc", "greater than or equal to 0"),
         ({**BODY, "instruction": ""}, "instruction", "at least 1 character"),
         ({**BODY, "query": None, "top_n": True}, "query", "top_n: Input should be a valid integer"),
-        ([BODY], None, "Input should be"),
+        ([BODY], None, "the body should be a JSON object"),
     ],
     ids=str,
 )
