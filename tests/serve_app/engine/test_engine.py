@@ -356,10 +356,10 @@ class TestQwen3InFloat32:
     def test_a_call_of_several_messages_scores_the_same(
         self, engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        one = [pair.logit or 0 for pair in engine.score(QUERY, DOCUMENTS)]
+        one = [pair.score or 0 for pair in engine.score(QUERY, DOCUMENTS)]
         monkeypatch.setitem(TOGETHER, "classify", 300)
         several = engine.score(QUERY, DOCUMENTS)
-        assert largest_difference([pair.logit for pair in several], one, "several messages, float32") < 1e-6
+        assert largest_difference([pair.score for pair in several], one, "several messages, float32") < 1e-6
 
     def test_what_the_engine_refuses_fails_alone_and_in_vllms_words(self, engine: RunningEngine) -> None:
         good = engine.engine.procedure.encoder.encode(QUERY, None, DOCUMENTS[:2])
