@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -12,6 +13,8 @@ from typing import IO, Self
 
 from rich.console import Console as Rich
 from rich.status import Status
+
+from stages.telemetry.beside import beside
 
 # How often a log file gets a line while something is waited for, and how often is asked what that is.
 LOG_EVERY_S, ASK_EVERY_S = 15.0, 1.0
@@ -42,9 +45,9 @@ class Console:
     @contextlib.contextmanager
     def waiting(self, what: str, phase: Callable[[], str]) -> Iterator[None]:
         """While open, says what is waited for: `phase` is asked, and a word, in a log file a line now and then."""
-        done, began_s = threading.Event(), time.monotonic()
+        began_s = time.monotonic()
 
-        def tell(status: Status) -> None:
+        def tell(status: Status, done: threading.Event) -> None:
             said_s = began_s
             while not done.wait(ASK_EVERY_S):
                 with contextlib.suppress(Exception):  # whom it asks may be starting itself: this is only a word
@@ -54,11 +57,5 @@ class Console:
                         said_s = time.monotonic()
                         self.say(told)
 
-        with self.rich.status(what) as status:
-            thread = threading.Thread(target=tell, args=(status,), name="waiting", daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                done.set()
-                thread.join()
+        with self.rich.status(what) as status, beside(functools.partial(tell, status), "waiting"):
+            yield

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from serve_app.engine.start_failure import Printed
+from stages.telemetry.beside import beside
 
 LOOK_EVERY_S = 1.0
 IMPORTS, CONFIGURES, BEGINS = "the engine's library is imported", "the engine is set up", "the engine's process starts"
@@ -35,9 +36,9 @@ def phase_of(printed: Sequence[str]) -> str | None:
 @contextlib.contextmanager
 def telling_phases(tell: Callable[[str], object]) -> Iterator[None]:
     """While open, `tell` hears each new phase, from a thread: what starts an engine waits for it."""
-    done, printed = threading.Event(), Printed()
+    printed = Printed()
 
-    def watch() -> None:
+    def watch(done: threading.Event) -> None:
         told = None
         while not done.wait(LOOK_EVERY_S):
             if (phase := phase_of(printed.lines())) not in (None, told):
@@ -45,10 +46,5 @@ def telling_phases(tell: Callable[[str], object]) -> Iterator[None]:
                 with contextlib.suppress(Exception):  # the collector starts anew: it is only a word
                     tell(str(phase))
 
-    thread = threading.Thread(target=watch, name="phases", daemon=True)
-    thread.start()
-    try:
+    with beside(watch, "phases"):
         yield
-    finally:
-        done.set()
-        thread.join()
