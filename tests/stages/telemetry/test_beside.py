@@ -17,7 +17,11 @@ def test_it_runs_meanwhile_and_has_ended_afterwards_also_after_an_error() -> Non
         done.wait()
         ended.set()
 
-    with pytest.raises(ValueError, match="why"), beside(watch, "watch"):
-        assert began.wait(60) and not ended.is_set()
-        raise ValueError("why")
+    def work() -> None:
+        with beside(watch, "watch"):
+            assert began.wait(60) and not ended.is_set()
+            raise ValueError("why")
+
+    with pytest.raises(ValueError, match="why"):
+        work()
     assert ended.is_set()
