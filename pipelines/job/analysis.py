@@ -28,7 +28,8 @@ class Findings:
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
-    `order_only` counts the queries whose first stage gave an order and no scores.
+    `order_only` counts the queries whose first stage gave an order and no scores. `has_first_stage`: the order that the
+    candidates came in is a first stage's.
     """
 
     judgements: Judgements
@@ -41,10 +42,13 @@ class Findings:
     labels: frozenset[str] | None = None
     listwise: bool = False
     order_only: int = 0
+    has_first_stage: bool = True
 
 
-def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
-    """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
+def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
+    """Write analysis.json, and return it. The texts of one query are in memory at a time, of all rankings ids and
+    scores.
+    """
     rankings = _RankingTable(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics,
@@ -52,16 +56,23 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
         config.evaluate.confidence,
         config.evaluate.seed,
         found.listwise,
+        found.has_first_stage,
     )
     told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
-    told["remarks"] = list(found.remarks)
+    told["remarks"] = [*_useless(told["useless"]), *found.remarks]
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])
     folder.write_json(folder.analysis, told)
+    return told
+
+
+def _useless(told: Mapping[str, Any]) -> list[str]:
+    """Before all else: it says what every value is worth."""
+    return [told["words"]] if told["name"] else []
 
 
 class _RankingTable:

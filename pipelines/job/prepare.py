@@ -51,6 +51,15 @@ class Prepared:
         counts = (self.manifest if name is None else self.runs[name]).counts
         return list(data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit))
 
+    def has_first_stage(self, name: str | None = None) -> bool:
+        """Whether the order that its candidates came in says something: that of several first stages together does not,
+        nor one that was shuffled.
+        """
+        if name is None and self.runs:
+            return False
+        meeting = self.meetings.get(name or FIRST_STAGE)
+        return not (meeting and meeting.unranked)
+
     def order_only(self, name: str | None = None) -> int:
         """How many queries of the job's only first stage, or of one of several, have an order and no scores."""
         if name is None and self.runs:

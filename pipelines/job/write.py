@@ -15,6 +15,7 @@ from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.forecast import with_forecast
+from pipelines.job.harm import with_harm
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
 from pipelines.job.remarks import failed_remark
@@ -143,8 +144,9 @@ def _complete(
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, _findings(folder, facts, scored))
-    folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
+    analysis = write_analysis(folder, config, _findings(folder, facts, scored))
+    metrics = with_forecast(with_harm(summarise(facts), analysis), config, scored.identity)
+    folder.write_json(folder.metrics, metrics)
     return coverage
 
 
@@ -167,6 +169,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         labels=prepared.labels,
         listwise=scored.identity.listwise,
         order_only=prepared.order_only(None if whole else folder.path.name),
+        has_first_stage=prepared.has_first_stage(None if whole else folder.path.name),
     )
 
 

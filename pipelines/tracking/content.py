@@ -62,6 +62,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "lists_digest": metrics.get("lists_digest"),
         "outcome": _outcome(metrics["coverage"], config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
+        "useless": harm["useless"] if (harm := metrics.get("harm")) else None,
         **gate_tags(content.folder),
     }
     return legal_tags({name: str(value) for name, value in tags.items() if value is not None})

@@ -173,6 +173,26 @@ class HostedPart(TypedDict):
     largest_move: float | None
 
 
+class HarmPart(TypedDict):
+    """What reranking changed in the `lists` that have candidates, and what it pushed out; shares by first places
+    (`at_10`). All but `useless` null where the order that the candidates came in is no first stage, and the last three
+    where nothing is judged, or no relevant document stood there.
+
+    Of the lists, `set_changed_share` hold other documents in their first places, and `order_changed_share` read
+    otherwise there. Of the relevant documents `first_lost_share` of those in the very first place lost the first
+    places, `pushed_out_share` of all that stood in them left them, and `rescued_share` of those behind came there.
+    `useless` names a reranker that tells nothing: constant, first_stage, reversed or random.
+    """
+
+    lists: int | None
+    set_changed_share: dict[str, float] | None
+    order_changed_share: dict[str, float] | None
+    first_lost_share: dict[str, float | None] | None
+    pushed_out_share: dict[str, float | None] | None
+    rescued_share: dict[str, float | None] | None
+    useless: str | None
+
+
 class ForecastPart(TypedDict):
     """What the rates of the last run before this one, `run`, foretold for the pairs and tokens that it read:
     `scoring_s` seconds. It took `error` more, as a share of that. Null where there was none.
@@ -207,6 +227,7 @@ class Metrics(TypedDict):
     queue: QueuePart
     cache: CachePart
     tokens: TokensPart
+    harm: NotRequired[HarmPart]
     forecast: NotRequired[ForecastPart]
     hosted: NotRequired[HostedPart]
     latency: NotRequired[LatencyPart]

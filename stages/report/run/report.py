@@ -25,6 +25,7 @@ from stages.core.words import (
 from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
+from stages.report.run.harm import first_told, harm_section
 from stages.report.run.passages import passages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
@@ -53,6 +54,7 @@ def run_document(run: RunNumbers) -> Document:
     """The whole report. `config` must hold no secret any more."""
     sections = [
         _quality_section(run),
+        harm_section(run.analysis),
         where_section(run.analysis, run.main),
         depth_section(run.analysis, run.main),
         passages_section(run.analysis, run.metrics),
@@ -129,9 +131,9 @@ def _unanswered(coverage: CoveragePart) -> str:
 def _quality_section(run: RunNumbers) -> Section:
     title = "Did it help, and how sure is that?"
     if run.main is None:
-        return Section(title, [_plain_quality(run.metrics)])
+        return Section(title, [*first_told(run.analysis), _plain_quality(run.metrics)])
     tested = run.analysis["significance"]
-    blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
+    blocks: list[Block] = [*first_told(run.analysis), _quality_table(run.analysis), Text(_how_tested(tested))]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")
     if deltas is not None and any(deltas):
         told = tested[run.main]

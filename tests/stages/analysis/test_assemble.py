@@ -57,19 +57,23 @@ def test_all_documented_keys_are_there_and_the_main_metric_is_first(made: Collec
     found = analysed(made)
     assert set(found) == {
         *("metrics", "significance", "depth", "oracle", "fusion", "strata", "movers", "calibration", "ties", "judged"),
+        *("changes", "harm", "useless"),
         "schema_version",
     }
     assert found["metrics"] == METRICS
     assert list(found["significance"]) == list(found["depth"]["best"]) == METRICS
 
 
-def test_without_judgements_only_ties_are_told(made: Collection) -> None:
+def test_without_judgements_ties_and_what_changed_are_told(made: Collection) -> None:
     found = analyse(lambda: iter(made.pairs), Judgements({}), NONE, NONE, AnalysisSettings(METRICS))
     # Of p, q and u, which have two documents and more: 2, 1 and 2 neighbours, of which u's 2 are tied. r has one.
-    assert found == {
+    assert found | {"changes": None, "useless": None} == {
+        "changes": None,
+        "useless": None,
         "schema_version": 2,
         "ties": {"tied_neighbours": 2 / 5, "all_equal_lists": 1 / 3, "saturated": 0.0},
     }
+    assert (found["changes"]["lists"], found["changes"]["anywhere"], found["useless"]["lists"]) == (4, 4, 3)
 
 
 def test_ties_count_every_query_and_the_rest_the_judged_ones(made: Collection) -> None:
