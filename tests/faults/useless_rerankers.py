@@ -41,7 +41,7 @@ def _cell(shape: Shape, reranker: Reranker, name: str | None, collections: int) 
     unsure = sum(one.name is None and one.words is not None for one in told)
     right = names[name] if name else collections - names[None]
     wrong = collections - names[None] - names[name] if name else 0
-    beside = f" ({100 * unsure / collections:.0f})" if unsure else ""
+    beside = f" ({100 * unsure / collections:.3g})" if unsure else ""
     return f"{100 * right / collections:.3g}{beside}" + (f", wrong {100 * wrong / collections:.3g}" if wrong else "")
 
 
