@@ -7,7 +7,7 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from stages.analysis.harm import harm
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
 from stages.analysis.orders import Orders
-from stages.analysis.outcome import QueryOutcome, outcome_of
+from stages.analysis.outcome import QueryOutcome, outcome_of, outcome_of_list
 from stages.analysis.passages import cut_and_read
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
@@ -64,7 +64,7 @@ def analyse(
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "ties": asdict(ties(_outcomes(pairs(), judgements, judged, changes, orders))),
-        "changes": _changes(changes, metrics) if settings.has_first_stage else None,
+        "changes": changes.told(metrics) if settings.has_first_stage else None,
         "useless": asdict(useless(orders)),
     }
     if reranked.values and (found := _long_documents(judged, judgements, settings)):
@@ -89,6 +89,48 @@ def analyse(
     return told
 
 
+def analyse_lists(
+    pairs: ReadPairs,
+    judgements: Judgements,
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    settings: AnalysisSettings,
+    cut: Collection[str],
+) -> dict[str, Any]:
+    """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
+    of the queries `cut` were not read to their end.
+    """
+    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
+    main = settings.metrics[0]
+    changes, orders = Changes(main), Orders(main, has_first_stage=settings.has_first_stage)
+    for candidates, ranking in pairs():
+        outcome = outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut)
+        changes.add(outcome)
+        orders.add(outcome, judgements.grades.get(outcome.query_id))
+        if outcome.query_id in judgements.grades:
+            judged.append(outcome)
+            lists.append((candidates.query_id, ranking.ordered()))
+    told: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "changes": changes.told(settings.metrics) if settings.has_first_stage else None,
+        "useless": asdict(useless(orders)),
+    }
+    if not first.values:
+        return told
+    return told | {
+        "metrics": list(settings.metrics),
+        "significance": _significance(first, reranked, settings),
+        "oracle": _oracle(judged, judgements, first, reranked),
+        "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
+        "harm": _harm(judged, judgements, settings),
+        "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
+        "judged": {
+            "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
+            "reranked": _judged(lists, judgements),
+        },
+    }
+
+
 def _outcomes(
     pairs: Iterable[tuple[Candidates, Ranking]],
     judgements: Judgements,
@@ -104,17 +146,6 @@ def _outcomes(
         if outcome.query_id in judgements.grades:
             judged.append(outcome)
         yield outcome
-
-
-def _changes(changes: Changes, metrics: Sequence[str]) -> dict[str, Any]:
-    return {
-        "lists": changes.lists,
-        "anywhere": changes.anywhere,
-        "top": changes.top,
-        "at": [asdict(top) for top in changes.tops],
-        "fixed": changes.fixed(metrics),
-        "words": changes.words(metrics),
-    }
 
 
 def _harm(judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any] | None:

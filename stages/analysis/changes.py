@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,17 @@ class Changes:
     def _is_fixed(self, name: str) -> bool:
         metric = parse_metric(name)
         return metric.measure in OF_SETS and (not metric.cutoff or metric.cutoff >= self.deepest)
+
+    def told(self, metrics: Sequence[str]) -> dict[str, Any]:
+        """Its part of analysis.json."""
+        return {
+            "lists": self.lists,
+            "anywhere": self.anywhere,
+            "top": self.top,
+            "at": [asdict(top) for top in self.tops],
+            "fixed": self.fixed(metrics),
+            "words": self.words(metrics),
+        }
 
     def words(self, metrics: Sequence[str]) -> str:
         """One sentence or two, each with its full stop, on the places that the deciding metric looks at."""
