@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import AnalysisSettings, analyse, analyse_lists
 from stages.analysis.depth import NOT_OF_LISTS, depth_curve
 from stages.analysis.fusion import interpolation
 from stages.analysis.oracle import oracle
@@ -197,3 +197,12 @@ def test_whatever_was_scored_the_analysis_is_strict_json(made: Collection) -> No
     assert all(math.isfinite(point["means"][MAIN]) for point in found["depth"]["points"])
     for stratum in found["strata"]:
         assert stratum["wins"] + stratum["ties"] + stratum["losses"] == stratum["queries"]
+
+
+def test_what_changed_and_was_pushed_out_needs_the_order_alone(made: Collection) -> None:
+    """Lists that no one score orders, as a cascade's, tell it as those of one model do."""
+    told = AnalysisSettings(METRICS)
+    found = analyse_lists(lambda: iter(made.pairs), made.judgements, made.first, made.reranked, told, ())
+    expected = analysed(made)
+    assert (found["changes"], found["harm"]) == (expected["changes"], expected["harm"])
+    assert found["useless"]["lists"] == 4  # the failed document of r has a place, and so a rank
