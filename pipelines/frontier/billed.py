@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.frontier.inputs import Inputs
 from pipelines.hosted.meter import CHARS_PER_TOKEN
 from pipelines.hosted.shapes import DOCUMENTS_PER_SEARCH_UNIT, SHAPES

@@ -121,8 +121,8 @@ def relevant_of(lists: Lists, judgements: Judgements, level: int) -> Relevant:
                 found.append((judged[query.query_id], row, column, place, float(grade)))
     found.sort()
     columns = list(zip(*found, strict=True)) or [()] * 5
-    query, row, column, fixed = (np.array(one, dtype=np.int32) for one in columns[:4])
-    return Relevant(query, row, column, fixed, np.array(columns[4], dtype=float))
+    ints = [np.array(one, dtype=np.int32) for one in columns[:4]]
+    return Relevant(ints[0], ints[1], ints[2], ints[3], np.array(columns[4], dtype=float))
 
 
 def places_after(places: Ints, ranks: Ints, relevant: Relevant, depths: Sequence[int]) -> Ints:

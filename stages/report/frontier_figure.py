@@ -40,8 +40,15 @@ def frontier_figure(content: Mapping[str, Any]) -> Figure:
         axes.minorticks_off()
     axes.margins(x=0.1, y=0.14)
     axes.set(xlabel=f"{content['unit']} for all queries", ylabel=content["metric"])
-    axes.annotate("first stage", (0.0, first), (3, 3), xycoords=axes.get_yaxis_transform(), textcoords="offset points")
-    axes.legend(loc="lower right", fontsize=8, handletextpad=0.3, borderaxespad=0.2)
+    axes.annotate(
+        "first stage",
+        (1.0, first),
+        (-2, -11),
+        ha="right",
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+    )
+    axes.legend(loc="upper left", fontsize=8, handletextpad=0.3, borderaxespad=0.2)
     return figure
 
 

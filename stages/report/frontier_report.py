@@ -84,8 +84,8 @@ def _frontier(content: Mapping[str, Any]) -> Iterator[Block]:
     shown = _shown(content)
     sure = f"{percent(content['confidence'])} interval"
     against = f"against {content['reference']}"
-    names = ["point", "what", "pairs", unit, "of full", f"{metric}, all", "on the others", against, sure]
-    columns = [Column(name, numeric=place > 1) for place, name in enumerate(names)]
+    names = ["point", "pairs", unit, "of full", f"{metric}, all", "on the others", against, sure]
+    columns = [Column(name, numeric=place > 0) for place, name in enumerate(names)]
     yield Table(columns, [_row(point, content) for point in shown])
     left = len(content["points"]) - len(shown)
     if left:
@@ -113,14 +113,13 @@ def _row(point: Mapping[str, Any], content: Mapping[str, Any]) -> list[Cell | st
     pairs = " + ".join(count(step["pairs"]) for step in point["steps"]) or "0"
     return [
         f"{point['id']}{mark}",
-        point_words(point["steps"], point["skipped"]),
         pairs,
         number(point["cost"]) if point["cost"] else "0",
         NONE if point["cost_share"] is None else share(point["cost_share"], 0),
         metric_value(point["quality"][content["metric"]]),
         metric_value(point["mean"]),
         Cell(signed(point["difference"]), _tone(point) if _tone(point) in ("good", "bad") else "plain"),
-        interval(point["interval"]),
+        NONE if point["id"] == content["reference"] else interval(point["interval"]),
     ]
 
 

@@ -104,10 +104,11 @@ def test_a_cascade_is_measured_and_billed_as_it_was_foretold(
         RunConfig.model_validate(sections({"name": contrary.url, "api": "jina", "served_as": "m"}, hosted=prices))
     )
     told = foretold(capsys, one.path, other.path, "--point", point, "--seconds-per-1000-pairs", "A=3600")
-    cascade = done(load_config(Path("point.yaml")))
+    cascade = done(load_config(Path("point.yaml"), cascade=True))
     assert measured(cascade) == {key_name(name): value for name, value in told["quality"].items()}
     stages = [read_metrics(cascade.stage(place)) for place in (1, 2)]
     assert [stage["coverage"]["pairs"] for stage in stages] == [step["pairs"] for step in told["steps"]]
     billed = next(stage["hosted"]["cost"] for stage in stages if stage.get("hosted"))
     of_engine = next(step["pairs"] for step in told["steps"] if step["run"] == "A") / 1000
-    assert told["cost"] == pytest.approx(billed + of_engine)
+    # What is said of 1,000 pairs is of the average pair; each is told by its own tokens.
+    assert told["cost"] == pytest.approx(billed + of_engine, rel=0.02)
