@@ -54,8 +54,8 @@ def resolved(content: Any) -> Any:
     as it should be stays as it is: validation tells of it.
     """
     sections = _plain(content)
-    rerank = sections.get("rerank") if isinstance(sections, dict) else None
-    stages = rerank.get("stages") if isinstance(rerank, dict) else None
+    rerank: Any = sections.get("rerank") if isinstance(sections, dict) else None
+    stages: Any = rerank.get("stages") if isinstance(rerank, dict) else None
     if not isinstance(stages, list | tuple) or not all(isinstance(stage, dict) for stage in stages):
         return content
     stages = [_inheriting(stage, sections) for stage in stages]
@@ -69,7 +69,7 @@ def resolved(content: Any) -> Any:
             sections["data"] = data = data | {"depth": DEPTH if first is None else first}
         if first is None:
             stages[0]["depth"] = data["depth"]
-    return sections | {"rerank": rerank | {"stages": stages}}
+    return {**sections, "rerank": {**rerank, "stages": stages}}
 
 
 def check_stages(stages: Sequence[StageSettings], serve: DeploymentSettings, hosted: HostedSettings) -> None:

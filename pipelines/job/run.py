@@ -35,7 +35,7 @@ from stages.core.errors import (
     TrackingError,
     gravest,
 )
-from stages.core.metrics import Metrics
+from stages.core.metrics import CoveragePart, Metrics
 from stages.quality.compiling import Compiling
 from stages.sources import Source
 from stages.sources.temporary import temporary_folder
@@ -163,13 +163,14 @@ def _logged(folder: RunFolder, config: RunConfig, log: Callable[[RunFolder], obj
 
 
 def _too_many(metrics: Metrics, config: RunConfig, folder: RunFolder) -> TooManyFailuresError:
-    parts = metrics.get("stages") or [metrics]
-    told = [
-        f"{one['coverage']['failed_pairs']} of {one['coverage']['pairs']} pairs failed"
-        + (f" in stage {number}" if len(parts) > 1 else "")
-        for number, one in enumerate(parts, 1)
-    ]
+    stages = metrics.get("stages") or []
+    told = [_failed(one["coverage"], f" in stage {number}") for number, one in enumerate(stages, 1)]
+    told = told or [_failed(metrics["coverage"])]
     return TooManyFailuresError(
         f"{', '.join(told)}, more than rerank.max_failed_share {config.rerank.max_failed_share:g} allows. Results are "
         f"kept; reasons are in {folder.failures}"
     )
+
+
+def _failed(coverage: CoveragePart, where: str = "") -> str:
+    return f"{coverage['failed_pairs']} of {coverage['pairs']} pairs failed{where}"

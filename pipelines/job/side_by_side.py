@@ -47,7 +47,7 @@ def room() -> Room:
     import ray
 
     told = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cpus, several = float(told.get("CPU", 0)), len(ray.nodes()) > 1
+    cpus, several = float(told.get("CPU", 0)), len(ray.nodes()) > 1  # type: ignore[no-untyped-call]
     here = psutil.virtual_memory().available / GIB
     return Room(
         gpus=float(told.get("GPU", 0)),

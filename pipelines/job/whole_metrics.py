@@ -98,7 +98,7 @@ def cascade_metrics(facts: WholeFacts, stages: Sequence[StagePart]) -> Metrics:
         },
         "cache": _cache(stages, max(_known(peaks), default=None)),
         "tokens": {
-            "prompt": _sum(one["tokens"]["prompt"] for one in stages),
+            "prompt": _whole(_sum_of_all(one["tokens"]["prompt"] for one in stages)),
             "generation": _sum(one["tokens"]["generation"] for one in stages),
         },
         "forecast": {"run": None, "scoring_s": None, "error": None},
@@ -152,7 +152,7 @@ def _coverage(facts: WholeFacts, several: Sequence[CoveragePart]) -> CoveragePar
         "pairs": sum(one["pairs"] for one in several),
         "failed_pairs": sum(one["failed_pairs"] for one in several),
         "unasked_pairs": several[0]["unasked_pairs"],
-        "truncated_pairs": _sum(one["truncated_pairs"] for one in several),
+        "truncated_pairs": _whole(_sum_of_all(one["truncated_pairs"] for one in several)),
         "pairs_in_passages": _sum(one["pairs_in_passages"] for one in several),
         "passages": _sum(one["passages"] for one in several),
         "set_aside_rows": several[0]["set_aside_rows"],
@@ -202,6 +202,10 @@ def _cache(stages: Sequence[StagePart], peak: float | None) -> CachePart:
         "reused_vectors": _sum(one["cache"].get("reused_vectors") for one in stages),
         "reused_vector_rate": None,
     }
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _known(values: Iterable[Any]) -> Iterable[Any]:
