@@ -11,7 +11,7 @@ from stages.report.frontier_figure import frontier_figure
 
 # A table that is read holds so many rows; the others are in frontier.json.
 MOST_ROWS = 16
-MONEY = "money"
+MONEY, PAIRS = "money", "pairs"
 
 
 def frontier_document(content: Mapping[str, Any]) -> Document:
@@ -84,7 +84,16 @@ def _frontier(content: Mapping[str, Any]) -> Iterator[Block]:
     shown = _shown(content)
     sure = f"{percent(content['confidence'])} interval"
     against = f"against {content['reference']}"
-    names = ["point", "pairs", unit, "of full", f"{metric}, all", "on the others", against, sure]
+    names = [
+        "point",
+        "pairs",
+        *([] if unit == PAIRS else [unit]),
+        "of full",
+        f"{metric}, all",
+        "on the others",
+        against,
+        sure,
+    ]
     columns = [Column(name, numeric=place > 0) for place, name in enumerate(names)]
     yield Table(columns, [_row(point, content) for point in shown])
     left = len(content["points"]) - len(shown)
@@ -114,7 +123,7 @@ def _row(point: Mapping[str, Any], content: Mapping[str, Any]) -> list[Cell | st
     return [
         f"{point['id']}{mark}",
         pairs,
-        number(point["cost"]) if point["cost"] else "0",
+        *([] if content["unit"] == PAIRS else [number(point["cost"]) if point["cost"] else "0"]),
         NONE if point["cost_share"] is None else share(point["cost_share"], 0),
         metric_value(point["quality"][content["metric"]]),
         metric_value(point["mean"]),
@@ -178,7 +187,7 @@ def _reading(content: Mapping[str, Any]) -> Items:
         "points stand here."
     )
     cost = f"{unit}: for all queries of the run"
-    if unit not in (MONEY, "pairs"):
+    if unit not in (MONEY, PAIRS):
         cost += ", from what each run measured for the tokens that its engine computed; an engine's start is not in it"
     blind = "Where the first stage or the judgements miss what is relevant, no cut can show what it loses."
     config = "rerank-eval frontier RUN ... --write FILE --point ID writes the config of a depth or a cascade."
