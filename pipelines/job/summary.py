@@ -189,6 +189,7 @@ def _throughput(facts: RunFacts) -> ThroughputPart:
         "scored_pairs": done.scored_pairs if facts.part_of is None else None,
         "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if measured else None,
         "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if counted else None,
+        "engine_processor_s": facts.telemetry.total().processor_s or None if measured else None,
     }
 
 

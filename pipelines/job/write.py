@@ -32,6 +32,7 @@ from stages.core.records import Candidates, Judgements, Location, QueryMetrics, 
 from stages.core.several import split
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.judgements import write_judgements
 from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
     RANKING_SCHEMA,
@@ -142,6 +143,8 @@ def _complete(
         query_ms=scored.streamed.query_ms if whole else None,
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    if len(prepared.judgements):
+        write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     write_analysis(folder, config, _findings(folder, facts, scored))
     metrics = with_forecast(summarise(facts), config, scored.identity)

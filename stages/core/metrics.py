@@ -99,12 +99,15 @@ class ScoresPart(TypedDict):
 
 
 class ThroughputPart(TypedDict):
-    """What the engine scored in this run, and how fast; `wall_s` from its readiness to the last ranking."""
+    """What the engine scored in this run, and how fast; `wall_s` from its readiness to the last ranking.
+    `engine_processor_s` is what the processes of all replicas computed meanwhile; null where no engine ran.
+    """
 
     wall_s: float | None
     scored_pairs: int | None
     pairs_per_s: float | None
     prompt_tokens_per_s: float | None
+    engine_processor_s: NotRequired[float | None]
 
 
 class Quantiles(TypedDict):
