@@ -14,6 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
+from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
@@ -43,6 +44,7 @@ from stages.files.rankings import (
     write_trec_run,
 )
 from stages.quality.evaluate import evaluate_stream
+from stages.sources.bm25.settings import Bm25Settings
 from stages.telemetry.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
@@ -116,6 +118,9 @@ def _complete(
     first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
         first_stage = _evaluate(read_first_stage(folder.candidates), prepared.judgements, config)
+    fused = None
+    if whole and prepared.runs:
+        fused = baseline_of(folder, tuple(prepared.runs), prepared.judgements, reranked, config)
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -140,10 +145,12 @@ def _complete(
         part_of=part_of,
         hosted=cast("HostedPart | None", scored.hosted) if whole else None,
         query_ms=scored.streamed.query_ms if whole else None,
+        fused=fused.part() if fused else None,
+        first_stage_made=prepared.made_of(None if whole else folder.path.name),
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, _findings(folder, facts, scored))
+    write_analysis(folder, config, replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None))
     folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
     return coverage
 
@@ -193,8 +200,10 @@ def _work(coverage: Coverage, scored: Scored) -> RunWork:
 
 def _config_of(config: RunConfig, name: str) -> RunConfig:
     """The config that would rerank this first stage alone."""
-    runs = config.data.runs or {}
-    data = config.data.model_copy(update={"run": runs[name], "runs": None})
+    run = (config.data.runs or {}).get(name)
+    first_stage = config.data.first_stage if run is None else None
+    made = {} if first_stage else {"first_stage": None, "bm25": Bm25Settings()}
+    data = config.data.model_copy(update={"run": run, "runs": None, **made})
     return config.model_copy(update={"data": data})
 
 

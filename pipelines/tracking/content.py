@@ -18,7 +18,7 @@ from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
 from pipelines.runs.read import RunContent, main_test, verdict
-from stages.core.metrics import CoveragePart, QualityPart
+from stages.core.metrics import CoveragePart, Metrics, QualityPart
 from stages.core.words import counted, is_significant, written_name
 
 GATE_TAG = "gate"
@@ -54,7 +54,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "instruction_digest": hashlib.sha256(instruction.encode()).hexdigest()[:8] if instruction else None,
         "dataset": content.environment["dataset"],
         "depth": data.get("depth") or "all",
-        "first_stage": child or (Path(data["run"]).stem if data.get("run") else None),
+        "first_stage": child or (Path(data["run"]).stem if data.get("run") else _made(metrics)),
         "git_commit": content.environment["git_commit"] or "none",
         "started": metrics.get("started"),
         "config_digest": metrics["config_digest"],
@@ -65,6 +65,11 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         **gate_tags(content.folder),
     }
     return legal_tags({name: str(value) for name, value in tags.items() if value is not None})
+
+
+def _made(metrics: Metrics) -> str | None:
+    """What the first stages are called that were made here."""
+    return ", ".join(one["words"] for one in metrics.get("first_stage_made", {}).values()) or None
 
 
 def gate_tags(folder: RunFolder) -> dict[str, str]:
