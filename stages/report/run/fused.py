@@ -47,7 +47,7 @@ def fused_blocks(analysis: Mapping[str, Any]) -> Iterator[Block]:
     yield Text(
         f"The fusion is what a search without a reranker could have: of {_listed(fused['names'])}, by whatever was "
         f"best in {fused['chosen_by']} on the queries of the other folds ({_chosen(fused)}). Reciprocal rank fusion, "
-        f"best in {fused['chosen_by']} on the queries of the other folds ({_chosen(fused)}). Reciprocal rank fusion, "
+        f"which is not tuned: {_means(fused['reciprocal_rank'])}. Each first stage by itself has its own report, under "
         "runs/."
     )
 
