@@ -156,38 +156,3 @@ def test_in_mlflow_they_are_children_of_one_run_and_a_second_sync_changes_nothin
         assert one.data.metrics["first_stage/ndcg_at_10"] == told(child)["quality"]["first_stage"]["ndcg_at_10"]
         assert "throughput/pairs_per_s" not in one.data.metrics
     assert parent.data.metrics["throughput/scored_pairs"] == told(folder)["throughput"]["scored_pairs"]
-
-
-def test_what_is_made_here_is_one_of_them_and_their_fusion_is_what_is_to_be_beaten(
-    local_ray: None, write_config: WriteConfig, runs: dict[str, str], tmp_path: Path
-) -> None:
-    kept = {"first_stage": "bm25", "bm25": {"folder": str(tmp_path / "kept")}}
-    file = io.StringIO()
-    config = write_config(sections(runs={"other": runs["other"]}, **kept))
-    together = run(load_config(config), JobConsole(file=file))
-    alone = {"bm25": do(write_config(sections(**kept))), "other": do(write_config(sections(run=runs["other"])))}
-    assert [child.path.name for child in together.children()] == ["bm25", "other"]
-    for name, folder in alone.items():
-        assert told(together.child(name))["quality"] == told(folder)["quality"]
-        assert told(together.child(name))["config_digest"] == told(folder)["config_digest"]
-
-    made = told(together)["first_stage_made"]
-    assert made["bm25"] == told(together.child("bm25"))["first_stage_made"]["bm25"]
-    assert made["bm25"] == told(alone["bm25"])["first_stage_made"]["first_stage"]
-    assert "first_stage_made" not in told(together.child("other"))
-
-    fused, quality = told(together)["fused_first_stages"], told(together)["quality"]
-    for metric, delta in fused["delta"].items():
-        assert delta == pytest.approx(quality["reranked"][metric] - fused["tuned"][metric])
-    best = max(told(child)["quality"]["first_stage"]["ndcg_at_10"] for child in together.children())
-    assert fused["tuned"]["ndcg_at_10"] > best - 0.03
-    analysed = json.loads(together.analysis.read_text())["first_stages"]
-    low, high = analysed["significance"]["ndcg@10"]["interval"]
-    assert low <= fused["delta"]["ndcg_at_10"] <= high and len(analysed["chosen"]) == 5
-
-    said = " ".join(file.getvalue().split())
-    words = "against the fusion of the first stages, tuned on other queries, "
-    assert f"verdict {words}" in said and f"first stage {made['bm25']['words']}" in said
-    report = to_markdown(run_report(open_folder(together.path).content)).replace("\\", "")
-    assert words in report and made["bm25"]["words"] in report and "tuned fusion" in report
-    assert words in run_note(open_folder(together.path).content)
