@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_metrics
 from stages.analysis.first_stages import TunedFusion, tuned_fusion
 from stages.core.metrics import FusedPart
 from stages.core.records import Candidates, Judgements, QueryMetrics
@@ -20,15 +21,18 @@ AGAINST = "against the fusion of the first stages, tuned on other queries, "
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The fusion of the lists that were reranked together, and how what came of that differs from it."""
+    """The fusion of the lists that were reranked together, and how what came of that differs from it; and the means of
+    each first stage `alone`, by name and metric key.
+    """
 
-    names: tuple[str, ...]
+    alone: Mapping[str, Mapping[str, float]]
     fusion: TunedFusion
     tested: Sequence[Tested]
 
     def part(self) -> FusedPart:
         """Its part of metrics.json."""
         return {
+            "alone": self.alone,
             "tuned": _means(self.fusion.metrics),
             "reciprocal_rank": _means(self.fusion.reciprocal_rank),
             "delta": {metric_key(one.metric): one.difference.difference for one in self.tested},
@@ -37,7 +41,7 @@ class Baseline:
     def analysis(self) -> dict[str, Any]:
         """Its part of analysis.json."""
         return {
-            "names": list(self.names),
+            "alone": dict(self.alone),
             "chosen_by": self.fusion.chosen_by,
             "chosen": list(self.fusion.chosen),
             "reciprocal_rank": dict(self.part()["reciprocal_rank"]),
@@ -51,7 +55,7 @@ class Baseline:
 def baseline_of(
     folder: RunFolder, names: Sequence[str], judgements: Judgements, reranked: QueryMetrics, config: RunConfig
 ) -> Baseline | None:
-    """Of the first stages whose candidates lie in the folder's children; None below two judged queries."""
+    """Of the first stages whose results lie in the folder's children; None below two judged queries."""
     settings = config.evaluate
     if not reranked.values:
         return None
@@ -65,7 +69,8 @@ def baseline_of(
         seed=settings.seed,
         confidence=settings.confidence,
     )
-    return Baseline(tuple(names), fusion, tested)
+    alone = {name: read_metrics(folder.child(name))["quality"]["first_stage"] or {} for name in names}
+    return Baseline(alone, fusion, tested)
 
 
 def _lists(folder: RunFolder, names: Sequence[str], judgements: Judgements) -> Iterator[dict[str, Candidates | None]]:

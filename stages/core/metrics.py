@@ -83,9 +83,11 @@ class MadePart(TypedDict):
 
 
 class FusedPart(TypedDict):
-    """The first stages of a job over several, as one list: `tuned` on other queries, and by reciprocal rank. `delta` is
-    how far what was reranked is above the tuned one. By metric key, as QualityPart.
+    """The first stages of a job over several, as one list: `tuned` on other queries, and by reciprocal rank; each of
+    them `alone`, by name. `delta` is how far what was reranked is above the tuned one. By metric key, as QualityPart.
     """
+
+    alone: Mapping[str, Mapping[str, float]]
 
     tuned: Mapping[str, float]
     reciprocal_rank: Mapping[str, float]

@@ -6,7 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stages.core.words import interval, is_significant, metric_value, p_value, percent, tone_of, wins_ties_losses
+from stages.core.words import (
+    interval,
+    is_significant,
+    key_name,
+    metric_value,
+    p_value,
+    percent,
+    tone_of,
+    wins_ties_losses,
+    written_name,
+)
 from stages.report.document import Block, Column, Table, Text, change
 
 
@@ -30,10 +40,20 @@ def fused_blocks(analysis: Mapping[str, Any]) -> Iterator[Block]:
         return
     tested = fused["significance"]
     sure = f"{percent(next(iter(tested.values()))['confidence'])} interval"
-    names = ("metric", "tuned fusion", "reranked", "change", sure, "corrected p", "gained / same / lost")
+    names = (
+        "metric",
+        *fused["alone"],
+        "tuned fusion",
+        "reranked",
+        "change",
+        sure,
+        "corrected p",
+        "gained / same / lost",
+    )
     rows = [
         [
             metric,
+            *(metric_value(means.get(key_name(metric))) for means in fused["alone"].values()),
             metric_value(told["mean_baseline"]),
             metric_value(told["mean_system"]),
             change(told),
@@ -45,7 +65,7 @@ def fused_blocks(analysis: Mapping[str, Any]) -> Iterator[Block]:
     ]
     yield Table([Column(name, numeric=name != "metric") for name in names], rows)
     yield Text(
-        f"The fusion is what a search without a reranker could have: of {_listed(fused['names'])}, by whatever was "
+        f"The fusion is what a search without a reranker could have: of {_listed([*fused['alone']])}, by whatever was "
         f"best in {fused['chosen_by']} on the queries of the other folds ({_chosen(fused)}). Reciprocal rank fusion, "
         f"which is not tuned: {_means(fused['reciprocal_rank'])}. Each first stage by itself has its own report, under "
         "runs/."
@@ -61,11 +81,13 @@ def _chosen(fused: Mapping[str, Any]) -> str:
 def _way(weights: Mapping[str, float] | None) -> str:
     if weights is None:
         return "reciprocal rank fusion"
+    if max(weights.values()) == 1:
+        return f"{max(weights, key=weights.__getitem__)} alone"
     return " + ".join(f"{weight:g} {name}" for name, weight in weights.items() if weight)
 
 
 def _means(means: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {metric_value(value)}" for name, value in means.items())
+    return ", ".join(f"{written_name(name)} {metric_value(value)}" for name, value in means.items())
 
 
 def _listed(names: list[str]) -> str:

@@ -82,6 +82,8 @@ def test_what_is_made_here_is_one_of_them_and_their_fusion_is_what_is_to_be_beat
     fused, quality = told(together)["fused_first_stages"], told(together)["quality"]
     for metric, delta in fused["delta"].items():
         assert delta == pytest.approx(quality["reranked"][metric] - fused["tuned"][metric])
+    for child in together.children():
+        assert fused["alone"][child.path.name] == told(child)["quality"]["first_stage"]
     best = max(told(child)["quality"]["first_stage"]["ndcg_at_10"] for child in together.children())
     assert fused["tuned"]["ndcg_at_10"] > best - 0.03
     analysed = json.loads(together.analysis.read_text())["first_stages"]
