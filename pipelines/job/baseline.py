@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipelines.base.config import RunConfig
+from pipelines.job.prepare import Prepared
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from stages.analysis.first_stages import TunedFusion, tuned_fusion
@@ -52,11 +53,9 @@ class Baseline:
         }
 
 
-def baseline_of(
-    folder: RunFolder, names: Sequence[str], judgements: Judgements, reranked: QueryMetrics, config: RunConfig
-) -> Baseline | None:
+def baseline_of(folder: RunFolder, prepared: Prepared, reranked: QueryMetrics, config: RunConfig) -> Baseline | None:
     """Of the first stages whose results lie in the folder's children; None below two judged queries."""
-    settings = config.evaluate
+    settings, judgements, names = config.evaluate, prepared.judgements, tuple(prepared.runs)
     if not reranked.values:
         return None
     fusion = tuned_fusion(_lists(folder, names, judgements), names, judgements, settings.metrics, settings.seed)
