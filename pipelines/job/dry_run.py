@@ -15,6 +15,7 @@ from rich.table import Table
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
 from pipelines.hosted.endpoint import endpoint_of
+from pipelines.hosted.places import Places
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.forecast import Forecaster
 from pipelines.job.forecast_words import forecast_lines
@@ -101,7 +102,7 @@ def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict
     asked = "5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"
     if config.model.api is not None:
         fed = "3 read", "the same, streamed", "query by query"
-        asked = "5 HTTP", "query, texts -> scores", f"{config.hosted.concurrency} request(s) at once"
+        asked = "5 HTTP", "query, texts -> scores", f"up to {counted(Places(config.hosted).most, 'request')} at once"
     metrics, judgements = ", ".join(config.evaluate.metrics), counted(judged, "judged query", "judged queries")
     rows = (
         ("1 sources", f"{config.data.format} -> queries with candidates, judgements", judgements),

@@ -146,10 +146,9 @@ def _make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, clust
     if model.family != HOSTED:
         with console.starting(lambda: "a Ray cluster is waited for"):
             return JobEngine(model, config, cluster.connect)
-    from pipelines.job.hosted import HostedEngine
+    from pipelines.job.ask import hosted_engine
 
-    with console.working("asking the server what it is"):
-        return HostedEngine(model, config)
+    return hosted_engine(model, config, console)
 
 
 def _stream(
@@ -189,7 +188,7 @@ def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dic
         keep_logs(engines, engine.config, folder, console)
     engine.stop()
     for note in (*engine.notes, *notes_of(engines)):
-        console.say(f"note        {note}")
+        console.note(note)
     return engines
 
 
@@ -199,7 +198,7 @@ def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Calla
     coverage = write_results(folder, scored)
     for one in (folder, *folder.children()):
         if (fault := try_report(one)) is not None:
-            console.say(f"note        {fault}")
+            console.note(fault)
     folder.link_as_latest()
     console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
     console.verdict(folder)

@@ -23,4 +23,6 @@ def kept_for_the_next_try(config: RunConfig, folder: RunFolder, prepared: Prepar
     goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
     if config.rerank.store is None or config.rerank.store_mode == "read_only":
         goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
+    elif config.model.api is not None and config.rerank.store_days == 0:
+        goes_on = f"rerank.store_days 0 asks for all of them again: set it to 1 to go on from there. {again}"
     return f"{queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"

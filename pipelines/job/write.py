@@ -17,7 +17,7 @@ from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
-from pipelines.job.remarks import failed_remark
+from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
@@ -163,6 +163,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         remarks=[
             *prepared.remarks(None if whole else folder.path.name),
             *failed_remark(coverage.failed_pairs, coverage.pairs),
+            *moved_remark(scored.hosted),
         ],
         labels=prepared.labels,
         listwise=scored.identity.listwise,
@@ -188,6 +189,7 @@ def _work(coverage: Coverage, scored: Scored) -> RunWork:
         prompt_tokens=coverage.prompt_tokens,
         engine_s=None if scored.hosted else held if scored.engines else streamed.wall_s,
         billed=scored.hosted["cost"] if scored.hosted else None,
+        billed_besides=(scored.hosted["recheck_cost"] or 0.0) if scored.hosted else 0.0,
     )
 
 
