@@ -128,14 +128,16 @@ class HostedScorer:
             if isinstance(outcome, Answer):
                 return outcome
             tries, cut = tries + 1, cut + (outcome.reason == CUT)
-            to_wait_s, spent_s = wait_s(outcome.wait_s, tries), spent_s + seconds
+            spent_s += seconds
+            left_s = self.settings.retry_for_s - spent_s
             lasts = outcome.lasting and not self.meter.answered
-            if lasts or cut >= MOST_CUT_ANSWERS or spent_s + to_wait_s > self.settings.retry_for_s:
+            if lasts or cut >= MOST_CUT_ANSWERS or left_s <= (outcome.wait_s or 0.0):
                 raise self._given_up(outcome, spent_s, tries)
             self.meter.again[outcome.reason] += 1
             self.waits.refuse(self._reason(outcome), outcome.wait_s)
             if outcome.wait_s is not None:
                 self._pace.pause(outcome.wait_s)
+            to_wait_s = min(wait_s(outcome.wait_s, tries), left_s)  # the last try is in time
             spent_s += to_wait_s
             await asyncio.sleep(to_wait_s)
 

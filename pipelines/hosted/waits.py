@@ -47,10 +47,10 @@ class Waits:
         return f"{self._host} is asked again ({self._refused})" if self._refused else ""
 
     def told(self) -> str:
-        """What is waited for before anything is answered."""
+        """What is waited for before anything is answered; short, as it stands beside a progress bar."""
         began_s = list(self._began_s.values())
         if not began_s:
-            return self.held() or f"to ask {self._host}"
+            return self.held() or f"waiting to ask {self._host}"
         longest_s = time.monotonic() - min(began_s)
-        after = f", {held}" if (held := self.held()) else ""
-        return f"for {self._host}: {counted(len(began_s), 'request')} under way, the first for {longest_s:.0f} s{after}"
+        after = f"; {held}" if (held := self.held()) else ""
+        return f"waiting {longest_s:.0f} s for {self._host}, {counted(len(began_s), 'request')} under way{after}"

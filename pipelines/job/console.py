@@ -154,7 +154,7 @@ def _pace(done: Done, point: TimelinePoint) -> str:
         rate = f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
         return f"{rate}; {escape(done.waits)}" if done.waits else rate
     if done.waits:
-        return f"waiting {escape(done.waits)}"
+        return escape(done.waits)
     if not (done.prompts or point.running or point.waiting):
         return "waiting for the first prompts to be made"
     there = counted(point.running + point.waiting, "prompt")

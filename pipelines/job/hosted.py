@@ -57,7 +57,7 @@ class HostedEngine(JobEngine):
         self.needed = True
 
     def phase(self) -> str:
-        return f"waiting {self._asking.waits.told()}" if self._asking else "nothing"
+        return self._asking.waits.told() if self._asking else "nothing"
 
     def scorer(self) -> tuple[HostedScorer, Scorer]:
         """The API's scorer, and what the job asks: the same behind the store."""

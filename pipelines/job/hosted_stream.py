@@ -41,7 +41,7 @@ class HostedStream:
     def __init__(
         self, scorers: Callable[[], tuple[HostedScorer, Scorer]], candidates: Path, rankings: Path, *, quoting: bool
     ) -> None:
-        self.progress = Progress(waits="for the first request")
+        self.progress = Progress(waits="waiting for the first request")
         self._scorers, self._candidates, self._quoting = scorers, candidates, quoting
         self._file = rankings / "part-00000.parquet"
         self._waiting: list[Ranking] = []

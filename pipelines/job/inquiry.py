@@ -34,7 +34,7 @@ class Inquiry:
 
     def phase(self) -> str:
         """What is waited for, in a few words."""
-        return f"waiting {self._scorer.waits.told()}" if self._scorer else "nothing"
+        return self._scorer.waits.told() if self._scorer else "nothing"
 
     def identity(self) -> ScoringIdentity:
         return identity_of(self.endpoint, self._config.model.instruction, self.told)

@@ -80,11 +80,11 @@ def test_a_budget_at_no_price_is_refused() -> None:
 
 def test_what_is_waited_for_is_told_as_it_changes() -> None:
     waits = Waits("host")
-    assert waits.told() == "to ask host" and waits.held() == ""
+    assert waits.told() == "waiting to ask host" and waits.held() == ""
     with waits.under_way(), waits.under_way():
-        assert waits.told() == "for host: 2 requests under way, the first for 0 s"
+        assert waits.told() == "waiting 0 s for host, 2 requests under way"
         waits.refuse("HTTP 503", None)
-        assert waits.told().endswith(", host is asked again (HTTP 503)")
+        assert waits.told().endswith("; host is asked again (HTTP 503)")
     waits.refuse("HTTP 429", 100)
     assert waits.told() == waits.held() and "host asks to wait 100 s more (HTTP 429)" in waits.told()
     waits.answer()

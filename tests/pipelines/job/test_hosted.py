@@ -298,7 +298,7 @@ def test_before_the_first_answer_it_is_told_who_is_waited_for(
     monkeypatch.setattr("pipelines.job.hosted_stream.POLL_S", 0.05)
     stub.delay_s = 0.5
     _, said = done(sections(tmp_path, stub, hosted={"concurrency": 4}))
-    assert f"waiting for {stub.url.removeprefix('http://')}: 4 requests under way, the first for" in said
+    assert f" s for {stub.url.removeprefix('http://')}, 4 requests under way" in said
     assert " of 12 queries, " in said and "prompts" not in said
 
 
