@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.connection import CUT, Again, Answer, Connection
 from pipelines.hosted.endpoint import Endpoint
 from pipelines.hosted.meter import BudgetSpentError, Meter, foreseen_units

@@ -6,7 +6,7 @@ import asyncio
 import math
 from types import TracebackType
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 
 # Where neither a number nor a rate is set, and what is begun with where a rate is.
 USUAL = 8

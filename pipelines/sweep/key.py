@@ -77,7 +77,7 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
         return candidates_digests(source, data.depth), judgements.digest if judgements else None
 
     def of_model(config: RunConfig) -> tuple[Any, ...] | None:
-        asked = config.model_dump_json(include={"model", "engine", "hosted"})
+        asked = config.model_dump_json(include={"model", "engine", "hosted", "rerank"})
         if asked not in known:
             try:
                 known[asked] = scoring_of_now(config)
@@ -99,13 +99,15 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
 def key_in_time(run: RunFolder, key: PointKey, config: RunConfig) -> PointKey:
     """The key of a run of this config, with whether it is too old."""
     started = read_metrics(run).get("started")
-    if config.model.api is None or started is None:
+    if started is None or all(one.model.api is None for one in config.stages()):
         return key
     return replace(key, aged=datetime.fromisoformat(started).timestamp() < oldest_used_s(config))
 
 
 def scoring_of_run(metrics: Metrics) -> tuple[Any, ...]:
     """What decided the scores of a finished run; nothing of one of rerank-eval 0.1.0, which did not tell."""
+    if stages := metrics.get("stages"):
+        return tuple(_foretold(one["identity"]) for one in stages)
     return _foretold(metrics.get("identity") or {})
 
 
@@ -113,6 +115,8 @@ def scoring_of_now(config: RunConfig) -> tuple[Any, ...]:
     """The same of a run that would start now. Raises ConfigError where there is no such model, EngineError where a
     hosted one does not answer.
     """
+    if config.rerank.stages is not None:
+        return tuple(map(scoring_of_now, config.stages()))
     if config.model.api is None:
         identity = foresee_identity(describe(config.model, config.engine.backend), config.model, config.engine, "cpu")
     else:

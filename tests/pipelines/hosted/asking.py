@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of
 from pipelines.hosted.meter import Meter

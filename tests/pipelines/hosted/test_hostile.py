@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.client import MOST_USELESS, HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, limited, told_by
 from pipelines.hosted.meter import Meter

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.places import USUAL, Places
 from pipelines.hosted.waits import Waits
 
