@@ -185,7 +185,10 @@ class JobConsole(Console):
 def _pace(done: Done, point: TimelinePoint) -> str:
     """How fast pairs are ranked; until one is, what is waited for: a call answers when its last score is there."""
     if done.queries:
-        return f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        rate = f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        return f"{rate}; {escape(done.waits)}" if done.waits else rate
+    if done.waits:
+        return escape(done.waits)
     if not (done.prompts or point.running or point.waiting):
         return "waiting for the first prompts to be made"
     there = counted(point.running + point.waiting, "prompt")

@@ -15,6 +15,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.job.analysis import BesideCandidates, Findings, write_told
 from pipelines.job.harm import with_harm
+from pipelines.job.remarks import moved_remark
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
 from pipelines.job.write import (
@@ -61,7 +62,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         failures=failures,
         work=None,
         position=None,
-        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages)],
+        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
         labels=scored[0].prepared.labels,
         order_only=scored[0].prepared.order_only(),
         has_first_stage=scored[0].prepared.has_first_stage(),
@@ -123,6 +124,12 @@ def _failed_remarks(coverages: Sequence[Coverage]) -> Iterator[str]:
                 f"stage {number}: {done.failed_pairs:,} of {done.pairs:,} pairs could not be scored: their documents "
                 "stand right behind those that this stage scored, in the order that it was given"
             )
+
+
+def _moved_remarks(scored: Sequence[Scored]) -> Iterator[str]:
+    for number, one in enumerate(scored, 1):
+        for told in moved_remark(one.hosted):
+            yield f"stage {number}: {told}"
 
 
 def _cut(folders: Sequence[RunFolder]) -> frozenset[str]:

@@ -19,7 +19,7 @@ from pipelines.job.forecast import with_forecast
 from pipelines.job.harm import with_harm
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
-from pipelines.job.remarks import failed_remark
+from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
@@ -176,6 +176,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         remarks=[
             *prepared.remarks(None if whole else folder.path.name),
             *failed_remark(coverage.failed_pairs, coverage.pairs),
+            *moved_remark(scored.hosted),
         ],
         labels=prepared.labels,
         listwise=scored.identity.listwise,
@@ -203,6 +204,7 @@ def work_of(coverage: Coverage, scored: Scored) -> RunWork:
         prompt_tokens=coverage.prompt_tokens,
         engine_s=None if scored.hosted else held if scored.engines else streamed.wall_s,
         billed=scored.hosted["cost"] if scored.hosted else None,
+        billed_besides=(scored.hosted["recheck_cost"] or 0.0) if scored.hosted else 0.0,
     )
 
 

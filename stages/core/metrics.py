@@ -192,6 +192,7 @@ class HostedPart(TypedDict):
     `guessed_bills` requests no answer said it, and a guess by characters stands in. `cost` is null without a price.
 
     `rechecked_pairs` were stored and asked for again, `largest_move` is how far one is off; null where none was.
+    `recheck_cost` of the cost was for these.
     """
 
     url: str
@@ -206,6 +207,7 @@ class HostedPart(TypedDict):
     cost: float | None
     rechecked_pairs: int
     largest_move: float | None
+    recheck_cost: float | None
 
 
 class HarmPart(TypedDict):
