@@ -32,7 +32,8 @@ def plan_judging(
     about: Annotated[
         str | None,
         typer.Option(
-            "--about", help="these: exactly these queries; like-these: all that they are a sample of. Default: like-these."
+            "--about",
+            help="these: exactly these queries; like-these: all that they are a sample of. Default: like-these.",
         ),
     ] = None,
     pilot: Annotated[
@@ -85,7 +86,9 @@ def plan_judging(
         given |= {"--about": about, "--pilot": pilot}
         given |= {"--pool": pool, "--highest": highest, "--qrels": qrels, "--confidence": confidence, "--seed": seed}
         if changed := [name for name, value in given.items() if value is not None]:
-            raise ConfigError(f"{', '.join(changed)}: {paths[0]} is a plan, which is fixed; make a new one from the runs")
+            raise ConfigError(
+                f"{', '.join(changed)}: {paths[0]} is a plan, which is fixed; make a new one from the runs"
+            )
         continue_plan(PlanFolder(paths[0]), then, as_json=json_output)
         return
     if metric is None or width is None or out is None:

@@ -71,7 +71,9 @@ class Campaign:
             try:
                 self._apply(entry)
             except (KeyError, ValueError, TypeError) as error:
-                raise DataError(f"{folder.journal}: {entry!r:.80} is no entry of this plan; restore the file") from error
+                raise DataError(
+                    f"{folder.journal}: {entry!r:.80} is no entry of this plan; restore the file"
+                ) from error
         self._settle()
         self._write_qrels()
 
@@ -93,10 +95,10 @@ class Campaign:
         """Save them all, or none. Raises DataError for a grade or a place that there is not, and once the verdict is
         made.
         """
-        self._require_open()
-        entries = [self._entry(one) for one in grades]
-        if not entries:
+        if not (said := list(grades)):
             return
+        self._require_open()
+        entries = [self._entry(one) for one in said]
         self._journal.append(*entries)
         for entry in entries:
             self._apply(entry)

@@ -19,7 +19,8 @@ from pipelines.judging.plan import PlanOrder, make_plan
 from pipelines.judging.server import JudgingServer
 from pipelines.judging.tasks import read_tasks, write_tasks
 from stages.core.errors import ConfigError
-from stages.core.words import counted, number
+from stages.core.words import counted, number, percent
+from stages.quality.compiling import Compiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,15 @@ def _tell(campaign: Campaign, taken: int, *, as_json: bool, new: bool) -> None:
 
 def _planned(plan: Plan) -> Iterator[tuple[str, str]]:
     whom = "exactly these queries" if plan.about == "these" else "queries like these"
-    yield "change", f"{plan.metric}, {plan.before} to {plan.after}: +-{plan.width:g} at {plan.confidence:.0%}, of {whom}"
-    same = f"; of {plan.unchanged:,} it sees the same before and after, so they need no judgement" if plan.unchanged else ""
+    yield (
+        "change",
+        f"{plan.metric}, {plan.before} to {plan.after}: +-{plan.width:g} at {percent(plan.confidence)}, of {whom}",
+    )
+    same = (
+        f"; of {plan.unchanged:,} it sees the same before and after, so they need no judgement"
+        if plan.unchanged
+        else ""
+    )
     yield "population", f"{counted(plan.population, 'query', 'queries')}{same}"
     if plan.stratify:
         sizes = ", ".join(f"{name or '(none)'} {size:,}" for name, size in plan.sizes.items())
@@ -134,6 +142,8 @@ def _check_host(then: Continuing) -> None:
 
 def _serve(campaign: Campaign, then: Continuing) -> None:
     """Until Ctrl-C, or SIGTERM, which counts as it. A key that is being saved is saved."""
+    compiling = Compiling([campaign.plan.metric])
+    compiling.require_loaded()
     server = JudgingServer(campaign, then.host, then.port or free_port())
     with server, _stopped_by_signals(server):
         print(f"open        {server.url}", flush=True)

@@ -42,8 +42,8 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
     if qrels is not None:
         set_aside: list[SetAside] = []
         grades = read_any_qrels(qrels, set_aside.append).grades
-        lost = (f"{counted(len(set_aside), 'line')} of {qrels} could not be used: {set_aside[0].reason}",)
-        return Existing(grades, str(qrels), lost if set_aside else ())
+        told = [f"{counted(len(set_aside), 'line')} of {qrels} set aside: {one.reason}" for one in set_aside[:1]]
+        return Existing(grades, str(qrels), tuple(told))
     judged = [run for run in runs if run.reranked.query_ids]
     if not judged:
         return Existing({}, "nobody")

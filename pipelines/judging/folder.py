@@ -131,8 +131,10 @@ class PlanFolder:
     def require_free(self) -> None:
         """Raises DataError where something lies there already."""
         if self.is_plan():
-            raise DataError(f"--out {self.path} holds a plan already: go on with it (plan-judging {self.path}), or "
-                            "name another folder")
+            raise DataError(
+                f"--out {self.path} holds a plan already: go on with it (plan-judging {self.path}), or "
+                "name another folder"
+            )
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise DataError(f"--out {self.path} is not empty: name a folder of its own for the plan")
 
@@ -151,7 +153,8 @@ class PlanFolder:
             rows = pq.read_table(self.drawn, partitioning=None).to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.drawn}: cannot be read ({first_line(error)}); make a new plan") from error
-        return [
-            DrawnQuery(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
-            for row in rows
-        ]
+        return [DrawnQuery(**_tuples(row)) for row in rows]
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

@@ -104,7 +104,7 @@ def make_plan(order: PlanOrder) -> PlanFolder:
 
 def _check(order: PlanOrder) -> int:
     """The depth of the pool. Raises ConfigError."""
-    if not 0 < order.width:
+    if not order.width > 0:
         raise ConfigError(f"--width {order.width:g}: an interval of +- so much is wanted, as 0.03")
     if order.width >= 1 and is_bounded(order.metric):
         raise ConfigError(f"--width {order.width:g}: {order.metric} cannot change by more than 1; give less, as 0.03")
@@ -204,10 +204,10 @@ def _of_texts(queries: Sequence[DrawnQuery], differing: int) -> list[str]:
     pairs = [(text, known) for one in queries for text, known in zip(one.texts, one.known, strict=True)]
     if missing := sum(text is None and known is None for text, known in pairs):
         told.append(
-            f"{counted(missing, 'document')} of {len(pairs):,} to judge have no text in the run: the page shows their id"
+            f"{counted(missing, 'document')} of {len(pairs):,} to judge have no text here: the page shows their id"
         )
     if differing:
-        told.append(f"{counted(differing, 'document')} read otherwise in the second run: the first one's text is shown")
+        told.append(f"{counted(differing, 'document')} read otherwise in the second run: the first's is shown")
     return told
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import pyarrow.parquet as pq
+
 from pipelines.runs.read import RunContent
 from stages.core.errors import ConfigError, DataError
 from stages.core.words import counted
 from stages.files.columns import read_columns, read_first_stage
 from stages.files.rankings import read_lists
-from stages.files.tables import part_files, readable, read_candidates
+from stages.files.tables import WITHOUT_TEXTS, part_files, read_candidates, readable
 from stages.judging.pool import seen_by
 
 Lists = Mapping[str, tuple[str, ...]]
@@ -102,8 +104,10 @@ def read_texts(runs: Sequence[RunContent], pools: Mapping[str, Sequence[str]]) -
 
 
 def _query_texts(run: RunContent) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for file in part_files(run.folder.candidates):
+        if "text_digests" in pq.read_schema(file).names:
+            raise DataError(f"{run.folder.candidates} {WITHOUT_TEXTS}")
         with readable(file):
             columns: list[list[Any]] = read_columns(file, ("query_id", "query"))
         found.update(zip(*columns, strict=True))

@@ -11,21 +11,23 @@ import hmac
 import ipaddress
 import json
 import secrets
+import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.judging.campaign import Campaign, Grade
-from stages.core.errors import ConfigError, DataError
-from stages.quality.evaluate import warm_up
+from stages.core.errors import ConfigError, InputError
 from stages.report.judging_page import judging_page, meanings, policy
 
-LARGEST_BODY = 10_000
-TOKEN_HEADER = "X-Judging-Token"
+LARGEST_BODY, MOST_DISCARDED = 10_000, 1_000_000
+TOKEN_HEADER = "X-Judging-Token"  # noqa: S105
 IDLE_S = 60.0
 """So long a connection may say nothing."""
 
@@ -34,8 +36,6 @@ class JudgingServer(ThreadingHTTPServer):
     """Listens once it is made; `serve_forever` answers. Raises ConfigError where it cannot listen."""
 
     daemon_threads = True
-    # Windows would let two servers have one port.
-    allow_reuse_address = False
 
     def __init__(self, campaign: Campaign, host: str, port: int) -> None:
         self.campaign = campaign
@@ -43,14 +43,23 @@ class JudgingServer(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         self.lock = threading.Lock()
         if ":" in host:
-            import socket
-
             self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
-            raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port") from error
-        threading.Thread(target=warm_up, args=([campaign.plan.metric],), name="compiling", daemon=True).start()
+            raise ConfigError(
+                f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port"
+            ) from error
+
+    def server_bind(self) -> None:
+        """Without asking the network what this machine is called, as the library's own does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.host, self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the midst of an answer is no fault."""
+        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -60,6 +69,7 @@ class JudgingServer(ThreadingHTTPServer):
 
     def knows_host(self, header: str | None) -> bool:
         """Whether a request's Host is this machine's: an address, localhost, or the name that was listened on."""
+        name = ""
         try:
             name = urlsplit(f"//{header or ''}").hostname or ""
             ipaddress.ip_address(name)
@@ -86,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
 
     def do_POST(self) -> None:
+        # Read before anything is refused: a connection that is closed on unread bytes takes the answer with it.
+        asked = self._body()
         answer = _ANSWERS.get(urlsplit(self.path).path)
         token = self.headers[TOKEN_HEADER] or ""
         if not self.server.knows_host(self.headers["Host"]):
@@ -94,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "open the address that the command printed last")
         elif answer is None:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
-        elif (asked := self._body()) is None:
+        elif asked is None:
             self._refuse(HTTPStatus.BAD_REQUEST, "the request is no small JSON object")
         else:
             self._answer(answer, asked)
@@ -106,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             with self.server.lock:
                 told = answer(self.server.campaign, asked)
-        except DataError as error:
+        except InputError as error:
             self._refuse(HTTPStatus.CONFLICT, str(error))
         except (KeyError, TypeError, ValueError):
             self._refuse(HTTPStatus.BAD_REQUEST, "the request lacks something, or holds something else")
@@ -117,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             length = int(self.headers["Content-Length"] or 0)
             if not 0 <= length <= LARGEST_BODY:
-                self.close_connection = True
+                self.rfile.read(min(max(length, 0), MOST_DISCARDED))
                 return None
             found = json.loads(self.rfile.read(length) or b"{}")
         except (ValueError, RecursionError):
@@ -154,7 +166,12 @@ def _state(campaign: Campaign, asked: Mapping[str, Any]) -> dict[str, Any]:
     place = min(max(_whole(place), 0), progress.number - 1)
     query, grades = campaign.queries[place], campaign.grades(place)
     documents = [
-        {"document": number, "text": text, "grade": grades.get(number), "id": query.doc_ids[number] if text is None else None}
+        {
+            "document": number,
+            "text": text,
+            "grade": grades.get(number),
+            "id": query.doc_ids[number] if text is None else None,
+        }
         for number, text in enumerate(query.texts)
         if query.known[number] is None
     ]

@@ -77,7 +77,7 @@ def _parsed(line: str, campaign: Campaign) -> tuple[tuple[int, int], int] | None
     except (ValueError, RecursionError):
         raise ValueError("it is no JSON object") from None
     if not isinstance(row, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004
+        raise ValueError("it is no JSON object")
     if missing := [name for name in ("query_id", "doc_id", "grade") if name not in row]:
         raise ValueError(f"it has no {', '.join(missing)}")
     at = campaign.document_of(str(row["query_id"]), str(row["doc_id"]))

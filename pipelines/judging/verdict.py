@@ -12,6 +12,7 @@ from stages.judging.pool import is_bounded
 from stages.judging.precision import About, Estimate, Stratum, estimate
 from stages.quality.significance import TIE
 
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`change`, `low` and `high` are in the metric's unit, None where nothing can be told. `bounds` holds the interval
@@ -104,17 +105,22 @@ def _broken(
         told.append(
             f"{counted(skipped, 'query was', 'queries were')} skipped of {number:,}: the interval speaks of those that "
             "can be judged"
-            + (f"; had they changed as much as they could, it would be {bounds[0]:.3f} to {bounds[1]:.3f}" if bounds else "")
+            + (
+                f"; had they changed as much as they could, it would be {bounds[0]:.3f} to {bounds[1]:.3f}"
+                if bounds
+                else ""
+            )
         )
     if found is not None and found.reach > plan.width:
         told.append(
-            f"+-{plan.width:g} was asked for and +-{found.reach:.4f} is what {counted(number, 'query', 'queries')} give: "
+            f"+-{plan.width:g} was asked for and "
+            f"+-{found.reach:.4f} is what {counted(number, 'query', 'queries')} give: "
             "there are no more to draw"
         )
     changed = sum(abs(change) >= TIE for change in values.values())
     exact = found is not None and found.reach == 0
     if not exact and len(values) < LEAST:
-        told.append(f"only {counted(len(values), 'query was', 'queries were')} judged: below {LEAST} no interval is sure")
+        told.append(f"only {counted(len(values), 'query is', 'queries are')} judged: below {LEAST} none is sure")
     if not exact and changed < LEAST_CHANGED:
         told.append(f"only {counted(changed, 'judged query', 'judged queries')} changed: such an interval is not sure")
     return told

@@ -1,7 +1,7 @@
 """How many queries: a rule that is fixed before the first judgement, and looks at spread alone, never at the estimate.
 
 The first queries, the pilot, tell the spread; from it follows the number that the asked width takes, with Student's
-quantile at the pilot's degrees of freedom (Stein, A two-sample test for a linear hypothesis whose power is independent
+quantile at no more than DEGREES of freedom (Stein, A two-sample test for a linear hypothesis whose power is independent
 of the variance, Annals of Mathematical Statistics 16, 1945; for finite populations Cox, Estimation by double sampling,
 Biometrika 39, 1952). Stein's own interval goes on with the pilot's spread, which is too small where few queries carry
 the change and the pilot met few of them. Here the interval is made from all judged queries; where it is wider than
@@ -14,12 +14,13 @@ docs/judging.md has how often the interval then misses, by simulation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from stages.judging.precision import About, Spread, Stratum, estimate, spread
+from stages.judging.precision import DEGREES, About, Spread, Stratum, estimate, spread
 from stages.quality.significance import TIE
 
 PILOT = 30
@@ -28,11 +29,11 @@ PILOT = 30
 LEAST = 20
 """Of fewer queries nothing is told, as by the gate: `stages.quality.regression`."""
 
-LEAST_CHANGED = 10
+LEAST_CHANGED = 30
 """With fewer queries whose change is not 0 the spread is a guess: the number grows by a pilot's until there are."""
 
-MANY = 1e6
-"""Degrees of freedom of a spread that is taken for known."""
+SPARE = 1.25
+"""A pilot's spread may be larger than the largest there is, and skewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def first_number(aim: Aim, population: int, open_queries: int, sd: float | None)
         return min(open_queries, aim.pilot)
     share = open_queries / population if population else 1.0
     # All of it lies within the queries whose change is open: the others have none.
-    assumed = Spread(population, open_queries, within=sd**2, whole=sd**2, skewness=0.0, degrees=MANY)
+    assumed = Spread(population, open_queries, within=sd**2, whole=sd**2, skewness=0.0, degrees=DEGREES)
     if share <= 0 or sd <= 0:
         return min(open_queries, LEAST)
     return min(open_queries, max(LEAST, _smallest(assumed, aim, LEAST) or open_queries))
@@ -82,8 +83,9 @@ def next_number(aim: Aim, strata: Sequence[Stratum], number: int, limit: int) ->
 def worst_number(aim: Aim, population: int, open_queries: int) -> int:
     """As many as the width could take where no query can change by more than 1: the largest spread that there is."""
     share = open_queries / population if population else 1.0
-    assumed = Spread(population, open_queries, within=share, whole=share, skewness=0.0, degrees=LEAST)
-    return min(open_queries, max(aim.pilot, LEAST, _smallest(assumed, aim, LEAST) or open_queries))
+    assumed = Spread(population, open_queries, within=share, whole=share, skewness=0.0, degrees=DEGREES)
+    needed = _smallest(assumed, aim, LEAST) or open_queries
+    return min(open_queries, max(aim.pilot, LEAST, math.ceil(SPARE * needed)))
 
 
 def _smallest(found: Spread, aim: Aim, least: int) -> int | None:

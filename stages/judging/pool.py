@@ -20,8 +20,8 @@ def pool_depth(metric: str, wanted: int | None) -> int:
         raise ConfigError(f"--metric {metric}: it measures the judgements, not the order; choose another, as ndcg@10")
     if not parsed.cutoff and wanted is None:
         raise ConfigError(
-            f"--metric {metric} has no cutoff, so whole lists would have to be judged: choose one that has, as ndcg@10, "
-            f"or say with --pool how deep to judge; what lies below then counts as not relevant"
+            f"--metric {metric} has no cutoff: whole lists would have to be judged: choose one that has, as ndcg@10, "
+            f"or say with --pool how deep to judge; what is below counts as not relevant"
         )
     if wanted is not None and wanted < parsed.cutoff:
         raise ConfigError(

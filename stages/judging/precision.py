@@ -25,6 +25,13 @@ from stages.quality.significance import TIE
 Values = npt.NDArray[np.float64]
 
 
+DEGREES = 19.0
+"""Of freedom, at most, that Student's quantile takes: those of the fewest queries of which anything is told. The number
+follows from the spread, so it ends too soon where that was met too small; the quantile of a small sample makes up for
+it. docs/judging.md has what comes of that.
+"""
+
+
 class About(StrEnum):
     """What the interval is about: the mean over exactly the queries of the runs; or over all queries like these, of
     which they are a sample themselves.
@@ -171,7 +178,7 @@ def _skewness(strata: Sequence[Stratum]) -> float:
 
 
 def _degrees(strata: Sequence[Stratum], population: int, about: About) -> float:
-    """Satterthwaite's, from the part that each stratum has in the error; n - 1 of a single one."""
+    """Satterthwaite's, from the part that each stratum has in the error, n - 1 of a single one; DEGREES at most."""
     parts = []
     for one in strata:
         weight, n = one.size / population, len(one.values)
@@ -180,4 +187,4 @@ def _degrees(strata: Sequence[Stratum], population: int, about: About) -> float:
         if part > 0:
             parts.append((part, n - 1))
     total = math.fsum(part for part, _ in parts)
-    return total**2 / math.fsum(part**2 / degrees for part, degrees in parts) if total else 1.0
+    return min(DEGREES, total**2 / math.fsum(part**2 / degrees for part, degrees in parts)) if total else 1.0

@@ -31,7 +31,8 @@ def judging_page(nonce: str) -> str:
 def policy(nonce: str) -> str:
     """The content security policy that the page is sent with."""
     return (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
+        f"default-src 'none'; style-src 'nonce-{nonce}'; "
+        f"script-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

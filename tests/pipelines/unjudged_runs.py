@@ -48,7 +48,8 @@ def unjudged_run(
         candidates.append(Candidates(query_id, f"question {number}?", doc_ids, texts, scores, attributes=attributes))
         order = list(doc_ids)
         if number >= same:
-            rng.shuffle(order)
+            while tuple(order) == doc_ids:
+                rng.shuffle(order)
         rankings.append(Ranking(query_id, tuple(order), scores, (None,) * documents))
     write_candidates(candidates, folder.candidates)
     folder.rankings.mkdir()

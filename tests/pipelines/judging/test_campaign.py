@@ -83,7 +83,7 @@ def test_a_journal_that_somebody_edited_is_refused(plan: PlanFolder) -> None:
             Campaign(plan)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.none() | st.integers(0, 3)), max_size=12))
+@given(said=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.none() | st.integers(0, 3)), max_size=12))
 def test_the_qrels_are_what_was_said_last_of_each_document(
     said: list[tuple[int, int, int | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -1,4 +1,4 @@
-"""`rerank-eval plan-judging` as a user runs it: from runs without judgements to the verdict, by files that are filled in."""
+"""`rerank-eval plan-judging` as a user runs it: from runs without judgements to the verdict, by files filled in."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def exit_code(*arguments: object) -> int:
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    capsys.readouterr()
     assert exit_code(*arguments, "--json") == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
@@ -69,13 +70,21 @@ def test_a_plan_says_what_is_judged_how_many_and_where(capsys: pytest.CaptureFix
     assert "tasks       plan/tasks.jsonl" in shown
     assert "mind        relevant documents that no list has among its first 10" in shown
     plan = json.loads(Path("plan/plan.json").read_text())
-    assert (plan["seed"], plan["metric"], plan["width"], plan["first"], plan["population"]) == (3, "ndcg@10", 0.08, 30, 60)
+    assert (plan["seed"], plan["metric"], plan["width"], plan["first"], plan["population"]) == (
+        3,
+        "ndcg@10",
+        0.08,
+        30,
+        60,
+    )
     assert len(plan["order"]) == len(set(plan["order"])) == 48
     (run,) = plan["runs"]
     assert run["run_id"] == "run" and len(run["metrics_sha256"]) == 64 and run["candidates_digest"]
 
 
-def test_the_tasks_are_the_pool_of_the_first_drawn_queries_and_tell_nothing_of_ranks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tasks_are_the_pool_of_the_first_drawn_queries_and_tell_nothing_of_ranks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run = unjudged_run(Path("run"), 60, documents=14, same=0)
     exit_code("run", *ASKED)
     rows = [json.loads(line) for line in Path("plan/tasks.jsonl").read_text().splitlines()]
@@ -180,7 +189,7 @@ def test_of_exactly_these_queries_fewer_are_judged(capsys: pytest.CaptureFixture
     unjudged_run(Path("run"), 90, same=0)
     numbers = {}
     for about in ("these", "like-these"):
-        exit_code("run", *ASKED[:-1], about, "--about", about)
+        exit_code("run", "--metric", "ndcg@10", "--width", "0.045", "--out", about, "--about", about)
         numbers[about] = judge_all(capsys, about)["verdict"]["number"]
     assert numbers["these"] < numbers["like-these"]
 
@@ -217,7 +226,11 @@ def test_pairs_that_people_judged_before_are_not_asked_again(capsys: pytest.Capt
     unjudged_run(Path("run"), 60, same=0)
     known = [f"q{number:03}" for number in range(30)]
     Path("known.tsv").write_text(
-        "".join(f"{one}\t{one}-d{place:02}\t{grade_of(one, f'{one}-d{place:02}', 2)}\n" for one in known for place in range(12))
+        "".join(
+            f"{one}\t{one}-d{place:02}\t{grade_of(one, f'{one}-d{place:02}', 2)}\n"
+            for one in known
+            for place in range(12)
+        )
     )
     found = told(capsys, "run", *ASKED, "--qrels", "known.tsv")
     asked = {json.loads(line)["query_id"] for line in Path("plan/tasks.jsonl").read_text().splitlines()}
@@ -312,7 +325,7 @@ def test_the_runs_own_judgements_are_found_and_reused(capsys: pytest.CaptureFixt
     from stages.sources import DataSettings, open_source
 
     write_rows(Path("run"), 60, 25)
-    digest = open_source(DataSettings(format="jsonl", path=Path("run/rows.jsonl"))).judgements(lambda _: None).digest
+    digest = open_source(DataSettings(format="jsonl", path="run/rows.jsonl")).judgements(lambda _: None).digest
     metrics = json.loads(Path("run/metrics.json").read_text())
     values = {"query_id": ["q000"], "answered": [True], "reranked/ndcg_at_10": [0.5], "first_stage/ndcg_at_10": [0.4]}
     pq.write_table(pa.table(values), "run/per_query.parquet")

@@ -85,7 +85,9 @@ def test_without_the_token_nothing_is_told_or_done(server: JudgingServer, path: 
     assert not server.campaign.grades(0) and not server.campaign.skipped
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "", "["])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "", "["]
+)
 def test_another_sites_name_leads_nowhere_even_with_the_token(server: JudgingServer, host: str) -> None:
     for method, path in (("GET", "/"), ("POST", "/state")):
         status, _, text = call(server, method, path, b"{}", Host=host, **{TOKEN_HEADER: server.token})

@@ -84,9 +84,7 @@ def test_what_is_no_grade_is_refused_with_its_line(
         ("[" * 100_000, "it is no JSON object"),
     ],
 )
-def test_a_line_that_is_none_of_the_plan_is_refused(
-    line: str, told: str, plan: PlanFolder, campaign: Campaign
-) -> None:
+def test_a_line_that_is_none_of_the_plan_is_refused(line: str, told: str, plan: PlanFolder, campaign: Campaign) -> None:
     with pytest.raises(DataError, match=f"line 1: {told}"):
         read_tasks(filled(plan, lambda _: [line]), campaign, overwrite=False)
 
@@ -99,7 +97,7 @@ def test_queries_that_are_not_drawn_yet_are_none_of_those_to_judge(plan: PlanFol
 
 
 def test_several_faults_are_told_together_and_how_many_more_there_are(plan: PlanFolder, campaign: Campaign) -> None:
-    with pytest.raises(DataError, match="line 1: .*; line 2: .*; line 3: .*; and 2 more lines. Nothing"):
+    with pytest.raises(DataError, match=r"line 1: .*; line 2: .*; line 3: .*; and 2 more lines. Nothing"):
         read_tasks(filled(plan, with_grades(9, 9, 9, 9, 9)), campaign, overwrite=False)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stages.judging.number import LEAST, LEAST_CHANGED, Aim, first_number, next_number, worst_number
-from stages.judging.precision import About, Stratum, estimate
+from stages.judging.precision import DEGREES, About, Stratum, estimate
 from tests.examples import THOROUGH, some_of
 from tests.faults.campaigns import CAMPAIGNS, LEAST_COVERED, Cell, campaign, campaigns, cells
 
@@ -31,11 +31,11 @@ def test_without_anything_known_the_pilot_comes_first() -> None:
 
 
 def test_from_an_assumed_spread_it_is_the_textbooks_number() -> None:
-    assert first_number(AIM, 10**6, 10**6, 0.2) == math.ceil((stats.norm.ppf(0.975) * 0.2 / 0.03) ** 2)
+    assert first_number(AIM, 10**6, 10**6, 0.2) == math.ceil((stats.t.ppf(0.975, DEGREES) * 0.2 / 0.03) ** 2)
 
 
 def test_of_exactly_these_queries_it_is_corrected_for_their_number() -> None:
-    without = (stats.norm.ppf(0.975) * 0.2 / 0.03) ** 2
+    without = (stats.t.ppf(0.975, DEGREES) * 0.2 / 0.03) ** 2
     aim = Aim(0.03, 0.95, About.THESE)
     assert first_number(aim, 300, 300, 0.2) == math.ceil(without / (1 + without / 300))
 
@@ -50,10 +50,10 @@ def test_a_small_spread_asks_for_no_fewer_than_any_interval_needs() -> None:
     assert first_number(AIM, 1000, 1000, 0.001) == LEAST
 
 
-def test_after_the_pilot_it_is_the_smallest_with_students_quantile_of_the_pilot() -> None:
+def test_after_the_pilot_it_is_the_smallest_with_students_quantile() -> None:
     values = np.concatenate((np.full(15, 0.15), np.full(15, -0.15)))  # no skewness
     number = next_number(AIM, [Stratum(5000, values)], 30, 5000)
-    t = stats.t.ppf(0.975, 29)
+    t = stats.t.ppf(0.975, DEGREES)
     assert number == math.ceil((t * values.std(ddof=1) / AIM.width) ** 2)
 
 
@@ -95,7 +95,11 @@ def test_no_campaign_needs_more_than_the_largest_spread_there_is(about: About) -
 
 
 @pytest.mark.scaled
-@pytest.mark.parametrize("cell", cells() if THOROUGH else cells()[1::4], ids=lambda cell: f"{cell.population.name}-{cell.about}-{cell.width}-{cell.known}")
+@pytest.mark.parametrize(
+    "cell",
+    cells() if THOROUGH else cells()[1::4],
+    ids=lambda cell: f"{cell.population.name}-{cell.about}-{cell.width}-{cell.known}",
+)
 def test_the_interval_holds_the_true_change_as_often_as_promised_and_is_no_wider_than_asked(cell: Cell) -> None:
     number = some_of(CAMPAIGNS)
     ended = campaigns(cell, number, seed=1)
@@ -107,7 +111,11 @@ def test_the_interval_holds_the_true_change_as_often_as_promised_and_is_no_wider
 
 def test_the_table_of_campaigns_in_both_languages_keeps_the_promise() -> None:
     tables = [
-        [line.split(" | ") for line in path.read_text("utf-8").splitlines() if re.search(r"% \| [\d,]+ \| [\d,]+ \|$", line)]
+        [
+            line.split(" | ")
+            for line in path.read_text("utf-8").splitlines()
+            if re.search(r"% \| [\d,]+ \| [\d,]+ \|$", line)
+        ]
         for path in DOCS
     ]
     english, chinese = tables

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import ConfigError
+from stages.core.records import Judgements
 from stages.judging.pool import is_bounded, pool_depth, pooled, seen_by
 from stages.quality.evaluate import evaluate
-from stages.core.records import Judgements
 
 lists = st.lists(st.lists(st.sampled_from("abcdefghij"), unique=True), min_size=1, max_size=4)
 
@@ -54,15 +54,17 @@ def test_each_query_and_each_seed_has_an_order_of_its_own() -> None:
     assert len(orders) == 4
 
 
-@given(st.permutations("abcdefgh"), st.permutations("abcdefgh"), st.dictionaries(st.sampled_from("abcdefghxy"), st.integers(0, 3), min_size=1))
+@given(
+    st.permutations("abcdefgh"),
+    st.permutations("abcdefgh"),
+    st.dictionaries(st.sampled_from("abcdefghxy"), st.integers(0, 3), min_size=1),
+)
 def test_where_a_metric_sees_the_same_it_is_the_same_whatever_is_judged(
     before: list[str], after: list[str], grades: dict[str, int]
 ) -> None:
     after = [*before[:3], *(one for one in after if one not in before[:3])]
     assert seen_by("ndcg@3", before) == seen_by("ndcg@3", after)
-    values = [
-        evaluate({"q": one}, Judgements({"q": grades}), ["ndcg@3", "mrr@3"]).values for one in (before, after)
-    ]
+    values = [evaluate({"q": one}, Judgements({"q": grades}), ["ndcg@3", "mrr@3"]).values for one in (before, after)]
     assert values[0] == values[1]
 
 
