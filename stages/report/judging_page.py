@@ -12,7 +12,7 @@ TEMPLATE = "judging_page.html.j2"
 MEANINGS = {
     1: ("not relevant", "relevant"),
     2: ("not relevant", "relevant in part", "relevant"),
-    3: ("not relevant", "on the subject, no answer", "answers in part", "answers fully"),
+    3: ("not relevant", "related, no answer", "answers in part", "answers fully"),
 }
 """Highest grade -> what each grade means, from 0 on. Of a longer scale the numbers alone are known."""
 

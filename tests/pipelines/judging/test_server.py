@@ -72,7 +72,7 @@ def test_a_query_comes_with_its_documents_and_neither_ids_nor_ranks(server: Judg
     assert [one["text"] for one in told["documents"]] == list(query.texts)
     assert {one["id"] for one in told["documents"]} == {None}
     assert told["verdict"] is None and "change" not in json.dumps(told)
-    assert told["meanings"] == ["not relevant", "on the subject, no answer", "answers in part", "answers fully"]
+    assert told["meanings"] == ["not relevant", "related, no answer", "answers in part", "answers fully"]
 
 
 @pytest.mark.parametrize("path", ["/state", "/grade", "/skip", "/finish"])
