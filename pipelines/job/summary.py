@@ -123,7 +123,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
         "model": _model(facts),
         "identity": _identity(facts.identity),
-        "quality": _quality(facts.first_stage, facts.reranked),
+        "quality": quality_part(facts.first_stage, facts.reranked),
         "coverage": _coverage(facts),
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
@@ -192,7 +192,7 @@ def _throughput(facts: RunFacts) -> ThroughputPart:
     }
 
 
-def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
+def quality_part(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
     """Null where nothing was judged; with several first stages there is none to compare with."""
     before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
     after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}
