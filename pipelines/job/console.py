@@ -21,6 +21,7 @@ from pipelines.runs.read import main_test
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
 from serve_app.settings import ModelSettings
+from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
@@ -49,6 +50,12 @@ class JobConsole(Console):
         if model.recipe is not None:
             self.say(f"scored as   {escape(told_recipe(model.recipe))}")
         self.remarks(model.remarks)
+
+    def made(self, first_stages: Mapping[str, MadeFirstStage]) -> None:
+        """The first stages that were made here, and where what they were made with is kept."""
+        for made in first_stages.values():
+            self.say(f"first stage {escape(str(made))}")
+            self.say(f"            {escape(made.index())}")
 
     def stage(self, number: int, of: int, model: ModelInfo, depth: int | None) -> None:
         """Which stage of a cascade begins."""
@@ -168,7 +175,10 @@ class JobConsole(Console):
 def _pace(done: Done, point: TimelinePoint) -> str:
     """How fast pairs are ranked; until one is, what is waited for: a call answers when its last score is there."""
     if done.queries:
-        return f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        rate = f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        return f"{rate}; {escape(done.waits)}" if done.waits else rate
+    if done.waits:
+        return escape(done.waits)
     if not (done.prompts or point.running or point.waiting):
         return "waiting for the first prompts to be made"
     there = counted(point.running + point.waiting, "prompt")

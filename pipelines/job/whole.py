@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.job.analysis import BesideCandidates, Findings, write_told
+from pipelines.job.remarks import moved_remark
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
 from pipelines.job.write import (
@@ -60,7 +61,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         failures=failures,
         work=None,
         position=None,
-        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages)],
+        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
         labels=scored[0].prepared.labels,
         order_only=scored[0].prepared.order_only(),
     )
@@ -85,7 +86,10 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
     ]
-    folder.write_json(folder.metrics, cascade_metrics(facts, stages))
+    metrics = cascade_metrics(facts, stages)
+    if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
+        metrics["first_stage_made"] = made
+    folder.write_json(folder.metrics, metrics)
 
 
 def _write_analysis(
@@ -114,6 +118,12 @@ def _failed_remarks(coverages: Sequence[Coverage]) -> Iterator[str]:
                 f"stage {number}: {done.failed_pairs:,} of {done.pairs:,} pairs could not be scored: their documents "
                 "stand right behind those that this stage scored, in the order that it was given"
             )
+
+
+def _moved_remarks(scored: Sequence[Scored]) -> Iterator[str]:
+    for number, one in enumerate(scored, 1):
+        for told in moved_remark(one.hosted):
+            yield f"stage {number}: {told}"
 
 
 def _cut(folders: Sequence[RunFolder]) -> frozenset[str]:
