@@ -11,11 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pipelines.base.extras import JOB
-from stages.core.records import Candidates
+from stages.core.records import Candidates, Ranking
+from stages.files.rankings import rankings_table
 from stages.files.tables import write_candidates
 from tests.declared import home, third_party
 from tests.light_install import make_environment
@@ -69,6 +71,7 @@ WORKS: list[tuple[str, str]] = [
     ("compare a b --no-track", "comparison"),
     ("compare a b --uri sqlite:///tracked.db", "comparison"),
     ("gate b --against a --max-drop ndcg_at_10=0.01 --min-queries 6", "passed"),
+    ("plan-judging a --metric ndcg@10 --width 0.1 --out plan", "1 query, the pilot"),
     ("sync a --uri sqlite:///tracked.db", "logged as MLflow run"),
     ("handbook", "Choos"),
 ]
@@ -106,6 +109,9 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     first = finished_run(made.folder / "a", [0.2, 0.4, 0.3, 0.5, 0.6, 0.1])
     write_analysis(first)
     write_candidates([Candidates("q1", "why?", ("a", "b"), ("Sun.", "Rain."), (2.0, 1.0))], first.folder.candidates)
+    first.folder.rankings.mkdir()
+    turned = Ranking("q1", ("b", "a"), (2.0, 1.0), (None, None))
+    pq.write_table(rankings_table([turned]), first.folder.rankings / "part-00000.parquet")
     write_analysis(finished_run(made.folder / "b", [0.5, 0.6, 0.7, 0.9, 0.8, 0.3]))
     (made.folder / "run.trec").write_text("q1 Q0 a 1 2 t\nq1 Q0 b 2 1 t\n")
     (made.folder / "qrels.txt").write_text("q1 0 b 1\n")

@@ -29,6 +29,13 @@ class Interval(NamedTuple):
     high: float
 
 
+class Reaches(NamedTuple):
+    """How far an interval's ends are from the mean, in a query's standard deviations."""
+
+    below: float
+    above: float
+
+
 def mean_interval(values: npt.NDArray[np.float64], confidence: float) -> Interval:
     """Of the mean of the population that `values` are drawn from; there are two at least, and they are not all equal.
 
@@ -38,10 +45,19 @@ def mean_interval(values: npt.NDArray[np.float64], confidence: float) -> Interva
     deviations = values - mean
     squares, cubes = math.fsum(deviations * deviations), math.fsum(deviations * deviations * deviations)
     sd, skewness = math.sqrt(squares / (n - 1)), cubes / n / (squares / n) ** 1.5
-    student = float(special.stdtrit(n - 1, (1 + confidence) / 2)) / math.sqrt(n)
+    below, above = reaches(n, skewness, confidence)
+    return Interval(mean - sd * below, mean + sd * above)
+
+
+def reaches(n: int, skewness: float, confidence: float, degrees: float | None = None) -> Reaches:
+    """Of the mean of n values with this skewness. `degrees` of freedom are n - 1, unless the spread comes from fewer
+    values or from several strata.
+    """
+    quantile = float(special.stdtrit(n - 1 if degrees is None else degrees, (1 + confidence) / 2))
+    student = quantile / math.sqrt(n)
     below = max(student, _transformed_back(student, skewness, n))
     above = max(student, -_transformed_back(-student, skewness, n))
-    return Interval(mean - sd * below, mean + sd * above)
+    return Reaches(below, above)
 
 
 def _transformed_back(y: float, skewness: float, n: int) -> float:
