@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from stages.core.reasons import kinds
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
 from stages.files.rankings import RANKING_SCHEMA, rankings_from
 from stages.files.tables import read_candidates
+from stages.quality.slices import Groups
 
 REASONS_SHOWN = 20
 
@@ -28,7 +29,8 @@ class Findings:
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
-    `order_only` counts the queries whose first stage gave an order and no scores.
+    `order_only` counts the queries whose first stage gave an order and no scores. `slices` are the user's
+    groups of them.
     """
 
     judgements: Judgements
@@ -41,10 +43,13 @@ class Findings:
     labels: frozenset[str] | None = None
     listwise: bool = False
     order_only: int = 0
+    slices: Groups = field(default_factory=dict)
 
 
-def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
-    """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
+def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
+    """Write analysis.json, and return its content. The texts of one query are in memory at a time, of all rankings ids
+    and scores.
+    """
     rankings = _RankingTable(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics,
@@ -52,6 +57,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
         config.evaluate.confidence,
         config.evaluate.seed,
         found.listwise,
+        found.slices,
     )
     told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)
@@ -62,6 +68,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])
     folder.write_json(folder.analysis, told)
+    return told
 
 
 class _RankingTable:

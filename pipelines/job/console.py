@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -27,7 +27,9 @@ from stages.core.reasons import told_kinds
 from stages.core.records import SetAside
 from stages.core.words import counted
 from stages.files.manifest import CandidatesManifest
+from stages.report.slices import of_run, slices_line
 from stages.report.terminal import cost_table, forecast_words, quality_table
+from stages.report.unjudged import unjudged_line
 from stages.telemetry.telemetry import TimelinePoint
 
 if TYPE_CHECKING:
@@ -120,9 +122,18 @@ class JobConsole(Console):
         analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
         if tested := main_test(analysis):
             self.say(f"verdict     {tested['words']}")
+        self._beside_verdict(analysis)
         self.remarks(analysis["remarks"])
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
+
+    def _beside_verdict(self, analysis: Mapping[str, Any]) -> None:
+        """What of the lists is not judged, and the user's slices; nothing where all is judged, or none asked for."""
+        for metric, found in list((analysis.get("unjudged") or {}).items())[:1]:
+            if line := unjudged_line(metric, found):
+                self.say(f"judged      {line}")
+        if line := slices_line(of_run(analysis.get("slices") or [], analysis.get("metrics") or [])):
+            self.say(f"slices      {escape(line)}")
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""

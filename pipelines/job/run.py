@@ -20,6 +20,7 @@ from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, prepare_data
 from pipelines.job.progress import StreamResult
+from pipelines.job.slices import grouped
 from pipelines.job.stored import StoredRankings
 from pipelines.job.summary import Coverage
 from pipelines.job.unfinished import interrupted
@@ -112,7 +113,8 @@ def _score(
         with console.working("reading the data, while an engine starts if one is needed"):
             prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
-        check_slices_there(folder, config.gate.slices)
+        slices = grouped(folder, config.evaluate.slices, prepared.judgements.grades)
+        check_slices_there(folder, config.gate.slices, slices)
         if model.family == HOSTED:
             from pipelines.job.ask import ask_hosted
 
@@ -139,6 +141,7 @@ def _score(
         canary_drift=engine.canary_drift,
         position=position,
         hosted=engine.told(),
+        slices=slices,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
 from pipelines.job.remarks import failed_remark
-from pipelines.job.summary import Coverage, RunFacts, summarise
+from pipelines.job.summary import Coverage, RunFacts, summarise, with_analysed
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
 from serve_app.engine.canaries import CanaryDrift
@@ -32,6 +32,7 @@ from stages.core.records import Candidates, Judgements, Location, QueryMetrics, 
 from stages.core.several import split
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.judgements import write_judgements
 from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
     RANKING_SCHEMA,
@@ -43,6 +44,7 @@ from stages.files.rankings import (
     write_trec_run,
 )
 from stages.quality.evaluate import evaluate_stream
+from stages.quality.slices import Groups
 from stages.telemetry.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
@@ -54,6 +56,7 @@ class Scored:
     """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself.
 
     `canaries_passed` and `position` are None where no engine was asked, `canary_drift` where no score is known.
+    `slices` are the user's groups of the queries.
     """
 
     config: RunConfig
@@ -68,6 +71,7 @@ class Scored:
     canary_drift: CanaryDrift | None = None
     position: PositionCheck | None = None
     hosted: Mapping[str, Any] | None = None
+    slices: Groups = field(default_factory=dict)
 
     @property
     def dtype(self) -> str | None:
@@ -141,10 +145,12 @@ def _complete(
         hosted=cast("HostedPart | None", scored.hosted) if whole else None,
         query_ms=scored.streamed.query_ms if whole else None,
     )
-    folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **scored.slices})
+    write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, _findings(folder, facts, scored))
-    folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
+    told = write_analysis(folder, config, _findings(folder, facts, scored))
+    metrics = with_analysed(summarise(facts), told)
+    folder.write_json(folder.metrics, with_forecast(metrics, config, scored.identity))
     return coverage
 
 
@@ -167,6 +173,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         labels=prepared.labels,
         listwise=scored.identity.listwise,
         order_only=prepared.order_only(None if whole else folder.path.name),
+        slices=scored.slices,
     )
 
 

@@ -48,6 +48,7 @@ class RunFolder:
         self.rankings = path / "rankings"
         self.trec_run = path / "run.trec"
         self.failures = path / "failures.parquet"
+        self.judgements = path / "judgements.parquet"
         self.per_query = path / "per_query.parquet"
         self.timeline = path / "timeline.parquet"
         self.metrics = path / "metrics.json"

@@ -70,6 +70,8 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
     named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
     sections: Mapping[str, Any] = metrics
+    for section in ("unjudged", "slices"):
+        named |= dict(flatten(sections.get(section) or {}, f"{section}/", "/"))
     for section in SECTIONS:
         named |= dict(flatten(sections.get(section) or {}, f"{section}/", "_"))
     named |= dict(_analysed(analysis))

@@ -7,8 +7,8 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stages.analysis.calibration import calibration
@@ -25,8 +25,11 @@ from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import evaluate_stream
 from stages.quality.significance import CONFIDENCE
+from stages.quality.slices import BASELINE, Groups, Slice, compare_slices
+from stages.quality.unjudged import TwoLists, Unjudged, highest_grade, unjudged, with_reservation
 
 JUDGED_AT = (10, 100)
+RERANKED = "reranked"
 
 ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 """Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
@@ -35,7 +38,7 @@ ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
     """`metrics` in order of importance: the first chooses weights, strata and movers. `listwise`: a score belongs to
-    its whole list.
+    its whole list. `slices` are the user's groups of the queries.
     """
 
     metrics: Sequence[str]
@@ -43,6 +46,7 @@ class AnalysisSettings:
     confidence: float = CONFIDENCE
     seed: int = 0
     listwise: bool = False
+    slices: Groups = field(default_factory=dict)
 
 
 def analyse(
@@ -62,9 +66,12 @@ def analyse(
     if not first.values:
         return told
     metrics, main = list(settings.metrics), settings.metrics[0]
+    open_ = unjudged(_two_lists(judged), judgements, first, reranked, highest=highest_grade(judgements))
     told |= {
         "metrics": metrics,
-        "significance": _significance(first, reranked, settings),
+        "significance": _significance(first, reranked, settings, open_),
+        "unjudged": {metric: asdict(one) | {"share": one.share} for metric, one in open_.items()},
+        "slices": [_slice(one) for one in _slices(first, reranked, settings)],
         "depth": _depth(judged, judgements, first, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "fusion": _fusion(judged, judgements, settings),
@@ -90,11 +97,39 @@ def _outcomes(
         yield outcome
 
 
-def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> dict[str, Any]:
+def _two_lists(judged: Iterable[QueryOutcome]) -> Iterator[TwoLists]:
+    return (TwoLists(one.query_id, one.first_stage(), one.listed(one.order.tolist())) for one in judged)
+
+
+def _significance(
+    first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings, open_: Mapping[str, Unjudged]
+) -> dict[str, Any]:
     tested = compare_systems(
-        first, {"reranked": reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
+        first, {RERANKED: reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
     )
-    return _told(tested)
+    return _told([with_reservation(one, open_.get(one.metric)) for one in tested])
+
+
+def _slices(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> list[Slice]:
+    return compare_slices(
+        first,
+        {RERANKED: reranked},
+        settings.slices,
+        settings.metrics,
+        seed=settings.seed,
+        confidence=settings.confidence,
+    )
+
+
+def _slice(found: Slice) -> dict[str, Any]:
+    """`tested` is null where there are too few queries, the means where none is judged."""
+    return {
+        "name": found.name,
+        "queries": found.queries,
+        "first_stage": found.means.get(BASELINE),
+        "reranked": found.means.get(RERANKED),
+        "tested": _told(found.tested) or None,
+    }
 
 
 def _long_documents(
