@@ -17,6 +17,7 @@ from pipelines.tracking.find import find_run, log_comparison, logged_id
 from pipelines.verdict.runs import Allowed, Comparison, compare_runs
 from stages.core.errors import ConfigError, TrackingError
 from stages.quality.evaluate import metric_key
+from stages.quality.regression import MIN_QUERIES
 from stages.quality.slices import Slice
 from stages.report.comparison_report import Compared, comparison_document
 from stages.report.document import Document
@@ -96,7 +97,8 @@ def _slice(found: Slice) -> dict[str, Any]:
         for one in found.tested
     ]
     means = {system: dict(of_system) for system, of_system in found.means.items()}
-    return {"name": found.name, "queries": found.queries, "means": means, "tested": tested}
+    told = {"name": found.name, "queries": found.queries, "needed": MIN_QUERIES}
+    return told | {"means": means, "tested": tested}
 
 
 def as_compared(found: Comparison) -> Compared:

@@ -24,6 +24,7 @@ from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import evaluate_stream
+from stages.quality.regression import MIN_QUERIES
 from stages.quality.significance import CONFIDENCE
 from stages.quality.slices import BASELINE, Groups, Slice, compare_slices
 from stages.quality.unjudged import TwoLists, Unjudged, highest_grade, unjudged, with_reservation
@@ -126,6 +127,7 @@ def _slice(found: Slice) -> dict[str, Any]:
     return {
         "name": found.name,
         "queries": found.queries,
+        "needed": MIN_QUERIES,
         "first_stage": found.means.get(BASELINE),
         "reranked": found.means.get(RERANKED),
         "tested": _told(found.tested) or None,

@@ -112,6 +112,7 @@ def _slices(compared: Compared) -> Iterator[Section]:
             one["means"].get("", {}).get(metric),
             one["means"].get(system, {}).get(metric),
             next((told for told in one["tested"] if (told["system"], told["metric"]) == (system, metric)), None),
+            one["needed"],
             system if several else "",
         )
         for metric in content["metrics"]

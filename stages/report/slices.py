@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stages.core.words import count, counted, interval, is_significant, metric_value, p_value, percent, wins_ties_losses
-from stages.quality.regression import MIN_QUERIES
 from stages.report.document import Block, Cell, Column, Details, Table, Text, change
 
 TOO_FEW = "too few"
@@ -14,7 +13,7 @@ TOO_FEW = "too few"
 
 class SliceRow(NamedTuple):
     """One metric of one slice: the means of both sides, None where no query of it is judged; `told` is the tested
-    change, None under MIN_QUERIES queries. `run` is empty where there is one alone.
+    change, None under `needed` queries. `run` is empty where there is one alone.
     """
 
     name: str
@@ -23,6 +22,7 @@ class SliceRow(NamedTuple):
     before: float | None
     after: float | None
     told: Mapping[str, Any] | None
+    needed: int
     run: str = ""
 
 
@@ -36,6 +36,7 @@ def of_run(slices: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> list[
             (one["first_stage"] or {}).get(metric),
             (one["reranked"] or {}).get(metric),
             (one["tested"] or {}).get(metric),
+            one["needed"],
         )
         for metric in metrics
         for one in slices
@@ -48,7 +49,7 @@ def slices_blocks(rows: Sequence[SliceRow], main: str, first: str, second: str) 
         return []
     shown, others = ([row for row in rows if (row.metric == main) is wanted] for wanted in (True, False))
     tested = [row for row in rows if row.told is not None]
-    blocks: list[Block] = [Text(_explained(tested, main)), _table(shown, first, second)]
+    blocks: list[Block] = [Text(_explained(tested, main, rows[0].needed)), _table(shown, first, second)]
     if others:
         blocks.append(Details("The slices in the other metrics", [_table(others, first, second)]))
     return blocks
@@ -63,15 +64,15 @@ def slices_line(rows: Sequence[SliceRow]) -> str | None:
     telling = dict.fromkeys(row.name for row in rows if row.told is not None and is_significant(row.told))
     told = f"{len(telling)} of {counted(len(slices), 'slice')} changed significantly, corrected for their number"
     told += f" ({', '.join(telling)})" if telling else ""
-    return told + (f"; {len(few)} with too few queries to tell (under {MIN_QUERIES})" if few else "")
+    return told + (f"; {len(few)} with too few queries to tell (under {rows[0].needed})" if few else "")
 
 
-def _explained(tested: Sequence[SliceRow], main: str) -> str:
+def _explained(tested: Sequence[SliceRow], main: str, needed: int) -> str:
     told = f"Your slices (evaluate.slices), by {main}."
     if tested:
         tests = f"the {len(tested)} tests of slices" if len(tested) > 1 else "one test"
         told += f" p is corrected by Holm over {tests}; the intervals are not corrected."
-    return f"{told} A slice of fewer than {MIN_QUERIES} judged queries is not tested."
+    return f"{told} A slice of fewer than {needed} judged queries is not tested."
 
 
 def _table(rows: Sequence[SliceRow], first: str, second: str) -> Table:

@@ -18,7 +18,7 @@ def changed(p: float) -> Json:
 
 def one(name: str, queries: int, told: Json | None) -> Json:
     means = dict.fromkeys(METRICS, 0.5) if queries else None
-    return {"name": name, "queries": queries, "first_stage": means, "reranked": means, "tested": told}
+    return {"name": name, "queries": queries, "needed": 20, "first_stage": means, "reranked": means, "tested": told}
 
 
 SLICES = [one("language=zh", 40, changed(0.004)), one("language=en", 60, changed(0.4)), one("hard=listed", 7, None)]
