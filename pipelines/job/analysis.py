@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.cost import RunWork, cost
 from stages.analysis.position import PositionCheck
 from stages.core.reasons import kinds
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
-from stages.files.rankings import RANKING_SCHEMA, rankings_from
+from stages.files.rankings import RankingTable
 from stages.files.tables import read_candidates
 from stages.quality.slices import Groups
 
@@ -50,7 +48,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
     """Write analysis.json, and return its content. The texts of one query are in memory at a time, of all rankings ids
     and scores.
     """
-    rankings = _RankingTable(folder, found.labels)
+    pairs = BesideCandidates(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics,
         config.evaluate.depths,
@@ -59,9 +57,16 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
         found.listwise,
         found.slices,
     )
-    told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
+    told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
+    return write_told(folder, told, found)
+
+
+def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> dict[str, Any]:
+    """Write analysis.json, and return it: what was computed, and beside it what the job knows of its data and
+    failures.
+    """
     told["remarks"] = list(found.remarks)
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)
@@ -71,22 +76,16 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
     return told
 
 
-class _RankingTable:
-    """All rankings as Arrow, a few bytes for each score, found by query: they come in another order than candidates."""
+class BesideCandidates:
+    """Called, it reads each query's candidates beside their ranking. `labels` as of Findings."""
 
     def __init__(self, folder: RunFolder, labels: frozenset[str] | None) -> None:
-        self._labels = labels
-        files = sorted(folder.rankings.glob("*.parquet"))
-        self._folder = folder
-        self._table = pa.concat_tables(
-            [pq.read_table(file, columns=RANKING_SCHEMA.names, partitioning=None) for file in files]
-        ).combine_chunks()
-        self._rows = {query_id: row for row, query_id in enumerate(self._table.column("query_id").to_pylist())}
+        self._folder, self._labels = folder, labels
+        self._rankings = RankingTable(folder.rankings)
 
-    def beside_candidates(self) -> Iterator[tuple[Candidates, Ranking]]:
+    def __call__(self) -> Iterator[tuple[Candidates, Ranking]]:
         for candidates in read_candidates(self._folder.texts):
-            (ranking,) = rankings_from(self._table.slice(self._rows[candidates.query_id], 1))
-            yield self._with_labels_alone(candidates), ranking
+            yield self._with_labels_alone(candidates), self._rankings.of(candidates.query_id)
 
     def _with_labels_alone(self, candidates: Candidates) -> Candidates:
         if self._labels is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from pipelines.base.redaction import redacted
 from serve_app.engine.canaries import CanaryDrift
@@ -23,10 +22,8 @@ from stages.core.metrics import (
     QualityPart,
     Quantiles,
     QueuePart,
-    SlicePart,
     ThroughputPart,
     TokensPart,
-    UnjudgedPart,
 )
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.core.vectors import VECTOR_FAMILIES
@@ -126,7 +123,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
         "model": _model(facts),
         "identity": _identity(facts.identity),
-        "quality": _quality(facts.first_stage, facts.reranked),
+        "quality": quality_part(facts.first_stage, facts.reranked),
         "coverage": _coverage(facts),
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
@@ -195,7 +192,7 @@ def _throughput(facts: RunFacts) -> ThroughputPart:
     }
 
 
-def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
+def quality_part(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
     """Null where nothing was judged; with several first stages there is none to compare with."""
     before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
     after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}
@@ -232,34 +229,4 @@ def _tokens(facts: RunFacts, telemetry: Telemetry | None) -> TokensPart:
     return {
         "prompt": facts.coverage.prompt_tokens if facts.part_of is None and facts.model.api is None else None,
         "generation": telemetry.total().generation_tokens if telemetry else None,
-    }
-
-
-def with_analysed(metrics: Metrics, analysis: Mapping[str, Any]) -> Metrics:
-    """With what the analysis found that is a number for other tools: what is not judged, and the user's slices."""
-    open_, slices = analysis.get("unjudged"), analysis.get("slices")
-    metrics["unjudged"] = {metric_key(name): _unjudged(one) for name, one in open_.items()} if open_ else None
-    if slices:
-        metrics["slices"] = {one["name"]: _slice(one) for one in slices}
-    return metrics
-
-
-def _unjudged(found: Mapping[str, Any]) -> UnjudgedPart:
-    first, second, difference = found["first"], found["second"], dict(found["difference"])
-    del difference["judged"]
-    told = {"documents": found["documents"], "first_stage": first, "reranked": second, "delta": difference}
-    return cast("UnjudgedPart", told)
-
-
-def _slice(found: Mapping[str, Any]) -> SlicePart:
-    before, after = (
-        {metric_key(name): mean for name, mean in (found[side] or {}).items()} for side in ("first_stage", "reranked")
-    )
-    tested = found["tested"]
-    return {
-        "queries": found["queries"],
-        "first_stage": before,
-        "reranked": after,
-        "delta": {key: after[key] - mean for key, mean in before.items()},
-        "p": tested and {metric_key(name): told["corrected_p"] for name, told in tested.items()},
     }

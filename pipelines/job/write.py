@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
+from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
 from pipelines.job.remarks import failed_remark
-from pipelines.job.summary import Coverage, RunFacts, summarise, with_analysed
+from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
 from serve_app.engine.canaries import CanaryDrift
@@ -119,7 +120,7 @@ def _complete(
     coverage = write_trec(folder)
     first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
-        first_stage = _evaluate(read_first_stage(folder.candidates), prepared.judgements, config)
+        first_stage = evaluate_lists(read_first_stage(folder.candidates), prepared.judgements, config)
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -132,7 +133,7 @@ def _complete(
         first_stage=first_stage,
         reranked=reranked,
         judgements=prepared.judgements,
-        query_ids=frozenset(_query_ids(folder)),
+        query_ids=frozenset(query_ids_of(folder)),
         coverage=coverage,
         set_aside_rows=len(prepared.set_aside) if whole else None,
         wall_s=scored.streamed.wall_s,
@@ -149,8 +150,10 @@ def _complete(
     write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     told = write_analysis(folder, config, _findings(folder, facts, scored))
-    metrics = with_analysed(summarise(facts), told)
-    folder.write_json(folder.metrics, with_forecast(metrics, config, scored.identity))
+    metrics = with_forecast(with_analysed(summarise(facts), told), config, scored.identity)
+    if folder.stage_number is not None:
+        metrics["stage"] = folder.stage_number
+    folder.write_json(folder.metrics, metrics)
     return coverage
 
 
@@ -164,7 +167,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         first_stage=facts.first_stage,
         reranked=facts.reranked,
         failures=failures,
-        work=_work(coverage, scored) if whole else None,
+        work=work_of(coverage, scored) if whole else None,
         position=scored.position if whole else None,
         remarks=[
             *prepared.remarks(None if whole else folder.path.name),
@@ -185,7 +188,8 @@ def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float)
     return sum((max(seconds, 0.0) for seconds in lasted), 0.0)
 
 
-def _work(coverage: Coverage, scored: Scored) -> RunWork:
+def work_of(coverage: Coverage, scored: Scored) -> RunWork:
+    """What the job did with the model, or with that of one stage."""
     streamed = scored.streamed
     held = held_s(scored.engines, streamed.started_s, streamed.started_s + streamed.wall_s)
     return RunWork(
@@ -226,19 +230,21 @@ def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
         writer.write_table(rankings_table(some))
 
 
-def _evaluate(
+def evaluate_lists(
     rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
 ) -> QueryMetrics:
+    """Of each query's ids, best first; without values where nothing is judged."""
     return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
 
 
 def _reranked(folder: RunFolder, judgements: Judgements, config: RunConfig) -> QueryMetrics:
     """A query of which nothing was scored has a list, the one it was given with, and is not answered all the same."""
-    found = _evaluate(read_lists(folder.rankings), judgements, config)
+    found = evaluate_lists(read_lists(folder.rankings), judgements, config)
     answered = set(read_answered(folder.rankings))
     return replace(found, answered=tuple(query_id in answered for query_id in found.query_ids))
 
 
-def _query_ids(folder: RunFolder) -> Iterator[str]:
+def query_ids_of(folder: RunFolder) -> Iterator[str]:
+    """Those that it has candidates of."""
     for file in sorted(folder.candidates.glob("part-*.parquet")):
         yield from pq.read_table(file, columns=["query_id"], partitioning=None).column("query_id").to_pylist()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.runs.config import section
 from pipelines.runs.contexts import Budget
 from pipelines.runs.read import RunContent
+from stages.core.cascade import CASCADE
 from stages.core.errors import ConfigError
 
 
@@ -24,6 +25,8 @@ def token_budget(run: RunContent, tokens: int, tokenizer: str | None) -> Budget:
     name = tokenizer or model["name"]
     if name == OVERLAP:
         raise ConfigError("--tokens: overlap, which scored this run, has no tokenizer; name a model's with --tokenizer")
+    if tokenizer is None and model["family"] == CASCADE:
+        raise ConfigError(f"--tokens: {name} are several models; name the one whose tokenizer counts with --tokenizer")
     own = tokenizer is None
     try:
         found = ModelInfo(

@@ -7,47 +7,29 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from stages.analysis.calibration import calibration
-from stages.analysis.depth import DEPTHS, NOT_OF_LISTS, advise, depth_curve
+from stages.analysis.compared import AnalysisSettings, compared, tested_in_json
+from stages.analysis.depth import NOT_OF_LISTS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
-from stages.analysis.outcome import QueryOutcome, outcome_of
+from stages.analysis.outcome import QueryOutcome, outcome_of, outcome_of_list
 from stages.analysis.passages import cut_and_read
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
-from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import evaluate_stream
-from stages.quality.regression import MIN_QUERIES
-from stages.quality.significance import CONFIDENCE
-from stages.quality.slices import BASELINE, Groups, Slice, compare_slices
-from stages.quality.unjudged import TwoLists, Unjudged, highest_grade, unjudged, with_reservation
+from stages.quality.unjudged import TwoLists
 
 JUDGED_AT = (10, 100)
-RERANKED = "reranked"
 
 ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 """Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisSettings:
-    """`metrics` in order of importance: the first chooses weights, strata and movers. `listwise`: a score belongs to
-    its whole list. `slices` are the user's groups of the queries.
-    """
-
-    metrics: Sequence[str]
-    depths: Sequence[int] = DEPTHS
-    confidence: float = CONFIDENCE
-    seed: int = 0
-    listwise: bool = False
-    slices: Groups = field(default_factory=dict)
 
 
 def analyse(
@@ -67,12 +49,9 @@ def analyse(
     if not first.values:
         return told
     metrics, main = list(settings.metrics), settings.metrics[0]
-    open_ = unjudged(_two_lists(judged), judgements, first, reranked, highest=highest_grade(judgements))
     told |= {
         "metrics": metrics,
-        "significance": _significance(first, reranked, settings, open_),
-        "unjudged": {metric: asdict(one) | {"share": one.share} for metric, one in open_.items()},
-        "slices": [_slice(one) for one in _slices(first, reranked, settings)],
+        **compared(_two_lists(judged), judgements, first, reranked, settings),
         "depth": _depth(judged, judgements, first, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "fusion": _fusion(judged, judgements, settings),
@@ -85,6 +64,41 @@ def analyse(
         },
     }
     return told
+
+
+def analyse_lists(
+    pairs: ReadPairs,
+    judgements: Judgements,
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    settings: AnalysisSettings,
+    cut: Collection[str],
+) -> dict[str, Any]:
+    """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
+    of the queries `cut` were not read to their end.
+    """
+    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    if not first.values:
+        return told
+    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
+    for candidates, ranking in pairs():
+        if candidates.query_id in judgements.grades:
+            judged.append(outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut))
+            lists.append((candidates.query_id, ranking.ordered()))
+    main = settings.metrics[0]
+    ordered = dict(lists)
+    both = (TwoLists(one.query_id, one.first_stage(), ordered[one.query_id]) for one in judged)
+    return told | {
+        "metrics": list(settings.metrics),
+        **compared(both, judgements, first, reranked, settings),
+        "oracle": _oracle(judged, judgements, first, reranked),
+        "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
+        "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
+        "judged": {
+            "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
+            "reranked": _judged(lists, judgements),
+        },
+    }
 
 
 def _outcomes(
@@ -102,38 +116,6 @@ def _two_lists(judged: Iterable[QueryOutcome]) -> Iterator[TwoLists]:
     return (TwoLists(one.query_id, one.first_stage(), one.listed(one.order.tolist())) for one in judged)
 
 
-def _significance(
-    first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings, open_: Mapping[str, Unjudged]
-) -> dict[str, Any]:
-    tested = compare_systems(
-        first, {RERANKED: reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
-    )
-    return _told([with_reservation(one, open_.get(one.metric)) for one in tested])
-
-
-def _slices(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> list[Slice]:
-    return compare_slices(
-        first,
-        {RERANKED: reranked},
-        settings.slices,
-        settings.metrics,
-        seed=settings.seed,
-        confidence=settings.confidence,
-    )
-
-
-def _slice(found: Slice) -> dict[str, Any]:
-    """`tested` is null where there are too few queries, the means where none is judged."""
-    return {
-        "name": found.name,
-        "queries": found.queries,
-        "needed": MIN_QUERIES,
-        "first_stage": found.means.get(BASELINE),
-        "reranked": found.means.get(RERANKED),
-        "tested": _told(found.tested) or None,
-    }
-
-
 def _long_documents(
     judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings
 ) -> dict[str, Any] | None:
@@ -146,12 +128,8 @@ def _long_documents(
         "documents": found.documents,
         "passages": found.passages,
         "better": found.better,
-        "significance": _told(found.tested),
+        "significance": tested_in_json(found.tested),
     }
-
-
-def _told(tested: Sequence[Tested]) -> dict[str, Any]:
-    return {one.metric: asdict(one.difference) | {"corrected_p": one.corrected_p, "words": one.words} for one in tested}
 
 
 def _depth(

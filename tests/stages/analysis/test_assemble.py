@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.depth import NOT_OF_LISTS, depth_curve
 from stages.analysis.fusion import interpolation
 from stages.analysis.oracle import oracle
