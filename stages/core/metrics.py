@@ -64,12 +64,12 @@ class QualityPart(TypedDict):
 
 class BoundsPart(TypedDict):
     """A mean lies between `low` and `high` whatever grades the unjudged documents had, null for a metric that passes
-    over these; `condensed` is that of lists without them.
+    over these; `condensed` is that of lists without them, null where the qrels name relevant documents alone.
     """
 
     low: float | None
     high: float | None
-    condensed: float
+    condensed: float | None
 
 
 class SidePart(BoundsPart):

@@ -40,13 +40,14 @@ class Side:
 
     `judged` is the share of the top k that has a judgement, over the queries that have a list; None of a difference.
     The value lies between `low` and `high` whatever grades the open documents had: None for a metric without bounds.
-    `condensed` is the value of lists without these.
+    `condensed` is the value of lists without these; None
+    where the qrels name relevant documents alone, as such lists hold nothing else.
     """
 
     judged: float | None
     low: float | None
     high: float | None
-    condensed: float
+    condensed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,13 @@ def unjudged(
             if cutoff not in cut:
                 cut[cutoff] = shown(one.first, one.second, grades, highest, cutoff)
             sums.add(one.query_id, cut[cutoff])
-    open_ = [name for name, sums in found.items() if sums.documents and sums.metric.measure != "judged"]
-    condensed = [_condensed(judged, judgements, place, open_) for place in (1, 2)] if open_ else []
     relevant_only = not any(grade <= 0 for grades in judgements.grades.values() for grade in grades.values())
+    open_ = [name for name, sums in found.items() if sums.documents and sums.metric.measure != "judged"]
+    condensed = (
+        [_condensed(judged, judgements, place, open_) for place in (1, 2)] if open_ and not relevant_only else []
+    )
     return {
-        name: sums.told(highest, relevant_only, [one.mean(name) for one in condensed] if name in open_ else None)
+        name: sums.told(highest, relevant_only, [one.mean(name) for one in condensed] if name in open_ else [])
         for name, sums in found.items()
     }
 
@@ -150,13 +153,19 @@ class _Sums:
         self._low[:, place] = np.minimum([one.low for one in found], self._values[:, place])
         self._high[:, place] = np.maximum([one.high for one in found], self._values[:, place])
 
-    def told(self, highest: int, relevant_only: bool, condensed: Sequence[float] | None) -> Unjudged:
+    def told(self, highest: int, relevant_only: bool, condensed: Sequence[float]) -> Unjudged:
         means, low, high = (one.mean(axis=1).tolist() for one in (self._values, self._low, self._high))
-        condensed = [*condensed, condensed[1] - condensed[0]] if condensed else means
+        values = [*condensed, condensed[1] - condensed[0]] if condensed else means
         judged = [fmean(one) if one else None for one in self._judged]
         bounded = has_bounds(self.metric)
+        unknown = relevant_only and self.documents > 0
         sides = [
-            Side(share_, low[side] if bounded else None, high[side] if bounded else None, condensed[side])
+            Side(
+                share_,
+                low[side] if bounded else None,
+                high[side] if bounded else None,
+                None if unknown else values[side],
+            )
             for side, share_ in enumerate([*judged, None])
         ]
         return Unjudged(self.documents, self.metric.cutoff, highest, relevant_only, *sides)

@@ -86,7 +86,9 @@ def test_where_all_is_judged_every_bound_is_the_value() -> None:
 
 def test_qrels_of_relevant_documents_alone_are_known_as_such() -> None:
     assert not found()["mrr"].relevant_only
-    assert found(Judgements({"p": {"a": 2}, "q": {"b": 1}, "r": {"a": 1}}))["mrr"].relevant_only
+    alone = found(Judgements({"p": {"a": 2}, "q": {"b": 1}, "r": {"a": 1}}))["mrr"]
+    assert alone.relevant_only
+    assert alone.first.condensed is alone.difference.condensed is None
 
 
 def test_the_highest_grade_is_that_of_any_query_and_one_where_nothing_is_relevant() -> None:
