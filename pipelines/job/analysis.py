@@ -27,8 +27,8 @@ class Findings:
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
-    `order_only` counts the queries whose first stage gave an order and no scores. `slices` are the user's
-    groups of them.
+    `order_only` counts the queries whose first stage gave an order and no scores. `fused` is what the fusion of several
+    first stages came to. `slices` are the user's groups of the queries.
     """
 
     judgements: Judgements
@@ -42,6 +42,7 @@ class Findings:
     listwise: bool = False
     order_only: int = 0
     slices: Groups = field(default_factory=dict)
+    fused: Mapping[str, Any] | None = None
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
@@ -67,6 +68,8 @@ def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> dict
     """Write analysis.json, and return it: what was computed, and beside it what the job knows of its data and
     failures.
     """
+    if found.fused is not None:
+        told["first_stages"] = found.fused
     told["remarks"] = list(found.remarks)
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)

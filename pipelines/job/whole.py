@@ -52,7 +52,8 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
     reranked = replace(reranked, answered=tuple(query_id in answered for query_id in reranked.query_ids))
     slices = scored[0].slices
     folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **slices})
-    write_judgements(judgements, folder.judgements)
+    if len(judgements):
+        write_judgements(judgements, folder.judgements)
     engines = [engine for one in scored for engine in one.engines]
     folder.write_json(folder.environment, describe_environment(scored[0].dataset, engines))
     failures = [*scored[0].prepared.set_aside, *_failed(folders)]
@@ -91,7 +92,10 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
     ]
-    folder.write_json(folder.metrics, with_analysed(cascade_metrics(facts, stages), told))
+    metrics = with_analysed(cascade_metrics(facts, stages), told)
+    if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
+        metrics["first_stage_made"] = made
+    folder.write_json(folder.metrics, metrics)
 
 
 def _write_analysis(

@@ -15,6 +15,7 @@ from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import Findings, write_analysis
+from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
@@ -46,6 +47,7 @@ from stages.files.rankings import (
 )
 from stages.quality.evaluate import evaluate_stream
 from stages.quality.slices import Groups
+from stages.sources.bm25.settings import Bm25Settings
 from stages.telemetry.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
@@ -121,6 +123,7 @@ def _complete(
     first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
         first_stage = evaluate_lists(read_first_stage(folder.candidates), prepared.judgements, config)
+    fused = baseline_of(folder, prepared, reranked, config) if whole and prepared.runs else None
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -145,11 +148,15 @@ def _complete(
         part_of=part_of,
         hosted=cast("HostedPart | None", scored.hosted) if whole else None,
         query_ms=scored.streamed.query_ms if whole else None,
+        fused=fused.part() if fused else None,
+        first_stage_made=prepared.made_of(None if whole else folder.path.name),
     )
     folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **scored.slices})
-    write_judgements(prepared.judgements, folder.judgements)
+    if len(prepared.judgements):
+        write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    told = write_analysis(folder, config, _findings(folder, facts, scored))
+    found = replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None)
+    told = write_analysis(folder, config, found)
     metrics = with_forecast(with_analysed(summarise(facts), told), config, scored.identity)
     if folder.stage_number is not None:
         metrics["stage"] = folder.stage_number
@@ -204,8 +211,10 @@ def work_of(coverage: Coverage, scored: Scored) -> RunWork:
 
 def _config_of(config: RunConfig, name: str) -> RunConfig:
     """The config that would rerank this first stage alone."""
-    runs = config.data.runs or {}
-    data = config.data.model_copy(update={"run": runs[name], "runs": None})
+    run = (config.data.runs or {}).get(name)
+    first_stage = config.data.first_stage if run is None else None
+    made = {} if first_stage else {"first_stage": None, "bm25": Bm25Settings()}
+    data = config.data.model_copy(update={"run": run, "runs": None, **made})
     return config.model_copy(update={"data": data})
 
 

@@ -72,6 +72,9 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     sections: Mapping[str, Any] = metrics
     for section in ("unjudged", "slices"):
         named |= dict(flatten(sections.get(section) or {}, f"{section}/", "/"))
+    fused = sections.get("fused_first_stages") or {}
+    for part in fused.keys() - {"alone"}:  # which the runs below this one hold
+        named |= {f"fused_first_stages/{part}/{name}": value for name, value in fused[part].items()}
     for section in SECTIONS:
         named |= dict(flatten(sections.get(section) or {}, f"{section}/", "_"))
     for number, stage in enumerate(metrics.get("stages") or (), 1):

@@ -21,9 +21,11 @@ def unjudged_between(
     """
     if baseline.metrics.get("judgements_digest") != run.metrics.get("judgements_digest"):
         return {}
+    if not baseline.folder.judgements.is_file():
+        return {}
     try:
         whole = read_judgements(baseline.folder.judgements)
-        if whole is None or whole.grades.keys() < set(before.query_ids):
+        if whole.grades.keys() < set(before.query_ids):
             return {}
         judgements = Judgements({query_id: whole.grades[query_id] for query_id in before.query_ids})
         first, second = (_lists(one, judgements) for one in (baseline, run))

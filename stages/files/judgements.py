@@ -1,4 +1,4 @@
-"""The judgements that a run was evaluated by, beside its lists: what is not judged is told of two runs later."""
+"""Judgements as Parquet: what a run was evaluated with, so that what else its scores tell can be computed later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from stages.core.records import Judgements
 
-JUDGEMENTS_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
         pa.field("doc_ids", pa.list_(pa.string())),
@@ -19,21 +19,18 @@ JUDGEMENTS_SCHEMA = pa.schema(
 
 
 def write_judgements(judgements: Judgements, file: Path) -> None:
-    """A row for each judged query; nothing where there is none."""
-    if not len(judgements):
-        return
+    """One row for each judged query, by its id; `read_judgements` is its inverse."""
+    rows = sorted(judgements.grades.items())
     columns = {
-        "query_id": list(judgements.grades),
-        "doc_ids": [list(grades) for grades in judgements.grades.values()],
-        "grades": [[int(grade) for grade in grades.values()] for grades in judgements.grades.values()],
+        "query_id": [query_id for query_id, _ in rows],
+        "doc_ids": [list(grades) for _, grades in rows],
+        "grades": [list(grades.values()) for _, grades in rows],
     }
-    pq.write_table(pa.table(columns, schema=JUDGEMENTS_SCHEMA), file)
+    pq.write_table(pa.table(columns, schema=SCHEMA), file)
 
 
-def read_judgements(file: Path) -> Judgements | None:
-    """None where there is no such file, as in runs of before it was kept."""
-    if not file.is_file():
-        return None
-    columns = pq.read_table(file, partitioning=None).to_pydict()
+def read_judgements(file: Path) -> Judgements:
+    """Raises OSError where the file cannot be read, ValueError and KeyError where it is another one."""
+    columns = pq.read_table(file, partitioning=None).select(SCHEMA.names).to_pydict()
     rows = zip(columns["query_id"], columns["doc_ids"], columns["grades"], strict=True)
     return Judgements({query_id: dict(zip(doc_ids, grades, strict=True)) for query_id, doc_ids, grades in rows})

@@ -1,25 +1,24 @@
-"""Judgements come back as they were written."""
+"""Judgements are read back as they were written, those of a query without any document too."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.core.records import Judgements
 from stages.files.judgements import read_judgements, write_judgements
 
-
-def test_judgements_are_read_as_they_were_written(tmp_path: Path) -> None:
-    given = Judgements({"q 1": {"a": 2, "b": -1}, "007": {"红": 0}})
-    write_judgements(given, tmp_path / "judgements.parquet")
-    assert read_judgements(tmp_path / "judgements.parquet") == given
-    numbers = Judgements({"q": {"a": np.int64(3)}})  # type: ignore[dict-item]
-    write_judgements(numbers, tmp_path / "judgements.parquet")
-    assert read_judgements(tmp_path / "judgements.parquet") == Judgements({"q": {"a": 3}})
+IDS = st.text(st.characters(codec="utf-8"), max_size=4)
 
 
-def test_without_judgements_there_is_no_file_and_none_is_read(tmp_path: Path) -> None:
-    write_judgements(Judgements({}), tmp_path / "judgements.parquet")
-    assert not (tmp_path / "judgements.parquet").exists()
-    assert read_judgements(tmp_path / "judgements.parquet") is None
+@given(st.dictionaries(IDS, st.dictionaries(IDS, st.integers(-3, 2**40), max_size=4), max_size=4))
+def test_judgements_are_read_back_whatever_the_ids_and_grades(grades: dict[str, dict[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "judgements.parquet")
+        write_judgements(Judgements(grades), file)
+        found = read_judgements(file)
+    assert found.grades == grades
+    assert found.digest == Judgements(grades).digest
