@@ -18,12 +18,14 @@ def config_reference() -> str:
 
 
 def _sections(prefix: str, model: type[BaseModel]) -> Iterator[str]:
-    """A section for each field that is itself a model, and after it those within."""
+    """A section for each field that is itself a model, or a mapping of names to one, and after it those within."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield _section(f"{prefix}{name}", inner)
             yield from _sections(f"{prefix}{name}.", inner)
+        elif isinstance(named := (get_args(inner) or [None])[-1], type) and issubclass(named, BaseModel):
+            yield _section(f"{prefix}{name}.NAME", named)
         for listed in _listed(inner):
             yield _section(f"{prefix}{name}[]", listed)
 

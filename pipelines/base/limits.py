@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.core.errors import ConfigError
-from stages.core.metrics import Metrics, QualityPart
+from stages.core.metrics import Metrics, QualityPart, UnjudgedPart
 from stages.core.words import nearest
 from stages.quality.evaluate import metric_key
 
@@ -39,7 +39,9 @@ def numbers_of(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float 
 
 def places(metrics: Sequence[str]) -> list[str]:
     """Every place of a number in the metrics.json of a run that measures `metrics` (`ndcg@10`)."""
-    measured = [f"quality.{side}.{metric_key(name)}" for side in QualityPart.__annotations__ for name in metrics]
+    keys = [metric_key(name) for name in metrics]
+    measured = [f"quality.{side}.{key}" for side in QualityPart.__annotations__ for key in keys]
+    measured += [f"unjudged.{key}.{place}" for key in keys for place in _numbers(UnjudgedPart)]
     return [*measured, *_numbers(Metrics)]
 
 

@@ -65,6 +65,37 @@ class RerankSettings(Settings):
         return content
 
 
+class SliceSettings(Settings):
+    """Groups of the queries: by a field, by length, or a list of ids. Exactly one of field, words, characters, ids."""
+
+    field: str | None = Field(None, min_length=1, description="A field of the queries; each value is a group.")
+    values: tuple[str, ...] = Field((), description="The values of `field` that matter. Empty: all, 50 at most.")
+    words: tuple[int, ...] = Field(
+        (), description="Up to so many words, to the next number, beyond the last: `[8]` is 1 to 8, and 9 and more."
+    )
+    characters: tuple[int, ...] = Field((), description="The same by characters.")
+    ids: str | None = Field(None, min_length=1, description="A file of query ids, one a line: they are the group.")
+
+    @field_validator("words", "characters")
+    @classmethod
+    def _rise(cls, edges: tuple[int, ...]) -> tuple[int, ...]:
+        if any(edge < 1 for edge in edges) or list(edges) != sorted(set(edges)):
+            raise ValueError("lengths are whole numbers from 1 on that rise, as in [8, 16]")
+        return edges
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [name for name in ("field", "words", "characters", "ids") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(
+                f"give one of field, words, characters and ids{f', not {len(given)}' if given else ''}, as in "
+                "{field: language}"
+            )
+        if self.values and self.field is None:
+            raise ValueError("values are those of a field: give field")
+        return self
+
+
 class EvaluateSettings(Settings):
     """What is measured."""
 
@@ -79,6 +110,19 @@ class EvaluateSettings(Settings):
     position_queries: int = Field(
         2, ge=0, description="Queries scored once more, shuffled, to see that a document's place does not matter."
     )
+    slices: dict[str, SliceSettings] = Field(
+        {},
+        description="Name: groups of the queries, whose change is tested by itself, as in `{language: {field: "
+        "language}, length: {words: [8]}, hard: {ids: hard.txt}}`.",
+    )
+
+    @field_validator("slices")
+    @classmethod
+    def _named(cls, slices: dict[str, SliceSettings]) -> dict[str, SliceSettings]:
+        for name in slices:
+            if not name.strip() or set(name) & set("=/."):
+                raise ValueError(f"{name!r:.60} is no name of slices: write it without =, / and full stops")
+        return slices
 
     @field_validator("depths")
     @classmethod

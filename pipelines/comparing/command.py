@@ -18,6 +18,8 @@ from pipelines.tracking.find import find_run, log_comparison, logged_id
 from pipelines.verdict.runs import Allowed, Comparison, compare_runs
 from stages.core.errors import ConfigError, TrackingError
 from stages.quality.evaluate import metric_key
+from stages.quality.regression import MIN_QUERIES
+from stages.quality.slices import Slice
 from stages.report.comparison_report import Compared, comparison_document
 from stages.report.document import Document
 from stages.report.html import write_html
@@ -81,7 +83,24 @@ def numbers(found: Comparison) -> dict[str, Any]:
             | asdict(one.difference)
             for one in found.tested
         ],
+        "unjudged": [
+            {"system": system, "metric": metric, "share": one.share} | asdict(one)
+            for (system, metric), one in found.unjudged.items()
+        ],
+        "slices": [_slice(one) for one in found.slices],
     }
+
+
+def _slice(found: Slice) -> dict[str, Any]:
+    """`tested` is empty where there are too few queries; `means` by run, the baseline's under an empty name."""
+    tested = [
+        {"system": one.system, "metric": one.metric, "corrected_p": one.corrected_p, "words": one.words}
+        | asdict(one.difference)
+        for one in found.tested
+    ]
+    means = {system: dict(of_system) for system, of_system in found.means.items()}
+    told = {"name": found.name, "queries": found.queries, "needed": MIN_QUERIES}
+    return told | {"means": means, "tested": tested}
 
 
 def as_compared(found: Comparison) -> Compared:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.cost import RunWork, cost
 from stages.analysis.position import PositionCheck
 from stages.core.reasons import kinds
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
 from stages.files.rankings import RankingTable
 from stages.files.tables import read_candidates
+from stages.quality.slices import Groups
 
 REASONS_SHOWN = 20
 
@@ -26,7 +28,8 @@ class Findings:
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
     `order_only` counts the queries whose first stage gave an order and no scores. `fused` is what the fusion of several
-    first stages came to. `has_first_stage`: the order that the candidates came in is a first stage's.
+    first stages came to. `slices` are the user's groups of the queries. `has_first_stage`: the order that the
+    candidates came in is a first stage's.
     """
 
     judgements: Judgements
@@ -39,13 +42,14 @@ class Findings:
     labels: frozenset[str] | None = None
     listwise: bool = False
     order_only: int = 0
+    slices: Groups = field(default_factory=dict)
     fused: Mapping[str, Any] | None = None
     has_first_stage: bool = True
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
-    """Write analysis.json, and return it. The texts of one query are in memory at a time, of all rankings ids and
-    scores.
+    """Write analysis.json, and return its content. The texts of one query are in memory at a time, of all rankings ids
+    and scores.
     """
     pairs = BesideCandidates(folder, found.labels)
     settings = AnalysisSettings(
@@ -54,17 +58,19 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
         config.evaluate.confidence,
         config.evaluate.seed,
         found.listwise,
+        found.slices,
         found.has_first_stage,
     )
     told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
-    write_told(folder, told, found)
-    return told
+    return write_told(folder, told, found)
 
 
-def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> None:
-    """Write analysis.json: what was computed, and beside it what the job knows of its data and failures."""
+def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> dict[str, Any]:
+    """Write analysis.json, and return it: what was computed, and beside it what the job knows of its data and
+    failures.
+    """
     if found.fused is not None:
         told["first_stages"] = found.fused
     told["remarks"] = [*_useless(told["useless"]), *found.remarks]
@@ -73,6 +79,7 @@ def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> None
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])
     folder.write_json(folder.analysis, told)
+    return told
 
 
 def _useless(told: Mapping[str, Any]) -> list[str]:

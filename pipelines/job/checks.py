@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.lists import require_whole_lists
+from pipelines.job.slices import slicings
 from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
 from serve_app.engine.models import ModelInfo, describe
@@ -40,6 +41,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
     """Raises ConfigError and DataError: first what the config says, then the data, then the places that are read and
     written. Nothing is left in these.
     """
+    slicings(config.evaluate.slices)
     models = tuple(map(_checked_model, config.stages()))
     notes = list(filter(None, [check_tracking(config.tracking.uri)]))
     source = open_source(config.data)

@@ -29,7 +29,9 @@ from stages.core.records import SetAside
 from stages.core.words import counted
 from stages.files.manifest import CandidatesManifest
 from stages.report.run.stages import stages_table
+from stages.report.slices import of_run, slices_line
 from stages.report.terminal import cost_table, forecast_words, print_table, quality_table
+from stages.report.unjudged import unjudged_line
 from stages.telemetry.telemetry import TimelinePoint
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ class JobConsole(Console):
         if tested := main_test(analysis):
             self.say(f"verdict     {tested['words']}")
         self.harm(analysis)
+        self._beside_verdict(analysis)
         self.remarks(analysis["remarks"])
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
@@ -157,6 +160,14 @@ class JobConsole(Console):
             self.say(f"harm        {harm['words']}")
         if not analysis["useless"]["name"]:  # a name is the first remark
             self.notes(analysis["useless"]["words"])
+
+    def _beside_verdict(self, analysis: Mapping[str, Any]) -> None:
+        """What of the lists is not judged, and the user's slices; nothing where all is judged, or none asked for."""
+        for metric, found in list((analysis.get("unjudged") or {}).items())[:1]:
+            if line := unjudged_line(metric, found):
+                self.say(f"judged      {line}")
+        if line := slices_line(of_run(analysis.get("slices") or [], analysis.get("metrics") or [])):
+            self.say(f"slices      {escape(line)}")
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""

@@ -19,9 +19,11 @@ from pipelines.hosted.places import Places
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
+from pipelines.job.slices import slicings
 from pipelines.job.stage_forecasts import Forecasts, told_forecast
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo
+from stages.analysis.groups import GroupedQuery, group_queries
 from stages.core.errors import NothingLeftError
 from stages.core.listed import ListCounts, order_in_words
 from stages.core.prepare import Report
@@ -43,13 +45,16 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     forecasts = Forecasts(config, models, gpu)
     counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
-    with_candidates = 0
+    with_candidates, queries = 0, list[GroupedQuery]()
     for candidates in _candidates(source, config, counts, report, set_aside):
         forecasts.add(candidates)
         with_candidates += candidates.query_id in judgements.grades
+        if config.evaluate.slices:
+            queries.append(GroupedQuery(candidates.query_id, candidates.query, candidates.attributes))
         for field in values.keys() & candidates.attributes.keys():
             values[field].add(candidates.attributes[field])
-    refuse_unknown(config.gate.slices, values)
+    own = group_queries(queries, slicings(config.evaluate.slices), judgements.grades)
+    refuse_unknown(config.gate.slices, values | {name: set(own[name].values()) for name in own.keys() & values.keys()})
     return {
         "dataset": source.name,
         "first_stages": list(source.names),

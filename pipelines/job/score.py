@@ -15,6 +15,7 @@ from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, See
 from pipelines.job.progress import StreamResult
+from pipelines.job.slices import grouped
 from pipelines.job.stored import StoredRankings
 from pipelines.job.unfinished import interrupted
 from pipelines.job.write import Scored
@@ -68,7 +69,8 @@ def score(
             prepared = part.prepare(stored.see)
         console.made(prepared.made)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
-        check_slices_there(part.folder, job.slices)
+        slices = grouped(part.folder, config.evaluate.slices, prepared.judgements.grades)
+        check_slices_there(part.folder, job.slices, slices)
         if part.model.family == HOSTED:
             from pipelines.job.ask import ask_hosted
 
@@ -95,6 +97,7 @@ def score(
         canary_drift=engine.canary_drift,
         position=position,
         hosted=engine.told(),
+        slices=slices,
     )
 
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
+from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import BesideCandidates, Findings, write_told
-from pipelines.job.harm import with_harm
 from pipelines.job.remarks import moved_remark
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
@@ -29,10 +29,12 @@ from pipelines.job.write import (
 )
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields, read_metrics
-from stages.analysis.assemble import AnalysisSettings, analyse_lists
+from stages.analysis.assemble import analyse_lists
+from stages.analysis.compared import AnalysisSettings
 from stages.core.records import QueryMetrics, SetAside
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.judgements import write_judgements
 from stages.files.rankings import read_answered, read_lists
 
 
@@ -49,7 +51,10 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
     answered = frozenset(query_id for stage in folders for query_id in read_answered(stage.rankings))
     reranked = evaluate_lists(read_lists(folder.rankings), judgements, config)
     reranked = replace(reranked, answered=tuple(query_id in answered for query_id in reranked.query_ids))
-    folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    slices = scored[0].slices
+    folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **slices})
+    if len(judgements):
+        write_judgements(judgements, folder.judgements)
     engines = [engine for one in scored for engine in one.engines]
     folder.write_json(folder.environment, describe_environment(scored[0].dataset, engines))
     failures = [*scored[0].prepared.set_aside, *_failed(folders)]
@@ -65,10 +70,11 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
         labels=scored[0].prepared.labels,
         order_only=scored[0].prepared.order_only(),
+        slices=slices,
         has_first_stage=scored[0].prepared.has_first_stage(),
     )
     cost = whole_cost(costs, [one.hosted is not None for one in scored], _gains(first_stage, reranked))
-    analysis = _write_analysis(folder, config, found, _cut(folders), cost)
+    told = _write_analysis(folder, config, found, _cut(folders), cost)
     manifest = scored[0].prepared.manifest
     facts = WholeFacts(
         run_id=folder.run_id,
@@ -88,7 +94,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
     ]
-    metrics = with_harm(cascade_metrics(facts, stages), analysis)
+    metrics = with_analysed(cascade_metrics(facts, stages), told)
     if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
         metrics["first_stage_made"] = made
     folder.write_json(folder.metrics, metrics)
@@ -102,13 +108,16 @@ def _write_analysis(
     """
     asked = config.evaluate
     settings = AnalysisSettings(
-        asked.metrics, asked.depths, asked.confidence, asked.seed, has_first_stage=found.has_first_stage
+        asked.metrics,
+        asked.depths,
+        asked.confidence,
+        asked.seed,
+        slices=found.slices,
+        has_first_stage=found.has_first_stage,
     )
     pairs = BesideCandidates(folder, found.labels)
     told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
-    told |= {"position": None, "cost": dict(cost)}
-    write_told(folder, told, found)
-    return told
+    return write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
 
 
 def _failed(folders: Sequence[RunFolder]) -> Iterator[SetAside]:

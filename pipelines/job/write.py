@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
+from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
-from pipelines.job.harm import with_harm
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
 from pipelines.job.remarks import failed_remark, moved_remark
@@ -46,6 +46,7 @@ from stages.files.rankings import (
     write_trec_run,
 )
 from stages.quality.evaluate import evaluate_stream
+from stages.quality.slices import Groups
 from stages.sources.bm25.settings import Bm25Settings
 from stages.telemetry.telemetry import Telemetry
 
@@ -58,6 +59,7 @@ class Scored:
     """Hops 1 to 6 of one job: the data, what streaming it took, and what each engine said of itself.
 
     `canaries_passed` and `position` are None where no engine was asked, `canary_drift` where no score is known.
+    `slices` are the user's groups of the queries.
     """
 
     config: RunConfig
@@ -72,6 +74,7 @@ class Scored:
     canary_drift: CanaryDrift | None = None
     position: PositionCheck | None = None
     hosted: Mapping[str, Any] | None = None
+    slices: Groups = field(default_factory=dict)
 
     @property
     def dtype(self) -> str | None:
@@ -148,13 +151,13 @@ def _complete(
         fused=fused.part() if fused else None,
         first_stage_made=prepared.made_of(None if whole else folder.path.name),
     )
-    folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **scored.slices})
     if len(prepared.judgements):
         write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    findings = replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None)
-    analysis = write_analysis(folder, config, findings)
-    metrics = with_forecast(with_harm(summarise(facts), analysis), config, scored.identity)
+    found = replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None)
+    told = write_analysis(folder, config, found)
+    metrics = with_forecast(with_analysed(summarise(facts), told), config, scored.identity)
     if folder.stage_number is not None:
         metrics["stage"] = folder.stage_number
     folder.write_json(folder.metrics, metrics)
@@ -181,6 +184,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         labels=prepared.labels,
         listwise=scored.identity.listwise,
         order_only=prepared.order_only(None if whole else folder.path.name),
+        slices=scored.slices,
         has_first_stage=prepared.has_first_stage(None if whole else folder.path.name),
     )
 

@@ -102,7 +102,7 @@ def run_note(content: RunContent, child: str | None = None) -> str:
 def artifacts(folder: RunFolder) -> list[Path]:
     """What is copied to MLflow: everything a reader wants, what he looks at first; not the texts of the candidates."""
     numbers = (folder.metrics, folder.analysis, folder.report, folder.config, folder.environment)
-    rows = (folder.per_query, folder.timeline, folder.system, folder.failures, folder.figures)
+    rows = (folder.per_query, folder.judgements, folder.timeline, folder.system, folder.failures, folder.figures)
     return [path for path in (*numbers, *rows, folder.trec_run, folder.rankings) if path.exists()]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipelines.runs.read import RunContent
+from pipelines.runs.read import RunContent, read_fields
 from stages.core.errors import DataError
 from stages.core.meeting import alike
 from stages.core.records import QueryMetrics
+from stages.quality.slices import Groups
 
 
 def shared_queries(runs: Sequence[RunContent]) -> tuple[str, ...]:
@@ -24,12 +25,21 @@ def shared_queries(runs: Sequence[RunContent]) -> tuple[str, ...]:
     return tuple(query_id for query_id in first if query_id in shared)
 
 
-def restricted(values: QueryMetrics, query_ids: Sequence[str]) -> QueryMetrics:
-    """The values of these queries alone, in this order."""
+def restricted(values: QueryMetrics, query_ids: Sequence[str], metrics: Sequence[str]) -> QueryMetrics:
+    """The values of these queries and metrics alone, in this order."""
     places = {query_id: place for place, query_id in enumerate(values.query_ids)}
     kept = [places[query_id] for query_id in query_ids]
-    by_metric = {metric: tuple(of_query[place] for place in kept) for metric, of_query in values.values.items()}
+    by_metric = {metric: tuple(values.values[metric][place] for place in kept) for metric in metrics}
     return QueryMetrics(tuple(query_ids), by_metric, tuple(values.answered[place] for place in kept))
+
+
+def groups_of(runs: Sequence[RunContent]) -> Groups:
+    """The slices of the runs' `evaluate.slices`; of one that several name, those of the first."""
+    found: dict[str, dict[str, str]] = {}
+    for run in runs:
+        names = [name for name in (run.config.get("evaluate") or {}).get("slices") or {} if name not in found]
+        found |= {name: of_query for name, of_query in read_fields(run.folder, names).items() if of_query}
+    return found
 
 
 def data_notes(runs: Sequence[RunContent], shared: int) -> Iterator[str]:

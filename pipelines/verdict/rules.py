@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.base.limits import GAINED, RERANKED, metric_of, numbers_of, place_of, places
 from pipelines.runs.read import RunContent
+from pipelines.verdict.doubts import doubted_drop, held_limit
 from pipelines.verdict.limits import Limits, parse_limits
 from pipelines.verdict.runs import Allowed, compare_runs, differing_inputs, same_lists, settings_of
 from pipelines.verdict.slices import check_slices
@@ -51,6 +52,8 @@ class Verdict:
             told = f"passed: {counted(len(self.checks), 'check')}"
             held = dict.fromkeys(one for one in (self.against, self.pinned) if one)
             told += f" against {' and '.join(held)}" if held else ""
+            doubts = [f"{check.name}{check.doubt}" for check in self.checks if check.doubt]
+            told += f" ({'; '.join(doubts)})" if doubts else ""
         else:
             told = f"{self.outcome}: {'; '.join(telling)}"
         return told + (f" (with other {' and '.join(self.differing)}, as allowed)" if self.differing else "")
@@ -84,7 +87,7 @@ def judge(
         notes += one.notes
     for name in dict.fromkeys((*most, *least)):
         if (reason := _does_not_apply(name, numbers)) is None:
-            checks.append(check_limit(name, numbers[name], most=most.get(name), least=least.get(name)))
+            checks.append(held_limit(run, name, numbers[name], most.get(name), least.get(name)))
         else:
             notes.append(f"{name} is not gated: {reason}")
     checks += _default_limits(numbers, baseline, pinned, {*most, *least})
@@ -136,12 +139,22 @@ def _held(
     """At the confidence of the run that is judged: its config is tonight's, the other's may be old."""
     own = settings_of([run])
     compared = compare_runs(
-        [other, run], metrics=list(drops), allowed=allowed, confidence=own.confidence, seed=own.seed
+        [other, run],
+        metrics=list(drops),
+        allowed=allowed,
+        confidence=own.confidence,
+        seed=own.seed,
+        sliced=False,
     )
     found = {one.metric: one.difference for one in compared.tested}
+    open_ = {metric: one for (_, metric), one in compared.unjudged.items()}
     same = any(one.ties == one.n for one in found.values()) and same_lists(run, other)
     checks = [
-        check_drop(f"{metric}{since}", found[metric], drop, min_queries=limits.min_queries, same_lists=same)
+        doubted_drop(
+            check_drop(f"{metric}{since}", found[metric], drop, min_queries=limits.min_queries, same_lists=same),
+            open_.get(metric),
+            drop,
+        )
         for metric, drop in drops.items()
     ]
     return _Held(checks, compared.notes, differing_inputs(run, other))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.runs.read import RunContent
 from pipelines.verdict.differing import differing_keys
 from pipelines.verdict.identity import identity_notes
-from pipelines.verdict.queries import data_notes, restricted, shared_queries
+from pipelines.verdict.queries import data_notes, groups_of, restricted, shared_queries
+from pipelines.verdict.unjudged import unjudged_between
 from stages.core.errors import DataError
 from stages.files.rankings import read_rankings
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
 from stages.quality.significance import CONFIDENCE
+from stages.quality.slices import Slice, compare_slices
+from stages.quality.unjudged import Unjudged, with_reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Allowed:
 class Comparison:
     """`runs` by label, the baseline first; `tested` are the others against it, over the `queries` that all share.
 
-    `differing` are the config keys in which the runs differ, each with its value in each run.
+    `differing` are the config keys in which the runs differ, each with its value in each run. `unjudged` is by run and
+    metric, where it is known; `slices` are the groups of the runs' `evaluate.slices`.
     """
 
     runs: Mapping[str, RunContent]
@@ -38,6 +42,8 @@ class Comparison:
     queries: int
     differing: Mapping[str, Sequence[Any]]
     notes: Sequence[str]
+    unjudged: Mapping[tuple[str, str], Unjudged] = field(default_factory=dict)
+    slices: Sequence[Slice] = ()
 
     @property
     def baseline(self) -> str:
@@ -51,9 +57,10 @@ def compare_runs(
     allowed: Allowed | None = None,
     confidence: float | None = None,
     seed: int | None = None,
+    sliced: bool = True,
 ) -> Comparison:
     """The first run is the baseline. `metrics`: those to compare, by default all that every run has. `confidence` and
-    `seed` are by default those of the runs' own evaluation (see `settings_of`).
+    `seed` are by default those of the runs' own evaluation (see `settings_of`). Not `sliced`: without slices.
 
     Raises DataError where fewer than two runs are given, where one is given twice, where they have no metric or query
     in common, and where judgements or candidates differ that are not `allowed` to.
@@ -72,15 +79,24 @@ def compare_runs(
     notes += data_notes(runs, len(queries))
     differing = differing_keys([run.config for run in runs])
     labels = label_runs(runs, differing)
-    values = {label: restricted(run.reranked, queries) for label, run in zip(labels, runs, strict=True)}
+    values = {label: restricted(run.reranked, queries, shared) for label, run in zip(labels, runs, strict=True)}
     baseline = values.pop(labels[0])
+    open_ = {
+        (label, metric): found
+        for label, run in zip(labels[1:], runs[1:], strict=True)
+        for metric, found in unjudged_between(runs[0], run, baseline, values[label]).items()
+    }
+    tested = compare_systems(baseline, values, shared, seed=seed, confidence=confidence)
+    groups = groups_of(runs) if sliced else {}
     return Comparison(
         runs=dict(zip(labels, runs, strict=True)),
-        tested=compare_systems(baseline, values, shared, seed=seed, confidence=confidence),
+        tested=[with_reservation(one, open_.get((one.system, one.metric))) for one in tested],
         metrics=shared,
         queries=len(queries),
         differing=differing,
         notes=notes,
+        unjudged=open_,
+        slices=compare_slices(baseline, values, groups, shared, seed=seed, confidence=confidence),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import RunContent, read_fields
@@ -59,10 +60,12 @@ def refuse_unknown(slices: Slices, values: Mapping[str, Collection[str]]) -> Non
                 )
 
 
-def check_slices_there(folder: RunFolder, slices: Slices) -> None:
-    """Raises DataError for a slice of which the folder's candidates hold no query, before any is scored."""
+def check_slices_there(folder: RunFolder, slices: Slices, own: Fields = MappingProxyType({})) -> None:
+    """Raises DataError for a slice of which the folder's candidates hold no query, before any is scored. `own` are the
+    groups of `evaluate.slices`, which a gate may name as it does fields.
+    """
     if slices:
-        found = read_fields(folder, slices)
+        found = read_fields(folder, slices) | {name: of_query for name, of_query in own.items() if name in slices}
         refuse_unknown(slices, {field: set(of_query.values()) for field, of_query in found.items()})
 
 

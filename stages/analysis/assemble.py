@@ -8,12 +8,13 @@ never 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from stages.analysis.calibration import calibration
 from stages.analysis.changes import Changes
-from stages.analysis.depth import DEPTHS, NOT_OF_LISTS, advise, depth_curve
+from stages.analysis.compared import AnalysisSettings, compared, tested_in_json
+from stages.analysis.depth import NOT_OF_LISTS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.harm import harm
 from stages.analysis.movers import movers
@@ -26,29 +27,13 @@ from stages.analysis.ties import ties
 from stages.analysis.useless import useless
 from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
-from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import evaluate_stream
-from stages.quality.significance import CONFIDENCE
+from stages.quality.unjudged import TwoLists
 
 JUDGED_AT = (10, 100)
 
 ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 """Each query's candidates beside their ranking, read anew at each call: not all texts are in memory at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisSettings:
-    """`metrics` in order of importance: the first chooses weights, strata, movers and the places that are looked at.
-    `listwise`: a score belongs to its whole list. `has_first_stage` is False where the order that the candidates came
-    in is none, as of the union of several first stages.
-    """
-
-    metrics: Sequence[str]
-    depths: Sequence[int] = DEPTHS
-    confidence: float = CONFIDENCE
-    seed: int = 0
-    listwise: bool = False
-    has_first_stage: bool = True
 
 
 def analyse(
@@ -73,7 +58,7 @@ def analyse(
         return told
     told |= {
         "metrics": metrics,
-        "significance": _significance(first, reranked, settings),
+        **compared(_two_lists(judged), judgements, first, reranked, settings),
         "depth": _depth(judged, judgements, first, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "fusion": _fusion(judged, judgements, settings),
@@ -117,9 +102,11 @@ def analyse_lists(
     }
     if not first.values:
         return told
+    ordered = dict(lists)
+    both = (TwoLists(one.query_id, one.first_stage(), ordered[one.query_id]) for one in judged)
     return told | {
         "metrics": list(settings.metrics),
-        "significance": _significance(first, reranked, settings),
+        **compared(both, judgements, first, reranked, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
         "harm": _harm(judged, judgements, settings),
@@ -155,11 +142,8 @@ def _harm(judged: Sequence[QueryOutcome], judgements: Judgements, settings: Anal
     return asdict(found) | {"words": found.words()}
 
 
-def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> dict[str, Any]:
-    tested = compare_systems(
-        first, {"reranked": reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
-    )
-    return _told(tested)
+def _two_lists(judged: Iterable[QueryOutcome]) -> Iterator[TwoLists]:
+    return (TwoLists(one.query_id, one.first_stage(), one.listed(one.order.tolist())) for one in judged)
 
 
 def _long_documents(
@@ -174,12 +158,8 @@ def _long_documents(
         "documents": found.documents,
         "passages": found.passages,
         "better": found.better,
-        "significance": _told(found.tested),
+        "significance": tested_in_json(found.tested),
     }
-
-
-def _told(tested: Sequence[Tested]) -> dict[str, Any]:
-    return {one.metric: asdict(one.difference) | {"corrected_p": one.corrected_p, "words": one.words} for one in tested}
 
 
 def _depth(

@@ -64,6 +64,43 @@ class QualityPart(TypedDict):
     delta: dict[str, float] | None
 
 
+class BoundsPart(TypedDict):
+    """A mean lies between `low` and `high` whatever grades the unjudged documents had, null for a metric that passes
+    over these; `condensed` is that of lists without them, null where the qrels name relevant documents alone.
+    """
+
+    low: float | None
+    high: float | None
+    condensed: float | None
+
+
+class SidePart(BoundsPart):
+    """`judged` of the top k has a judgement, null where no judged query has a list."""
+
+    judged: float | None
+
+
+class UnjudgedPart(TypedDict):
+    """Of one metric. `documents` without a judgement are in the top k of either list, over all judged queries."""
+
+    documents: int
+    first_stage: SidePart
+    reranked: SidePart
+    delta: BoundsPart
+
+
+class SlicePart(TypedDict):
+    """The judged queries of one of `evaluate.slices`; by metric key. `p` is corrected for all slices and metrics, and
+    null where there are too few queries.
+    """
+
+    queries: int
+    first_stage: dict[str, float]
+    reranked: dict[str, float]
+    delta: dict[str, float]
+    p: dict[str, float] | None
+
+
 class MadePart(TypedDict):
     """A BM25 that was made here: `words` is what it is called, `bm25s` the version of the package. Of the `queries`,
     those that are judged, some share no word with any document.
@@ -295,6 +332,8 @@ class Metrics(TypedDict):
     model: ModelPart
     identity: NotRequired[IdentityPart]
     quality: QualityPart
+    unjudged: NotRequired[dict[str, UnjudgedPart] | None]
+    slices: NotRequired[dict[str, SlicePart]]
     fused_first_stages: NotRequired[FusedPart]
     first_stage_made: NotRequired[dict[str, MadePart]]
     coverage: CoveragePart

@@ -32,12 +32,15 @@ class Ruling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule of a gate and what came of it. `interval` is what decided on a drop, None for any other rule."""
+    """One rule of a gate and what came of it. `interval` is what decided on a drop, None for any other rule. `doubt` is
+    the end of the words where what nobody judged could have it otherwise.
+    """
 
     name: str
     outcome: Ruling
     words: str
     interval: Interval | None = None
+    doubt: str = ""
 
 
 def worst(checks: Iterable[Check]) -> Ruling:

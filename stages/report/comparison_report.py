@@ -22,6 +22,8 @@ from stages.report import figures
 from stages.report.beside_harms import beside_harms, named_useless
 from stages.report.beside_hosted import beside_hosted
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
+from stages.report.slices import SliceRow, slices_blocks
+from stages.report.unjudged import OpenRow, doubts, unjudged_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def comparison_document(compared: Compared) -> Document:
     sections = [
         Section("Is the difference real?", [*_quality(compared)]),
         *beside_harms(compared.harms),
+        *_slices(compared),
         Section("What does each cost?", [*_costs(compared)]),
         Section("In what do they differ?", [*_differing(content)]),
     ]
@@ -59,7 +62,8 @@ def comparison_document(compared: Compared) -> Document:
 
 def _lead(compared: Compared) -> Iterator[Text]:
     for told in compared.tested(compared.main):
-        tone = tone_of(told) if is_significant(told) else "unsure"
+        sure = is_significant(told) and not doubts(_open(compared.content, told))
+        tone = tone_of(told) if sure else "unsure"
         yield Text(f"{told['system']}: {told['words']}.", tone)
     yield Text(f"Over {count(compared.content['queries'])} judged queries. {_corrected(compared.content)}")
     yield from named_useless(compared.harms)
@@ -84,8 +88,44 @@ def _quality(compared: Compared) -> Iterator[Block]:
         rows.append([metric, baseline, metric_value(several[0]["mean_baseline"]), "", "", "", "", ""])
         rows += [_tested_row(told) for told in several]
     yield Table([Column(name, numeric=name not in columns[:2]) for name in columns], rows)
+    yield from _unjudged(compared.content)
     for metric in compared.content["metrics"][:4]:
         yield _forest(metric, compared.tested(metric))
+
+
+def _open(content: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What of these two lists is not judged; None where that is not known."""
+    wanted = (told["system"], told["metric"])
+    return next((one for one in content.get("unjudged") or [] if (one["system"], one["metric"]) == wanted), None)
+
+
+def _unjudged(content: Mapping[str, Any]) -> list[Block]:
+    several = len(content["runs"]) > 2
+    rows = [OpenRow(one["system"] if several else "", one["metric"], one) for one in content.get("unjudged") or []]
+    return unjudged_blocks(rows, "baseline", "run" if several else "the other")
+
+
+def _slices(compared: Compared) -> Iterator[Section]:
+    """Of the runs' evaluate.slices, where they have any."""
+    content, several = compared.content, len(compared.content["runs"]) > 2
+    rows = [
+        SliceRow(
+            one["name"],
+            one["queries"],
+            metric,
+            one["means"].get("", {}).get(metric),
+            one["means"].get(system, {}).get(metric),
+            next((told for told in one["tested"] if (told["system"], told["metric"]) == (system, metric)), None),
+            one["needed"],
+            system if several else "",
+        )
+        for metric in content["metrics"]
+        for one in content.get("slices") or []
+        for system in content["runs"]
+        if system != content["baseline"]
+    ]
+    if blocks := slices_blocks(rows, compared.main, "baseline", "run"):
+        yield Section("In which slices?", blocks)
 
 
 def _tested_row(told: Mapping[str, Any]) -> list[Cell | str]:

@@ -31,6 +31,7 @@ from stages.report.run.passages import passages_section
 from stages.report.run.stages import stages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
+from stages.report.unjudged import OpenRow, doubts, unjudged_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def _lead(run: RunNumbers) -> Iterator[Text]:
         yield fused_lead(run.analysis) or Text(_no_verdict(run), "unsure")
     else:
         told = run.analysis["significance"][run.main]
-        yield Text(_verdict(told), tone_of(told) if is_significant(told) else "unsure")
+        doubted = doubts((run.analysis.get("unjudged") or {}).get(run.main))
+        yield Text(_verdict(told), tone_of(told) if is_significant(told) and not doubted else "unsure")
     for remark in (*(run.metrics["model"].get("remarks") or ()), *(run.analysis.get("remarks") or ())):
         yield Text(f"Mind: {remark}.", "unsure")
     yield Text(_what(run))
@@ -143,7 +145,12 @@ def _quality_section(run: RunNumbers) -> Section:
         plain = [*fused_blocks(run.analysis)] or [_plain_quality(run.metrics)]
         return Section(title, [*first_told(run.analysis), *plain])
     tested = run.analysis["significance"]
-    blocks: list[Block] = [*first_told(run.analysis), _quality_table(run.analysis), Text(_how_tested(tested))]
+    blocks: list[Block] = [
+        *first_told(run.analysis),
+        _quality_table(run.analysis),
+        Text(_how_tested(tested)),
+        *_unjudged(run),
+    ]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")
     if deltas is not None and any(deltas):
         told = tested[run.main]
@@ -157,6 +164,12 @@ def _quality_section(run: RunNumbers) -> Section:
             )
         )
     return Section(title, blocks)
+
+
+def _unjudged(run: RunNumbers) -> list[Block]:
+    """Runs of before it was told have none."""
+    rows = [OpenRow("", metric, found) for metric, found in (run.analysis.get("unjudged") or {}).items()]
+    return unjudged_blocks(rows, "first stage", "reranked")
 
 
 def _quality_table(analysis: Mapping[str, Any]) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 from stages.core.words import count, metric_value, number, percent, signed
 from stages.report import figures
 from stages.report.document import Block, Cell, Column, Details, Figure, Section, Table, Text
+from stages.report.slices import of_run, slices_blocks
 
 MOVERS_SHOWN = 3  # the others are one fold deeper
 
@@ -16,7 +17,9 @@ MOVERS_SHOWN = 3  # the others are one fold deeper
 def where_section(analysis: Mapping[str, Any], metric: str | None) -> Section | None:
     if metric is None:
         return None
-    blocks: list[Block] = [*_strata(analysis, metric), *_movers(analysis, metric)]
+    rows = of_run(analysis.get("slices") or [], analysis["metrics"])
+    slices = slices_blocks(rows, metric, "first stage", "reranked")
+    blocks: list[Block] = [*slices, *_strata(analysis, metric), *_movers(analysis, metric)]
     return Section("Where does it help, and where not?", blocks) if blocks else None
 
 

@@ -13,7 +13,8 @@ import pytest
 from pipelines.base.config import RunConfig
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.runs.folder import RunFolder
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.records import Judgements, Location, QueryMetrics, Ranking, SetAside

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipelines.job.harm import with_harm
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import warm_up
 from tests.analysis_inputs import COMPILED, METRICS, Collection, collection, one_query

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from stages.analysis.assemble import AnalysisSettings, analyse, analyse_lists
+from stages.analysis.assemble import analyse, analyse_lists
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.depth import NOT_OF_LISTS, depth_curve
 from stages.analysis.fusion import interpolation
 from stages.analysis.oracle import oracle
@@ -58,6 +59,7 @@ def test_all_documented_keys_are_there_and_the_main_metric_is_first(made: Collec
     assert set(found) == {
         *("metrics", "significance", "depth", "oracle", "fusion", "strata", "movers", "calibration", "ties", "judged"),
         *("changes", "harm", "useless"),
+        *("unjudged", "slices"),
         "schema_version",
     }
     assert found["metrics"] == METRICS
@@ -206,3 +208,21 @@ def test_what_changed_and_was_pushed_out_needs_the_order_alone(made: Collection)
     expected = analysed(made)
     assert (found["changes"], found["harm"]) == (expected["changes"], expected["harm"])
     assert found["useless"]["lists"] == 4  # the failed document of r has a place, and so a rank
+
+
+def test_what_is_not_judged_is_told_by_metric(made: Collection) -> None:
+    """In the top 3 a of p, t below it not; d and e of q in both; f of r failed and stands behind."""
+    found = strict(analysed(made))["unjudged"]
+    assert list(found) == METRICS
+    assert found[MAIN]["documents"] == len({"a", "e", "f"})
+    assert found[MAIN]["first"]["low"] <= made.first.mean(MAIN) <= found[MAIN]["first"]["high"]
+    assert found[MAIN]["second"]["judged"] == pytest.approx((2 / 3 + 1 / 2 + 1 / 2) / 3)
+    assert not found[MAIN]["relevant_only"]
+
+
+def test_the_users_slices_are_told_with_their_means_and_too_few_queries_are_not_tested(made: Collection) -> None:
+    found = strict(analysed(made, slices={"language": {"p": "en", "q": "zh"}}))["slices"]
+    assert [one["name"] for one in found] == ["language=en", "language=zh"]
+    assert found[0]["reranked"]["mrr"] == 1
+    assert {one["tested"] for one in found} == {None}
+    assert analysed(made)["slices"] == []

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.analysis.passages import cut_and_read
 from stages.analysis.strata import IN_PASSAGES
 from stages.core.records import PairScore, QueryMetrics

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import analyse
+from stages.analysis.compared import AnalysisSettings
 from stages.core.records import Judgements, QueryMetrics
 from stages.quality.evaluate import warm_up
 from stages.report.beside_harms import beside_harms, named_useless
