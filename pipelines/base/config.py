@@ -12,10 +12,12 @@ import yaml
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from pipelines.base.answers import check_answers
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.limits import metric_of, place_of, places
 from pipelines.base.redaction import hidden_in, redacted, redacted_text
 from pipelines.base.sections import (
+    AnswersSettings,
     CostSettings,
     EvaluateSettings,
     GateSettings,
@@ -47,6 +49,7 @@ class RunConfig(Settings):
     hosted: HostedSettings = HostedSettings()
     rerank: RerankSettings = RerankSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    answers: AnswersSettings = AnswersSettings()
     gate: GateSettings = GateSettings()
     cost: CostSettings = CostSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -82,6 +85,11 @@ class RunConfig(Settings):
             raise ValueError("hosted: is about a hosted model. Set model.api, or remove the section")
         return self
 
+    @model_validator(mode="after")
+    def _judges_by_answers(self) -> Self:
+        check_answers(self.data, self.answers, self.evaluate.metrics)
+        return self
+
     @property
     def digest(self) -> str:
         """16 hex digits that differ where the results could: all but price, pace and judge, and where they lie."""
@@ -104,6 +112,7 @@ class ServeConfig(Settings):
     hosted: Any = None
     rerank: Any = None
     evaluate: Any = None
+    answers: Any = None
     gate: Any = None
     cost: Any = None
     tracking: Any = None

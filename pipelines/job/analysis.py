@@ -54,6 +54,8 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
         found.listwise,
     )
     told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
+    if "prompt" in told:
+        told["prompt"]["tokenizer"] = config.answers.tokenizer or config.model.name
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     told["remarks"] = list(found.remarks)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.lists import require_whole_lists
+from pipelines.job.prompt_tokens import token_counter
 from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
 from serve_app.engine.models import ModelInfo, describe
@@ -41,6 +42,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
     model = describe_asked(config)
     _require_procedure(model, config.model)
     require_whole_lists(config, model)
+    token_counter(config, model)
     notes = list(filter(None, [check_tracking(config.tracking.uri)]))
     source = open_source(config.data)
     _require_output(Path(config.output.dir))

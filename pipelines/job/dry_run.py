@@ -41,17 +41,19 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     model, source, notes = check_before_scoring(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
-    judgements, meetings = judged(source, config.evaluate.metrics, report)
+    judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
     forecaster = Forecaster(config, model, gpu) if model.api is None else HostedForecaster(config)
     counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
-    with_candidates = 0
+    with_candidates, judged_queries = 0, judging.judgements.grades.keys()
     for candidates in _candidates(source, config, counts, report, set_aside):
         forecaster.add(candidates)
-        with_candidates += candidates.query_id in judgements.grades
+        judging.see(candidates)
+        with_candidates += candidates.query_id in judged_queries
         for field in values.keys() & candidates.attributes.keys():
             values[field].add(candidates.attributes[field])
     refuse_unknown(config.gate.slices, values)
+    judgements = judging.judgements
     return {
         "dataset": source.name,
         "first_stages": list(source.names),
@@ -62,7 +64,11 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),
-        "remarks": [*notes, *data_remarks(meetings, judgements, counts, set_aside, config.data.limit)],
+        "remarks": [
+            *notes,
+            *(judging.answers.remarks(texts=config.output.texts) if judging.answers else ()),
+            *data_remarks(meetings, judgements, counts, set_aside, config.data.limit),
+        ],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),
         "model": _model(model, config.engine.backend),

@@ -110,7 +110,7 @@ def _score(
         compiling.require_loaded()
         stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
         with console.working("reading the data, while an engine starts if one is needed"):
-            prepared = prepare_data(source, config.data, config.evaluate.metrics, folder, stored.see)
+            prepared = prepare_data(source, config, folder, stored.see)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(folder, config.gate.slices)
         if model.family == HOSTED:

@@ -17,6 +17,7 @@ from stages.core.metrics import (
     CoveragePart,
     HostedPart,
     IdentityPart,
+    JudgementsPart,
     Metrics,
     ModelPart,
     QualityPart,
@@ -27,6 +28,7 @@ from stages.core.metrics import (
 )
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.core.vectors import VECTOR_FAMILIES
+from stages.quality.answers import AnswerCounts
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
 
@@ -106,6 +108,7 @@ class RunFacts:
     part_of: str | None = None
     hosted: HostedPart | None = None
     query_ms: Quantiles | None = None
+    answers: AnswerCounts | None = None
 
 
 def summarise(facts: RunFacts) -> Metrics:
@@ -137,11 +140,26 @@ def summarise(facts: RunFacts) -> Metrics:
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
     }
+    if len(facts.judgements):
+        metrics["judgements"] = _judgements(facts)
     if facts.query_ms is not None:
         metrics["latency"] = {"query_ms": facts.query_ms}
     if facts.hosted is not None:
         metrics["hosted"] = facts.hosted
     return metrics
+
+
+def _judgements(facts: RunFacts) -> JudgementsPart:
+    told: JudgementsPart = {"kind": facts.judgements.kind}
+    if (answers := facts.answers) is not None:
+        told |= {
+            "match": answers.match,
+            "answers": answers.answers,
+            "short_answers": answers.short.count,
+            "queries_in_none": answers.in_none.count,
+            "queries_in_all": answers.in_all.count,
+        }
+    return told
 
 
 def _coverage(facts: RunFacts) -> CoveragePart:

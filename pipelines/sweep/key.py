@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted
+from pipelines.job.judging import Judging
 from pipelines.job.prepare import WHOLE, candidates_digests
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
@@ -16,6 +17,7 @@ from serve_app.engine.identity import foresee_identity
 from serve_app.engine.models import describe
 from stages.core.errors import InputError
 from stages.core.metrics import Metrics
+from stages.quality.has_answer import Match
 from stages.sources import DataSettings, open_source
 
 
@@ -62,15 +64,17 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
     """What a run of a config would have now; None where its data or model cannot be read. Data are read once."""
 
     @cache
-    def of_data(section: str) -> tuple[dict[str, str], str | None]:
+    def of_data(section: str, match: Match) -> tuple[dict[str, str], str | None]:
         data = DataSettings.model_validate_json(section)
         source = open_source(data)
-        judgements = source.judgements(lambda _: None)
-        return candidates_digests(source, data.depth), judgements.digest if judgements else None
+        judging = Judging(source, match, lambda _: None)
+        candidates = candidates_digests(source, data.depth, judging.see)
+        judgements = judging.judgements
+        return candidates, judgements.digest if judgements else None
 
     def now(config: RunConfig) -> PointKey | None:
         try:
-            candidates, judgements = of_data(config.data.model_dump_json())
+            candidates, judgements = of_data(config.data.model_dump_json(), config.answers.match)
             return PointKey(config.digest, candidates, judgements, scoring_of_now(config))
         except InputError:
             return None

@@ -18,6 +18,7 @@ from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
 from stages.analysis.outcome import QueryOutcome, outcome_of
 from stages.analysis.passages import cut_and_read
+from stages.analysis.prompt import prompt
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.metrics import SCHEMA_VERSION
@@ -76,6 +77,8 @@ def analyse(
             "reranked": _judged(((one.query_id, one.listed(one.order.tolist())) for one in judged), judgements),
         },
     }
+    if found := prompt(judged, judgements, metrics, seed=settings.seed, confidence=settings.confidence):
+        told["prompt"] = found
     return told
 
 

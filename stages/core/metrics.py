@@ -62,6 +62,20 @@ class QualityPart(TypedDict):
     delta: dict[str, float] | None
 
 
+class JudgementsPart(TypedDict):
+    """What judged: `kind` is qrels, or answers, which were looked for by `match`. Of these alone: how many `answers`
+    there were, `short_answers` of fewer than three letters or digits, and the queries whose answers are in none of
+    their candidates, or in all.
+    """
+
+    kind: str
+    match: NotRequired[str]
+    answers: NotRequired[int]
+    short_answers: NotRequired[int]
+    queries_in_none: NotRequired[int]
+    queries_in_all: NotRequired[int]
+
+
 class CoveragePart(TypedDict):
     """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used.
 
@@ -198,6 +212,7 @@ class Metrics(TypedDict):
     candidates_digest: str
     lists_digest: NotRequired[str]
     judgements_digest: NotRequired[str | None]
+    judgements: NotRequired[JudgementsPart]
     model: ModelPart
     identity: NotRequired[IdentityPart]
     quality: QualityPart

@@ -26,6 +26,7 @@ from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
 from stages.report.run.passages import passages_section
+from stages.report.run.prompt import prompt_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
 
@@ -53,6 +54,7 @@ def run_document(run: RunNumbers) -> Document:
     """The whole report. `config` must hold no secret any more."""
     sections = [
         _quality_section(run),
+        prompt_section(run.analysis),
         where_section(run.analysis, run.main),
         depth_section(run.analysis, run.main),
         passages_section(run.analysis, run.metrics),
@@ -100,7 +102,10 @@ def _no_verdict(run: RunNumbers) -> str:
             "Several first stages were reranked together. Whether that helped each of them stands in its own report, "
             "under runs/."
         )
-    return "No query is judged, so whether reranking helped cannot be said. Give judgements (data.qrels) to find out."
+    return (
+        "No query is judged, so whether reranking helped cannot be said. Give judgements (data.qrels), or answers "
+        "(data.columns.answers), to find out."
+    )
 
 
 def _what(run: RunNumbers) -> str:
