@@ -33,11 +33,11 @@ def run(
     RegressedError and CannotTellError: `open_run` opens it. In a light install NotInstalledError, with the command that
     installs what is missing.
     """
-    from pipelines.base.config import config_with
+    from pipelines.base.given_config import config_with
     from pipelines.runs.finished import open_folder
 
     settle()
-    settings = config_with(config, sections)
+    settings = config_with(config, sections, cascade=True)
     with needed_by("run"):
         require_package("ray")
         from pipelines.job.console import JobConsole

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from serve_app.http.api import make_api
 from serve_app.http.api_input import key_digest
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
-from serve_app.http.service import Service
+from serve_app.http.service import Backend, Service
 from serve_app.http_settings import HttpSettings
 from serve_app.replica.exposition import labelled_exposition
 from stages.core.records import TimedScores
@@ -91,10 +91,14 @@ class StandInBackend:
         return {"family": MODEL, "max_model_len": 512, "replicas": self.ready}
 
 
-def make_service(backend: StandInBackend | None = None, *, listwise: bool = False, **limits: Any) -> Service:
+def make_service(
+    backend: Backend | None = None, *, listwise: bool = False, most_pairs: int | None = None, **limits: Any
+) -> Service:
     """The real Service over a stand-in; `limits` are fields of HttpSettings."""
     backend = backend or StandInBackend()
-    return Service(backend, MODEL, HttpSettings(**limits), ServiceMetrics(backend.registry), listwise=listwise)
+    registry = backend.registry if isinstance(backend, StandInBackend) else CollectorRegistry()
+    metrics = ServiceMetrics(registry)
+    return Service(backend, MODEL, HttpSettings(**limits), metrics, listwise=listwise, most_pairs=most_pairs)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ ENGINE_FIXTURES = {"local_ray", "application", "served", "engine"}
 ENGINE_FILES = (
     "tests/pipelines/base/test_interruption.py",
     "tests/pipelines/job/test_backend.py",
+    "tests/pipelines/job/test_cascade_engine.py",
     "tests/pipelines/job/test_gate.py",
     "tests/pipelines/job/test_interrupted_start.py",
     "tests/pipelines/job/test_missing_texts.py",

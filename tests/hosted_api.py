@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from stages.core.scoring import OverlapScorer
+from stages.core.scoring import OverlapScorer, Scorer
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Fault:
 
 @dataclass
 class StubApi:
-    """One API at `url`. Each request takes the first of `faults`, if there is one. `scored` is whatever gives a score.
+    """One API at `url`. Each request takes the first of `faults`, if there is one. `scorer` is what scores.
 
     `asked` holds (query, documents) of each request that was answered, `tries` counts all, `arrivals_s` is when they
     came, `keys` what authorized them. More documents than `most_documents` are refused, with `refused_with`. `delay_s`
@@ -56,6 +56,7 @@ class StubApi:
     paths: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    scorer: Scorer = field(default_factory=OverlapScorer)
     port: int = 0
     when_answered: Callable[[], None] = lambda: None
 
@@ -108,7 +109,7 @@ class StubApi:
         if len(documents) > self.most_documents:
             told = {"message": f"too many documents: {len(documents)}, the maximum is {self.most_documents}"}
             return await _send(writer, self.refused_with, {}, told)
-        pairs = await OverlapScorer().score(query, documents)
+        pairs = await self.scorer.score(query, documents)
         scores = [(pair.score or 0.0) + self.shift for pair in pairs]
         content, extra = _formed(self.api, scores, documents)
         if fault.spoilt:

@@ -9,29 +9,36 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipelines.base.answers import check_answers
+from pipelines.base.cascade import INHERITED, StageSettings, above_stages, check_stages, resolved
+from pipelines.base.config_errors import explained
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.limits import metric_of, place_of, places
-from pipelines.base.redaction import hidden_in, redacted, redacted_text
+from pipelines.base.overrides import set_keys
+from pipelines.base.paid_sections import CostSettings, HostedSettings
+from pipelines.base.redaction import hidden_in
 from pipelines.base.sections import (
     AnswersSettings,
-    CostSettings,
     EvaluateSettings,
     GateSettings,
-    HostedSettings,
     OutputSettings,
     RerankSettings,
     TrackingSettings,
 )
 from pipelines.base.versions import check_version, of_today
-from pipelines.base.yaml_text import parse_yaml, read_yaml
+from pipelines.base.yaml_text import read_yaml
 from serve_app.base_settings import Settings
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
-from stages.core.words import did_you_mean
 from stages.sources import DataSettings
 
 CONFIG_VERSION = 1
@@ -54,6 +61,11 @@ class RunConfig(Settings):
     cost: CostSettings = CostSettings()
     tracking: TrackingSettings = TrackingSettings()
     output: OutputSettings = OutputSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_are_whole(cls, content: Any) -> Any:
+        return resolved(content)
 
     @field_validator("gate", mode="before")
     @classmethod
@@ -81,7 +93,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _asks_somebody(self) -> Self:
         """A budget that limits nothing would be taken for one that does."""
-        if self.model.api is None and self.hosted != HostedSettings():
+        if self.rerank.stages is None and self.model.api is None and self.hosted != HostedSettings():
             raise ValueError("hosted: is about a hosted model. Set model.api, or remove the section")
         return self
 
@@ -90,16 +102,56 @@ class RunConfig(Settings):
         check_answers(self.data, self.answers, self.evaluate.metrics)
         return self
 
+    def _one_model_or_stages(self) -> Self:
+        if (stages := self.rerank.stages) is None:
+            return self
+        _check_cascade(self)
+        if self.data.runs is not None:
+            raise ValueError("data.runs: a cascade starts from one first stage. Give data.run, one at a time")
+        if self.data.depth != stages[0].depth:
+            raise ValueError(
+                f"data.depth {self.data.depth} and rerank.stages.0.depth {stages[0].depth} are the same thing: leave "
+                "one of them out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _said_once(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What the stages of a cascade hold is not said a second time, above them."""
+        return above_stages(told(self)) if self.rerank.stages is not None else told(self)
+
+    def stages(self) -> tuple[RunConfig, ...]:
+        """The config of each stage, as if it were run by itself over what the one before left; of one model itself."""
+        if self.rerank.stages is None:
+            return (self,)
+        return tuple(map(self._of_stage, self.rerank.stages))
+
+    def _of_stage(self, stage: StageSettings) -> RunConfig:
+        own = {name: getattr(stage, name) for name in ("model", *INHERITED)}
+        data = self.data.model_copy(update={"depth": stage.depth})
+        rerank = self.rerank.model_copy(update={"stages": None})
+        return self.model_copy(update={**own, "data": data, "rerank": rerank, "gate": GateSettings()})
+
     @property
     def digest(self) -> str:
         """16 hex digits that differ where the results could: all but price, pace and judge, and where they lie."""
         content = self.model_dump(mode="json", exclude={"gate", "hosted", "cost", "tracking", "output"})
+        for stage in content["rerank"].get("stages", ()):
+            del stage["hosted"], stage["cost"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
         """The resolved config, every default spelled out."""
         content = {VERSION_KEY: CONFIG_VERSION} | self.model_dump(mode="json")
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+class ServedStages(Settings):
+    """What the service needs of the section rerank."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    stages: tuple[StageSettings, ...] | None = None
 
 
 class ServeConfig(Settings):
@@ -110,7 +162,7 @@ class ServeConfig(Settings):
     engine: EngineSettings = EngineSettings()
     serve: DeploymentSettings = DeploymentSettings()
     hosted: Any = None
-    rerank: Any = None
+    rerank: ServedStages = ServedStages()
     evaluate: Any = None
     answers: Any = None
     gate: Any = None
@@ -118,59 +170,69 @@ class ServeConfig(Settings):
     tracking: Any = None
     output: Any = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_are_whole(cls, content: Any) -> Any:
+        return resolved(content)
+
+    @model_validator(mode="after")
+    def _one_model_or_stages(self) -> Self:
+        if self.rerank.stages is not None:
+            _check_cascade(self)
+        return self
+
+    def stages(self) -> tuple[ServeConfig, ...]:
+        """As of a RunConfig."""
+        if self.rerank.stages is None:
+            return (self,)
+        return tuple(
+            self.model_copy(
+                update={"model": one.model, "engine": one.engine, "serve": one.serve, "rerank": ServedStages()}
+            )
+            for one in self.rerank.stages
+        )
+
 
 Config = TypeVar("Config", RunConfig, ServeConfig)
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, cascade: bool = False) -> RunConfig:
     """A run config. Raises as `load`."""
-    return load(RunConfig, path, overrides)
+    return load(RunConfig, path, overrides, cascade=cascade)
 
 
-def load(kind: type[Config], path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(kind: type[Config], path: Path, overrides: Sequence[str] = (), *, cascade: bool = False) -> Config:
     """Read and validate a config: a file, or a bundled one by its name. `overrides` are `section.key=value`, the value
     in YAML. That of a finished run, which is not run again, is read by `pipelines.runs.config`.
 
-    Raises ConfigError that names the file, the key and the remedy.
+    Raises ConfigError that names the file, the key and the remedy; and, unless a `cascade` is taken, for one.
     """
     content = read_sections(path)
     set_keys(content, overrides)
     read = [name for name, field in kind.model_fields.items() if field.annotation is not Any]
-    _refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
-    return validated(kind, content, f"config {path}")
+    refuse_hidden({name: content[name] for name in read if name in content}, f"config {path}")
+    return taken(validated(kind, content, f"config {path}"), f"config {path}", cascade=cascade)
 
 
-def config_with(
-    given: RunConfig | Mapping[str, Any] | str | Path, sections: Mapping[str, Mapping[str, Any]]
-) -> RunConfig:
-    """A run config from a file, its content or itself, with the keys that `sections` change, however deep they lie.
-
-    Raises as `load`.
-    """
-    if isinstance(given, str | Path):
-        given, name = load_config(Path(given)), f"config {given}"
-    else:
-        name = "config"
-    if not isinstance(given, RunConfig | Mapping):
-        raise ConfigError(f"config: give a file, a RunConfig or a dict of sections, not {type(given).__name__}")
-    content = given.model_dump() if isinstance(given, RunConfig) else dict(given)
-    content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, name))
-    merged = _merged(content, sections)
-    _refuse_hidden(merged, name)
-    return validated(RunConfig, merged, name)
+def taken(config: Config, name: str, *, cascade: bool) -> Config:
+    """The config. Raises ConfigError for a cascade where none is taken."""
+    if config.rerank.stages is not None and not cascade:
+        raise ConfigError(
+            f"{name}: rerank.stages: this works on one model, and the config is of a cascade. Give one whose section "
+            "model is that of the stage you mean, and no stages"
+        )
+    return config
 
 
-def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with the changes; mappings are merged key by key, everything else is replaced."""
-    merged = dict(content)
-    for name, value in changes.items():
-        before = merged.get(name)
-        both = isinstance(value, Mapping) and isinstance(before, Mapping)
-        merged[name] = _merged(before or {}, value) if both else value
-    return merged
+def _check_cascade(config: RunConfig | ServeConfig) -> None:
+    if "model" in config.model_fields_set:
+        raise ValueError("model and rerank.stages are both given: in a cascade each stage has its model. Keep one")
+    hosted = config.hosted if isinstance(config.hosted, HostedSettings) else HostedSettings()
+    check_stages(config.rerank.stages or (), config.serve, hosted)
 
 
-def _refuse_hidden(content: Mapping[str, Any], name: str) -> None:
+def refuse_hidden(content: Mapping[str, Any], name: str) -> None:
+    """Raises ConfigError where a secret was taken out."""
     if hidden := hidden_in(content):
         raise ConfigError(
             f"{name}: {', '.join(hidden)}: *** stands in place of a secret, as in each copy of a run's config. Write "
@@ -183,7 +245,9 @@ def validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Conf
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{name}: " + "; ".join(map(_explain, error.errors()))) from error
+        raise ConfigError(
+            f"{name}: " + "; ".join(explained(one, kind.model_fields) for one in error.errors())
+        ) from error
 
 
 def read_sections(path: Path) -> dict[str, Any]:
@@ -200,68 +264,3 @@ def read_sections(path: Path) -> dict[str, Any]:
     content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}"))
     sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})
-
-
-def set_keys(content: dict[str, Any], overrides: Sequence[str]) -> None:
-    """`set_key` for each, in any order. Raises ConfigError where two disagree, or where one key lies in another."""
-    known: dict[tuple[str, ...], Any] = {}
-    for override in overrides:
-        set_key(content, override)
-        names, value = _key_and_value(override)
-        for other, given in known.items():
-            shorter = min(len(names), len(other))
-            if names[:shorter] == other[:shorter] and (names, repr(value)) != (other, repr(given)):
-                keys = " and ".join(dict.fromkeys((".".join(other), ".".join(names))))
-                raise ConfigError(
-                    f"--set {keys}: set twice, each time otherwise (by --set, or an option that stands for it); "
-                    "keep one of them"
-                )
-        known[names] = value
-
-
-def set_key(content: dict[str, Any], override: str) -> None:
-    """Apply one `section.key=value` to the content of a config. Raises ConfigError where it is written otherwise."""
-    names, value = _key_and_value(override)
-    target = content
-    for name in names[:-1]:
-        if target.get(name) is None:
-            target[name] = {}
-        target = target[name]
-        if not isinstance(target, dict):
-            raise ConfigError(f"--set {redacted_text(override)}: {name} holds a value, not keys")
-    target[names[-1]] = value
-
-
-def _key_and_value(override: str) -> tuple[tuple[str, ...], Any]:
-    key, equals, value = override.partition("=")
-    names, told = tuple(key.strip().split(".")), f"--set {redacted_text(override)}"
-    if not equals or not all(names) or len(names) < 2:
-        raise ConfigError(f"{told}: write section.key=value, as in --set data.depth=50")
-    return names, parse_yaml(value, told)
-
-
-def _explain(error: ErrorDetails) -> str:
-    """One pydantic error in the words of the config: where, what, and what would be right."""
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {place}{_nearest(error['loc'])}"
-    if error["type"] == "missing":
-        return f"{place} is missing"
-    message = error["msg"].removeprefix("Value error, ")
-    if not place:  # of the config as a whole
-        return message
-    if error["type"] in ("value_error", "assertion_error"):
-        return f"{place}: {message}"
-    (given,) = redacted({str(error["loc"][-1]) if error["loc"] else "": error["input"]}).values()
-    return f"{place}: {message}, not {given!r:.80}"
-
-
-def _nearest(location: tuple[int | str, ...]) -> str:
-    """The known keys beside an unknown one, the nearest first."""
-    fields = RunConfig.model_fields
-    for part in location[:-1]:
-        section = fields[str(part)].annotation if str(part) in fields else None
-        if not isinstance(section, type) or not issubclass(section, BaseModel):
-            return ""
-        fields = section.model_fields
-    return did_you_mean(str(location[-1]), fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -24,6 +24,15 @@ def _sections(prefix: str, model: type[BaseModel]) -> Iterator[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield _section(f"{prefix}{name}", inner)
             yield from _sections(f"{prefix}{name}.", inner)
+        for listed in _listed(inner):
+            yield _section(f"{prefix}{name}[]", listed)
+
+
+def _listed(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The settings of which a field holds a list; their own sections are as elsewhere."""
+    for inner in get_args(annotation):
+        if get_origin(inner) is tuple:
+            yield from (one for one in get_args(inner) if isinstance(one, type) and issubclass(one, BaseModel))
 
 
 def _section(name: str, model: type[BaseModel]) -> str:

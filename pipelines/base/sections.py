@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AllowInfNan, Field, field_validator, model_validator
+from pydantic import (
+    AllowInfNan,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from pipelines.base.cascade import StageSettings
 from serve_app.base_settings import Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
@@ -43,47 +51,19 @@ class RerankSettings(Settings):
         description="Queries per call; a worker has three times as many at work. With serve.max_replicas a call is a "
         "query.",
     )
-
-
-class HostedSettings(Settings):
-    """How a hosted model (`model.api`) is asked, and what it costs."""
-
-    batch_documents: int = Field(
-        100, gt=0, description="Documents in a request at most; what an API is known to take may be less."
-    )
-    concurrency: int = Field(8, gt=0, description="Requests at once.")
-    requests_per_minute: float | None = Field(None, gt=0, description="Requests a minute at most. null: no limit.")
-    timeout_s: float = Field(60, gt=0, description="How long an answer may take.")
-    retry_for_s: float = Field(
-        300, ge=0, description="How long a request is tried again after 429, 5xx, time-outs and broken connections."
-    )
-    max_requests: int | None = Field(
+    stages: tuple[StageSettings, ...] | None = Field(
         None,
-        gt=0,
-        description="The run stops before it sends more requests, tries of the same one counted. null: none.",
-    )
-    max_cost: float | None = Field(
-        None, gt=0, description="The run stops before it spends more, in the currency of the price. null: no limit."
-    )
-    price_per_1000_requests: float | None = Field(None, ge=0, description="Price of 1,000 requests that are answered.")
-    price_per_1000_search_units: float | None = Field(
-        None, ge=0, description="Price of 1,000 of Cohere's search units."
-    )
-    price_per_million_tokens: float | None = Field(None, ge=0, description="Price of a million billed tokens.")
-    recheck_pairs: int = Field(
-        10, ge=0, description="Stored pairs that each run asks for again, to tell whether their scores moved."
+        description="A cascade, instead of the section model: each stage reranks the top of what the one before left. "
+        "null: one model.",
     )
 
-    @property
-    def priced(self) -> bool:
-        prices = (self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens)
-        return any(price is not None for price in prices)
-
-    @model_validator(mode="after")
-    def _has_a_price(self) -> Self:
-        if self.max_cost is not None and not self.priced:
-            raise ValueError("max_cost needs a price: set price_per_1000_requests, ..._search_units or ..._tokens")
-        return self
+    @model_serializer(mode="wrap")
+    def _without_no_stages(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of one model nothing is said of stages: its digest is what it was before there were any."""
+        content: dict[str, Any] = told(self)
+        if content.get("stages", ...) is None:
+            del content["stages"]
+        return content
 
 
 class EvaluateSettings(Settings):
@@ -193,14 +173,6 @@ class GateSettings(Settings):
         if self.slice_max_drop and not self.slices:
             raise ValueError("slice_max_drop has no slices to limit: give slices, as in {language: zh}")
         return self
-
-
-class CostSettings(Settings):
-    """What the engines cost, to tell the price of a gain."""
-
-    per_hour: float | None = Field(
-        None, gt=0, description="Price of one replica for an hour, in your currency. null: no money is told."
-    )
 
 
 class TrackingSettings(Settings):

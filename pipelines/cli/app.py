@@ -66,7 +66,7 @@ def run(
     # Quoted, since an override is YAML: a folder may be called 2024.
     changed = list(overrides or []) + ([f"output.dir={json.dumps(str(out))}"] if out else [])
     changed += ["rerank.store=null"] if no_store else []
-    settings = load_config(config, changed)
+    settings = load_config(config, changed, cascade=True)
     if dry_run:
         from pipelines.job.dry_run import print_plan
 
@@ -106,7 +106,7 @@ def serve(
     changed += [f"serve.http.host={json.dumps(host)}"] if host else []
     changed += [f"serve.http.port={port}"] if port is not None else []
     changed += ["serve.http.page_port=null"] if no_ui else []
-    run_service(load(ServeConfig, config, changed), open_to_all=open_to_all)
+    run_service(load(ServeConfig, config, changed, cascade=True), open_to_all=open_to_all)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.endpoint import Endpoint, json_of, told_by
 from pipelines.hosted.meter import BudgetSpentError, Meter, foreseen_units
 from pipelines.hosted.pace import Pace

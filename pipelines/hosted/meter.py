@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.shapes import DOCUMENTS_PER_SEARCH_UNIT, Shape
 from stages.core.errors import RerankEvalError
 from stages.telemetry.latencies import Latencies

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pipelines.runs.finished import FinishedRun
 from stages.core.errors import DataError
+from stages.core.order import ranking_keys
 from stages.core.records import Candidates, Ranking
-from stages.files.rankings import ranking_keys, read_rankings
+from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 
 Pair = tuple[str, str]

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-from pipelines.base.config import RunConfig, config_with
+from pipelines.base.config import RunConfig
 from pipelines.base.extras import needed_by, require_package
+from pipelines.base.given_config import config_with
 from pipelines.base.surroundings import settle
 from pipelines.runs.finished import FinishedRun, open_folder
 from stages.core.records import Candidates

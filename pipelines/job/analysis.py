@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
 from stages.analysis.assemble import AnalysisSettings, analyse
@@ -16,7 +13,7 @@ from stages.analysis.cost import RunWork, cost
 from stages.analysis.position import PositionCheck
 from stages.core.reasons import kinds
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking, SetAside
-from stages.files.rankings import RANKING_SCHEMA, rankings_from
+from stages.files.rankings import RankingTable
 from stages.files.tables import read_candidates
 
 REASONS_SHOWN = 20
@@ -45,7 +42,7 @@ class Findings:
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
     """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
-    rankings = _RankingTable(folder, found.labels)
+    pairs = BesideCandidates(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics,
         config.evaluate.depths,
@@ -53,11 +50,21 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
         config.evaluate.seed,
         found.listwise,
     )
-    told = analyse(rankings.beside_candidates, found.judgements, found.first_stage, found.reranked, settings)
-    if "prompt" in told:
-        told["prompt"]["tokenizer"] = config.answers.tokenizer or config.model.name
+    told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
+    tell_tokenizer(told, config)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
+    write_told(folder, told, found)
+
+
+def tell_tokenizer(told: dict[str, Any], config: RunConfig) -> None:
+    """By whose tokens a budget was filled, where one was."""
+    if "prompt" in told:
+        told["prompt"]["tokenizer"] = config.answers.tokenizer or config.model.name
+
+
+def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> None:
+    """Write analysis.json: what was computed, and beside it what the job knows of its data and failures."""
     told["remarks"] = list(found.remarks)
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)
@@ -66,22 +73,16 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
     folder.write_json(folder.analysis, told)
 
 
-class _RankingTable:
-    """All rankings as Arrow, a few bytes for each score, found by query: they come in another order than candidates."""
+class BesideCandidates:
+    """Called, it reads each query's candidates beside their ranking. `labels` as of Findings."""
 
     def __init__(self, folder: RunFolder, labels: frozenset[str] | None) -> None:
-        self._labels = labels
-        files = sorted(folder.rankings.glob("*.parquet"))
-        self._folder = folder
-        self._table = pa.concat_tables(
-            [pq.read_table(file, columns=RANKING_SCHEMA.names, partitioning=None) for file in files]
-        ).combine_chunks()
-        self._rows = {query_id: row for row, query_id in enumerate(self._table.column("query_id").to_pylist())}
+        self._folder, self._labels = folder, labels
+        self._rankings = RankingTable(folder.rankings)
 
-    def beside_candidates(self) -> Iterator[tuple[Candidates, Ranking]]:
+    def __call__(self) -> Iterator[tuple[Candidates, Ranking]]:
         for candidates in read_candidates(self._folder.texts):
-            (ranking,) = rankings_from(self._table.slice(self._rows[candidates.query_id], 1))
-            yield self._with_labels_alone(candidates), ranking
+            yield self._with_labels_alone(candidates), self._rankings.of(candidates.query_id)
 
     def _with_labels_alone(self, candidates: Candidates) -> Candidates:
         if self._labels is None:

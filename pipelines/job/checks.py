@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.lists import require_whole_lists
-from pipelines.job.prompt_tokens import token_counter
+from pipelines.job.prompt_tokens import check_tokenizer
 from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
 from serve_app.engine.models import ModelInfo, describe
@@ -28,9 +28,11 @@ from stages.store.store import ScoreStore
 
 
 class Checked(NamedTuple):
-    """What a job is about, once its config and all that this names can be used; and what to say of it."""
+    """What a job is about, once its config and all that this names can be used; and what to say of it. `models` are
+    those of a cascade's stages, or the one.
+    """
 
-    model: ModelInfo
+    models: tuple[ModelInfo, ...]
     source: Source
     notes: list[str]
 
@@ -39,10 +41,8 @@ def check_before_scoring(config: RunConfig) -> Checked:
     """Raises ConfigError and DataError: first what the config says, then the data, then the places that are read and
     written. Nothing is left in these.
     """
-    model = describe_asked(config)
-    _require_procedure(model, config.model)
-    require_whole_lists(config, model)
-    token_counter(config, model)
+    models = tuple(map(_checked_model, config.stages()))
+    check_tokenizer(config, models)
     notes = list(filter(None, [check_tracking(config.tracking.uri)]))
     source = open_source(config.data)
     _require_output(Path(config.output.dir))
@@ -52,7 +52,14 @@ def check_before_scoring(config: RunConfig) -> Checked:
             pass  # texts lie there while the job runs
     with tempfile.TemporaryDirectory(prefix="rerank-eval-checks-") as logs, libraries_log_to(Path(logs)):
         check_pinned(config)
-    return Checked(model, source, notes)
+    return Checked(models, source, notes)
+
+
+def _checked_model(config: RunConfig) -> ModelInfo:
+    model = describe_asked(config)
+    _require_procedure(model, config.model)
+    require_whole_lists(config, model)
+    return model
 
 
 def describe_asked(config: RunConfig) -> ModelInfo:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from pipelines.base.config import RunConfig
 from pipelines.base.interruption import SIGNALS
 from serve_app.settings import DeploymentSettings
 
@@ -44,6 +45,11 @@ class LateCluster:
         if self._depth == 0:
             self._connected = False
             self._held.__exit__(kind, error, at)
+
+
+def most_replicas(config: RunConfig) -> int:
+    """How many engines the job may have at once: those of all stages of a cascade."""
+    return sum(one.serve.replicas for one in config.stages() if one.model.api is None) or 1
 
 
 @contextlib.contextmanager

@@ -27,7 +27,8 @@ from stages.core.reasons import told_kinds
 from stages.core.records import SetAside
 from stages.core.words import counted
 from stages.files.manifest import CandidatesManifest
-from stages.report.terminal import cost_table, forecast_words, quality_table
+from stages.report.run.stages import stages_table
+from stages.report.terminal import cost_table, forecast_words, print_table, quality_table
 from stages.telemetry.telemetry import TimelinePoint
 
 if TYPE_CHECKING:
@@ -48,6 +49,19 @@ class JobConsole(Console):
         if model.recipe is not None:
             self.say(f"scored as   {escape(told_recipe(model.recipe))}")
         self.remarks(model.remarks)
+
+    def stage(self, number: int, of: int, model: ModelInfo, depth: int | None) -> None:
+        """Which stage of a cascade begins."""
+        top = "all candidates" if depth is None else f"the top {depth:,}"
+        top += "" if number == 1 else f" of what stage {number - 1} left"
+        self.say(f"stage {number} of {of}  {escape(model.name)}, {top}")
+
+    def side_by_side(self, *, together: bool) -> None:
+        """Whether the engine of the next stage starts while this one scores."""
+        if together:
+            self.say("engine      the next stage's starts meanwhile: there is room for both")
+        else:
+            self.say("engine      one after the other: no room here for two at a time")
 
     def prepared(
         self, manifest: CandidatesManifest, set_aside: Sequence[SetAside], remarks: Sequence[str], order_only: int
@@ -111,7 +125,10 @@ class JobConsole(Console):
         return on_progress
 
     def table(self, metrics: Metrics, runs: Mapping[str, Metrics]) -> None:
-        self.rich.print(quality_table(metrics, runs), cost_table(metrics))
+        self.rich.print(quality_table(metrics, runs))
+        if stages := metrics.get("stages"):
+            print_table(stages_table(stages), self.rich)
+        self.rich.print(cost_table(metrics))
         if told := forecast_words(metrics):
             self.say(f"forecast    {told}")
 

@@ -16,14 +16,11 @@ from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
 from pipelines.hosted.endpoint import endpoint_of
 from pipelines.job.checks import check_before_scoring
-from pipelines.job.forecast import Forecaster
-from pipelines.job.forecast_words import forecast_lines
-from pipelines.job.hosted_forecast import HostedForecaster, hosted_lines
 from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
+from pipelines.job.stage_forecasts import Forecasts, told_forecast
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo
-from serve_app.settings import Backend
 from stages.core.errors import NothingLeftError
 from stages.core.listed import ListCounts, order_in_words
 from stages.core.prepare import Report
@@ -38,16 +35,16 @@ from stages.sources import FIRST_STAGE, Source
 
 def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     """What a run would do, forecast for `gpu` where that names one. Raises ConfigError or DataError, as a run does."""
-    model, source, notes = check_before_scoring(config)
+    models, source, notes = check_before_scoring(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
-    forecaster = Forecaster(config, model, gpu) if model.api is None else HostedForecaster(config)
+    forecasts = Forecasts(config, models, gpu)
     counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
     with_candidates, judged_queries = 0, judging.judgements.grades.keys()
     for candidates in _candidates(source, config, counts, report, set_aside):
-        forecaster.add(candidates)
+        forecasts.add(candidates)
         judging.see(candidates)
         with_candidates += candidates.query_id in judged_queries
         for field in values.keys() & candidates.attributes.keys():
@@ -71,12 +68,13 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         ],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),
-        "model": _model(model, config.engine.backend),
-        "replicas": config.serve.replicas,
+        "model": _model(models[0], config.stages()[0]),
+        **_stages(config, models),
+        "replicas": config.stages()[0].serve.replicas,
         "metrics": list(config.evaluate.metrics),
         "config_digest": config.digest,
         "hops": _hops(config, counts.queries, counts.pairs, len(judgements)),
-        "forecast": forecaster.tell(),
+        "forecast": forecasts.tell(),
     }
 
 
@@ -90,31 +88,32 @@ def _candidates(
         raise with_causes(error, set_aside) from error
 
 
-def _model(model: ModelInfo, backend: Backend) -> dict[str, Any]:
+def _stages(config: RunConfig, models: Sequence[ModelInfo]) -> dict[str, Any]:
+    """Of a cascade, whose first model stands under `model` as well."""
+    if config.rerank.stages is None:
+        return {}
+    several = zip(config.stages(), models, strict=True)
+    return {"stages": [{"depth": one.data.depth, "model": _model(model, one)} for one, model in several]}
+
+
+def _model(model: ModelInfo, config: RunConfig) -> dict[str, Any]:
     return {
         "name": model.name,
         "family": model.family,
         "recipe": model.recipe and model.recipe.name,
         "max_length": model.max_length,
-        "backend": None if model.recipe is None else backend,
+        "backend": None if model.recipe is None else config.engine.backend,
         "remarks": list(model.remarks),
     }
 
 
 def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict[str, str]]:
     candidates, rankings = ", ".join(SCHEMA.names), ", ".join(RANKING_SCHEMA.names)
-    fed = "3 Ray Data", "the same, streamed", f"batches of {counted(config.rerank.batch_queries, 'query', 'queries')}"
-    asked = "5 Ray Serve", "prompts -> score, logit, token counts", f"{config.serve.replicas} replica(s)"
-    if config.model.api is not None:
-        fed = "3 read", "the same, streamed", "query by query"
-        asked = "5 HTTP", "query, texts -> scores", f"{config.hosted.concurrency} request(s) at once"
     metrics, judgements = ", ".join(config.evaluate.metrics), counted(judged, "judged query", "judged queries")
     rows = (
         ("1 sources", f"{config.data.format} -> queries with candidates, judgements", judgements),
         ("2 prepare", candidates, f"{counted(queries, 'query', 'queries')}, {counted(pairs, 'pair')}"),
-        fed,
-        ("4 rerank", "query, texts, instruction -> pairs to score", counted(pairs, "pair")),
-        asked,
+        *_scoring_hops(config, pairs),
         ("6 rank", rankings, counted(queries, "ranking")),
         ("7 evaluate", f"{metrics} -> metrics.json, per_query.parquet", judgements),
         ("8 track", "the run folder -> MLflow", redacted_text(config.tracking.uri or "off")),
@@ -122,9 +121,29 @@ def _hops(config: RunConfig, queries: int, pairs: int, judged: int) -> list[dict
     return [{"hop": hop, "columns": columns, "counts": counts} for hop, columns, counts in rows]
 
 
+def _scoring_hops(config: RunConfig, pairs: int) -> Iterator[tuple[str, str, str]]:
+    """Hops 3 to 5, of each stage of a cascade: how many pairs a further stage has is what its depth leaves of them."""
+    several = config.stages()
+    for number, one in enumerate(several, 1):
+        stage = "" if len(several) == 1 else f", stage {number}"
+        fed = "the same, streamed", f"batches of {counted(one.rerank.batch_queries, 'query', 'queries')}"
+        how, asked = (
+            "Ray Data",
+            ("Ray Serve", "prompts -> score, logit, token counts", f"{one.serve.replicas} replica(s)"),
+        )
+        if one.model.api is not None:
+            how, fed = "read", ("the same, streamed", "query by query")
+            asked = "HTTP", "query, texts -> scores", f"{one.hosted.concurrency} request(s) at once"
+        told = counted(pairs, "pair") if number == 1 else f"the top {one.data.depth} of stage {number - 1}"
+        yield (f"3 {how}{stage}", *fed)
+        yield (f"4 rerank{stage}", "query, texts, instruction -> pairs to score", told)
+        yield (f"5 {asked[0]}{stage}", *asked[1:])
+
+
 def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> None:
-    if config.model.api is not None and not as_json:
-        print(endpoint_of(config.model, keyless=True).sent_to())
+    for one in config.stages():
+        if one.model.api is not None and not as_json:
+            print(endpoint_of(one.model, keyless=True).sent_to())
     plan = make_plan(config, gpu)
     if as_json:
         print(json.dumps(plan, indent=2, ensure_ascii=False))
@@ -141,9 +160,9 @@ def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> N
         console.print(f"            {escape(kind)}", soft_wrap=True)
     if plan["order_only_queries"]:
         console.print(f"order only  {order_in_words(plan['order_only_queries'], plan['queries'])}")
-    for remark in (*plan["model"]["remarks"], *plan["remarks"]):
+    models = [one["model"] for one in plan.get("stages") or [plan]]
+    for remark in (*(remark for one in models for remark in one["remarks"]), *plan["remarks"]):
         console.print(f"mind        {escape(remark)}", soft_wrap=True)
     console.print(table)
-    lines = hosted_lines if config.model.api is not None else forecast_lines
-    for line in lines(plan["forecast"]):
+    for line in told_forecast(config, plan["forecast"]):
         console.print(escape(line), soft_wrap=True)

@@ -43,6 +43,7 @@ class JobEngine:
     """The engine of one job. It is started by `start`, or by the first candidates that the store does not know.
 
     `identity` is what decides the job's scores: as foreseen, and from `wait_until_identified` on as the engine tells.
+    `has_stored`: the store has scores of that.
     `connect` is called before anything of the cluster is needed. That is at once where the store has none of the job's
     scores: the cluster is then up when the data is read.
     """
@@ -56,6 +57,7 @@ class JobEngine:
         self.canary_drift: CanaryDrift | None = None
         self.notes: list[str] = []
         self._identified = False
+        self.has_stored = False
         self._place = place_key(model, config)
         self._access: StoreAccess | None = None  # as workers reach the store, once there may be some
         self._store = self._open_store()
@@ -223,6 +225,7 @@ class JobEngine:
             for one in unused_scores(stored, self.identity):
                 self._note_of_store(one)
             if any(one.identity == self.identity.key for one in stored):
+                self.has_stored = True
                 return
         if not self.alone:
             self._connect()

@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.base.config import ServeConfig, read_sections, set_keys, validated
+from pipelines.base.config import ServeConfig, read_sections, taken, validated
+from pipelines.base.overrides import set_keys
 from serve_app.engine.models import ModelInfo, describe
 from serve_app.engine.procedure import require_procedure
 from serve_app.recipes.architectures import vllm_loads
@@ -70,7 +71,8 @@ def check_model(name: str | None, config: Path | None, overrides: Sequence[str])
     elif config is None:
         raise ConfigError("models check: name a model (a folder or a Hugging Face id), or a run config with --config")
     set_keys(content, overrides)
-    settings = validated(ServeConfig, content, f"config {config}" if config else "models check")
+    told = f"config {config}" if config else "models check"
+    settings = taken(validated(ServeConfig, content, told), told, cascade=False)
     model = describe(settings.model, settings.engine.backend)
     require_procedure(model, settings.model)
     return model, {

@@ -41,6 +41,17 @@ def token_counter(config: RunConfig, model: ModelInfo) -> Count | None:
         raise ConfigError(f"{wanted} counts tokens: {error}") from error
 
 
+def check_tokenizer(config: RunConfig, models: Sequence[ModelInfo]) -> None:
+    """Raises ConfigError as `token_counter`, and where a cascade has several models and none is named."""
+    wanted = next((name for name in config.evaluate.metrics if parse_metric(name).tokens), None)
+    if wanted is not None and len(models) > 1 and config.answers.tokenizer is None:
+        raise ConfigError(
+            f"{wanted} counts tokens, and these are several models: name the tokenizer that counts under "
+            "answers.tokenizer, a folder or a Hugging Face id"
+        )
+    token_counter(config, models[0])
+
+
 def with_tokens(judgements: Judgements, candidates: Path, count: Count) -> Judgements:
     """The judgements with the tokens of the judged queries' candidates, 0 of those without a text. A text that several
     queries retrieve is counted once; the texts of one query are in memory at a time.

@@ -15,7 +15,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_hardware
 from pipelines.base.redaction import redacted
 from pipelines.runs.config import read_config, section
-from pipelines.runs.folder import RunFolder
+from pipelines.runs.folder import STAGES, RunFolder
 from pipelines.runs.read import moment, read_metrics
 from serve_app.settings import DeploymentSettings, EngineSettings
 from stages.core.errors import RerankEvalError
@@ -79,9 +79,10 @@ def load_of(metrics: Metrics) -> Load | None:
 
 
 def _runs(parent: Path) -> Iterable[tuple[RunFolder, Metrics]]:
-    """Those that can be read; `latest` is one of them already."""
-    for file in parent.glob("*/metrics.json"):
-        if not file.parent.is_symlink():
+    """Those that can be read, and the stages of cascades; `latest` is one of them already."""
+    files = (*parent.glob("*/metrics.json"), *parent.glob(f"*/{STAGES}/*/metrics.json"))
+    for file in files:
+        if not (parent / file.relative_to(parent).parts[0]).is_symlink():
             folder = RunFolder(file.parent)
             try:
                 yield folder, read_metrics(folder)
@@ -120,6 +121,7 @@ def _measured(started: datetime, folder: RunFolder, metrics: Metrics, load: Load
         metrics["run_id"],
         load,
         metrics["throughput"]["wall_s"] or 0.0,
-        ready_s - started.timestamp() if ready_s > started.timestamp() else None,
+        # A further stage's engine starts long after the job.
+        ready_s - started.timestamp() if ready_s > started.timestamp() and metrics.get("stage", 1) == 1 else None,
         next((one["device"] for one in engines if "device" in one), None),
     )

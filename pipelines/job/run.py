@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pipelines.base.config import RunConfig
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import write_config
+from pipelines.job.cascade import score_stages
 from pipelines.job.checks import check_before_scoring
-from pipelines.job.connection import LateCluster
+from pipelines.job.connection import LateCluster, most_replicas
 from pipelines.job.console import JobConsole
-from pipelines.job.engine import JobEngine
-from pipelines.job.prepare import Prepared, prepare_data
-from pipelines.job.progress import StreamResult
-from pipelines.job.stored import StoredRankings
-from pipelines.job.summary import Coverage
-from pipelines.job.unfinished import interrupted
+from pipelines.job.prepare import prepare_data
+from pipelines.job.score import Job, Part, make_engine, score
+from pipelines.job.whole import write_cascade
 from pipelines.job.write import Scored, write_results
-from pipelines.runs.folder import RunFolder
+from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report
 from pipelines.tracking.client import track
 from pipelines.tracking.copying import copy_results
 from pipelines.verdict.gate import fault_of, gate_finished
-from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo
 from serve_app.engine.places import moved
-from serve_app.replica.facts import notes_of
-from serve_app.settings import HOSTED
 from stages.analysis.oracle import RECALL
 from stages.core.errors import (
     RerankEvalError,
@@ -42,6 +35,7 @@ from stages.core.errors import (
     TrackingError,
     gravest,
 )
+from stages.core.metrics import CoveragePart, Metrics
 from stages.quality.compiling import Compiling
 from stages.sources import Source
 from stages.sources.temporary import temporary_folder
@@ -61,152 +55,72 @@ def run(
     InterruptedRunError (130, what was scored is kept). Where several hold, the gravest.
     """
     started = datetime.now(UTC)
-    if config.model.api is not None:
-        console.sends(config.model)
-    model, source, notes = check_before_scoring(config)
+    for one in config.stages():
+        if one.model.api is not None:
+            console.sends(one.model)
+    models, source, notes = check_before_scoring(config)
     console.notes(moved(), *notes)
     with contextlib.ExitStack() as stack:
         folder = RunFolder.create(Path(config.output.dir), source.name)
         if not config.output.texts:
             folder = RunFolder(folder.path, stack.enter_context(temporary_folder()))
-        cluster, log = cluster or LateCluster(config.serve), log or partial(track, tracking=config.tracking)
-        return _run_in(folder, config, started, model, source, console, cluster, log)
+        cluster = cluster or LateCluster(config.serve, most_replicas(config))
+        log = log or partial(track, tracking=config.tracking)
+        return _run_in(folder, config, started, models, source, console, cluster, log)
 
 
 def _run_in(
     folder: RunFolder,
     config: RunConfig,
     started: datetime,
-    model: ModelInfo,
+    models: Sequence[ModelInfo],
     source: Source,
     console: JobConsole,
     cluster: LateCluster,
     log: Callable[[RunFolder], object],
 ) -> RunFolder:
-    console.scored_as(model)
+    for model in models:
+        console.scored_as(model)
     write_config(folder.config, config.to_yaml(), config.model_dump(mode="json"))
     with folder.told_when_full(), libraries_log_to(folder.logs):
         with cluster, Interruption(console.say) as interruption:
-            scored = _score(config, started, model, source, folder, console, cluster, interruption)
+            compiling = Compiling(tuple(dict.fromkeys((*config.evaluate.metrics, RECALL))))
+            job = Job(started, source, config.gate.slices, console, cluster, interruption, compiling)
+            scored = _score(job, config, models, folder)
         with Interruption(console.say):
-            return _conclude(folder, scored, console, log)
+            return _conclude(folder, config, scored, console, log)
 
 
-def _score(
-    config: RunConfig,
-    started: datetime,
-    model: ModelInfo,
-    source: Source,
+def _score(job: Job, config: RunConfig, models: Sequence[ModelInfo], folder: RunFolder) -> list[Scored]:
+    """Hops 1 to 6: of each stage of a cascade, or of the one model."""
+    if config.rerank.stages is not None:
+        return score_stages(job, config, models, folder)
+    (model,) = models
+    prepare = partial(prepare_data, job.source, config, folder)
+    engine = partial(make_engine, model, config, job.console, job.cluster)
+    return [score(job, Part(config, model, folder, prepare), engine)]
+
+
+def _conclude(
     folder: RunFolder,
-    console: JobConsole,
-    cluster: LateCluster,
-    interruption: Interruption,
-) -> Scored:
-    """Hops 1 to 6. The engine starts while the data is prepared and the metrics are compiled."""
-    started_s = time.monotonic()
-    compiling = Compiling(tuple(dict.fromkeys((*config.evaluate.metrics, RECALL))))
-    engine = _make_engine(model, config, console, cluster)
-    try:
-        compiling.require_loaded()
-        stored = StoredRankings(engine, folder.rankings, quoting=config.output.texts)
-        with console.working("reading the data, while an engine starts if one is needed"):
-            prepared = prepare_data(source, config, folder, stored.see)
-        console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
-        check_slices_there(folder, config.gate.slices)
-        if model.family == HOSTED:
-            from pipelines.job.ask import ask_hosted
-
-            streamed = ask_hosted(engine, stored, config, folder, prepared, console, interruption)
-        elif engine.needed:
-            streamed = _stream(engine, config, folder, prepared, console, interruption, started_s)
-        else:
-            console.ready(None, engine.alone, 0.0)
-            streamed = stored.finish()
-        position = engine.check_positions(folder.texts, config.evaluate.position_queries)
-        compiling.finish()
-    finally:
-        engines = _stop(engine, folder, console)
-    return Scored(
-        config=config,
-        started=started,
-        model=model,
-        identity=engine.identity,
-        dataset=source.name,
-        prepared=prepared,
-        streamed=streamed,
-        engines=engines,
-        canaries_passed=engine.canaries_passed,
-        canary_drift=engine.canary_drift,
-        position=position,
-        hosted=engine.told(),
-    )
-
-
-def _make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, cluster: LateCluster) -> JobEngine:
-    if model.family != HOSTED:
-        with console.starting(lambda: "a Ray cluster is waited for"):
-            return JobEngine(model, config, cluster.connect)
-    from pipelines.job.hosted import HostedEngine
-
-    with console.working("asking the server what it is"):
-        return HostedEngine(model, config)
-
-
-def _stream(
-    engine: JobEngine,
     config: RunConfig,
-    folder: RunFolder,
-    prepared: Prepared,
+    scored: Sequence[Scored],
     console: JobConsole,
-    interruption: Interruption,
-    started_s: float,
-) -> StreamResult:
-    """Hops 3 to 6 on an engine, where the store lacks a pair. Raises InterruptedRunError, with what is ranked kept."""
-    from pipelines.job.stream import Feed, Stream  # Ray Data
-
-    with console.starting(engine.phase):
-        engine.wait_until_identified()
-    workers = config.rerank.workers or (config.serve.replicas if engine.app else 1)
-    stop, quoting = interruption.flag, config.output.texts
-    feed = Feed(engine.make_scorer(), workers, config.rerank.batch_queries, stop, quoting, growing=config.serve.grows)
-    stream = Stream(folder.texts, folder.rankings, feed, engine.application)
-    with console.starting(engine.phase):
-        engine.wait_until_ready()
-    console.ready(engine.app, engine.needed, time.monotonic() - started_s)
-    with console.progress(prepared.manifest) as on_progress, interruption.finishing_work():
-        streamed = stream.finish(engine.ready_s(), on_progress)
-    if stream.progress.queries < prepared.manifest.queries:
-        raise interrupted(config, folder, prepared, stream.progress.queries)
-    return streamed
-
-
-def _stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dict[str, Any]]:
-    """Take the engine down, with its logs kept and what is to be known of it said. Returns what its replicas told."""
-    engines = engine.replicas()
-    if engines:
-        from pipelines.job.served import keep_logs  # Ray
-
-        keep_logs(engines, engine.config, folder, console)
-    engine.stop()
-    for note in (*engine.notes, *notes_of(engines)):
-        console.say(f"note        {note}")
-    return engines
-
-
-def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Callable[[RunFolder], object]) -> RunFolder:
+    log: Callable[[RunFolder], object],
+) -> RunFolder:
     """Hops 7 and 8: evaluate, write everything, judge it where a gate is asked for, then log it."""
-    config = scored.config
-    coverage = write_results(folder, scored)
-    for one in (folder, *folder.children()):
+    _write(folder, config, scored)
+    metrics = read_metrics(folder)
+    for one in (folder, *folder.children(), *folder.stages()):
         if (fault := try_report(one)) is not None:
             console.say(f"note        {fault}")
     folder.link_as_latest()
-    console.table(read_metrics(folder), {name: read_metrics(folder.child(name)) for name in scored.prepared.runs})
+    console.table(metrics, {name: read_metrics(folder.child(name)) for name in scored[0].prepared.runs})
     console.verdict(folder)
     try:
         faults = [*_gated(folder, config, console), *_logged(folder, config, log)]
-        if coverage.failed_share > config.rerank.max_failed_share:
-            faults.append(_too_many(coverage, config, folder))
+        if too_many_failed(metrics, config.rerank.max_failed_share):
+            faults.append(_too_many(metrics, config, folder))
         worst = gravest(faults)
         for other in faults:
             if other is not worst:
@@ -216,6 +130,13 @@ def _conclude(folder: RunFolder, scored: Scored, console: JobConsole, log: Calla
     if worst is not None:
         raise worst
     return folder
+
+
+def _write(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]) -> None:
+    if config.rerank.stages is None:
+        write_results(folder, *scored)
+    else:
+        write_cascade(folder, config, scored)
 
 
 def _gated(folder: RunFolder, config: RunConfig, console: JobConsole) -> Iterator[RerankEvalError]:
@@ -241,8 +162,15 @@ def _logged(folder: RunFolder, config: RunConfig, log: Callable[[RunFolder], obj
             yield error
 
 
-def _too_many(coverage: Coverage, config: RunConfig, folder: RunFolder) -> TooManyFailuresError:
+def _too_many(metrics: Metrics, config: RunConfig, folder: RunFolder) -> TooManyFailuresError:
+    stages = metrics.get("stages") or []
+    told = [_failed(one["coverage"], f" in stage {number}") for number, one in enumerate(stages, 1)]
+    told = told or [_failed(metrics["coverage"])]
     return TooManyFailuresError(
-        f"{coverage.failed_pairs} of {coverage.pairs} pairs failed, more than rerank.max_failed_share "
-        f"{config.rerank.max_failed_share:g} allows. Results are kept; reasons are in {folder.failures}"
+        f"{', '.join(told)}, more than rerank.max_failed_share {config.rerank.max_failed_share:g} allows. Results are "
+        f"kept; reasons are in {folder.failures}"
     )
+
+
+def _failed(coverage: CoveragePart, where: str = "") -> str:
+    return f"{coverage['failed_pairs']} of {coverage['pairs']} pairs failed{where}"

@@ -126,7 +126,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "judgements_digest": facts.judgements.digest if len(facts.judgements) else None,
         "model": _model(facts),
         "identity": _identity(facts.identity),
-        "quality": _quality(facts.first_stage, facts.reranked),
+        "quality": quality_part(facts.first_stage, facts.reranked),
         "coverage": _coverage(facts),
         "scores": {
             "tied_share": ratio(done.tied_neighbours, done.neighbours),
@@ -141,7 +141,7 @@ def summarise(facts: RunFacts) -> Metrics:
         "tokens": _tokens(facts, telemetry),
     }
     if len(facts.judgements):
-        metrics["judgements"] = _judgements(facts)
+        metrics["judgements"] = judgements_part(facts.judgements, facts.answers)
     if facts.query_ms is not None:
         metrics["latency"] = {"query_ms": facts.query_ms}
     if facts.hosted is not None:
@@ -149,9 +149,9 @@ def summarise(facts: RunFacts) -> Metrics:
     return metrics
 
 
-def _judgements(facts: RunFacts) -> JudgementsPart:
-    told: JudgementsPart = {"kind": facts.judgements.kind}
-    if (answers := facts.answers) is not None:
+def judgements_part(judgements: Judgements, answers: AnswerCounts | None) -> JudgementsPart:
+    told: JudgementsPart = {"kind": judgements.kind}
+    if answers is not None:
         told |= {
             "match": answers.match,
             "answers": answers.answers,
@@ -210,7 +210,7 @@ def _throughput(facts: RunFacts) -> ThroughputPart:
     }
 
 
-def _quality(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
+def quality_part(first_stage: QueryMetrics, reranked: QueryMetrics) -> QualityPart:
     """Null where nothing was judged; with several first stages there is none to compare with."""
     before = {metric_key(name): first_stage.mean(name) for name in first_stage.values} if first_stage.query_ids else {}
     after = {metric_key(name): reranked.mean(name) for name in reranked.values} if reranked.query_ids else {}

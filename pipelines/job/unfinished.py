@@ -19,8 +19,19 @@ def kept_for_the_next_try(config: RunConfig, folder: RunFolder, prepared: Prepar
     """Write what there is, without metrics: a mean over some of the queries would be taken for one over all."""
     write_trec(folder)
     write_failures([*prepared.set_aside, *failed_pairs(folder)], folder.failures)
+    ranked = f"{queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}"
+    stage = "" if folder.stage_number is None else f"stage {folder.stage_number}: "
+    return f"{stage}{ranked}. {_how_it_goes_on(config)}"
+
+
+def stopped_between(config: RunConfig, folder: RunFolder, stage: int) -> InterruptedRunError:
+    """Before this stage of a cascade began."""
+    done = f"interrupted: stage {stage - 1} is done, in {folder.stage(stage - 1).path}, and stage {stage} was not begun"
+    return InterruptedRunError(f"{done}. {_how_it_goes_on(config)}")
+
+
+def _how_it_goes_on(config: RunConfig) -> str:
     again = same_again()
-    goes_on = f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"
     if config.rerank.store is None or config.rerank.store_mode == "read_only":
-        goes_on = f"No score was kept for the next try (see rerank.store). From the start: {again}"
-    return f"{queries:,} of {prepared.manifest.queries:,} queries are ranked, in {folder.path}. {goes_on}"
+        return f"No score was kept for the next try (see rerank.store). From the start: {again}"
+    return f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"

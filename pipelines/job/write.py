@@ -80,7 +80,7 @@ class Scored:
 def write_results(folder: RunFolder, scored: Scored) -> Coverage:
     """Complete the job's folder, and that of each first stage where there are several. Returns the job's counts."""
     prepared, telemetry = scored.prepared, scored.streamed.telemetry
-    if (count := token_counter(scored.config, scored.model)) is not None:
+    if not prepared.judgements.tokens and (count := token_counter(scored.config, scored.model)) is not None:
         prepared.judgements = with_tokens(prepared.judgements, folder.texts, count)
     for name, manifest in prepared.runs.items():
         child = folder.child(name)
@@ -118,7 +118,7 @@ def _complete(
     coverage = write_trec(folder)
     first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
-        first_stage = _evaluate(read_first_stage(folder.candidates), prepared.judgements, config)
+        first_stage = evaluate_lists(read_first_stage(folder.candidates), prepared.judgements, config)
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -132,7 +132,7 @@ def _complete(
         reranked=reranked,
         judgements=prepared.judgements,
         answers=prepared.answers,
-        query_ids=frozenset(_query_ids(folder)),
+        query_ids=frozenset(query_ids_of(folder)),
         coverage=coverage,
         set_aside_rows=len(prepared.set_aside) if whole else None,
         wall_s=scored.streamed.wall_s,
@@ -148,7 +148,10 @@ def _complete(
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
     write_analysis(folder, config, _findings(folder, facts, scored))
-    folder.write_json(folder.metrics, with_forecast(summarise(facts), config, scored.identity))
+    metrics = with_forecast(summarise(facts), config, scored.identity)
+    if folder.stage_number is not None:
+        metrics["stage"] = folder.stage_number
+    folder.write_json(folder.metrics, metrics)
     return coverage
 
 
@@ -162,7 +165,7 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         first_stage=facts.first_stage,
         reranked=facts.reranked,
         failures=failures,
-        work=_work(coverage, scored) if whole else None,
+        work=work_of(coverage, scored) if whole else None,
         position=scored.position if whole else None,
         remarks=[
             *prepared.remarks(None if whole else folder.path.name),
@@ -182,7 +185,8 @@ def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float)
     return sum((max(seconds, 0.0) for seconds in lasted), 0.0)
 
 
-def _work(coverage: Coverage, scored: Scored) -> RunWork:
+def work_of(coverage: Coverage, scored: Scored) -> RunWork:
+    """What the job did with the model, or with that of one stage."""
     streamed = scored.streamed
     held = held_s(scored.engines, streamed.started_s, streamed.started_s + streamed.wall_s)
     return RunWork(
@@ -223,19 +227,21 @@ def _split_rankings(folder: RunFolder, child: RunFolder) -> None:
         writer.write_table(rankings_table(some))
 
 
-def _evaluate(
+def evaluate_lists(
     rankings: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements, config: RunConfig
 ) -> QueryMetrics:
+    """Of each query's ids, best first; without values where nothing is judged."""
     return evaluate_stream(rankings, judgements, config.evaluate.metrics) if len(judgements) else NOT_JUDGED
 
 
 def _reranked(folder: RunFolder, judgements: Judgements, config: RunConfig) -> QueryMetrics:
     """A query of which nothing was scored has a list, the one it was given with, and is not answered all the same."""
-    found = _evaluate(read_lists(folder.rankings), judgements, config)
+    found = evaluate_lists(read_lists(folder.rankings), judgements, config)
     answered = set(read_answered(folder.rankings))
     return replace(found, answered=tuple(query_id in answered for query_id in found.query_ids))
 
 
-def _query_ids(folder: RunFolder) -> Iterator[str]:
+def query_ids_of(folder: RunFolder) -> Iterator[str]:
+    """Those that it has candidates of."""
     for file in sorted(folder.candidates.glob("part-*.parquet")):
         yield from pq.read_table(file, columns=["query_id"], partitioning=None).column("query_id").to_pylist()

@@ -39,7 +39,7 @@ class Schedule:
 
     def file(self) -> StateFile:
         """Its state file, named after the config. Raises ConfigError where that belongs to another config."""
-        folder = self.state or Path(load_config(self.config, self.overrides).output.dir) / "schedule"
+        folder = self.state or Path(load_config(self.config, self.overrides, cascade=True).output.dir) / "schedule"
         file = StateFile(folder, self.name or self.source.name)
         known = file.read()
         if known is not None and known.config != str(self.source.path.resolve()):
@@ -55,7 +55,7 @@ def run_schedule(schedule: Schedule, *, once: bool) -> int:
 
     Raises ConfigError before anything starts, DataError for state that cannot be used, ScheduleBusyError.
     """
-    config = load_config(schedule.config, schedule.overrides)
+    config = load_config(schedule.config, schedule.overrides, cascade=True)
     if schedule.cron is None:
         raise ConfigError("--cron is missing: say when, such as --cron '0 2 * * *' for 2 o'clock every night")
     cron = Cron.parse(schedule.cron, schedule.timezone)

@@ -20,8 +20,9 @@ from typing import Any, TextIO
 
 from ray.job_submission import JobDetails, JobStatus
 
-from pipelines.base.config import RunConfig, load_config, set_key
+from pipelines.base.config import RunConfig, load_config
 from pipelines.base.config_file import ConfigFile
+from pipelines.base.overrides import set_key
 from pipelines.base.process import INTERRUPTED, QUIET
 from pipelines.base.redaction import redacted
 from pipelines.nightly.job_server import JobServer, connect, last_line
@@ -63,7 +64,7 @@ def describe_job(config: Path, overrides: Sequence[str], working_dir: Path, date
     """
     file = ConfigFile.find(config)
     # The file, of a bundled one too: it travels, and its paths start in the job's copy of the folder.
-    settings = load_config(file.path, overrides)
+    settings = load_config(file.path, overrides, cascade=True)
     folder = working_dir.resolve()
     sent = file.path.parent.resolve() / file.path.name
     if not sent.is_relative_to(folder):

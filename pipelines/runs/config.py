@@ -4,7 +4,7 @@ not know any more stays in it and refuses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +40,9 @@ def tracking_of(config: Mapping[str, Any], uri: str | None = None) -> TrackingSe
         return TrackingSettings.model_validate(told | ({"uri": uri} if uri else {}))
     except ValidationError as error:
         raise DataError(f"the run's config: its section tracking cannot be used ({first_line(error)})") from error
+
+
+def stages_of(config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The stages of a cascade's config; none of one model's."""
+    found = section(config, "rerank").get("stages") or ()
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list | tuple) else ()

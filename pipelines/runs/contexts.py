@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import DataError
+from stages.core.order import ranking_keys
 from stages.core.records import Candidates, Ranking
 from stages.files.columns import read_listed
-from stages.files.rankings import ranking_keys
 from stages.files.tables import read_candidates
 
-LISTS = ("doc_ids", "scores", "logits")
+LISTS = ("doc_ids", "scores", "logits", "tail")
 TEXTS_AT_ONCE = 16  # so many are counted before it is seen whether they fit
 
 
@@ -111,7 +111,9 @@ def _first(ranking: Ranking, most: int) -> Ranking:
 
 
 class _Reranked:
-    """The first `top` scored documents of each query, held as Arrow: a tenth of what objects would take."""
+    """The first `top` scored documents of each query, and what follows them where they are fewer, held as Arrow: a
+    tenth of what objects would take.
+    """
 
     def __init__(self, folder: Path, top: int) -> None:
         files = sorted(folder.glob("*.parquet"))
@@ -126,12 +128,14 @@ class _Reranked:
         }
 
     def of(self, query: Candidates) -> Ranking:
-        """The query's scored documents, and behind them those that got no score, in their old order."""
+        """The query's scored documents, and behind them those that got no score, in the order of the ranking."""
         found = self._row(query.query_id)
-        doc_ids = found["doc_ids"]
-        scored = frozenset(doc_ids)
-        behind = [one for one in query.top if one not in scored] if len(doc_ids) < self._top else []
-        return Ranking(query.query_id, doc_ids, found["scores"], found["logits"], (*behind, *query.tail))
+        doc_ids, tail = found["doc_ids"], found["tail"]
+        if len(doc_ids) < self._top:
+            # Runs of before failed documents kept their places left them out, and all of a query without a score.
+            listed = {*doc_ids, *tail}
+            tail = (*(one for one in query.top if one not in listed), *(tail or query.tail))
+        return Ranking(query.query_id, doc_ids, found["scores"], found["logits"], tail)
 
     def _row(self, query_id: str) -> dict[str, tuple[Any, ...]]:
         if (place := self._places.get(query_id)) is None:
@@ -144,7 +148,10 @@ class _Reranked:
 def _cut(file: Path, top: int) -> pa.Table:
     try:
         table = pq.read_table(file, columns=["query_id", *LISTS], partitioning=None)
-        for name in LISTS:
+        place, tail = table.column_names.index("tail"), table.column("tail")
+        needed = pc.less(pc.list_value_length(table.column("doc_ids")), top)
+        table = table.set_column(place, "tail", pc.if_else(needed, tail, pa.scalar([], tail.type)))
+        for name in LISTS[:-1]:
             table = table.set_column(table.column_names.index(name), name, pc.list_slice(table.column(name), 0, top))
         return table.combine_chunks()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

@@ -105,6 +105,11 @@ class FinishedRun:
         return {child.path.name: open_folder(child.path) for child in self.content.folder.children()}
 
     @cached_property
+    def stages(self) -> list[FinishedRun]:
+        """Of a cascade: each stage's own run, in order, over what the stage before left."""
+        return [open_folder(stage.path) for stage in self.content.folder.stages()]
+
+    @cached_property
     def report(self) -> ReportPage:
         return ReportPage(self.content)
 

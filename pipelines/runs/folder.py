@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.errors import DataError
-from stages.core.metrics import CoveragePart
+from stages.core.metrics import Metrics
 from stages.core.records import QueryMetrics
 from stages.core.words import key_name, slug
 from stages.telemetry.telemetry import SystemPoint, TimelinePoint
 
 RUNS = "runs"
+STAGES = "stages"
 FIELD = "field/"
 """Before the name of a query's field, as the name of a column of per_query.parquet."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,7 +33,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class RunFolder:
     """`results/<run_id>/` and the paths in it.
 
-    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`. `texts` is
+    A job over several first stages has a folder of the same kind for each, `results/<run_id>/runs/<name>/`; a cascade
+    has one for each stage, `results/<run_id>/stages/<number>/`, whose first has the job's own candidates. `texts` is
     where candidates lie with their texts while the job runs: in `candidates`; or in `private`, a folder elsewhere that
     is gone afterwards, where `candidates` is to hold none.
     """
@@ -40,11 +42,16 @@ class RunFolder:
     def __init__(self, path: Path, private: Path | None = None) -> None:
         self.path = path
         self.private = private
-        self.parent: RunFolder | None = RunFolder(path.parent.parent) if path.parent.name == RUNS else None
-        self.run_id: str = f"{self.parent.run_id}.{path.name}" if self.parent else path.name
+        self.stage_number = int(path.name) if path.parent.name == STAGES and path.name.isdecimal() else None
+        within = path.parent.name == RUNS or self.stage_number is not None
+        self.parent: RunFolder | None = RunFolder(path.parent.parent) if within else None
+        own_name = path.name if self.stage_number is None else f"stage-{path.name}"
+        self.run_id: str = f"{self.parent.run_id}.{own_name}" if self.parent else path.name
         self.config = path / "config.yaml"
         self.candidates = path / "candidates"
         self.texts = (private or path) / "candidates"
+        if self.parent is not None and self.stage_number == 1:
+            self.candidates = self.texts = self.parent.candidates
         self.rankings = path / "rankings"
         self.trec_run = path / "run.trec"
         self.failures = path / "failures.parquet"
@@ -92,6 +99,19 @@ class RunFolder:
     def children(self) -> list[RunFolder]:
         """Those of them that are there, by name."""
         return [RunFolder(path) for path in sorted((self.path / RUNS).glob("*"))]
+
+    def stage(self, number: int) -> RunFolder:
+        """The folder of a stage of a cascade, counted from 1."""
+        within = Path(STAGES, str(number))
+        folder = RunFolder(self.path / within, self.private and self.private / within)
+        if number == 1:
+            folder.texts = self.texts
+        return folder
+
+    def stages(self) -> list[RunFolder]:
+        """Those of them that are there, in order."""
+        found = (RunFolder(path) for path in (self.path / STAGES).glob("*"))
+        return sorted((one for one in found if one.stage_number), key=lambda one: one.stage_number or 0)
 
     def link_as_latest(self) -> None:
         """Point `latest`, beside the folder, at it; atomically, as several jobs may end at once.
@@ -154,6 +174,8 @@ TIMELINE_SCHEMA = pa.schema(
 )
 
 
-def too_many_failed(coverage: CoveragePart, max_failed_share: float) -> bool:
-    """Whether a finished run, by the `coverage` of its metrics.json, ended with exit code 3."""
-    return coverage["failed_pairs"] > max_failed_share * coverage["pairs"]
+def too_many_failed(metrics: Metrics, max_failed_share: float) -> bool:
+    """Whether a finished run, by its metrics.json, ended with exit code 3: a stage of a cascade is enough for that."""
+    stages = metrics.get("stages")
+    parts = [one["coverage"] for one in stages] if stages else [metrics["coverage"]]
+    return any(part["failed_pairs"] > max_failed_share * part["pairs"] for part in parts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.runs.config import section
 from pipelines.runs.contexts import Budget
 from pipelines.runs.read import RunContent
+from stages.core.cascade import CASCADE
 from stages.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def token_budget(run: RunContent, tokens: int, tokenizer: str | None) -> Budget:
     name = tokenizer or model["name"]
     if name == OVERLAP:
         raise ConfigError("--tokens: overlap, which scored this run, has no tokenizer; name a model's with --tokenizer")
+    if tokenizer is None and model["family"] == CASCADE:
+        raise ConfigError(f"--tokens: {name} are several models; name the one whose tokenizer counts with --tokenizer")
     try:
         if tokenizer is not None:
             return Budget(tokens, tokenizer_of(tokenizer))

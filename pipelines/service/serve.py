@@ -8,7 +8,7 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ray import serve
@@ -21,12 +21,13 @@ from pipelines.base.extras import needed_by
 from pipelines.base.interruption import Interruption
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.identity import foresee, require_as_asked
+from pipelines.job.side_by_side import need, room
 from serve_app.engine.models import describe
 from serve_app.engine.places import moved
 from serve_app.engine.procedure import require_procedure
 from serve_app.http.api_input import key_digest
 from serve_app.http.door import start_serve
-from serve_app.http.ingress import build_ingress
+from serve_app.http.ingress import Served, build_front, ingress_name
 from serve_app.http.keys import api_keys
 from serve_app.http_settings import HttpSettings
 from serve_app.replica.app import AppSettings, RunningApp, run_app
@@ -45,40 +46,83 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     """
     http = config.serve.http
     keys = _keys(http, open_to_all=open_to_all)
-    model = describe(config.model, config.engine.backend)
-    require_procedure(model, config.model)
-    settings = AppSettings(model, config.model, config.engine, config.serve)
+    several = [Served(_described(one), depth) for one, depth in _stages(config)]
     logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
     console = Console()
     if told := moved():
         console.say(f"note        {escape(told)}")
     with (
         libraries_log_to(logs),
-        connected(config.serve.ray_address, config.serve.max_replicas or config.serve.replicas, config.serve.niceness),
+        connected(config.serve.ray_address, _most_replicas(config), config.serve.niceness),
         # Ray has put a handler of SIGTERM in place that aborts: what was started would be left on a cluster.
         Interruption(console.say),
     ):
-        for remark in settings.model.remarks:
-            console.say(f"mind        {escape(remark)}")
+        for one in several:
+            for remark in one.settings.model.remarks:
+                console.say(f"mind        {escape(remark)}")
         console.say(f"logs        {logs}/job.log")
+        _require_room(config, several)
         start_serve(http.host, http.port)
-        engines = RunningApp(settings)
-        name = f"{settings.name}-api"
-        # Before the engines are up: meanwhile every request is told so, with 503.
-        run_app(build_ingress(settings, http, [key_digest(key) for key in keys]), name, route="/")
-        try:
-            with console.waiting("engine      starts", engines.phase):
-                wait_until_up(name, API_START_TIMEOUT_S)
-                require_as_asked(foresee(settings.model, config), engines.wait_until_identified(), config, engines.name)
-                engines.wait_until_ready()
-            for note in notes_of(engines.replicas()):
-                console.say(f"note        {escape(note)}")
+        name = ingress_name(several)
+        with contextlib.ExitStack() as started:
+            engines = [_started(one, started) for one in several]
+            # Before the engines are up: meanwhile every request is told so, with 503.
+            run_app(build_front(several, http, [key_digest(key) for key in keys]), name, route="/")
+            started.callback(serve.delete, name)
+            _wait_until_ready(config, engines, name, console)
             announce(http, bool(keys), console.say)
             _serve_until_told_to_stop(http, console)
             console.say("stopping: calls at work are finished first")
-        finally:
-            serve.delete(name)
-            engines.stop()
+
+
+def _stages(config: ServeConfig) -> list[tuple[ServeConfig, int | None]]:
+    """The config of each model, and how deep it scores."""
+    if config.rerank.stages is None:
+        return [(config, None)]
+    return [(one, stage.depth) for one, stage in zip(config.stages(), config.rerank.stages, strict=True)]
+
+
+def _described(config: ServeConfig) -> AppSettings:
+    model = describe(config.model, config.engine.backend)
+    require_procedure(model, config.model)
+    return AppSettings(model, config.model, config.engine, config.serve)
+
+
+def _most_replicas(config: ServeConfig) -> int:
+    return sum(one.serve.max_replicas or one.serve.replicas for one in config.stages())
+
+
+def _require_room(config: ServeConfig, several: Sequence[Served]) -> None:
+    """Raises ConfigError where a cascade needs more GPUs than there are: it would wait for them until its time is over.
+    A CPU's cores its engines share.
+    """
+    there = room()
+    needs = [need(one, served.settings.model, there.gpus) for one, served in zip(config.stages(), several, strict=True)]
+    gpus = sum(one.gpus for one in needs)
+    if len(several) > 1 and gpus > there.gpus:
+        raise ConfigError(
+            f"rerank.stages: a service has the engines of all stages at once, which take {gpus:g} GPUs, and there are "
+            f"{there.gpus:g}. Give a stage fewer (serve.gpus_per_replica, engine.gpu_memory_share)"
+        )
+
+
+def _started(one: Served, started: contextlib.ExitStack) -> RunningApp:
+    app = RunningApp(one.settings)
+    started.callback(app.stop)
+    return app
+
+
+def _wait_until_ready(config: ServeConfig, engines: Sequence[RunningApp], name: str, console: Console) -> None:
+    """One after the other, though they start together. Raises EngineError, or ConfigError for one that scores otherwise
+    than the config says.
+    """
+    for one, app in zip(config.stages(), engines, strict=True):
+        with console.waiting("engine      starts", app.phase):
+            wait_until_up(name, API_START_TIMEOUT_S)
+            require_as_asked(foresee(app.settings.model, one), app.wait_until_identified(), one, app.name)
+            app.wait_until_ready()
+        for note in notes_of(app.replicas()):
+            console.say(f"note        {escape(note)}")
 
 
 def _keys(http: HttpSettings, *, open_to_all: bool) -> list[str]:

@@ -65,7 +65,8 @@ def grid_points(
     _refuse_set(grid, overrides)
     for combination in itertools.product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))
-        config = load_config(path, [*overrides, *(as_override(key, value) for key, value in values.items())])
+        changed = [*overrides, *(as_override(key, value) for key, value in values.items())]
+        config = load_config(path, changed, cascade=True)
         point = GridPoint(values, config)
         if twin := points.get(config.digest):
             raise ConfigError(
@@ -88,20 +89,24 @@ def in_order(points: Sequence[GridPoint]) -> list[GridPoint]:
 
     A lesser depth over the same candidates then finds all its scores in the store, and starts no engine.
     """
-    return [
-        point
-        for group in by_engine(points)
-        for point in sorted(group, key=lambda point: point.config.data.depth or math.inf, reverse=True)
-    ]
+    return [point for group in by_engine(points) for point in sorted(group, key=_depths, reverse=True)]
 
 
 def by_engine(points: Sequence[GridPoint]) -> list[list[GridPoint]]:
     """The points that one engine serves, in the order in which these are first met."""
     groups: dict[str, list[GridPoint]] = {}
     for point in points:
-        settings = point.config.model_dump_json(include={"model", "engine", "serve"})
-        groups.setdefault(settings, []).append(point)
+        groups.setdefault(engines_of(point.config), []).append(point)
     return list(groups.values())
+
+
+def engines_of(config: RunConfig) -> str:
+    """The settings of the engine, or of those of a cascade's stages, as one text."""
+    return "\n".join(one.model_dump_json(include={"model", "engine", "serve"}) for one in config.stages())
+
+
+def _depths(point: GridPoint) -> list[float]:
+    return [one.data.depth or math.inf for one in point.config.stages()]
 
 
 def as_override(key: str, value: Any) -> str:

@@ -84,11 +84,15 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
 
 def scoring_of_run(metrics: Metrics) -> tuple[Any, ...]:
     """What decided the scores of a finished run; nothing of one of rerank-eval 0.1.0, which did not tell."""
+    if stages := metrics.get("stages"):
+        return tuple(_foretold(one["identity"]) for one in stages)
     return _foretold(metrics.get("identity") or {})
 
 
 def scoring_of_now(config: RunConfig) -> tuple[Any, ...]:
     """The same of a run that would start now. Raises ConfigError where there is no such model."""
+    if config.rerank.stages is not None:
+        return tuple(map(scoring_of_now, config.stages()))
     identity = foresee_identity(describe(config.model, config.engine.backend), config.model, config.engine, "cpu")
     return _foretold(redacted(asdict(identity)))
 

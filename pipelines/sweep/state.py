@@ -13,7 +13,7 @@ from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.read import read_metrics
 from pipelines.sweep.folder import STATE_VERSION, PointResult, SweepFolder, SweepState
-from pipelines.sweep.grid import GridPoint
+from pipelines.sweep.grid import GridPoint, engines_of
 from pipelines.sweep.key import CHANGES, PointKey, key_of_run, keys_of_now
 from stages.core.errors import TooManyFailuresError
 from stages.core.metrics import Metrics
@@ -88,7 +88,7 @@ def sweep_remarks(folder: SweepFolder, state: SweepState, points: Sequence[GridP
     for point, result in zip(points, state.points, strict=True):
         if result.finished:
             run, config = folder.run_folder(result), point.config
-            key, model = key_of_run(run), config.model_dump_json(include={"model", "engine", "serve"})
+            key, model = key_of_run(run), engines_of(config)
             given = {"candidates": config.data.model_dump_json(), "scoring": model}
             given["judgements"] = config.data.model_dump_json(exclude={"depth"})
             for what, shared in given.items():
@@ -122,7 +122,7 @@ def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, confi
     result.metrics = metrics["quality"]["reranked"] or {}
     result.pairs, result.scored_pairs = coverage["pairs"], throughput["scored_pairs"]
     result.wall_s, result.pairs_per_s = throughput["wall_s"], throughput["pairs_per_s"]
-    if result.exit_code == 0 and too_many_failed(coverage, config.rerank.max_failed_share):
+    if result.exit_code == 0 and too_many_failed(metrics, config.rerank.max_failed_share):
         result.exit_code = TooManyFailuresError.exit_code
         result.message = f"{coverage['failed_pairs']:,} of {coverage['pairs']:,} pairs failed"
 

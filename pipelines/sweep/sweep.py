@@ -13,7 +13,7 @@ from pipelines.base.config_file import ConfigFile
 from pipelines.base.process import same_again
 from pipelines.base.redaction import redacted
 from pipelines.base.sections import GateSettings, TrackingSettings
-from pipelines.job.connection import LateCluster
+from pipelines.job.connection import LateCluster, most_replicas
 from pipelines.job.console import JobConsole
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
@@ -141,7 +141,7 @@ def _run_all(
 
     with libraries_log_to(folder.logs):
         if todo:
-            replicas = max(point.config.serve.replicas for point in todo)
+            replicas = max(most_replicas(point.config) for point in todo)
             with LateCluster(todo[0].config.serve, replicas) as cluster, Interruption(console.say):
                 for place, point in enumerate(todo, 1):
                     console.say(f"\npoint {place} of {len(todo)}  {_plain(point.name)}")

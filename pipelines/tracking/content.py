@@ -18,7 +18,7 @@ from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
 from pipelines.runs.read import RunContent, main_test, verdict
-from stages.core.metrics import CoveragePart, QualityPart
+from stages.core.metrics import Metrics, QualityPart
 from stages.core.words import counted, is_significant, key_name, written_name
 
 GATE_TAG = "gate"
@@ -33,14 +33,14 @@ def run_params(content: RunContent) -> dict[str, str]:
     sections = content.redacted_config | {"version": environment["packages"], "hardware": environment["hardware"]}
     if identity := content.metrics.get("identity"):
         sections["identity"] = dict(identity)
-    return legal_params(dict(flatten(sections)))
+    return legal_params(dict(flatten(sections, lists=True)))
 
 
 def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
     """What runs are filtered by; those that do not apply are left out. `child` is one of several first stages."""
     metrics, config, model = content.metrics, content.redacted_config, content.metrics["model"]
     data, prompt = config.get("data", {}), config.get("model", {})
-    instruction = prompt.get("instruction")
+    instruction, stages = prompt.get("instruction"), metrics.get("stages") or []
     tags = {
         "model": model["name"],
         "family": model["family"],
@@ -50,10 +50,11 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "max_length": model["max_length"],
         "identity": identity["digest"] if (identity := metrics.get("identity")) else None,
         "template": prompt.get("template") if model["family"] == "qwen3-reranker" else None,
-        "instruction": instruction[:SHORT_INSTRUCTION] if instruction else "default",
+        "instruction": instruction[:SHORT_INSTRUCTION] if instruction else None if stages else "default",
         "instruction_digest": hashlib.sha256(instruction.encode()).hexdigest()[:8] if instruction else None,
         "dataset": content.environment["dataset"],
         "depth": data.get("depth") or "all",
+        "stage_depths": ", ".join(str(one["depth"] or "all") for one in stages) or None,
         "first_stage": child or (Path(data["run"]).stem if data.get("run") else None),
         "git_commit": content.environment["git_commit"] or "none",
         "started": metrics.get("started"),
@@ -61,7 +62,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "candidates_digest": metrics["candidates_digest"],
         "lists_digest": metrics.get("lists_digest"),
         "judgements": judgements["kind"] if (judgements := metrics.get("judgements")) else None,
-        "outcome": _outcome(metrics["coverage"], config.get("rerank", {}).get("max_failed_share", 0.0)),
+        "outcome": _outcome(metrics, config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
         **gate_tags(content.folder),
     }
@@ -125,11 +126,11 @@ def legal_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {legal_name(name): redacted_text(str(value))[:LONGEST_TAG] for name, value in redacted(tags).items()}
 
 
-def _outcome(coverage: CoveragePart, max_failed_share: float) -> str:
+def _outcome(metrics: Metrics, max_failed_share: float) -> str:
     """`complete`, or how many pairs failed: `some_failed`, or `too_many_failed`, which is exit code 3."""
-    if not coverage["failed_pairs"]:
+    if not metrics["coverage"]["failed_pairs"]:
         return "complete"
-    return "too_many_failed" if too_many_failed(coverage, max_failed_share) else "some_failed"
+    return "too_many_failed" if too_many_failed(metrics, max_failed_share) else "some_failed"
 
 
 def _verdict(content: RunContent) -> str | None:

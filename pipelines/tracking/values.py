@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.base.flatten import flatten
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.content import legal_name
-from stages.core.metrics import Metrics
+from stages.core.metrics import Metrics, StagePart
 from stages.quality.evaluate import metric_key
 
 SERIES = {
@@ -72,6 +72,8 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     sections: Mapping[str, Any] = metrics
     for section in SECTIONS:
         named |= dict(flatten(sections.get(section) or {}, f"{section}/", "_"))
+    for number, stage in enumerate(metrics.get("stages") or (), 1):
+        named |= dict(_of_stage(stage, f"stage_{number}/"))
     named |= dict(_analysed(analysis))
     named |= summary(named, metrics, analysis)
     return {legal_name(name): float(value) for name, value in named.items() if _is_number(value)}
@@ -140,6 +142,17 @@ def depth_series(analysis: Mapping[str, Any], finished_ms: int) -> Iterator[Seri
 
 def _every(moments: int) -> int:
     return max(1, -(-moments // LONGEST_SERIES))
+
+
+def _of_stage(stage: StagePart, prefix: str) -> Iterator[tuple[str, Any]]:
+    """As of a run: what it was given and what it left, bare, all else under its section."""
+    for name, value in (stage["quality"]["reranked"] or {}).items():
+        yield f"{prefix}{name}", value
+    for name, value in (stage["quality"]["delta"] or {}).items():
+        yield f"{prefix}delta/{name}", value
+    sections: Mapping[str, Any] = stage
+    for section in (*SECTIONS, "cost"):
+        yield from flatten(sections.get(section) or {}, f"{prefix}{section}/", "_")
 
 
 def _analysed(analysis: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

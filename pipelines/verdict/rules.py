@@ -166,7 +166,9 @@ def _canaries(run: RunContent) -> Check:
     if scores.get("canaries_passed"):
         how = "with numbers, as model.canaries asks" if scores.get("canaries_asked") == "finite" else "sensibly"
         return Check("canaries", Ruling.PASSED, f"the engine scored the built-in pairs {how}")
-    if not scored or run.metrics["model"]["family"] == "overlap":
+    stages = run.metrics.get("stages") or []
+    families = {one["model"]["family"] for one in stages} or {run.metrics["model"]["family"]}
+    if not scored or families <= {"overlap", "hosted"}:
         return Check("canaries", Ruling.PASSED, "no engine was asked, so none could fail on the built-in pairs")
     return Check("canaries", Ruling.CANNOT_TELL, "whether the engine was tried on the built-in pairs is not recorded")
 

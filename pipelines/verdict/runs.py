@@ -6,10 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.base.config import VERSION_KEY, RunConfig
-from pipelines.base.flatten import flatten
-from pipelines.base.redaction import redacted
 from pipelines.runs.read import RunContent
+from pipelines.verdict.differing import differing_keys
 from pipelines.verdict.identity import identity_notes
 from pipelines.verdict.queries import data_notes, restricted, shared_queries
 from stages.core.errors import DataError
@@ -17,10 +15,6 @@ from stages.files.rankings import read_rankings
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
 from stages.quality.significance import CONFIDENCE
-from stages.sources import DataSettings
-
-NOT_COMPARED = ("gate", "output", "tracking", "cost", VERSION_KEY)
-"""What of a config decides no result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +119,6 @@ def same_lists(one: RunContent, other: RunContent, among: Collection[str] | None
     except (OSError, ValueError, KeyError):
         return False
     return bool(lists) and lists == others
-
-
-def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked.
-
-    A key that an earlier version did not have counts as its default there.
-    """
-    flat = [dict(flatten(redacted(dict(config)))) for config in configs]
-    defaults = dict(flatten(RunConfig(data=DataSettings(format="jsonl", path="-")).model_dump(mode="json")))
-    names = dict.fromkeys(name for one in flat for name in one)
-    values = {name: tuple(one.get(name, defaults.get(name)) for one in flat) for name in names}
-    return {
-        name: of_runs
-        for name, of_runs in values.items()
-        if name.split(".")[0] not in NOT_COMPARED and any(value != of_runs[0] for value in of_runs)
-    }
 
 
 def label_runs(runs: Sequence[RunContent], differing: Mapping[str, Sequence[Any]]) -> list[str]:

@@ -22,16 +22,15 @@ from serve_app.http.api_models import (
     ScoreResponse,
 )
 from serve_app.http.metrics import EndKind, Endpoint, Reason, ServiceMetrics
+from serve_app.http.patience import DEADLINE, patiently
 from serve_app.http.refusal import ClientGoneError, RefusalError
 from serve_app.http.values import pairs_of, rank_key, timings_of, usage_of, values_of
 from serve_app.http_settings import HttpSettings
-from serve_app.replica.client import TRANSIENT
 from stages.core.errors import QueryTooLongError, ScoringError, TextTooLongError
 from stages.core.records import PairScore, TimedScores
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 NO_NAME = (None, "", "default/not-specified")  # infinity's client names it so
 STARTING = "the service is starting, no engine is ready yet: try again later"
 
@@ -62,13 +61,22 @@ class RequestEnd:
 
 
 class Service:
-    """One model's reranking for online callers, within limits. `listwise`: a pair alone has no score."""
+    """One model's reranking for online callers, within limits. `listwise`: a pair alone has no score. `most_pairs`: of
+    one query so many pairs have a score each, as a cascade's last stage gives no more.
+    """
 
     def __init__(
-        self, backend: Backend, model: str, limits: HttpSettings, metrics: ServiceMetrics, *, listwise: bool = False
+        self,
+        backend: Backend,
+        model: str,
+        limits: HttpSettings,
+        metrics: ServiceMetrics,
+        *,
+        listwise: bool = False,
+        most_pairs: int | None = None,
     ) -> None:
         self.backend, self.model, self.limits, self.metrics = backend, model, limits, metrics
-        self.listwise = listwise
+        self.listwise, self.most_pairs = listwise, most_pairs
         self.at_work = 0
         self._opened = False
 
@@ -106,6 +114,7 @@ class Service:
         self._check(end, request.model, len(request.documents))
         queries, documents = pairs_of(request)
         if len(set(queries)) == 1:
+            self._require_scored(len(documents))
             limit = request.max_tokens_per_doc
             pairs = (await self._scores(queries[0], documents, request.instruction, limit)).pairs
         elif self.listwise:
@@ -138,7 +147,8 @@ class Service:
             await self._admit()
             self.at_work += 1
             try:
-                async with asyncio.timeout(self.limits.deadline_s):
+                async with asyncio.timeout(self.limits.deadline_s) as limit:
+                    DEADLINE.set(limit.when())
                     yield end
             finally:
                 self.at_work -= 1
@@ -183,6 +193,15 @@ class Service:
             message = f"{documents} documents in one request, {self.limits.max_documents} are allowed: send several"
             raise RefusalError(422, "bad_request", message, "documents")
 
+    def _require_scored(self, pairs: int) -> None:
+        if self.most_pairs is not None and pairs > self.most_pairs:
+            most = self.most_pairs
+            message = (
+                f"{self.model} is a cascade, whose last stage scores {most} documents of a query: ask for so many "
+                "pairs at once, or for a ranking, from /v1/rerank"
+            )
+            raise RefusalError(422, "bad_request", message, "text_2")
+
     def require_model(self, name: str | None) -> None:
         """Raise RefusalError where a request that names this model is not for us."""
         names = self.limits.model_names
@@ -194,25 +213,17 @@ class Service:
     async def _scores(
         self, query: str, documents: Sequence[str], instruction: str | None, max_document_tokens: int | None
     ) -> TimedScores:
-        """Ask a replica. One that dies takes its calls along: they are asked again, of another one or of its successor,
-        until the deadline.
-        """
-        wait_s = FIRST_WAIT_S
-        while True:
-            try:
-                scores = await self.backend.score(query, documents, instruction, max_document_tokens)
-            except QueryTooLongError as error:
-                raise RefusalError(422, "too_long", str(error), "query") from error
-            except TextTooLongError as error:
-                raise RefusalError(413, "too_large", str(error)) from error
-            except TRANSIENT:
-                await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            except ScoringError as error:
-                raise RefusalError(422, "bad_request", str(error)) from error
-            else:
-                self.metrics.stages(scores.queue_ms / 1000, scores.tokenize_ms / 1000, scores.engine_ms / 1000)
-                return scores
+        """Ask a replica, until the deadline."""
+        try:
+            scores = await patiently(lambda: self.backend.score(query, documents, instruction, max_document_tokens))
+        except QueryTooLongError as error:
+            raise RefusalError(422, "too_long", str(error), "query") from error
+        except TextTooLongError as error:
+            raise RefusalError(413, "too_large", str(error)) from error
+        except ScoringError as error:
+            raise RefusalError(422, "bad_request", str(error)) from error
+        self.metrics.stages(scores.queue_ms / 1000, scores.tokenize_ms / 1000, scores.engine_ms / 1000)
+        return scores
 
 
 def _is_named(pattern: str, name: str) -> bool:

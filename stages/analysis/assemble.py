@@ -7,7 +7,7 @@ never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ from stages.analysis.depth import DEPTHS, NOT_OF_LISTS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
-from stages.analysis.outcome import QueryOutcome, outcome_of
+from stages.analysis.outcome import QueryOutcome, outcome_of, outcome_of_list
 from stages.analysis.passages import cut_and_read
-from stages.analysis.prompt import prompt
+from stages.analysis.prompt import Lists, prompt
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.core.metrics import SCHEMA_VERSION
@@ -77,9 +77,51 @@ def analyse(
             "reranked": _judged(((one.query_id, one.listed(one.order.tolist())) for one in judged), judgements),
         },
     }
-    if found := prompt(judged, judgements, metrics, seed=settings.seed, confidence=settings.confidence):
-        told["prompt"] = found
-    return told
+    new = ((one.query_id, one.first_stage(), one.listed(one.order.tolist())) for one in judged)
+    return told | _prompt(new, judgements, settings)
+
+
+def analyse_lists(
+    pairs: ReadPairs,
+    judgements: Judgements,
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    settings: AnalysisSettings,
+    cut: Collection[str],
+) -> dict[str, Any]:
+    """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
+    of the queries `cut` were not read to their end.
+    """
+    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    if not first.values:
+        return told
+    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
+    for candidates, ranking in pairs():
+        if candidates.query_id in judgements.grades:
+            judged.append(outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut))
+            lists.append((candidates.query_id, ranking.ordered()))
+    both = ((query_id, one.first_stage(), new) for one, (query_id, new) in zip(judged, lists, strict=True))
+    main = settings.metrics[0]
+    return (
+        told
+        | _prompt(both, judgements, settings)
+        | {
+            "metrics": list(settings.metrics),
+            "significance": _significance(first, reranked, settings),
+            "oracle": _oracle(judged, judgements, first, reranked),
+            "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
+            "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
+            "judged": {
+                "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
+                "reranked": _judged(lists, judgements),
+            },
+        }
+    )
+
+
+def _prompt(lists: Iterable[Lists], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
+    found = prompt(lists, judgements, settings.metrics, seed=settings.seed, confidence=settings.confidence)
+    return {"prompt": found} if found else {}
 
 
 def _outcomes(

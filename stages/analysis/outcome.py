@@ -101,6 +101,27 @@ def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:
     )
 
 
+def outcome_of_list(candidates: Candidates, ranking: Ranking, *, truncated: bool) -> QueryOutcome:
+    """What became of one query where several models scored: of the asked documents the order alone is told, with their
+    places for scores, -1, -2, ... Those without a text follow. Raises ValueError where the ranking has other documents.
+    """
+    if sorted(ranking.ordered()) != sorted(candidates.first_stage()):
+        raise ValueError(f"the ranking of query {ranking.query_id!r} is not one of the candidates beside it")
+    asked = frozenset(candidates.doc_ids)
+    order = tuple(doc_id for doc_id in ranking.ordered() if doc_id in asked)
+    behind = tuple(doc_id for doc_id in candidates.top if doc_id not in asked)
+    by_place = Ranking(
+        query_id=ranking.query_id,
+        doc_ids=order,
+        scores=tuple(-float(place) for place in range(1, len(order) + 1)),
+        logits=(None,) * len(order),
+        tail=behind + candidates.tail,
+        truncated_pairs=int(truncated),
+        unscored=len(behind),
+    )
+    return outcome_of(candidates, by_place)
+
+
 def _belongs(ranking: Ranking, candidates: Candidates) -> bool:
     unscored, tail = ranking.tail[: ranking.unscored], ranking.tail[ranking.unscored :]
     return (

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements
 from stages.quality.measures import parse_metric
 from stages.quality.prompt_tokens import curve, saving, tokens_needed
 
+Lists = tuple[str, Sequence[str], Sequence[str]]
+"""A judged query, with its list in the first stage's order and in the new one."""
+
 
 def prompt(
-    judged: Sequence[QueryOutcome], judgements: Judgements, metrics: Iterable[str], *, seed: int, confidence: float
+    lists: Iterable[Lists], judgements: Judgements, metrics: Iterable[str], *, seed: int, confidence: float
 ) -> dict[str, Any] | None:
     """Over all judged queries; one without candidates never has an answer. None where no metric counts tokens."""
     budgets = sorted({budget for name in metrics if (budget := parse_metric(name).tokens)})
@@ -25,10 +27,10 @@ def prompt(
     # Of each query by place: the tokens that its list needs, in the first stage's order and in the new one.
     places = {query_id: place for place, query_id in enumerate(sorted(judgements.grades))}
     first, reranked = np.full(len(places), math.inf), np.full(len(places), math.inf)
-    for one in judged:
-        grades, tokens = judgements.grades[one.query_id], judgements.tokens.get(one.query_id, {})
-        first[places[one.query_id]] = tokens_needed(one.first_stage(), grades, tokens)
-        reranked[places[one.query_id]] = tokens_needed(one.listed(one.order.tolist()), grades, tokens)
+    for query_id, before, after in lists:
+        grades, tokens = judgements.grades[query_id], judgements.tokens.get(query_id, {})
+        first[places[query_id]] = tokens_needed(before, grades, tokens)
+        reranked[places[query_id]] = tokens_needed(after, grades, tokens)
     return {
         "queries": len(places),
         "never": int(np.isinf(first).sum()),

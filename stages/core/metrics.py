@@ -197,11 +197,47 @@ class ForecastPart(TypedDict):
     error: float | None
 
 
+class StageCost(TypedDict):
+    """What a stage cost: the seconds for which its engines were held (null of a hosted model), and money, where there
+    is a price. Per query as if every pair had been scored, null where none was.
+    """
+
+    engine_s: float | None
+    pairs_per_query: float | None
+    engine_s_per_query: float | None
+    money: float | None
+    money_per_1000_queries: float | None
+
+
+class StagePart(TypedDict):
+    """One stage of a cascade, as in the metrics.json of its own folder: `quality.first_stage` is of the list that it
+    was given, `reranked` of the one that it left. `depth` null: all.
+    """
+
+    depth: int | None
+    model: ModelPart
+    identity: IdentityPart
+    quality: QualityPart
+    coverage: CoveragePart
+    scores: ScoresPart
+    throughput: ThroughputPart
+    queue: QueuePart
+    cache: CachePart
+    tokens: TokensPart
+    cost: StageCost
+    latency: NotRequired[LatencyPart]
+    hosted: NotRequired[HostedPart]
+
+
 class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
     `started` is when the run began, in UTC and ISO 8601, by which runs are ordered; runs of 0.1 did not tell.
     `part_of` is of one of several first stages: the job that reranked them together, whose metrics hold the cost.
+
+    Of a cascade `stages` tell each stage, and all else is of the whole: counts and seconds are sums, `quality` is that
+    of the last list beside the first stage's, and what belongs to one model is null. The metrics.json of a stage's own
+    folder has its number, from 1, as `stage`.
     """
 
     schema_version: NotRequired[int]
@@ -225,3 +261,5 @@ class Metrics(TypedDict):
     forecast: NotRequired[ForecastPart]
     hosted: NotRequired[HostedPart]
     latency: NotRequired[LatencyPart]
+    stage: NotRequired[int]
+    stages: NotRequired[list[StagePart]]

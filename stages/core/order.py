@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import isnan
 
 from stages.core.errors import DataError
+from stages.core.records import Ranking
 
 
 def trec_positions(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[int, ...]:
@@ -26,3 +27,14 @@ def trec_positions(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[int
 def trec_order(doc_ids: Sequence[str], scores: Sequence[float]) -> tuple[str, ...]:
     """Document ids, best first."""
     return tuple(doc_ids[position] for position in trec_positions(doc_ids, scores))
+
+
+def ranking_keys(ranking: Ranking) -> list[float]:
+    """What ranks each document of `ordered()`: the logit, or the score where there is none.
+
+    The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one, or
+    below 0 where none was.
+    """
+    keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
+    last = keys[-1] if keys else 0.0
+    return [*keys, *(last - place for place in range(1, len(ranking.tail) + 1))]

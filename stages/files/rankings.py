@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stages.core.order import ranking_keys
 from stages.core.records import Ranking
 
 BLANK = re.compile(r"\s")
@@ -61,6 +62,22 @@ def read_rankings(folder: Path) -> Iterator[Ranking]:
         yield from rankings_from(pq.read_table(file, partitioning=None))
 
 
+class RankingTable:
+    """All rankings of a folder as Arrow, a few bytes for each score, found by query: they come in another order than
+    candidates.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        files = sorted(folder.glob("*.parquet"))
+        tables = [pq.read_table(file, columns=RANKING_SCHEMA.names, partitioning=None) for file in files]
+        self._table = pa.concat_tables(tables).combine_chunks()
+        self._rows = {query_id: row for row, query_id in enumerate(self._table.column("query_id").to_pylist())}
+
+    def of(self, query_id: str) -> Ranking:
+        (ranking,) = rankings_from(self._table.slice(self._rows[query_id], 1))
+        return ranking
+
+
 def read_lists(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each query's `ordered()` ids, without reading the rest."""
     for file in sorted(folder.glob("*.parquet")):
@@ -90,17 +107,6 @@ def read_failed(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         for query_id, failed in zip(*(column.to_pylist() for column in table.columns), strict=True):
             if failed:
                 yield query_id, dict(failed)
-
-
-def ranking_keys(ranking: Ranking) -> list[float]:
-    """What ranks each document of `ordered()`: the logit, or the score where there is none.
-
-    The tail was not scored; so that other tools keep its place, it gets scores that fall by 1 below the last one, or
-    below 0 where none was.
-    """
-    keys = [score if logit is None else logit for score, logit in zip(ranking.scores, ranking.logits, strict=True)]
-    last = keys[-1] if keys else 0.0
-    return [*keys, *(last - place for place in range(1, len(ranking.tail) + 1))]
 
 
 def write_trec_run(rankings: Iterable[Ranking], stream: TextIO, tag: str) -> None:

@@ -54,6 +54,12 @@ def _blocks(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
                 yield _text(block.text)
 
 
+def print_table(table: Table, console: Console) -> None:
+    """By itself, in several parts where it is wider than the terminal."""
+    for places in _parts(table, console.width):
+        console.print(_table(table, places))
+
+
 def _parts(table: Table, width: int) -> list[list[int]]:
     """The columns that stand beside each other, the first one in every part: rich would cut numbers to make room."""
     least = [_least(table, place) for place in range(len(table.columns))]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of
 from pipelines.hosted.meter import Meter

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from pipelines.base.config import config_with
+from pipelines.base.given_config import config_with
 from pipelines.base.ports import free_port
 from tests.mlflow_database import new_database
 

@@ -40,3 +40,15 @@ def test_a_file_that_gives_no_key_is_refused_and_nothing_opens(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"serve\.http\.api_keys_file"):
         digests(api_keys_file=given.format(tmp_path))
+
+
+def test_the_stages_of_a_cascade_are_bound_in_order_with_their_depths() -> None:
+    stages = [
+        {"model": {"name": "overlap"}, "serve": {"application": name}, "depth": depth}
+        for name, depth in (("first", 50), ("last", 5))
+    ]
+    built: Any = api({"stages": stages})
+    several = built._bound_deployment.init_args[0]
+    assert [(one.settings.name, one.depth) for one in several] == [("first", 50), ("last", 5)]
+    with pytest.raises(ValueError, match="in a cascade each stage has its own"):
+        api({"stages": stages, "model": {"name": "overlap"}})

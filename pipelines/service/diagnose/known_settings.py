@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from pipelines.base.config import ServeConfig, load, read_sections, set_key
+from pipelines.base.config import ServeConfig, load, read_sections
 from pipelines.base.config_file import ConfigFile
 from pipelines.base.flatten import flatten
+from pipelines.base.overrides import set_key
 from pipelines.base.redaction import write_config
 from stages.core.errors import ConfigError
 from stages.diagnosis.finding import Advice

@@ -99,7 +99,7 @@ def config_payloads(path: Path) -> CycledPayloads:
     from pipelines.job.prepare import askable_candidates
     from stages.sources import open_source
 
-    config = load_config(path)
+    config = load_config(path, cascade=True)
     source = open_source(config.data)
     bodies: Iterator[dict[str, Any]] = (
         {"query": one.query, "documents": one.texts, "return_documents": False}

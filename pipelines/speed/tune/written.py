@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.base.config import load_config, read_sections, set_key, set_keys
+from pipelines.base.config import load_config, read_sections
+from pipelines.base.overrides import set_key, set_keys
 from pipelines.base.redaction import write_config
 from stages.core.errors import ConfigError
 from stages.report.tuning_report import value

@@ -27,6 +27,7 @@ from stages.report.document import Block, Cell, Code, Column, Details, Document,
 from stages.report.run.depth import depth_section
 from stages.report.run.passages import passages_section
 from stages.report.run.prompt import prompt_section
+from stages.report.run.stages import stages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
 
@@ -55,6 +56,7 @@ def run_document(run: RunNumbers) -> Document:
     sections = [
         _quality_section(run),
         prompt_section(run.analysis),
+        stages_section(run.metrics),
         where_section(run.analysis, run.main),
         depth_section(run.analysis, run.main),
         passages_section(run.analysis, run.metrics),
@@ -112,6 +114,11 @@ def _what(run: RunNumbers) -> str:
     coverage, data = run.metrics["coverage"], run.config.get("data", {})
     depth = data.get("depth")
     top = f"the top {depth}" if depth else "all candidates"
+    first = data.get("run") or data.get("path")
+    if (stage := run.metrics.get("stage")) and stage > 1:
+        top, first = f"the top {depth} of what stage {stage - 1} left", f"here what stage {stage - 1} left"
+    for further in (run.metrics.get("stages") or [])[1:]:
+        top += f", then the top {further['depth']} of that,"
     told = f"{count(coverage['pairs'])} pairs: {top} of each of {count(coverage['queries'])} queries"
     if unasked := coverage.get("unasked_pairs"):
         told += f", less {count(unasked)} candidates that nothing could score"
@@ -119,7 +126,6 @@ def _what(run: RunNumbers) -> str:
         told += f", of which {count(run.analysis['significance'][run.main]['n'])} are judged"
     if coverage["unanswered"]:
         told += f"; {count(coverage['unanswered'])} went unanswered: {_unanswered(coverage)}"
-    first = data.get("run") or data.get("path")
     order = ", an order without scores" if run.analysis.get("order_only_queries") else ""
     return f"{told}. First stage: {first}{order}. Run {run.metrics['run_id']}."
 

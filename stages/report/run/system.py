@@ -38,7 +38,8 @@ def cost_section(analysis: Mapping[str, Any], metrics: Metrics, metric: str | No
     if metric and (gain := cost["gain_per_engine_s"].get(metric)) is not None:
         rows.append([f"{metric} gained per engine second", signed(gain)])
     if cost["money"] is not None:
-        rows.append([f"this run, at {cost['per_hour']:g} an hour", number(cost["money"])])
+        rate = "" if cost["per_hour"] is None else f", at {cost['per_hour']:g} an hour"
+        rows.append([f"this run{rate}", number(cost["money"])])
         rows.append(["1,000 queries", number(cost["money_per_1000_queries"])])
     blocks: list[Block] = [_table(rows)]
     if not metrics["throughput"]["scored_pairs"]:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from pipelines.base.sections import HostedSettings
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of
 from pipelines.hosted.meter import BudgetSpentError, Meter

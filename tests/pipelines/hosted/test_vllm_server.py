@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipelines.base.paid_sections import HostedSettings
 from pipelines.base.ports import free_port
-from pipelines.base.sections import HostedSettings
 from pipelines.direct.scorer import DirectScorer
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipelines.base.config import config_with
+from pipelines.base.given_config import config_with
 from pipelines.interop.engine_scores import EngineScores
 from pipelines.interop.for_mteb import MtebModel
 from pipelines.interop.for_pyterrier import RerankFrames

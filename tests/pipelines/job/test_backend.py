@@ -16,7 +16,8 @@ import ray
 import torch
 import yaml
 
-from pipelines.base.config import config_with, load_config
+from pipelines.base.config import load_config
+from pipelines.base.given_config import config_with
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.run import run

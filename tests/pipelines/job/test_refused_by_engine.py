@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipelines.base.config import config_with
+from pipelines.base.given_config import config_with
 from pipelines.job.engine import JobEngine
 from serve_app.engine.models import describe
 from stages.core.errors import EngineError

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.base.config import config_with, load_config
+from pipelines.base.config import load_config
+from pipelines.base.given_config import config_with
 from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.run import run

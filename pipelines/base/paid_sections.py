@@ -1,0 +1,58 @@
+"""The sections of a run config that are about what is paid: engines by the hour, and models that others host."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from serve_app.base_settings import Settings
+
+
+class HostedSettings(Settings):
+    """How a hosted model (`model.api`) is asked, and what it costs."""
+
+    batch_documents: int = Field(
+        100, gt=0, description="Documents in a request at most; what an API is known to take may be less."
+    )
+    concurrency: int = Field(8, gt=0, description="Requests at once.")
+    requests_per_minute: float | None = Field(None, gt=0, description="Requests a minute at most. null: no limit.")
+    timeout_s: float = Field(60, gt=0, description="How long an answer may take.")
+    retry_for_s: float = Field(
+        300, ge=0, description="How long a request is tried again after 429, 5xx, time-outs and broken connections."
+    )
+    max_requests: int | None = Field(
+        None,
+        gt=0,
+        description="The run stops before it sends more requests, tries of the same one counted. null: none.",
+    )
+    max_cost: float | None = Field(
+        None, gt=0, description="The run stops before it spends more, in the currency of the price. null: no limit."
+    )
+    price_per_1000_requests: float | None = Field(None, ge=0, description="Price of 1,000 requests that are answered.")
+    price_per_1000_search_units: float | None = Field(
+        None, ge=0, description="Price of 1,000 of Cohere's search units."
+    )
+    price_per_million_tokens: float | None = Field(None, ge=0, description="Price of a million billed tokens.")
+    recheck_pairs: int = Field(
+        10, ge=0, description="Stored pairs that each run asks for again, to tell whether their scores moved."
+    )
+
+    @property
+    def priced(self) -> bool:
+        prices = (self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens)
+        return any(price is not None for price in prices)
+
+    @model_validator(mode="after")
+    def _has_a_price(self) -> Self:
+        if self.max_cost is not None and not self.priced:
+            raise ValueError("max_cost needs a price: set price_per_1000_requests, ..._search_units or ..._tokens")
+        return self
+
+
+class CostSettings(Settings):
+    """What the engines cost, to tell the price of a gain."""
+
+    per_hour: float | None = Field(
+        None, gt=0, description="Price of one replica for an hour, in your currency. null: no money is told."
+    )

@@ -1,0 +1,135 @@
+"""Hop 7 of a cascade: the folders of its stages -> everything that the folder of the whole run holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.base.config import RunConfig
+from pipelines.base.environment import describe_environment
+from pipelines.job.analysis import BesideCandidates, Findings, tell_tokenizer, write_told
+from pipelines.job.summary import Coverage
+from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
+from pipelines.job.write import (
+    Scored,
+    evaluate_lists,
+    failed_pairs,
+    query_ids_of,
+    work_of,
+    write_results,
+    write_trec,
+)
+from pipelines.runs.folder import RunFolder
+from pipelines.runs.read import read_fields, read_metrics
+from stages.analysis.assemble import AnalysisSettings, analyse_lists
+from stages.core.records import QueryMetrics, SetAside
+from stages.files.columns import read_first_stage
+from stages.files.failures import write_failures
+from stages.files.rankings import read_answered, read_lists
+
+
+def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]) -> None:
+    """Complete the folder of each stage, as of a job of its own, and that of the whole. Its rankings are those of the
+    last stage, whose tail is the list of the stage before.
+    """
+    folders = [folder.stage(number) for number in range(1, len(scored) + 1)]
+    coverages = []
+    for stage, one in zip(folders, scored, strict=True):
+        one.prepared.judgements = scored[0].prepared.judgements  # with the tokens that the first one counted
+        coverages.append(write_results(stage, one))
+    shutil.copytree(folders[-1].rankings, folder.rankings)
+    write_trec(folder)
+    judgements = scored[0].prepared.judgements
+    first_stage = evaluate_lists(read_first_stage(folder.candidates), judgements, config)
+    answered = frozenset(query_id for stage in folders for query_id in read_answered(stage.rankings))
+    reranked = evaluate_lists(read_lists(folder.rankings), judgements, config)
+    reranked = replace(reranked, answered=tuple(query_id in answered for query_id in reranked.query_ids))
+    folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    engines = [engine for one in scored for engine in one.engines]
+    folder.write_json(folder.environment, describe_environment(scored[0].dataset, engines))
+    failures = [*scored[0].prepared.set_aside, *_failed(folders)]
+    write_failures(failures, folder.failures)
+    costs = [json.loads(stage.analysis.read_text(encoding="utf-8"))["cost"] for stage in folders]
+    found = Findings(
+        judgements=judgements,
+        first_stage=first_stage,
+        reranked=reranked,
+        failures=failures,
+        work=None,
+        position=None,
+        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages)],
+        labels=scored[0].prepared.labels,
+        order_only=scored[0].prepared.order_only(),
+    )
+    cost = whole_cost(costs, [one.hosted is not None for one in scored], _gains(first_stage, reranked))
+    _write_analysis(folder, config, found, _cut(folders), cost)
+    manifest = scored[0].prepared.manifest
+    facts = WholeFacts(
+        run_id=folder.run_id,
+        started=scored[0].started,
+        config_digest=config.digest,
+        candidates_digest=manifest.digest,
+        lists_digest=manifest.lists_digest,
+        judgements=judgements,
+        answers=scored[0].prepared.answers,
+        first_stage=first_stage,
+        reranked=reranked,
+        queries=len(frozenset(query_ids_of(folder)) | set(judgements.grades)),
+        answered=len(answered),
+        identities=[(one.identity, one.config.data.depth) for one in scored],
+        prompt_tokens=sum(one.prompt_tokens for one in coverages),
+    )
+    stages = [
+        stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
+        for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
+    ]
+    folder.write_json(folder.metrics, cascade_metrics(facts, stages))
+
+
+def _write_analysis(
+    folder: RunFolder, config: RunConfig, found: Findings, cut: frozenset[str], cost: Mapping[str, Any]
+) -> None:
+    """What the order of the lists tells: scores of several models are of no one scale. Those of each stage are in its
+    own folder's analysis.
+    """
+    asked = config.evaluate
+    settings = AnalysisSettings(asked.metrics, asked.depths, asked.confidence, asked.seed)
+    pairs = BesideCandidates(folder, found.labels)
+    told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
+    tell_tokenizer(told, config)
+    write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
+
+
+def _failed(folders: Sequence[RunFolder]) -> Iterator[SetAside]:
+    for number, folder in enumerate(folders, 1):
+        for one in failed_pairs(folder):
+            yield replace(one, reason=f"stage {number}: {one.reason}")
+
+
+def _failed_remarks(coverages: Sequence[Coverage]) -> Iterator[str]:
+    for number, done in enumerate(coverages, 1):
+        if done.failed_pairs:
+            yield (
+                f"stage {number}: {done.failed_pairs:,} of {done.pairs:,} pairs could not be scored: their documents "
+                "stand right behind those that this stage scored, in the order that it was given"
+            )
+
+
+def _cut(folders: Sequence[RunFolder]) -> frozenset[str]:
+    """The queries a document of which was not read to its end, by any stage."""
+    found: set[str] = set()
+    for folder in folders:
+        for file in sorted(folder.rankings.glob("*.parquet")):
+            table = pq.read_table(file, columns=["query_id", "truncated_pairs"], partitioning=None)
+            found.update(table.filter(pc.greater(table["truncated_pairs"], 0)).column("query_id").to_pylist())
+    return frozenset(found)
+
+
+def _gains(first: QueryMetrics, reranked: QueryMetrics) -> dict[str, float]:
+    return {metric: reranked.mean(metric) - first.mean(metric) for metric in first.values}
