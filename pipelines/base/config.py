@@ -102,6 +102,7 @@ class RunConfig(Settings):
         check_answers(self.data, self.answers, self.evaluate.metrics)
         return self
 
+    @model_validator(mode="after")
     def _one_model_or_stages(self) -> Self:
         if (stages := self.rerank.stages) is None:
             return self

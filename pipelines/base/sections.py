@@ -100,7 +100,7 @@ class EvaluateSettings(Settings):
 
 
 class AnswersSettings(Settings):
-    """How answers judge, where `data.columns.answers` names them."""
+    """How answers judge, where `columns` of `data` names theirs."""
 
     match: Match = Field(
         "tokens",
