@@ -47,7 +47,11 @@ def _words(one: Mapping[str, Any]) -> str:
         return f"{told} What reranking saves at equal recall cannot be said."
     more, verb = abs(one["saved"]), "saves" if one["saved"] >= 0 else "costs"
     ends = one["interval"]
-    sure = f" ({percent(one['confidence'])} interval {_signed(ends[0])} to {_signed(ends[1])})" if ends else ""
+    sure = (
+        f" ({percent(one['confidence'])} interval of what it saves {_signed(ends[0])} to {_signed(ends[1])})"
+        if ends
+        else ""
+    )
     return (
         f"{told} At the recall of the first stage reranking {verb} {more:,} tokens a prompt{sure}: it needs "
         f"{one['reranked_tokens']:,} instead of {one['first_tokens']:,}."
