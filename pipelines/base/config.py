@@ -136,7 +136,8 @@ class RunConfig(Settings):
     @property
     def digest(self) -> str:
         """16 hex digits that differ where the results could: all but price, pace and judge, and where they lie."""
-        content = self.model_dump(mode="json", exclude={"gate", "hosted", "cost", "tracking", "output"})
+        left_out = dict.fromkeys(("gate", "hosted", "cost", "tracking", "output"), True)
+        content = self.model_dump(mode="json", exclude={**left_out, "data": {"bm25": {"folder"}}})
         for stage in content["rerank"].get("stages", ()):
             del stage["hosted"], stage["cost"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

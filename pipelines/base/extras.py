@@ -28,6 +28,8 @@ BROUGHT = {
     "tzlocal": ("tzlocal", JOB),
     "aiohttp": ("aiohttp", JOB),
     "hdrh": ("hdrhistogram", JOB),
+    "bm25s": ("bm25s", JOB),
+    "Stemmer": ("PyStemmer", JOB),
     "gradio": ("Gradio", PAGE),
 }
 

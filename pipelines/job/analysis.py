@@ -25,7 +25,8 @@ class Findings:
 
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
-    `order_only` counts the queries whose first stage gave an order and no scores.
+    `order_only` counts the queries whose first stage gave an order and no scores. `fused` is what the fusion of several
+    first stages came to.
     """
 
     judgements: Judgements
@@ -38,6 +39,7 @@ class Findings:
     labels: frozenset[str] | None = None
     listwise: bool = False
     order_only: int = 0
+    fused: Mapping[str, Any] | None = None
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
@@ -65,6 +67,8 @@ def tell_tokenizer(told: dict[str, Any], config: RunConfig) -> None:
 
 def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> None:
     """Write analysis.json: what was computed, and beside it what the job knows of its data and failures."""
+    if found.fused is not None:
+        told["first_stages"] = found.fused
     told["remarks"] = list(found.remarks)
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)

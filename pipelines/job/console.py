@@ -21,6 +21,7 @@ from pipelines.runs.read import main_test
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
 from serve_app.settings import ModelSettings
+from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
@@ -49,6 +50,12 @@ class JobConsole(Console):
         if model.recipe is not None:
             self.say(f"scored as   {escape(told_recipe(model.recipe))}")
         self.remarks(model.remarks)
+
+    def made(self, first_stages: Mapping[str, MadeFirstStage]) -> None:
+        """The first stages that were made here, and where what they were made with is kept."""
+        for made in first_stages.values():
+            self.say(f"first stage {escape(str(made))}")
+            self.say(f"            {escape(made.index())}")
 
     def stage(self, number: int, of: int, model: ModelInfo, depth: int | None) -> None:
         """Which stage of a cascade begins."""

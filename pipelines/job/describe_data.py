@@ -80,5 +80,6 @@ def _section(section: Section) -> Iterator[str]:
     yield ""
     if section.missing:
         keys = ", ".join(f"data.{name}" for name in section.missing)
-        yield f"# Not whole yet: give the files of {keys} as well, here or in the config."
+        made = " data.first_stage: bm25 makes a run of the corpus." if "run" in section.missing else ""
+        yield f"# Not whole yet: give the files of {keys} as well, here or in the config.{made}"
     yield from yaml.safe_dump({"data": section.data}, sort_keys=False, allow_unicode=True).splitlines()

@@ -57,6 +57,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "queries": counts.queries,
         "pairs": counts.pairs,
         "unasked_pairs": counts.candidates - counts.pairs,
+        "first_stage_made": {name: {**made.part(), "index": made.index()} for name, made in source.made.items()},
         "order_only_queries": order_only(counts, meetings.get(FIRST_STAGE)),
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": with_candidates,
@@ -64,7 +65,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "remarks": [
             *notes,
             *(judging.answers.remarks(texts=config.output.texts) if judging.answers else ()),
-            *data_remarks(meetings, judgements, counts, set_aside, config.data.limit),
+            *data_remarks(meetings, judgements, counts, set_aside, config.data.limit, source.made),
         ],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),
@@ -154,6 +155,9 @@ def print_plan(config: RunConfig, *, as_json: bool, gpu: str | None = None) -> N
     for hop in plan["hops"]:
         table.add_row(hop["hop"], hop["columns"], hop["counts"])
     console = Console(highlight=False)
+    for made in plan["first_stage_made"].values():
+        console.print(f"first stage {escape(made['words'])}", soft_wrap=True)
+        console.print(f"            {escape(made['index'])}", soft_wrap=True)
     if plan["set_aside_rows"]:
         console.print(f"set aside   {counted(plan['set_aside_rows'], 'row')}")
     for kind in plan["set_aside"]:

@@ -12,6 +12,7 @@ from pipelines.job.judging import Judging
 from pipelines.job.remarks import data_remarks
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import DataError, NothingLeftError
+from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import ListCounts
 from stages.core.meeting import Meeting
 from stages.core.prepare import Report, prepare_all
@@ -38,8 +39,8 @@ class Prepared:
     """What is known about the data before an engine is asked. `runs` are the several first stages, if they are.
 
     `meetings` tell how far each first stage and the judgements are about the same; `limit` is data.limit. `labels` are
-    the only columns of the queries that may be told, beside ids and scores; None: all. `answers` are what judged, where
-    they did.
+    the only columns of the queries that may be told, beside ids and scores; None: all. `made` are the first stages that
+    were made here, `answers` what judged, where they did.
     """
 
     manifest: CandidatesManifest
@@ -49,14 +50,20 @@ class Prepared:
     meetings: Mapping[str, Meeting] = field(default_factory=dict)
     limit: int | None = None
     labels: frozenset[str] | None = None
+    made: Mapping[str, MadeFirstStage] = field(default_factory=dict)
     answers: AnswerCounts | None = None
 
     def remarks(self, name: str | None = None) -> list[str]:
         """What the reader of its values must know: of the job, or of one of its several first stages alone."""
         meetings = self.meetings if name is None else {name: self.meetings[name]} if self.meetings else {}
         counts = (self.manifest if name is None else self.runs[name]).counts
-        of_data = data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit)
+        made = self.made_of(name)
+        of_data = data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit, made)
         return [*(self.answers.remarks(texts=self.labels is None) if self.answers else ()), *of_data]
+
+    def made_of(self, name: str | None = None) -> Mapping[str, MadeFirstStage]:
+        """Of the job, or of one of its several first stages alone."""
+        return self.made if name is None else {one: made for one, made in self.made.items() if one == name}
 
     def order_only(self, name: str | None = None) -> int:
         """How many queries of the job's only first stage, or of one of several, have an order and no scores."""
@@ -101,7 +108,10 @@ def prepare_data(source: Source, config: RunConfig, folder: RunFolder, see: See)
         labels = labels_of(folder.texts)
         for one in (folder, *map(folder.child, runs)):
             write_without_texts(one.texts, one.candidates, labels)
-    return Prepared(manifest, judging.judgements, set_aside, runs, meetings, config.data.limit, labels, judging.answers)
+    limit = config.data.limit
+    return Prepared(
+        manifest, judging.judgements, set_aside, runs, meetings, limit, labels, source.made, judging.answers
+    )
 
 
 def order_only(counts: ListCounts, meeting: Meeting | None) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import ListCounts
 from stages.core.meeting import Meeting
 from stages.core.records import Judgements, SetAside
@@ -18,11 +19,14 @@ def data_remarks(
     counts: ListCounts,
     set_aside: Sequence[SetAside],
     limit: int | None,
+    made: Mapping[str, MadeFirstStage],
 ) -> Iterator[str]:
     """A sentence each, without its full stop. `meetings` are by first stage; of several, each remark names its own."""
     for name, meeting in meetings.items():
         for told in meeting.remarks(limited=limit is not None):
             yield f"data.runs {name}: {told}" if len(meetings) > 1 else told
+    for of_made in made.values():
+        yield from of_made.remarks()
     if meetings and not judgements:
         yield f"none of the first {limit:,} queries is judged, so there is no quality: see data.limit"
     yield from counts.remarks()

@@ -66,6 +66,7 @@ def score(
         stored = StoredRankings(engine, part.folder.rankings, quoting=config.output.texts)
         with console.working("reading the data, while an engine starts if one is needed"):
             prepared = part.prepare(stored.see)
+        console.made(prepared.made)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
         check_slices_there(part.folder, job.slices)
         if part.model.family == HOSTED:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
@@ -10,11 +11,13 @@ from pipelines.base.redaction import redacted
 from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import Canaries
+from stages.core.first_stage import MadeFirstStage
 from stages.core.identity import ScoringIdentity
 from stages.core.metrics import (
     SCHEMA_VERSION,
     CachePart,
     CoveragePart,
+    FusedPart,
     HostedPart,
     IdentityPart,
     JudgementsPart,
@@ -109,6 +112,8 @@ class RunFacts:
     hosted: HostedPart | None = None
     query_ms: Quantiles | None = None
     answers: AnswerCounts | None = None
+    fused: FusedPart | None = None
+    first_stage_made: Mapping[str, MadeFirstStage] = field(default_factory=dict)
 
 
 def summarise(facts: RunFacts) -> Metrics:
@@ -144,6 +149,10 @@ def summarise(facts: RunFacts) -> Metrics:
         metrics["judgements"] = judgements_part(facts.judgements, facts.answers)
     if facts.query_ms is not None:
         metrics["latency"] = {"query_ms": facts.query_ms}
+    if facts.fused is not None:
+        metrics["fused_first_stages"] = facts.fused
+    if facts.first_stage_made:
+        metrics["first_stage_made"] = {name: made.part() for name, made in facts.first_stage_made.items()}
     if facts.hosted is not None:
         metrics["hosted"] = facts.hosted
     return metrics
@@ -207,6 +216,7 @@ def _throughput(facts: RunFacts) -> ThroughputPart:
         "scored_pairs": done.scored_pairs if facts.part_of is None else None,
         "pairs_per_s": ratio(done.scored_pairs, facts.wall_s) if measured else None,
         "prompt_tokens_per_s": ratio(done.prompt_tokens, facts.wall_s) if counted else None,
+        "engine_processor_s": facts.telemetry.total().processor_s or None if measured else None,
     }
 
 

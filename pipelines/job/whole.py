@@ -89,7 +89,10 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
     ]
-    folder.write_json(folder.metrics, cascade_metrics(facts, stages))
+    metrics = cascade_metrics(facts, stages)
+    if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
+        metrics["first_stage_made"] = made
+    folder.write_json(folder.metrics, metrics)
 
 
 def _write_analysis(

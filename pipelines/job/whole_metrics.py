@@ -193,6 +193,7 @@ def _throughput(facts: WholeFacts, stages: Sequence[StagePart]) -> ThroughputPar
         "scored_pairs": scored,
         "pairs_per_s": ratio(scored, wall_s or 0.0) if measured else None,
         "prompt_tokens_per_s": ratio(facts.prompt_tokens, wall_s or 0.0) if measured and counted else None,
+        "engine_processor_s": _sum(one["throughput"].get("engine_processor_s") for one in stages),
     }
 
 

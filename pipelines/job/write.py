@@ -14,6 +14,7 @@ from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
+from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
@@ -33,6 +34,7 @@ from stages.core.records import Candidates, Judgements, Location, QueryMetrics, 
 from stages.core.several import split
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
+from stages.files.judgements import write_judgements
 from stages.files.manifest import CandidatesManifest
 from stages.files.rankings import (
     RANKING_SCHEMA,
@@ -44,6 +46,7 @@ from stages.files.rankings import (
     write_trec_run,
 )
 from stages.quality.evaluate import evaluate_stream
+from stages.sources.bm25.settings import Bm25Settings
 from stages.telemetry.telemetry import Telemetry
 
 NOT_JUDGED = QueryMetrics(query_ids=(), values={}, answered=())
@@ -119,6 +122,7 @@ def _complete(
     first_stage, reranked = NOT_JUDGED, _reranked(folder, prepared.judgements, config)
     if not (whole and prepared.runs):
         first_stage = evaluate_lists(read_first_stage(folder.candidates), prepared.judgements, config)
+    fused = baseline_of(folder, prepared, reranked, config) if whole and prepared.runs else None
     facts = RunFacts(
         run_id=folder.run_id,
         started=scored.started,
@@ -144,10 +148,14 @@ def _complete(
         part_of=part_of,
         hosted=cast("HostedPart | None", scored.hosted) if whole else None,
         query_ms=scored.streamed.query_ms if whole else None,
+        fused=fused.part() if fused else None,
+        first_stage_made=prepared.made_of(None if whole else folder.path.name),
     )
     folder.write_per_query(first_stage, reranked, read_fields(folder, config.gate.slices))
+    if len(prepared.judgements):
+        write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, _findings(folder, facts, scored))
+    write_analysis(folder, config, replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None))
     metrics = with_forecast(summarise(facts), config, scored.identity)
     if folder.stage_number is not None:
         metrics["stage"] = folder.stage_number
@@ -201,8 +209,10 @@ def work_of(coverage: Coverage, scored: Scored) -> RunWork:
 
 def _config_of(config: RunConfig, name: str) -> RunConfig:
     """The config that would rerank this first stage alone."""
-    runs = config.data.runs or {}
-    data = config.data.model_copy(update={"run": runs[name], "runs": None})
+    run = (config.data.runs or {}).get(name)
+    first_stage = config.data.first_stage if run is None else None
+    made = {} if first_stage else {"first_stage": None, "bm25": Bm25Settings()}
+    data = config.data.model_copy(update={"run": run, "runs": None, **made})
     return config.model_copy(update={"data": data})
 
 

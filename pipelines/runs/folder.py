@@ -56,6 +56,7 @@ class RunFolder:
         self.trec_run = path / "run.trec"
         self.failures = path / "failures.parquet"
         self.per_query = path / "per_query.parquet"
+        self.judgements = path / "judgements.parquet"
         self.timeline = path / "timeline.parquet"
         self.metrics = path / "metrics.json"
         self.analysis = path / "analysis.json"

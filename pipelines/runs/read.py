@@ -106,8 +106,11 @@ def read_metrics(folder: RunFolder) -> Metrics:
 
 
 def main_test(analysis: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """How the main metric changed, with its sentence in `words`; None where nothing was tested."""
-    tested: Mapping[str, Mapping[str, Any]] = analysis.get("significance") or {}
+    """How the main metric changed, against the first stage or the fusion of several, with its sentence in `words`; None
+    where nothing was tested.
+    """
+    of_several = analysis.get("first_stages") or {}
+    tested: Mapping[str, Mapping[str, Any]] = analysis.get("significance") or of_several.get("significance") or {}
     main = next(iter(analysis.get("metrics") or tested), None)
     return tested.get(main) if main else None
 

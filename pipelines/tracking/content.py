@@ -55,7 +55,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "dataset": content.environment["dataset"],
         "depth": data.get("depth") or "all",
         "stage_depths": ", ".join(str(one["depth"] or "all") for one in stages) or None,
-        "first_stage": child or (Path(data["run"]).stem if data.get("run") else None),
+        "first_stage": child or (Path(data["run"]).stem if data.get("run") else _made(metrics)),
         "git_commit": content.environment["git_commit"] or "none",
         "started": metrics.get("started"),
         "config_digest": metrics["config_digest"],
@@ -67,6 +67,11 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         **gate_tags(content.folder),
     }
     return legal_tags({name: str(value) for name, value in tags.items() if value is not None})
+
+
+def _made(metrics: Metrics) -> str | None:
+    """What the first stages are called that were made here."""
+    return ", ".join(one["words"] for one in metrics.get("first_stage_made", {}).values()) or None
 
 
 def gate_tags(folder: RunFolder) -> dict[str, str]:

@@ -70,6 +70,9 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     named |= {f"first_stage/{name}": value for name, value in (quality["first_stage"] or {}).items()}
     named |= {f"delta/{name}": value for name, value in (quality["delta"] or {}).items()}
     sections: Mapping[str, Any] = metrics
+    fused = sections.get("fused_first_stages") or {}
+    for part in fused.keys() - {"alone"}:  # which the runs below this one hold
+        named |= {f"fused_first_stages/{part}/{name}": value for name, value in fused[part].items()}
     for section in SECTIONS:
         named |= dict(flatten(sections.get(section) or {}, f"{section}/", "_"))
     for number, stage in enumerate(metrics.get("stages") or (), 1):

@@ -28,6 +28,7 @@ from serve_app.replica.collector import (
 )
 from serve_app.replica.exposition import labelled_exposition
 from serve_app.replica.node_metrics import NodeMetrics, this_node
+from serve_app.replica.processor_time import ProcessorTime
 from stages.telemetry.telemetry import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Reporter:
         self._pushed: Snapshot | None = None
         self._pushed_s = self._exposed_s = float("-inf")
         self._scraped = False
+        self._processors = ProcessorTime()
         self._node: NodeMetrics
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
 
@@ -112,7 +114,8 @@ class Reporter:
         self._pushed, self._pushed_s = counts, time.monotonic()
 
     def _push(self, snapshot: Snapshot) -> None:
-        heard: Heard = self._collector.push.remote(snapshot).future().result(ANSWER_S)
+        told = replace(snapshot, processor_s=self._processors.spent_s())
+        heard: Heard = self._collector.push.remote(told).future().result(ANSWER_S)
         self._scraped = heard.scraped
         if not heard.known:
             self._collector.register.remote(self._replica, dict(self._facts))

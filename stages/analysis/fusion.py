@@ -101,7 +101,7 @@ def interpolation(
     fold_of = assign_folds(any_weight.query_ids, FOLDS, seed)
     fold = np.array([fold_of[query_id] for query_id in any_weight.query_ids])
     values = {metric: np.array([by_weight[weight].values[metric] for weight in WEIGHTS]) for metric in metrics}
-    chosen = _choose(values[metrics[0]], fold)
+    chosen = choose_on_others(values[metrics[0]], fold)
     queries = np.arange(len(fold))
     held_out = {metric: tuple(of_metric[chosen[fold], queries].tolist()) for metric, of_metric in values.items()}
     return Interpolation(
@@ -126,10 +126,10 @@ def _at_weight(
     return evaluate_stream(lists, judgements, metrics)
 
 
-def _choose(values: _Values, fold: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """For each fold the place of the weight with the best mean over the other folds, of `values` (weights, queries).
+def choose_on_others(values: _Values, fold: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """For each fold the place of what has the best mean over the other folds, of `values` (what is tried, queries).
 
-    Of equally good weights the largest: it leans least on the first stage.
+    Of equally good ones the last: of weights, the one that leans least on the first stage.
     """
     means = np.array([values[:, fold != held_out].mean(axis=1) for held_out in range(fold.max() + 1)])
     good = means >= means.max(axis=1, keepdims=True) - _ROUNDING

@@ -4,6 +4,8 @@ Keys are stable. A value that does not apply is null, never 0. Times are ms wher
 and rates lie between 0 and 1.
 """
 
+from collections.abc import Mapping
+
 # No `from __future__ import annotations`: with it Python takes a key that is NotRequired for a required one.
 from typing import NotRequired, TypedDict
 
@@ -76,6 +78,36 @@ class JudgementsPart(TypedDict):
     queries_in_all: NotRequired[int]
 
 
+class MadePart(TypedDict):
+    """A BM25 that was made here: `words` is what it is called, `bm25s` the version of the package. Of the `queries`,
+    those that are judged, some share no word with any document.
+    """
+
+    words: str
+    bm25s: str
+    method: str
+    k1: float
+    b: float
+    language: str | None
+    top: int
+    documents: int
+    documents_without_words: int
+    queries: int
+    queries_without_candidates: int
+
+
+class FusedPart(TypedDict):
+    """The first stages of a job over several, as one list: `tuned` on other queries, and by reciprocal rank; each of
+    them `alone`, by name. `delta` is how far what was reranked is above the tuned one. By metric key, as QualityPart.
+    """
+
+    alone: Mapping[str, Mapping[str, float]]
+
+    tuned: Mapping[str, float]
+    reciprocal_rank: Mapping[str, float]
+    delta: Mapping[str, float]
+
+
 class CoveragePart(TypedDict):
     """Counts over judged or given queries, over (query, document) pairs, and over rows that could not be used.
 
@@ -113,12 +145,15 @@ class ScoresPart(TypedDict):
 
 
 class ThroughputPart(TypedDict):
-    """What the engine scored in this run, and how fast; `wall_s` from its readiness to the last ranking."""
+    """What the engine scored in this run, and how fast; `wall_s` from its readiness to the last ranking.
+    `engine_processor_s` is what the processes of all replicas computed meanwhile; null where no engine ran.
+    """
 
     wall_s: float | None
     scored_pairs: int | None
     pairs_per_s: float | None
     prompt_tokens_per_s: float | None
+    engine_processor_s: NotRequired[float | None]
 
 
 class Quantiles(TypedDict):
@@ -233,6 +268,7 @@ class Metrics(TypedDict):
     """All of it. Equal digests: equal settings, equal candidates, equal lists of ids at any depth, equal judgements.
 
     `started` is when the run began, in UTC and ISO 8601, by which runs are ordered; runs of 0.1 did not tell.
+    `first_stage_made` are the first stages that were made here, by name.
     `part_of` is of one of several first stages: the job that reranked them together, whose metrics hold the cost.
 
     Of a cascade `stages` tell each stage, and all else is of the whole: counts and seconds are sums, `quality` is that
@@ -252,6 +288,8 @@ class Metrics(TypedDict):
     model: ModelPart
     identity: NotRequired[IdentityPart]
     quality: QualityPart
+    fused_first_stages: NotRequired[FusedPart]
+    first_stage_made: NotRequired[dict[str, MadePart]]
     coverage: CoveragePart
     scores: ScoresPart
     throughput: ThroughputPart

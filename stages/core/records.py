@@ -164,7 +164,8 @@ class Ranking:
     one of its documents got a score; the list of another stays as it was given.
 
     `passages`, in how many each document was read, and `cut_scores` and `cut_logits`, what it had been given if it were
-    cut, are parallel to `doc_ids`, and empty where each was read in one.
+    cut, are parallel to `doc_ids`, and empty where each was read in one. So are `pair_tokens`, the prompt tokens of
+    each, whoever read them, this run's engine or an earlier one's; empty where nobody counts them.
     """
 
     query_id: str
@@ -182,6 +183,7 @@ class Ranking:
     cut_scores: tuple[float, ...] = ()
     cut_logits: tuple[float | None, ...] = ()
     unscored: int = 0
+    pair_tokens: tuple[int, ...] = ()
 
     @property
     def answered(self) -> bool:

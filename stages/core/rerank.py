@@ -36,6 +36,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
     order = trec_order(list(scored), [rank_key(pair) for pair in scored.values()])
     unscored = tuple(doc_id for doc_id in candidates.top if doc_id not in scored)
     in_passages = [scored[doc_id] for doc_id in order] if any(pair.passages > 1 for pair in scored.values()) else []
+    tokens = tuple(scored[doc_id].prompt_tokens for doc_id in order)
     read = [pair for pair in scores if not (pair.stored or pair.reused)]
     return Ranking(
         query_id=candidates.query_id,
@@ -53,6 +54,7 @@ def rank(candidates: Candidates, scores: Sequence[PairScore]) -> Ranking:
         cut_scores=tuple(_number(pair.score if pair.passages == 1 else pair.cut_score) for pair in in_passages),
         cut_logits=tuple(pair.logit if pair.passages == 1 else pair.cut_logit for pair in in_passages),
         unscored=len(unscored),
+        pair_tokens=tokens if any(tokens) else (),
     )
 
 

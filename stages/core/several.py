@@ -78,4 +78,5 @@ def split(ranking: Ranking, candidates: Candidates) -> Ranking:
         cut_scores=tuple(ranking.cut_scores[place] for place in in_passages),
         cut_logits=tuple(ranking.cut_logits[place] for place in in_passages),
         unscored=len(unscored),
+        pair_tokens=tuple(ranking.pair_tokens[place] for place in places if ranking.pair_tokens),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -21,6 +21,24 @@ def read_listed(folder: Path) -> Iterator[Candidates]:
             columns = read_columns(file, ("query_id", "doc_ids", "scores", "tail", "listed"))
         for query_id, doc_ids, scores, tail, listed in zip(*columns, strict=True):
             yield Candidates(query_id, "", tuple(doc_ids), (), tuple(scores), tuple(tail), listed=tuple(listed))
+
+
+class QueryTexts(NamedTuple):
+    """A query's text, None where the folder was left without texts, and those of its candidates, or their digests."""
+
+    query: str | None
+    texts: tuple[str, ...]
+
+
+def read_texts(folder: Path) -> Iterator[QueryTexts]:
+    """Of each query in the order they were written. Raises DataError as `read_listed` does."""
+    for file in part_files(folder):
+        with readable(file):
+            whole = "texts" in pq.read_schema(file).names
+            names = ("query", "texts") if whole else ("query_id", "text_digests")
+            rows = zip(*read_columns(file, names), strict=True)
+        for query, texts in rows:
+            yield QueryTexts(query if whole else None, tuple(texts))
 
 
 def attribute_names(folder: Path) -> set[str]:

@@ -34,6 +34,7 @@ RANKING_SCHEMA = pa.schema(
         pa.field("cut_scores", pa.list_(pa.float64())),
         pa.field("cut_logits", pa.list_(pa.float64())),
         pa.field("unscored", pa.int64()),
+        pa.field("pair_tokens", pa.list_(pa.int32())),
     ]
 )
 

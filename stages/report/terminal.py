@@ -125,10 +125,20 @@ def quality_table(metrics: Metrics, runs: Mapping[str, Metrics] | None = None) -
     for name, of_run in (runs or {"": metrics}).items():
         _add_quality(table, of_run["quality"], name)
     if runs:
-        _add_quality(table, metrics["quality"], "all together")
+        _add_quality(table, _against_fusion(metrics), "all together")
+        if "fused_first_stages" in metrics:
+            table.caption = "All together, the first stage is their fusion, tuned on other queries."
     if not metrics["quality"]["reranked"]:
         table.add_row("no judgements", "-", "-", "-")
     return table
+
+
+def _against_fusion(metrics: Metrics) -> QualityPart:
+    """What was reranked together has no first stage but their fusion."""
+    if not (fused := metrics.get("fused_first_stages")):
+        return metrics["quality"]
+    before, delta = dict(fused["tuned"]), dict(fused["delta"])
+    return {"first_stage": before, "reranked": metrics["quality"]["reranked"], "delta": delta}
 
 
 def _add_quality(table: RichTable, quality: QualityPart, run: str) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from stages.core.errors import DataError
+from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Meeting
 from stages.core.prepare import Report
 from stages.core.records import Answers, Judgements, RawQuery
+from stages.sources.bm25.first_stage import with_bm25
 from stages.sources.collection import CollectionSource
 from stages.sources.formats.irds import irds_parts
 from stages.sources.formats.msmarco import msmarco_parts
@@ -41,6 +43,11 @@ class Source(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of its first stages: those of `data.runs`, or FIRST_STAGE alone."""
+        ...
+
+    @property
+    def made(self) -> Mapping[str, MadeFirstStage]:
+        """Those of them that were made here; they are, if they were not yet."""
         ...
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
@@ -81,7 +88,9 @@ class Source(Protocol):
 def open_source(settings: DataSettings) -> Source:
     """The source that `settings` describe. Raises DataError where a file or a column it needs is not there."""
     if (parts := _parts(settings)) is not None:
-        return CollectionSource(parts, settings)
+        return CollectionSource(with_bm25(parts, settings), settings)
+    if settings.first_stage is not None:
+        raise DataError(f"data.first_stage: {settings.path} has rows with documents of their own; remove it")
     if settings.run is not None or settings.runs is not None:
         raise DataError(f"data.run: {settings.path} has rows with documents of their own; remove it")
     if settings.format == "huggingface" or (settings.format == "mteb" and is_hub_name(settings.path)):

@@ -15,10 +15,12 @@ from itertools import islice
 from pathlib import Path
 
 from stages.core.errors import DataError, NothingLeftError
+from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
 from stages.core.records import Answers, Judgements, Location, RawDocument, RawQuery, SetAside
 from stages.sources.answers import query_answers
+from stages.sources.bm25.first_stage import Bm25Run
 from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
 from stages.sources.lines import JSON_ENDINGS, ending
@@ -50,6 +52,10 @@ class CollectionSource:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._runs)
+
+    @property
+    def made(self) -> dict[str, MadeFirstStage]:
+        return {name: run.made for name, run in self._runs.items() if isinstance(run, Bm25Run)}
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
         for lists in self.query_lists(set_aside):

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from stages.core.errors import DataError
+from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
 from stages.core.records import Answers, Judgements, RawQuery, SetAside
@@ -39,6 +41,7 @@ class RowSource:
     """Raises DataError where the table lacks a column that its format needs."""
 
     names = (FIRST_STAGE,)
+    made: Mapping[str, MadeFirstStage] = MappingProxyType({})
 
     def __init__(self, table: RowTable, settings: DataSettings) -> None:
         self.name = table.name

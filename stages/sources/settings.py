@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stages.sources.bm25.settings import Bm25Settings
 from stages.sources.run_columns import RunColumns
 
 Format = Literal[
@@ -50,15 +51,16 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "llamaindex": ("path",),
     "haystack": ("path",),
 }
+MADE = ("first_stage", "bm25")  # where there is a corpus that can be searched
 TAKEN: dict[str, tuple[str, ...]] = {
-    "beir": ("runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
-    "trec": ("runs", "run_columns", "columns"),
-    "msmarco": ("split", "run", "runs", "run_columns", "qrels", "queries", "documents"),
+    "beir": (*MADE, "runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
+    "trec": (*MADE, "runs", "run_columns", "columns"),
+    "msmarco": (*MADE, "split", "run", "runs", "run_columns", "qrels", "queries", "documents"),
     "jsonl": ("qrels", "columns"),
     "parquet": ("qrels", "columns"),
     "huggingface": ("split", "subset", "revision", "qrels", "columns"),
-    "mteb": ("split", "subset", "revision", "columns", "run", "runs", "run_columns", "qrels"),
-    "ir_datasets": ("run", "runs", "run_columns", "qrels"),
+    "mteb": (*MADE, "split", "subset", "revision", "columns", "run", "runs", "run_columns", "qrels"),
+    "ir_datasets": (*MADE, "run", "runs", "run_columns", "qrels"),
     "json": ("qrels", "columns"),
     "csv": ("qrels", "columns"),
     "rank_llm": ("split", "subset", "revision", "qrels"),
@@ -74,6 +76,7 @@ EVERYWHERE = ("format", "depth", "limit", "drop_self", "judgements")
 # Why a document is set aside where `drop_self` asks for that.
 OWN_DOCUMENT = "the query's own document (data.drop_self)"
 FIRST_STAGE = "first_stage"  # what the only first stage is called where `data.runs` names none
+BM25 = "bm25"  # what the one that is made here is called beside others
 RUN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")  # results of each go to a folder of its name
 
 # The columns of row formats, by our names.
@@ -133,6 +136,12 @@ class DataSettings(BaseModel):
         description="As `run`, several first stages over the same queries: name -> run file, instead of `run`. "
         "What they share is scored once; each is evaluated by itself.",
     )
+    first_stage: Literal["bm25"] | None = Field(
+        default=None,
+        description="beir, trec, msmarco, mteb, ir_datasets: bm25 makes a first stage of the corpus for the judged "
+        "queries, `depth` documents each, instead of `run`; beside `runs` it is one of several, called bm25.",
+    )
+    bm25: Bm25Settings = Field(default=Bm25Settings(), description="Of `first_stage: bm25`.")
     run_columns: tuple[str, ...] | None = Field(
         default=None,
         description="What the columns of runs are that do not have TREC's six, such as [query_id, doc_id, "
@@ -179,10 +188,12 @@ class DataSettings(BaseModel):
     @model_validator(mode="after")
     def _has_what_its_format_needs(self) -> Self:
         needed = NEEDED[self.format]
-        given = {name for name in needed if getattr(self, name) is not None} | ({"run"} if self.runs else set())
+        given = {name for name in needed if getattr(self, name) is not None} | (
+            {"run"} if self.runs or self.first_stage else set()
+        )
         missing = [name for name in needed if name not in given and not (name == "qrels" and self.by_answers)]
         if missing:
-            several = " (nor data.runs, for several)" if "run" in missing else ""
+            several = " (nor data.runs, for several); data.first_stage: bm25 makes one" if "run" in missing else ""
             raise ValueError(
                 f"data.format {self.format} needs {_listed(needed)}; {_listed(missing)} not given{several}"
             )
@@ -197,6 +208,23 @@ class DataSettings(BaseModel):
                 raise ValueError(
                     f"data.runs: {name!r:.80} cannot name a folder; use up to 64 of A-Z a-z 0-9 . _ -, no dot first"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _makes_a_first_stage(self) -> Self:
+        if self.first_stage is None:
+            if self.bm25 != Bm25Settings():
+                raise ValueError("data.bm25 is about data.first_stage: bm25; set that, or remove it")
+            return self
+        if self.run is not None:
+            raise ValueError(
+                "data.run and data.first_stage are both given; keep one of them, or give the run as data.runs: {NAME: "
+                "FILE}, beside which the other is one of several"
+            )
+        if BM25 in (self.runs or ()):
+            raise ValueError("data.runs: bm25 is the name of the one that data.first_stage makes; call yours another")
+        if (top := self.bm25.top or self.depth) is None or top < (self.depth or 0):
+            raise ValueError("data.first_stage needs data.depth, and data.bm25.top at least as large: what to retrieve")
         return self
 
     @model_validator(mode="after")

@@ -29,7 +29,8 @@ class NodeSample:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What one engine counted since its start; `running`, `waiting` and `kv_usage` are peaks since the last
-    snapshot. `node_sample` is of the whole node, now and then: those of two replicas on it are not to be added.
+    snapshot. `processor_s` is what its processes computed since it was ready. `node_sample` is of the whole node, now
+    and then: those of two replicas on it are not to be added.
     """
 
     replica: str
@@ -44,6 +45,7 @@ class Snapshot:
     running: int = 0
     waiting: int = 0
     kv_usage: float = 0.0
+    processor_s: float = 0.0
     node_sample: NodeSample | None = None
 
 
@@ -55,6 +57,7 @@ COUNTERS = (
     "finished",
     "preemptions",
     "queue_ms",
+    "processor_s",
 )
 
 

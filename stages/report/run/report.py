@@ -25,6 +25,7 @@ from stages.core.words import (
 from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
+from stages.report.run.fused import fused_blocks, fused_lead
 from stages.report.run.passages import passages_section
 from stages.report.run.prompt import prompt_section
 from stages.report.run.stages import stages_section
@@ -77,7 +78,7 @@ def _title(run: RunNumbers) -> str:
 def _lead(run: RunNumbers) -> Iterator[Text]:
     """The verdict first."""
     if run.main is None:
-        yield Text(_no_verdict(run), "unsure")
+        yield fused_lead(run.analysis) or Text(_no_verdict(run), "unsure")
     else:
         told = run.analysis["significance"][run.main]
         yield Text(_verdict(told), tone_of(told) if is_significant(told) else "unsure")
@@ -114,7 +115,9 @@ def _what(run: RunNumbers) -> str:
     coverage, data = run.metrics["coverage"], run.config.get("data", {})
     depth = data.get("depth")
     top = f"the top {depth}" if depth else "all candidates"
-    first = data.get("run") or data.get("path")
+    made = run.metrics.get("first_stage_made") or {}
+    given = [*(data.get("runs") or {}).values()] or [*filter(None, [data.get("run")])]
+    first = ", ".join([*(str(one) for one in given), *(one["words"] for one in made.values())]) or data.get("path")
     if (stage := run.metrics.get("stage")) and stage > 1:
         top, first = f"the top {depth} of what stage {stage - 1} left", f"here what stage {stage - 1} left"
     for further in (run.metrics.get("stages") or [])[1:]:
@@ -140,7 +143,7 @@ def _unanswered(coverage: CoveragePart) -> str:
 def _quality_section(run: RunNumbers) -> Section:
     title = "Did it help, and how sure is that?"
     if run.main is None:
-        return Section(title, [_plain_quality(run.metrics)])
+        return Section(title, [*fused_blocks(run.analysis)] or [_plain_quality(run.metrics)])
     tested = run.analysis["significance"]
     blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")

@@ -41,8 +41,8 @@ def irds_parts(settings: DataSettings) -> Parts:
     if qrels is None:
         _require(dataset, dataset_id, "qrels", "give one that has some, or data.qrels")
     runs: dict[str, Run] = given_runs(settings)
-    if not runs:
-        _require(dataset, dataset_id, "scoreddocs", "give a first stage as data.run")
+    if not runs and settings.first_stage is None:
+        _require(dataset, dataset_id, "scoreddocs", "give a first stage as data.run, or data.first_stage: bm25")
         runs = {FIRST_STAGE: ScoredDocs(dataset_id, dataset)}
     qrels = qrels or Qrels(dataset_id, dataset)
     return Parts(dataset_id, runs, Queries(dataset_id, dataset), Documents(dataset_id, dataset), qrels)

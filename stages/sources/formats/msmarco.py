@@ -36,7 +36,9 @@ def msmarco_parts(settings: DataSettings) -> Parts:
     queries = given_queries(settings) or TopicsFile(_one(folder, "queries", settings.split))
     qrels = given_qrels(settings) or QrelsFile(_one(folder, "qrels", settings.split))
     documents = given_documents(settings) or Collection(_collection(folder))
-    runs = given_runs(settings) or {FIRST_STAGE: _top1000(folder, settings.split)}
+    runs: dict[str, Run] = given_runs(settings)
+    if not runs and settings.first_stage is None:
+        runs = {FIRST_STAGE: _top1000(folder, settings.split)}
     return Parts(folder.resolve().name, runs, queries, documents, qrels)
 
 
@@ -137,7 +139,7 @@ def _top1000(folder: Path, split: str) -> Run:
         found = f"several: {', '.join(file.name for file in chosen)}" if chosen else "none"
         raise DataError(
             "data.format msmarco needs a first stage: give data.run (`qid pid rank` with data.run_columns: [query_id, "
-            f"doc_id, rank]), or top1000 in {folder}, which has {found}"
+            f"doc_id, rank]), data.first_stage: bm25, or top1000 in {folder}, which has {found}"
         )
     return Top1000(chosen[0])
 

@@ -45,9 +45,12 @@ def mteb_parts(settings: DataSettings) -> Parts | None:
         raise DataError(f"data.columns: {configs.name} has configs, whose columns have names of their own; remove it")
     qrels = given_qrels(settings) or TableQrels(configs.table(QRELS))
     instructions = configs.table(("instruction",)) if configs.has("instruction") else None
+    runs = given_runs(settings)
+    if not runs and settings.first_stage is None:
+        runs = {FIRST_STAGE: _lists(configs, TableQrels(configs.table(QRELS)))}
     return Parts(
         configs.name,
-        given_runs(settings) or {FIRST_STAGE: _lists(configs, TableQrels(configs.table(QRELS)))},
+        runs,
         TableQueries(configs.table(QUERIES), instructions),
         TableDocuments(configs.table(("corpus",))),
         qrels,
@@ -60,7 +63,7 @@ def _lists(configs: Configs, qrels: TableQrels) -> Run:
             return TableLists(configs.table((config,)), qrels)
     raise DataError(
         f"data.path: {configs.name} has no first stage (config {' or '.join(LISTS)}); give one as data.run: TREC "
-        "lines, or what mteb wrote as TASK_predictions.json"
+        "lines, or what mteb wrote as TASK_predictions.json; data.first_stage: bm25 makes one"
     )
 
 

@@ -77,6 +77,8 @@ def test_the_engine_is_asked_for_what_the_first_stage_left_at_the_top(cascade: R
         == sum(len(one.doc_ids) for one in last.values())
     )
     assert told[1]["scores"]["canaries_passed"] and read_metrics(cascade)["scores"]["canaries_passed"]
+    seconds = read_metrics(cascade)["throughput"]["engine_processor_s"]
+    assert seconds == told[1]["throughput"]["engine_processor_s"] > 0, "the stand-in computes in no engine"
     assert told[1]["cost"]["engine_s"] and (cascade.path / "stages/2/timeline.parquet").is_file()
 
 

@@ -44,7 +44,7 @@ def refused(sections: dict[str, Any], **changed: Any) -> str:
 def test_what_can_be_used_is_described_and_opened_and_nothing_is_left(sections: dict[str, Any], tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     checked = check_before_scoring(RunConfig.model_validate(sections | {"rerank": {"store": str(tmp_path / "store")}}))
-    assert (checked.model.name, checked.source.name) == ("overlap", "rows")
+    assert ([one.name for one in checked.models], checked.source.name) == (["overlap"], "rows")
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -171,3 +171,22 @@ def test_the_plan_fails_where_the_run_would(
 ) -> None:
     with pytest.raises(error, match=told):
         make_plan(RunConfig.model_validate(config.model_dump() | changed))
+
+
+def test_a_first_stage_that_is_made_here_is_named_and_kept(
+    config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = config.data.model_dump() | {"run": None, "first_stage": "bm25", "bm25": {"folder": str(tmp_path / "kept")}}
+    with_bm25 = RunConfig.model_validate(config.model_dump() | {"data": data})
+    (tmp_path / "small" / "queries.jsonl").write_text('{"_id": "q1", "text": "text"}\n{"_id": "q3", "text": "three"}')
+    print_plan(with_bm25, as_json=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "first stage BM25 (made here: bm25s 0." in told and ", lucene, k1=0.9, b=0.4, english)" in told
+    assert f"index of 5 documents, made, kept in {tmp_path}/kept/" in told
+    assert "BM25 found nothing for 1 of 2 queries, such as 'q3'" in told
+    plan = make_plan(with_bm25)
+    assert (plan["queries"], plan["pairs"]) == (1, 3)
+    assert plan["first_stage_made"]["first_stage"]["k1"] == 0.9
+    assert not (tmp_path / "results").exists()
+    elsewhere = data | {"bm25": {"folder": "elsewhere"}}
+    assert RunConfig.model_validate(config.model_dump() | {"data": elsewhere}).digest == with_bm25.digest

@@ -33,6 +33,7 @@ from serve_app.replica.collector import collector_of
 from serve_app.settings import EMBEDDED_MODEL
 from stages.core.errors import ConfigError, DataError, IdentityError, TooManyFailuresError, TrackingError
 from stages.core.records import PairScore
+from stages.files.judgements import read_judgements
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
 from stages.quality.evaluate import evaluate
@@ -124,12 +125,15 @@ def test_each_candidate_is_ranked_once_and_the_tail_keeps_its_order(demo_run: Ru
         assert sorted(ranking.doc_ids) == sorted(asked.doc_ids)
         assert ranking.tail == asked.tail
         assert list(ranking.logits) == sorted(ranking.logits, reverse=True)
+        assert len(ranking.pair_tokens) == len(ranking.doc_ids) and min(ranking.pair_tokens) > 0
+    assert told(demo_run)["throughput"]["engine_processor_s"] > 0
 
 
 def test_the_folder_holds_what_the_design_names(demo_run: RunFolder) -> None:
     names = {path.name for path in demo_run.path.iterdir()}
     expected = {"config.yaml", "candidates", "rankings", "run.trec", "failures.parquet", "per_query.parquet"}
-    assert expected | {"timeline.parquet", "metrics.json"} <= names
+    assert expected | {"timeline.parquet", "metrics.json", "judgements.parquet"} <= names
+    assert read_judgements(demo_run.judgements).digest == told(demo_run)["judgements_digest"]
     assert (demo_run.path.parent / "latest").resolve() == demo_run.path.resolve()
     assert load_config(demo_run.config).data.depth == 10
     per_query = pq.read_table(demo_run.per_query).to_pydict()

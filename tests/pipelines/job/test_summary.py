@@ -34,7 +34,9 @@ def telemetry() -> Telemetry:
     watched = Telemetry({}, started_s=0.0)
     counted = {"prompt_tokens": 420, "prefix_queries": 400, "prefix_hits": 100, "finished": 4}
     watched.take([Snapshot("r1", 1.0, waiting=7, kv_usage=0.5, queue_ms=queued.freeze(), **counted)], 2.0, 2, 3)
-    watched.take([Snapshot("r1", 3.0, waiting=1, kv_usage=0.1, queue_ms=queued.freeze(), **counted)], 4.0, 3, 3)
+    watched.take(
+        [Snapshot("r1", 3.0, waiting=1, kv_usage=0.1, queue_ms=queued.freeze(), processor_s=6.5, **counted)], 4.0, 3, 3
+    )
     return watched
 
 
@@ -88,7 +90,7 @@ DOCUMENTED: dict[str, Any] = {
         "reranked": {"ndcg_at_10": None},
         "delta": {"ndcg_at_10": None},
     },
-    "throughput": dict.fromkeys(("wall_s", "scored_pairs", "pairs_per_s", "prompt_tokens_per_s")),
+    "throughput": dict.fromkeys(("wall_s", "scored_pairs", "pairs_per_s", "prompt_tokens_per_s", "engine_processor_s")),
     "queue": {"time_ms": dict.fromkeys(("p50", "p95", "p99")), "waiting_max": None},
     "cache": dict.fromkeys(
         (
@@ -194,6 +196,7 @@ def test_throughput_counts_what_the_engine_scored_not_what_failed_or_came_from_t
         "scored_pairs": 6 - 3 - 1,
         "pairs_per_s": 0.5,
         "prompt_tokens_per_s": 100.0,
+        "engine_processor_s": 6.5,
     }
 
 
@@ -241,7 +244,8 @@ def test_where_nothing_was_scored_there_is_no_rate() -> None:
     all_failed = Coverage()
     all_failed.add(RANKINGS[2])
     throughput = summarise(facts(coverage=all_failed))["throughput"]
-    assert throughput == {"wall_s": 4.0, "scored_pairs": 0, "pairs_per_s": None, "prompt_tokens_per_s": None}
+    rates = dict.fromkeys(("pairs_per_s", "prompt_tokens_per_s", "engine_processor_s"))
+    assert throughput == {"wall_s": 4.0, "scored_pairs": 0} | rates
 
 
 def test_an_engine_without_a_prefix_cache_has_no_hit_rate() -> None:

@@ -34,6 +34,7 @@ def test_files_have_the_documented_names() -> None:
         "run.trec",
         "failures.parquet",
         "per_query.parquet",
+        "judgements.parquet",
         "timeline.parquet",
         "metrics.json",
         "environment.json",

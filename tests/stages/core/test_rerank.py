@@ -195,6 +195,11 @@ def test_what_came_from_the_store_cost_the_engine_nothing_but_is_ranked_and_may_
     assert ranking.doc_ids == ("b", "a")
     assert (ranking.prompt_tokens, ranking.cached_tokens) == (20, 8)
     assert (ranking.store_hits, ranking.truncated_pairs) == (1, 1)
+    assert ranking.pair_tokens == (10, 20), "a pair costs as much whoever read it"
+
+
+def test_tokens_of_pairs_that_nobody_counts_are_not_told() -> None:
+    assert rank(candidates("a", "b"), [PairScore(0.1), PairScore(0.2)]).pair_tokens == ()
 
 
 def test_of_a_document_whose_vector_was_known_the_engine_read_nothing() -> None:

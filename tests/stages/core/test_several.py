@@ -61,6 +61,7 @@ def test_a_split_ranking_costs_nothing_of_its_own() -> None:
     pairs = [PairScore(0.5, prompt_tokens=9, cached_tokens=3, truncated=True), PairScore(0.4, stored=True)]
     part = split(rank(own, pairs), own)
     assert (part.prompt_tokens, part.cached_tokens, part.truncated_pairs, part.store_hits) == (0, 0, 0, 0)
+    assert part.pair_tokens == (9, 0)
 
 
 def test_a_ranking_that_lacks_a_candidate_or_is_another_querys_is_refused() -> None:

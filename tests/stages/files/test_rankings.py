@@ -42,6 +42,7 @@ FULL = Ranking(
     cut_scores=(0.9, 0.05),
     cut_logits=(2.2, None),
     unscored=1,
+    pair_tokens=(20, 30),
 )
 EMPTY = Ranking(query_id="q2", doc_ids=(), scores=(), logits=(), failed={"a": "aborted"})
 
@@ -69,6 +70,7 @@ def rankings(draw: st.DrawFn) -> Ranking:
         cut_scores=tuple(draw(st.lists(st.floats(allow_nan=False), min_size=read, max_size=read))),
         cut_logits=tuple(draw(st.lists(st.none() | st.floats(allow_nan=False), min_size=read, max_size=read))),
         unscored=draw(st.integers(0, 6)),
+        pair_tokens=tuple(draw(st.lists(st.integers(0, 2**20), min_size=read, max_size=read))),
     )
 
 
@@ -94,9 +96,9 @@ def test_rankings_of_before_failed_documents_were_ranked_are_read_as_they_were(t
 
 
 def test_rankings_of_before_there_were_passages_are_read(tmp_path: Path) -> None:
-    later = ["passages", "cut_scores", "cut_logits"]
+    later = ["passages", "cut_scores", "cut_logits", "pair_tokens"]
     pq.write_table(rankings_table([FULL]).drop_columns(later), tmp_path / "part-00000.parquet")
-    assert list(read_rankings(tmp_path)) == [replace(FULL, passages=(), cut_scores=(), cut_logits=())]
+    assert list(read_rankings(tmp_path)) == [replace(FULL, passages=(), cut_scores=(), cut_logits=(), pair_tokens=())]
 
 
 def test_a_folder_is_read_file_by_file_in_the_order_of_their_names(tmp_path: Path) -> None:

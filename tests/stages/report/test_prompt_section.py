@@ -44,8 +44,8 @@ def first_words(content: dict[str, Any]) -> Text:
 def test_what_is_saved_is_said_with_its_interval() -> None:
     assert first_words(told()) == Text(
         "With 2,000 tokens the first stage has an answer for 50.0% of the queries, the reranked list for 62.5%. At the "
-        "recall of the first stage reranking saves 770 tokens a prompt (90 % interval of what it saves +300 to +1,010): it "
-        "needs 1,210 instead of 1,980.",
+        "recall of the first stage reranking saves 770 tokens a prompt (90 % interval of what it saves +300 to +1,010):"
+        " it needs 1,210 instead of 1,980.",
         "good",
     )
     section = prompt_section(told())

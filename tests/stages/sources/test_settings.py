@@ -94,3 +94,26 @@ def test_settings_survive_being_written_and_read_with_every_default_spelled_out(
 
 def test_every_field_has_a_description_for_the_reference() -> None:
     assert [name for name, field in DataSettings.model_fields.items() if not field.description] == []
+
+
+def test_a_first_stage_that_is_made_stands_alone_or_beside_several() -> None:
+    beir = {"format": "beir", "path": "x", "first_stage": "bm25"}
+    assert DataSettings.model_validate(beir).bm25.k1 == 0.9
+    DataSettings.model_validate(beir | {"runs": {"dense": "a.trec"}})
+    refused = [
+        (
+            {"run": "a.trec"},
+            r"data.run and data.first_stage are both given; keep one of them, or give the run as data.runs",
+        ),
+        ({"runs": {"bm25": "a.trec"}}, r"data.runs: bm25 is the name of the one that data.first_stage makes"),
+        ({"depth": None}, r"data.first_stage needs data.depth"),
+        ({"bm25": {"top": 50}}, r"data.bm25.top at least as large"),
+        ({"bm25": {"k1": -1}}, r"greater than or equal to 0"),
+        ({"bm25": {"language": "klingon"}}, r"'english'"),
+        ({"format": "jsonl"}, r"data.format jsonl does not use data.first_stage; remove it"),
+    ]
+    for changed, said in refused:
+        with pytest.raises(ValidationError, match=said):
+            DataSettings.model_validate(beir | changed)
+    with pytest.raises(ValidationError, match=r"data.bm25 is about data.first_stage: bm25; set that, or remove it"):
+        DataSettings.model_validate({"format": "beir", "path": "x", "run": "r", "bm25": {"k1": 1.2}})

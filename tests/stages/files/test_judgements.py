@@ -1,0 +1,24 @@
+"""Judgements are read back as they were written, those of a query without any document too."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.core.records import Judgements
+from stages.files.judgements import read_judgements, write_judgements
+
+IDS = st.text(st.characters(codec="utf-8"), max_size=4)
+
+
+@given(st.dictionaries(IDS, st.dictionaries(IDS, st.integers(-3, 2**40), max_size=4), max_size=4))
+def test_judgements_are_read_back_whatever_the_ids_and_grades(grades: dict[str, dict[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "judgements.parquet")
+        write_judgements(Judgements(grades), file)
+        found = read_judgements(file)
+    assert found.grades == grades
+    assert found.digest == Judgements(grades).digest
