@@ -22,7 +22,8 @@ from stages.core.scoring import OverlapScorer, Scorer
 class Fault:
     """What a request gets instead of an answer: a status with headers and a body, or a broken connection.
 
-    `cut`: the answer breaks off in the midst. `dropped`: there is none. `spoilt` changes the content of a good answer.
+    `cut`: the answer breaks off in the midst. `dropped`: there is none. `spoilt` changes the content of a good answer,
+    `packed` its bytes; `drip_s` is what stands between two bytes of the body.
     """
 
     status: int = 200
@@ -31,6 +32,8 @@ class Fault:
     dropped: bool = False
     cut: bool = False
     spoilt: Callable[[Any], Any] | None = None
+    packed: Callable[[bytes], bytes] | None = None
+    drip_s: float = 0.0
 
 
 @dataclass
@@ -39,7 +42,7 @@ class StubApi:
 
     `asked` holds (query, documents) of each request that was answered, `tries` counts all, `arrivals_s` is when they
     came, `keys` what authorized them. More documents than `most_documents` are refused, with `refused_with`. `delay_s`
-    is what an answer takes.
+    is what an answer takes. What `refuses` makes of a query and its documents comes after the faults.
     """
 
     api: str
@@ -47,6 +50,8 @@ class StubApi:
     most_documents: int = 1000
     refused_with: int = 413
     delay_s: float = 0.0
+    host: str = "127.0.0.1"
+    told_status: int = 200
     shift: float = 0.0
     info: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -59,10 +64,11 @@ class StubApi:
     scorer: Scorer = field(default_factory=OverlapScorer)
     port: int = 0
     when_answered: Callable[[], None] = lambda: None
+    refuses: Callable[[str, list[str]], Fault | None] = lambda query, documents: None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -70,7 +76,7 @@ class StubApi:
         return [(query, document) for query, documents in self.asked for document in documents]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, UnicodeDecodeError):
             while line := await reader.readline():
                 method, path, _ = line.decode().split(" ", 2)
                 headers = {}
@@ -88,7 +94,8 @@ class StubApi:
         self.keys.append(headers.get("authorization"))
         self.paths.append(path)
         if method == "GET":
-            return await _send(writer, 200 if path in self.info else 404, {}, self.info.get(path, {}))
+            status = self.told_status if path in self.info else 404
+            return await _send(writer, status, {}, self.info.get(path, {}))
         self.tries += 1
         self.arrivals_s.append(time.monotonic())
         self.at_once += 1
@@ -100,12 +107,12 @@ class StubApi:
             self.at_once -= 1
 
     async def _answer(self, body: Any, writer: asyncio.StreamWriter) -> bool:
-        fault = self.faults.pop(0) if self.faults else Fault()
+        query, documents = _asked(self.api, body)
+        fault = self.faults.pop(0) if self.faults else self.refuses(query, documents) or Fault()
         if fault.dropped:
             return False
         if fault.status != 200:
             return await _send(writer, fault.status, fault.headers, fault.body)
-        query, documents = _asked(self.api, body)
         if len(documents) > self.most_documents:
             told = {"message": f"too many documents: {len(documents)}, the maximum is {self.most_documents}"}
             return await _send(writer, self.refused_with, {}, told)
@@ -117,7 +124,7 @@ class StubApi:
         if not fault.cut:
             self.asked.append((query, documents))
             self.when_answered()
-        return await _send(writer, 200, extra, content, cut=fault.cut)
+        return await _send(writer, 200, extra | fault.headers, content, fault)
 
 
 def _asked(api: str, body: Any) -> tuple[str, list[str]]:
@@ -163,15 +170,22 @@ def _formed(api: str, scores: list[float], documents: list[str]) -> tuple[Any, d
 
 
 async def _send(
-    writer: asyncio.StreamWriter, status: int, headers: dict[str, str], content: Any, *, cut: bool = False
+    writer: asyncio.StreamWriter, status: int, headers: dict[str, str], content: Any, fault: Fault | None = None
 ) -> bool:
     """Whether the connection goes on."""
+    fault = fault or Fault()
     body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+    body = fault.packed(body) if fault.packed else body
     head = {"content-type": "application/json", "content-length": str(len(body))} | headers
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in head.items())]
-    writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (body[: len(body) // 2] if cut else body))
-    await writer.drain()
-    return not cut
+    writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+    body = body[: len(body) // 2] if fault.cut else body
+    pieces = [bytes([one]) for one in body] if fault.drip_s else [body]
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(fault.drip_s)
+    return not fault.cut
 
 
 @contextlib.contextmanager
@@ -181,7 +195,7 @@ def stub_api(api: str, **settings: Any) -> Iterator[StubApi]:
     ended: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def listen() -> None:
-        async with await asyncio.start_server(stub.serve, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(stub.serve, stub.host, 0) as server:
             stub.port = server.sockets[0].getsockname()[1]
             ended.append((asyncio.get_running_loop(), asyncio.Event()))
             listens.set()

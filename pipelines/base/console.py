@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Self
 
 from rich.console import Console as Rich
+from rich.markup import escape
 from rich.status import Status
 
 from stages.telemetry.beside import beside
@@ -51,7 +52,7 @@ class Console:
             said_s = began_s
             while not done.wait(ASK_EVERY_S):
                 with contextlib.suppress(Exception):  # whom it asks may be starting itself: this is only a word
-                    told = f"{what}, {time.monotonic() - began_s:.0f} s: {phase()}"
+                    told = escape(f"{what}, {time.monotonic() - began_s:.0f} s: {phase()}")
                     status.update(told)
                     if not self.rich.is_terminal and time.monotonic() - said_s >= LOG_EVERY_S:
                         said_s = time.monotonic()

@@ -15,7 +15,13 @@ class HostedSettings(Settings):
     batch_documents: int = Field(
         100, gt=0, description="Documents in a request at most; what an API is known to take may be less."
     )
-    concurrency: int = Field(8, gt=0, description="Requests at once.")
+    concurrency: int | None = Field(
+        None,
+        gt=0,
+        description="Requests at once. null: 8, and with requests_per_minute as many as that rate needs at the latency "
+        "that is seen, up to max_concurrency.",
+    )
+    max_concurrency: int = Field(64, gt=0, description="Requests at once at most, where concurrency is null.")
     requests_per_minute: float | None = Field(None, gt=0, description="Requests a minute at most. null: no limit.")
     timeout_s: float = Field(60, gt=0, description="How long an answer may take.")
     retry_for_s: float = Field(
@@ -40,13 +46,29 @@ class HostedSettings(Settings):
 
     @property
     def priced(self) -> bool:
-        prices = (self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens)
-        return any(price is not None for price in prices)
+        return any(price is not None for price in self._prices)
+
+    @property
+    def _prices(self) -> tuple[float | None, ...]:
+        return self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens
 
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:
-        if self.max_cost is not None and not self.priced:
-            raise ValueError("max_cost needs a price: set price_per_1000_requests, ..._search_units or ..._tokens")
+        if self.max_cost is not None and not any(self._prices):
+            raise ValueError(
+                "max_cost needs a price that is not 0: set price_per_1000_requests, ..._search_units or ..._tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        """What does nothing would be taken for something that does."""
+        if self.max_concurrency != type(self).model_fields["max_concurrency"].default and (
+            self.concurrency is not None or self.requests_per_minute is None
+        ):
+            raise ValueError(
+                "max_concurrency is for requests_per_minute without concurrency: set these so, or leave it out"
+            )
         return self
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.logs import libraries_log_to
+from pipelines.runs.read import RunContent
 from pipelines.runs.report import check_form, show
 from pipelines.tracking.find import find_run, log_comparison, logged_id
 from pipelines.verdict.runs import Allowed, Comparison, compare_runs
@@ -74,6 +75,7 @@ def numbers(found: Comparison) -> dict[str, Any]:
         "metrics": list(found.metrics),
         "differing": {name: list(values) for name, values in found.differing.items()},
         "notes": list(found.notes),
+        "harm": {label: run.metrics.get("harm") for label, run in found.runs.items()},
         "tested": [
             {"system": one.system, "metric": one.metric, "corrected_p": one.corrected_p, "words": one.words}
             | asdict(one.difference)
@@ -88,7 +90,12 @@ def as_compared(found: Comparison) -> Compared:
         content=numbers(found),
         run_metrics={label: run.metrics for label, run in found.runs.items()},
         costs={label: dict(run.analysis.get("cost") or {}) for label, run in found.runs.items()},
+        harms={label: _harm(run) for label, run in found.runs.items()},
     )
+
+
+def _harm(run: RunContent) -> dict[str, Any]:
+    return {name: run.analysis.get(name) for name in ("changes", "harm", "useless")}
 
 
 def write_comparison(found: Comparison, document: Document, out: Path) -> Path:

@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import httpx
-
 from pipelines.base.paid_sections import HostedSettings
-from pipelines.hosted.endpoint import Endpoint, json_of, told_by
+from pipelines.hosted.connection import CUT, Again, Answer, Connection
+from pipelines.hosted.endpoint import Endpoint
 from pipelines.hosted.meter import BudgetSpentError, Meter, foreseen_units
 from pipelines.hosted.pace import Pace
-from pipelines.hosted.patience import own_wait_s, told_wait_s
+from pipelines.hosted.patience import told_wait_s, wait_s
+from pipelines.hosted.places import Places
+from pipelines.hosted.refusals import ends_all, is_about_size, passes, refusal
 from pipelines.hosted.shapes import AnswerError, billed_in, body_of, scores_in
-from stages.core.errors import EngineError, RerankEvalError, ScoringError, first_line
+from pipelines.hosted.waits import Waits
+from stages.core.errors import EngineError, RerankEvalError, ScoringError
 from stages.core.records import PairScore
 
-# A moment later the same request may well be answered. 424 is TEI's word for a backend that failed.
-PASSING = (408, 424, 425, 429)
-# No other request would be answered either.
-HOPELESS = (401, 402, 403, 404, 405)
-# By what a 400 or 422 says it is about the size of the request, which smaller ones may not have.
-ABOUT_SIZE = re.compile(r"token|length|long|large|too many|exceed|limit|maximum|max_|at most|size|batch", re.IGNORECASE)
 # An answer that is no JSON was cut, once or twice; a page for people stays one.
 MOST_CUT_ANSWERS = 3
-# Between two looks whether anything was answered meanwhile.
-KEEP_ALIVE_S = 20.0
+# So many requests in a row without a score are no accident, and may be billed.
+MOST_USELESS = 20
 
 Keep = Callable[[str, Sequence[str], str | None, list[PairScore]], Awaitable[None]]
+Send = Callable[[], Awaitable[Answer | Again]]
 
 
 class TooLargeError(ScoringError):
     """The API does not take a request of this size."""
 
 
-class Again(NamedTuple):
-    """Why a request is to be sent once more, and after how long (s), where the server says."""
+class Tried(NamedTuple):
+    """What came of sending a request once, and how long it took."""
 
-    reason: str
-    wait_s: float | None = None
+    outcome: Answer | Again
+    seconds: float
 
 
 class HostedScorer:
     """Asks for the scores of a query in requests that the API takes, several at once. Use it in one event loop, opened
-    with `async with`.
+    with `async with`. Raises ConfigError where the address cannot be used.
 
     `keep` is awaited with each request's scores as soon as they are there: they are paid for. `stopped` is set where
     nothing more is to be asked (no budget, no such model, nobody answers); what was not asked then has failed pairs.
@@ -56,12 +52,11 @@ class HostedScorer:
     def __init__(self, endpoint: Endpoint, settings: HostedSettings, meter: Meter, keep: Keep | None = None) -> None:
         self.endpoint, self.settings, self.meter = endpoint, settings, meter
         self.stopped: RerankEvalError | None = None
+        self.places, self.waits = Places(settings), Waits(endpoint.host)
         self._keep = keep
-        self._places = asyncio.Semaphore(settings.concurrency)
         self._pace = Pace(settings.requests_per_minute)
-        self._answered_s = 0.0
-        limits = httpx.Limits(max_connections=settings.concurrency, keepalive_expiry=KEEP_ALIVE_S)
-        self._client = httpx.AsyncClient(headers=endpoint.headers, timeout=settings.timeout_s, limits=limits)
+        self._connection = Connection(endpoint, settings.timeout_s, self.places.most)
+        self._useless = self._given_up_on = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,32 +64,30 @@ class HostedScorer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._connection.close()
 
     async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
         """Raises ScoringError where the API cannot be asked about this query at all."""
         if instruction is not None and not self.endpoint.shape.takes_instruction:
             raise ScoringError(f"{self.endpoint.api}'s API takes no instruction, and this query has one")
-        most = min(self.settings.batch_documents, self.endpoint.shape.most_documents or self.settings.batch_documents)
+        most = min(self.settings.batch_documents, self.endpoint.most_documents or self.settings.batch_documents)
         parts = [documents[start : start + most] for start in range(0, len(documents), most)]
         several = await asyncio.gather(*(self._part(query, part, instruction) for part in parts))
         return [pair for part in several for pair in part]
 
     async def tell(self) -> dict[str, Any]:
-        """What the server says of itself; nothing where it says nothing. Raises EngineError where it does not answer,
-        or refuses the key.
+        """What the server says of itself, by path; nothing where it says nothing. Raises EngineError where it does not
+        answer, or refuses the key.
         """
-        answers: dict[str, Any] = {}
-        for path in self.endpoint.shape.told_at:
-            answer = await self._patiently(lambda path=path: self._client.get(self.endpoint.at(path)), None)  # type: ignore[misc]
-            if isinstance(answer, httpx.Response) and answer.status_code in (401, 403):
-                raise self._refused(answer)
-            if isinstance(answer, httpx.Response) and answer.is_success:
-                try:
-                    answers[path] = json_of(answer)
-                except ValueError:
-                    continue
-        return told_by(self.endpoint, answers)
+        said: dict[str, Any] = {}
+        for path, url in self.endpoint.told_at.items():
+            answer = await self._patiently(lambda url=url: self._connection.get(url), None)  # type: ignore[misc]
+            if answer.status in (401, 403):
+                fault = self._refused(answer)
+                raise self.stopped or fault
+            if answer.is_success and answer.is_json:
+                said[path] = answer.content
+        return said
 
     async def _part(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
         """One request, or more of them where it is too large. A fault is each pair's own, never a score."""
@@ -115,107 +108,114 @@ class HostedScorer:
     async def _ask(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
         shape, foreseen = self.endpoint.shape, foreseen_units(self.endpoint.shape, query, documents)
         body = body_of(shape, self.endpoint.served_as, query, documents, instruction)
-        answer = await self._patiently(lambda: self._client.post(self.endpoint.url, json=body), foreseen)
+        answer = await self._patiently(lambda: self._connection.post(body), foreseen)
         if not answer.is_success:
             raise self._refused(answer)
         try:
-            return scores_in(shape, json_of(answer), len(documents))
+            scores = scores_in(shape, answer.content, len(documents))
         except AnswerError as error:
-            raise AnswerError(f"{self.endpoint.host}: {self.endpoint.without_key(str(error))}") from error
+            raise self._of_no_use(AnswerError(self._in_its_words(error, answer))) from error
+        self._useless = 0
+        return scores
 
-    async def _patiently(self, send: Callable[[], Awaitable[httpx.Response]], foreseen: float | None) -> httpx.Response:
-        """Send until there is an answer of use, for `retry_for_s`. `foreseen`: what it is billed; None: it is free."""
-        began_s, tries, cut = time.monotonic(), 0, 0
+    async def _patiently(self, send: Send, foreseen: float | None) -> Answer:
+        """Send until there is an answer of use, for `retry_for_s`: what tries and waits of this request take, not what
+        it waits for its turn. `foreseen`: what it is billed; None: it is free.
+        """
+        spent_s, tries, cut = 0.0, 0, 0
         while True:
-            outcome = await self._try(send, foreseen)
-            if isinstance(outcome, httpx.Response):
+            outcome, seconds = await self._try(send, foreseen)
+            if isinstance(outcome, Answer):
                 return outcome
-            tries, cut = tries + 1, cut + (outcome.reason == "cut answer")
-            wait_s = own_wait_s(tries) if outcome.wait_s is None else outcome.wait_s
-            late = time.monotonic() + wait_s - began_s > self.settings.retry_for_s
-            if late or cut >= MOST_CUT_ANSWERS:
-                raise self._given_up(outcome, began_s, tries)
+            tries, cut = tries + 1, cut + (outcome.reason == CUT)
+            spent_s += seconds
+            left_s = self.settings.retry_for_s - spent_s
+            lasts = outcome.lasting and not self.meter.answered
+            if lasts or cut >= MOST_CUT_ANSWERS or left_s <= (outcome.wait_s or 0.0):
+                raise self._given_up(outcome, spent_s, tries)
             self.meter.again[outcome.reason] += 1
+            self.waits.refuse(self._reason(outcome), outcome.wait_s)
             if outcome.wait_s is not None:
-                self._pace.pause(wait_s)
-            await asyncio.sleep(wait_s)
+                self._pace.pause(outcome.wait_s)
+            to_wait_s = min(wait_s(outcome.wait_s, tries), left_s)  # the last try is in time
+            spent_s += to_wait_s
+            await asyncio.sleep(to_wait_s)
 
-    async def _try(
-        self, send: Callable[[], Awaitable[httpx.Response]], foreseen: float | None
-    ) -> httpx.Response | Again:
-        async with self._places:
+    async def _try(self, send: Send, foreseen: float | None) -> Tried:
+        async with self.places:
             await self._pace.turn()
-            self._begin(foreseen)
-            began_s = time.perf_counter()
+            if foreseen is not None:
+                self._begin(foreseen)
+            began_s = time.monotonic()
             try:
-                answer = await send()
-            except httpx.TimeoutException:
-                return Again("time-out")
-            except httpx.TransportError as error:
-                return Again(f"connection: {type(error).__name__}")
+                with self.waits.under_way():
+                    outcome = await send()
             finally:
-                self.meter.end(foreseen or 0.0)
-            return self._judged(answer, time.perf_counter() - began_s, foreseen)
+                if foreseen is not None:
+                    self.meter.end(foreseen)
+            seconds = time.monotonic() - began_s
+            if isinstance(outcome, Answer):
+                outcome = self._judged(outcome, seconds, foreseen)
+            return Tried(outcome, seconds)
 
-    def _begin(self, foreseen: float | None) -> None:
+    def _begin(self, foreseen: float) -> None:
         """Raises EngineError where nothing more is to be sent."""
         if self.stopped is None:
             try:
-                self.meter.begin(foreseen or 0.0)
+                self.meter.begin(foreseen)
                 return
             except BudgetSpentError as error:
                 self.stopped = error
         raise EngineError(f"not asked: {self.stopped}")
 
-    def _judged(self, answer: httpx.Response, seconds: float, foreseen: float | None) -> httpx.Response | Again:
+    def _judged(self, answer: Answer, seconds: float, foreseen: float | None) -> Answer | Again:
         """The answer, once counted, or why to ask again."""
-        try:
-            content = json_of(answer)
-        except ValueError:
-            content = None
-            if answer.is_success and foreseen is not None:
-                return Again("cut answer")
-        if answer.status_code in PASSING or answer.status_code >= 500:
-            return Again(f"HTTP {answer.status_code}", told_wait_s(answer.headers, content))
-        if answer.is_success and foreseen is not None:
-            self._answered_s = time.monotonic()
-            self.meter.answer(seconds, billed_in(self.endpoint.shape, content, answer.headers), foreseen)
+        if passes(answer.status):
+            return Again(f"HTTP {answer.status}", told_wait_s(answer.headers, answer.content), answer.says())
+        if not answer.is_success or foreseen is None:
+            return answer
+        if not answer.is_json:
+            return Again(CUT, detail=f"no JSON: {answer.begins}")
+        self._given_up_on = 0
+        self.waits.answer()
+        self.places.observe(seconds)
+        self.meter.answer(seconds, billed_in(self.endpoint.shape, answer.content, answer.headers), foreseen)
         return answer
 
-    def _refused(self, answer: httpx.Response) -> ScoringError:
+    def _refused(self, answer: Answer) -> ScoringError:
         """What a request fails of that the server will not answer."""
-        said = _reason(answer)
-        told = self.endpoint.without_key(f"{self.endpoint.host} answers {answer.status_code}: {said}")
-        about_size = answer.status_code in (400, 422) and ABOUT_SIZE.search(said)
-        if answer.status_code == 413 or about_size:
+        told = self.endpoint.clean(refusal(self.endpoint, answer))
+        if is_about_size(answer):
             return TooLargeError(told)
-        if answer.status_code in HOPELESS or answer.is_redirect:
-            setting = "model.key_env" if answer.status_code in (401, 403) else "model.name and model.served_as"
-            self.stopped = EngineError(f"{told}. See {setting}")
-        return EngineError(told)
+        if ends_all(answer, answered_before=self.meter.answered > 0):
+            setting = "model.key_env" if answer.status in (401, 402, 403) else "model.name and model.served_as"
+            self.stopped = self.stopped or EngineError(f"{told}. See {setting}")
+            return EngineError(told)
+        return self._of_no_use(EngineError(told))
 
-    def _given_up(self, outcome: Again, began_s: float, tries: int) -> ScoringError:
-        """Where nobody else was answered meanwhile, the next one would not be either."""
+    def _of_no_use(self, error: ScoringError) -> ScoringError:
+        """Neither was the answer before it, and so on: no other will be."""
+        self._useless += 1
+        if self._useless >= MOST_USELESS and self.stopped is None:
+            self.stopped = EngineError(f"{error}. {self._useless} requests in a row got no score, so no more is asked")
+        return error
+
+    def _given_up(self, outcome: Again, spent_s: float, tries: int) -> ScoringError:
+        """Where nothing was ever answered, or nothing since another request was given up, nothing else would be."""
+        asked = f", to wait for {outcome.wait_s:.0f} s" if outcome.wait_s is not None else ""
         fault = EngineError(
-            f"{self.endpoint.host}: no answer in {tries} {'try' if tries == 1 else 'tries'} over "
-            f"{time.monotonic() - began_s:.0f} s ({self.endpoint.without_key(outcome.reason)}"
-            + (f", to wait for {outcome.wait_s:.0f} s" if outcome.wait_s is not None else "")
-            + "). hosted.retry_for_s and hosted.timeout_s say how long is waited"
+            f"{self.endpoint.host}: no answer in {tries} {'try' if tries == 1 else 'tries'} over {spent_s:.0f} s "
+            f"({self._reason(outcome)}{asked})"
+            + ("" if outcome.lasting else ". hosted.retry_for_s and hosted.timeout_s say how long is waited")
         )
-        if self._answered_s < began_s and self.stopped is None:
+        self._given_up_on += 1
+        if self.stopped is None and (not self.meter.answered or self._given_up_on > 1):
             self.stopped = fault
         return fault
 
+    def _reason(self, outcome: Again) -> str:
+        return self.endpoint.clean(f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason)
 
-def _reason(answer: httpx.Response) -> str:
-    """What an error's body says, wherever its API puts that; without one the status in words."""
-    try:
-        content = json_of(answer)
-    except ValueError:
-        return answer.reason_phrase
-    for _ in range(4):
-        if isinstance(content, dict):
-            content = next((content[name] for name in ("message", "error", "detail", "msg") if content.get(name)), "")
-        elif isinstance(content, list) and content:
-            content = content[0]
-    return first_line(Exception(str(content))) if content else answer.reason_phrase
+    def _in_its_words(self, error: AnswerError, answer: Answer) -> str:
+        said = f". It says: {words}" if (words := answer.says()) != answer.phrase else ""
+        return f"{self.endpoint.host}: {self.endpoint.clean(f'{error}{said}')}"

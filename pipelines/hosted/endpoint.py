@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pipelines.base.redaction import HIDDEN, redacted_text
+from pipelines.base.redaction import HIDDEN, SHORTEST_SECRET, redacted_text
+from pipelines.hosted.address import address_of, beside, proxy_of
 from pipelines.hosted.shapes import SHAPES, Shape
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import HOSTED, Api, ModelSettings
-from stages.core.errors import ConfigError
+from stages.core.errors import ConfigError, EngineError
 from stages.core.identity import ScoringIdentity
-
-if TYPE_CHECKING:
-    import httpx
 
 # Of this room's own part in a score: what is sent, and what is made of the answer.
 HOSTED_VERSION = 1
@@ -26,12 +24,15 @@ LONGEST_REASON = 200
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`url` is asked as it is. The key is nowhere but in the header that is sent."""
+    """`url` is asked as it is. The key is nowhere but in the header that is sent. `most_documents` are those that a
+    request may hold, None where neither the API's documentation nor its server says.
+    """
 
     api: Api
     url: str
     served_as: str | None
     key: str | None = field(default=None, repr=False)
+    most_documents: int | None = None
 
     @property
     def shape(self) -> Shape:
@@ -45,21 +46,27 @@ class Endpoint:
     def headers(self) -> dict[str, str]:
         return {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
 
-    def at(self, path: str) -> str:
-        """Another path of the same server."""
-        parts = urlsplit(self.url)
-        return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+    @property
+    def told_at(self) -> dict[str, str]:
+        """The paths at which its server tells of itself, each with its address."""
+        return {path: url for path in self.shape.told_at if (url := beside(self.url, path))}
 
-    def without_key(self, text: str) -> str:
-        """What a server says may quote what it was sent."""
-        text = redacted_text(text, {self.key} if self.key else None)
+    def clean(self, text: str) -> str:
+        """What a server says, for files and terminals: it may quote the key that it was sent, or hold anything."""
+        text = redacted_text(text, {self.key} if self.key and len(self.key) >= SHORTEST_SECRET else None)
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
         return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 3]}..."
 
     def sent_to(self) -> str:
         """The first line of a run: who gets the texts."""
-        clear = "" if self.url.startswith("https:") else ", not encrypted"
-        model = f", model {self.served_as}" if self.served_as else ""
-        return f"sends       queries and documents to {self.url} ({self.api}{model}{clear})"
+        told: list[str] = [self.api]
+        if self.served_as:
+            told.append(f"model {self.served_as}")
+        if not self.url.startswith("https:"):
+            told.append("not encrypted")
+        if proxy := proxy_of(self.url):
+            told.append(f"through the proxy {proxy}")
+        return f"sends       queries and documents to {self.url} ({', '.join(told)})"
 
 
 def endpoint_of(
@@ -67,23 +74,20 @@ def endpoint_of(
 ) -> Endpoint:
     """Raises ConfigError where it cannot be asked; `keyless`: nobody is, so that no key is needed."""
     assert model.api is not None
-    shape, parts = SHAPES[model.api], urlsplit(model.name)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"model.name {redacted_text(model.name)}: with model.api give the address, as https://HOST/PATH"
-        )
-    if HIDDEN in redacted_text(model.name) or parts.username is not None:
-        raise ConfigError(
-            f"model.name {redacted_text(model.name)}: holds a secret, which would stand in files and logs. Put it into "
-            "an environment variable, and that one's name into model.key_env"
-        )
+    shape, parts = SHAPES[model.api], address_of(model.name)
     if shape.needs_model and model.served_as is None:
         raise ConfigError(f"model.served_as is missing: {model.api}'s API must be told which model")
     if model.instruction is not None and not shape.takes_instruction:
         raise ConfigError(f"model.instruction: {model.api}'s API takes no instruction. Remove it")
+    key = None if keyless else _key(model.key_env, environment)
+    if key and len(key) >= SHORTEST_SECRET and key in f"{model.name} {model.served_as}":
+        raise ConfigError(
+            f"model.name {model.name.replace(key, HIDDEN)}: holds the key of {model.key_env}, or model.served_as does: "
+            "it would stand in files and logs. Remove it there"
+        )
     path = shape.path if parts.path in ("", "/") else parts.path
     url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-    return Endpoint(model.api, url, model.served_as, None if keyless else _key(model.key_env, environment))
+    return Endpoint(model.api, url, model.served_as, key, shape.most_documents)
 
 
 def hosted_model(model: ModelSettings) -> ModelInfo:
@@ -108,25 +112,53 @@ def identity_of(endpoint: Endpoint, instruction: str | None, told: Mapping[str, 
         instruction=instruction,
         max_length=0,
         scoring_version=HOSTED_VERSION,
-        settings={name: json.dumps(value, ensure_ascii=False) for name, value in sorted(settings.items())},
+        settings={
+            name: json.dumps(value, ensure_ascii=False, sort_keys=True) for name, value in sorted(settings.items())
+        },
     )
 
 
 def told_by(endpoint: Endpoint, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what the server says at each path, that which may decide a score."""
+    """Of what the server says at each path, that which may decide a score; nothing that quotes the key."""
     told: dict[str, Any] = {}
-    for path, answer in answers.items():
-        content = _entry(answer, endpoint.served_as) if path == "/v1/models" else answer
-        if isinstance(content, dict):
-            told |= {name: content[name] for name in endpoint.shape.told if content.get(name) is not None}
-    return told
+    for content in _contents(endpoint, answers):
+        told |= {name: content[name] for name in endpoint.shape.told if content.get(name) is not None}
+    return {name: value for name, value in told.items() if _may_stand(endpoint, value)}
+
+
+def limited(endpoint: Endpoint, answers: Mapping[str, Any]) -> Endpoint:
+    """With what the server says of its limits. Raises EngineError where it says that it is no reranker."""
+    for content in _contents(endpoint, answers):
+        kind = content.get("model_type")
+        if endpoint.api == "tei" and isinstance(kind, dict) and kind and not kind.keys() & {"reranker", "Reranker"}:
+            raise EngineError(
+                f"{endpoint.host}: its model is no reranker but {endpoint.clean(next(iter(kind)))}, by its /info. Give "
+                "the address of one in model.name"
+            )
+        limits = [content.get(name) for name in endpoint.shape.told_most]
+        if most := [limit for limit in limits if type(limit) is int and limit > 0]:
+            endpoint = replace(endpoint, most_documents=min(most))
+    return endpoint
+
+
+def _contents(endpoint: Endpoint, answers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    contents = [
+        _entry(answer, endpoint.served_as) if path == "/v1/models" else answer for path, answer in answers.items()
+    ]
+    return [content for content in contents if isinstance(content, dict)]
 
 
 def _entry(answer: Any, model: str | None) -> Any:
-    """The one of several models that is asked; the first where none is named so."""
+    """The one of several models that is asked; the only one, or without a name the first, where none is named so."""
     models = answer.get("data") if isinstance(answer, dict) else None
     entries = [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
-    return next((one for one in entries if one.get("id") == model), entries[0] if entries else None)
+    first = entries[0] if len(entries) == 1 or (entries and model is None) else None
+    return next((one for one in entries if one.get("id") == model), first)
+
+
+def _may_stand(endpoint: Endpoint, value: Any) -> bool:
+    text = json.dumps(value, ensure_ascii=False)
+    return not (endpoint.key and endpoint.key in text) and not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
 
 
 def _key(name: str | None, environment: Mapping[str, str]) -> str | None:
@@ -134,12 +166,9 @@ def _key(name: str | None, environment: Mapping[str, str]) -> str | None:
         return None
     key = environment.get(name, "").strip()
     if not key:
-        raise ConfigError(f"model.key_env {name}: the environment variable is not set. Set it to the API's key")
+        raise ConfigError(
+            f"model.key_env {name}: the environment variable is not set, or empty. Set it to the API's key"
+        )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigError(f"model.key_env {name}: its value has characters that no key has. Set it to the key alone")
     return key
-
-
-def json_of(answer: httpx.Response) -> Any:
-    """Its body. Raises ValueError where it is no JSON."""
-    return json.loads(answer.content)

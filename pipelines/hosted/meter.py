@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.base.paid_sections import HostedSettings
 from pipelines.hosted.shapes import DOCUMENTS_PER_SEARCH_UNIT, Shape
-from stages.core.errors import RerankEvalError
+from stages.core.errors import ConfigError, RerankEvalError
 from stages.telemetry.latencies import Latencies
 
 # Of English in common tokenizers. A guess: what an API bills is only in its answer.
@@ -25,6 +25,13 @@ def foreseen_units(shape: Shape, query: str, documents: Sequence[str]) -> float:
     if shape.unit == "search_units":
         return math.ceil(len(documents) / DOCUMENTS_PER_SEARCH_UNIT)
     return math.ceil((len(query) * len(documents) + sum(map(len, documents))) / CHARS_PER_TOKEN)
+
+
+def check_prices(shape: Shape, api: str, settings: HostedSettings) -> None:
+    """Raises ConfigError for a price of what this API does not bill: the cost would be told as 0."""
+    other = "price_per_million_tokens" if shape.unit == "search_units" else "price_per_1000_search_units"
+    if getattr(settings, other) is not None:
+        raise ConfigError(f"hosted.{other}: {api}'s API bills {shape.unit.replace('_', ' ')}. Set their price instead")
 
 
 class Meter:

@@ -36,8 +36,15 @@ def told_wait_s(headers: Mapping[str, str], body: Any, now_s: float | None = Non
     return max(reset - now, 0.0) if reset > A_MOMENT_S else reset
 
 
+def wait_s(told_s: float | None, tries: int) -> float:
+    """How long is waited after so many tries: as long as the server asks, and our own back-off, so that a server that
+    says 0 is not asked without a pause, and those that failed together do not come again together.
+    """
+    return (told_s or 0.0) + own_wait_s(tries)
+
+
 def own_wait_s(tries: int) -> float:
-    """Back-off after so many tries, with jitter, so that those that failed together do not come again together."""
+    """Back-off after so many tries, with jitter."""
     longest: float = min(FIRST_WAIT_S * 2 ** min(tries, 10), LONGEST_WAIT_S)
     return longest * random.uniform(0.5, 1.0)
 
@@ -47,7 +54,7 @@ def _number(said: Any) -> float | None:
         return None
     try:
         number = float(said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and number >= 0 else None
 

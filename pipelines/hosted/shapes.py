@@ -32,7 +32,8 @@ class Shape:
     query and documents are texts or objects with a `text`; `results` is the answer's list (None: the answer is the
     list) and `score` an item's key. `scores` says what these numbers are, `logits` whether they are unbounded.
 
-    `also` is sent in each body, `told_at` are paths that tell of the server: what of it is kept is in `told`.
+    `also` is sent in each body, `told_at` are paths that tell of the server: what of it is kept is in `told`, and the
+    least of what is under `told_most` is how many documents it takes at once.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Shape:
     also: Mapping[str, Any] = field(default_factory=dict)
     told_at: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    told_most: tuple[str, ...] = ()
 
 
 SHAPES: Mapping[Api, Shape] = {
@@ -67,6 +69,8 @@ SHAPES: Mapping[Api, Shape] = {
         also={"raw_scores": False, "truncate": True},
         told_at=("/info",),
         told=("model_id", "model_sha", "model_dtype", "max_input_length", "version", "sha"),
+        # Each text needs one of its permits: of more documents than these a request is refused for ever.
+        told_most=("max_client_batch_size", "max_concurrent_requests"),
     ),
     "nim": Shape(
         "/v1/ranking",
@@ -123,11 +127,11 @@ def scores_in(shape: Shape, answer: Any, documents: int) -> list[PairScore]:
         place, score = (one.get("index"), one.get(shape.score)) if isinstance(one, dict) else (None, None)
         if type(place) is not int or not 0 <= place < documents or place in found:
             raise AnswerError(
-                f"its answer has index {place!r:.20} for {documents} documents, once more or out of range"
+                f"its answer has index {_shown(place)} for {documents} documents, once more or out of range"
             )
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise AnswerError(f"its answer has {shape.score} {score!r:.20} for document {place}, which is no number")
-        found[place] = score
+        if (finite := _finite(score)) is None:
+            raise AnswerError(f"its answer has {shape.score} {_shown(score)} for document {place}, which is no number")
+        found[place] = finite
     if len(found) < documents:
         raise AnswerError(f"its answer has scores for {len(found)} of {documents} documents")
     return [_pair(shape, found[place]) for place in range(documents)]
@@ -141,6 +145,22 @@ def _pair(shape: Shape, score: float) -> PairScore:
     return PairScore(sigmoid(single), single) if shape.logits else PairScore(single)
 
 
+def _finite(value: Any) -> float | None:
+    """A number of JSON, None where it is none, or one that a float cannot hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _shown(value: Any) -> str:
+    """A number as it is; of anything else its type alone, as half a key would not be seen as one."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value!r:.20}" if number or value is None else f"of type {type(value).__name__}"
+
+
 def billed_in(shape: Shape, answer: Any, headers: Mapping[str, str]) -> float | None:
     """How many units the answer says were billed; None where it does not say."""
     said: Any = None
@@ -151,8 +171,8 @@ def billed_in(shape: Shape, answer: Any, headers: Mapping[str, str]) -> float | 
             said = _at(answer, *place) if said is None else said
         said = headers.get("x-compute-tokens") if said is None else said
     try:
-        units = float(said)
-    except (TypeError, ValueError):
+        units = float("nan") if isinstance(said, bool) else float(said)
+    except (TypeError, ValueError, OverflowError):
         return None
     return units if math.isfinite(units) and units >= 0 else None
 

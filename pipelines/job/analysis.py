@@ -26,7 +26,7 @@ class Findings:
     `remarks` are what the reader of its values must know of the data. `labels` are the queries' columns that may be
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
     `order_only` counts the queries whose first stage gave an order and no scores. `fused` is what the fusion of several
-    first stages came to.
+    first stages came to. `has_first_stage`: the order that the candidates came in is a first stage's.
     """
 
     judgements: Judgements
@@ -40,10 +40,13 @@ class Findings:
     listwise: bool = False
     order_only: int = 0
     fused: Mapping[str, Any] | None = None
+    has_first_stage: bool = True
 
 
-def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> None:
-    """Write analysis.json. The texts of one query are in memory at a time, of all rankings ids and scores."""
+def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
+    """Write analysis.json, and return it. The texts of one query are in memory at a time, of all rankings ids and
+    scores.
+    """
     pairs = BesideCandidates(folder, found.labels)
     settings = AnalysisSettings(
         config.evaluate.metrics,
@@ -51,12 +54,14 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> Non
         config.evaluate.confidence,
         config.evaluate.seed,
         found.listwise,
+        found.has_first_stage,
     )
     told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
     tell_tokenizer(told, config)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     write_told(folder, told, found)
+    return told
 
 
 def tell_tokenizer(told: dict[str, Any], config: RunConfig) -> None:
@@ -69,12 +74,17 @@ def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> None
     """Write analysis.json: what was computed, and beside it what the job knows of its data and failures."""
     if found.fused is not None:
         told["first_stages"] = found.fused
-    told["remarks"] = list(found.remarks)
+    told["remarks"] = [*_useless(told["useless"]), *found.remarks]
     told["order_only_queries"] = found.order_only
     told["failures"] = _reasons(found.failures)
     if found.labels is not None and "movers" in told:
         _take_texts_from(told["movers"])
     folder.write_json(folder.analysis, told)
+
+
+def _useless(told: Mapping[str, Any]) -> list[str]:
+    """Before all else: it says what every value is worth."""
+    return [told["words"]] if told["name"] else []
 
 
 class BesideCandidates:

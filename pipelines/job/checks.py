@@ -67,7 +67,10 @@ def describe_asked(config: RunConfig) -> ModelInfo:
     if config.model.api is None:
         return describe(config.model, config.engine.backend)
     from pipelines.hosted.endpoint import hosted_model
+    from pipelines.hosted.meter import check_prices
+    from pipelines.hosted.shapes import SHAPES
 
+    check_prices(SHAPES[config.model.api], config.model.api, config.hosted)
     return hosted_model(config.model)
 
 

@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -144,9 +144,19 @@ class JobConsole(Console):
         analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
         if tested := main_test(analysis):
             self.say(f"verdict     {tested['words']}")
+        self.harm(analysis)
         self.remarks(analysis["remarks"])
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
+
+    def harm(self, analysis: Mapping[str, Any]) -> None:
+        """How many lists changed, what was pushed out, and what cannot be told of the order, in a line each."""
+        if changes := analysis["changes"]:
+            self.say(f"changed     {changes['words']}")
+        if harm := analysis.get("harm"):
+            self.say(f"harm        {harm['words']}")
+        if not analysis["useless"]["name"]:  # a name is the first remark
+            self.notes(analysis["useless"]["words"])
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""
@@ -175,7 +185,10 @@ class JobConsole(Console):
 def _pace(done: Done, point: TimelinePoint) -> str:
     """How fast pairs are ranked; until one is, what is waited for: a call answers when its last score is there."""
     if done.queries:
-        return f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        rate = f"{done.pairs / point.elapsed_s if point.elapsed_s else 0.0:,.0f} pairs/s"
+        return f"{rate}; {escape(done.waits)}" if done.waits else rate
+    if done.waits:
+        return escape(done.waits)
     if not (done.prompts or point.running or point.waiting):
         return "waiting for the first prompts to be made"
     there = counted(point.running + point.waiting, "prompt")

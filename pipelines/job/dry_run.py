@@ -15,6 +15,7 @@ from rich.table import Table
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted_text
 from pipelines.hosted.endpoint import endpoint_of
+from pipelines.hosted.places import Places
 from pipelines.job.checks import check_before_scoring
 from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
@@ -134,7 +135,7 @@ def _scoring_hops(config: RunConfig, pairs: int) -> Iterator[tuple[str, str, str
         )
         if one.model.api is not None:
             how, fed = "read", ("the same, streamed", "query by query")
-            asked = "HTTP", "query, texts -> scores", f"{one.hosted.concurrency} request(s) at once"
+            asked = "HTTP", "query, texts -> scores", f"up to {counted(Places(one.hosted).most, 'request')} at once"
         told = counted(pairs, "pair") if number == 1 else f"the top {one.data.depth} of stage {number - 1}"
         yield (f"3 {how}{stage}", *fed)
         yield (f"4 rerank{stage}", "query, texts, instruction -> pairs to score", told)

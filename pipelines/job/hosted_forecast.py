@@ -90,5 +90,7 @@ def hosted_lines(forecast: Mapping[str, Any]) -> Iterator[str]:
 
 
 def oldest_used_s(config: RunConfig) -> float:
-    """When (Unix s) a score of a hosted model must have been stored to be used."""
-    return time.time() - config.rerank.store_days * DAY_S
+    """When (Unix s) a score of a hosted model must have been stored to be used. The store counts whole seconds: what is
+    stored in the first one of this run is used.
+    """
+    return math.floor(time.time() - config.rerank.store_days * DAY_S)

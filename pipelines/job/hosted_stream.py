@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from stages.telemetry.latencies import Latencies
 from stages.telemetry.telemetry import Telemetry, TimelinePoint
 
 POLL_S = 1.0
+# Queries at work for each request that may be under way: none waits for the last part of another.
+QUERIES_A_PLACE = 2
 Result = TypeVar("Result")
 
 
@@ -37,27 +39,24 @@ class HostedStream:
     """
 
     def __init__(
-        self,
-        scorers: Callable[[], tuple[HostedScorer, Scorer]],
-        queries_at_once: int,
-        candidates: Path,
-        rankings: Path,
-        *,
-        quoting: bool,
+        self, scorers: Callable[[], tuple[HostedScorer, Scorer]], candidates: Path, rankings: Path, *, quoting: bool
     ) -> None:
-        self.progress = Progress()
-        self._scorers, self._at_once = scorers, queries_at_once
-        self._candidates, self._quoting = candidates, quoting
+        self.progress = Progress(waits="waiting for the first request")
+        self._scorers, self._candidates, self._quoting = scorers, candidates, quoting
         self._file = rankings / "part-00000.parquet"
         self._waiting: list[Ranking] = []
         self._pairs_waiting = 0
         self._latencies = Latencies()
+        self._hosted: HostedScorer | None = None
 
     def finish(self, on_progress: Callable[[Progress, TimelinePoint], None], stop: Callable[[], bool]) -> StreamResult:
         started_s = time.time()
         telemetry = Telemetry({}, started_s)
 
         def tell() -> None:
+            if self._hosted:
+                waits = self._hosted.waits
+                self.progress.waits = waits.held() if self.progress.queries else waits.told()
             on_progress(self.progress, telemetry.take([], time.time(), self.progress.queries, self.progress.pairs))
 
         in_a_thread(partial(self._run, stop), tell)
@@ -67,28 +66,40 @@ class HostedStream:
     async def _run(self, stop: Callable[[], bool]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         hosted, scorer = self._scorers()
-        queries = iter(read_candidates(self._candidates))
+        self._hosted = hosted
         with pq.ParquetWriter(self._file, RANKING_SCHEMA) as writer:
             async with hosted:
-                worker = partial(self._work, queries, scorer, writer, lambda: stop() or hosted.stopped is not None)
-                await asyncio.gather(*(worker() for _ in range(self._at_once)))
+                await self._all(hosted, scorer, writer, lambda: stop() or hosted.stopped is not None)
             self._write(writer)
         if hosted.stopped is not None:
             raise hosted.stopped
 
-    async def _work(
-        self, queries: Iterator[Candidates], scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]
+    async def _all(
+        self, hosted: HostedScorer, scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]
     ) -> None:
-        for one in queries:
-            if stop():
-                return
-            began_s = time.perf_counter()
-            (ranking,) = await rerank([one], scorer)
-            if stop() and ranking.failed:
-                return  # it may have failed for no other reason
-            if ranking.store_hits < len(ranking.doc_ids):
-                self._latencies.observe(time.perf_counter() - began_s)
-            self._take(ranking, writer)
+        """As many queries at once as there are places for requests, which may become more."""
+        at_work: set[asyncio.Task[None]] = set()
+        try:
+            for one in read_candidates(self._candidates):
+                if stop():
+                    break
+                at_work.add(asyncio.create_task(self._one(one, scorer, writer, stop)))
+                while len(at_work) >= QUERIES_A_PLACE * hosted.places.limit:
+                    at_work = await _some_done(at_work)
+            while at_work:
+                at_work = await _some_done(at_work)
+        finally:
+            for task in at_work:
+                task.cancel()
+
+    async def _one(self, one: Candidates, scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]) -> None:
+        began_s = time.perf_counter()
+        (ranking,) = await rerank([one], scorer)
+        if stop() and ranking.failed:
+            return  # it may have failed for no other reason
+        if ranking.store_hits < len(ranking.doc_ids):
+            self._latencies.observe(time.perf_counter() - began_s)
+        self._take(ranking, writer)
 
     def _take(self, ranking: Ranking, writer: pq.ParquetWriter) -> None:
         self._waiting.append(ranking if self._quoting else told_ranking(ranking))
@@ -102,6 +113,14 @@ class HostedStream:
     def _write(self, writer: pq.ParquetWriter) -> None:
         writer.write_table(rankings_table(self._waiting))
         self._waiting, self._pairs_waiting = [], 0
+
+
+async def _some_done(at_work: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Those that are left once one or more are done. Raises what one of these raised."""
+    done, left = await asyncio.wait(at_work, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+    return left
 
 
 def in_a_thread(work: Callable[[], Awaitable[Result]], meanwhile: Callable[[], None] = lambda: None) -> Result:

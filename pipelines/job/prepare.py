@@ -65,6 +65,15 @@ class Prepared:
         """Of the job, or of one of its several first stages alone."""
         return self.made if name is None else {one: made for one, made in self.made.items() if one == name}
 
+    def has_first_stage(self, name: str | None = None) -> bool:
+        """Whether the order that its candidates came in says something: that of several first stages together does not,
+        nor one that was shuffled.
+        """
+        if name is None and self.runs:
+            return False
+        meeting = self.meetings.get(name or FIRST_STAGE)
+        return not (meeting and meeting.unranked)
+
     def order_only(self, name: str | None = None) -> int:
         """How many queries of the job's only first stage, or of one of several, have an order and no scores."""
         if name is None and self.runs:

@@ -21,6 +21,8 @@ class Progress:
     failed_pairs: int = 0
     prompts: int = 0
     """What the engines have computed, of queries that are not done as well."""
+    waits: str = ""
+    """What of somebody else is waited for, where there is no engine."""
 
     def add(self, table: pa.Table) -> None:
         self.queries += table.num_rows

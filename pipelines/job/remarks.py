@@ -5,12 +5,17 @@ nothing could score, and what was left out on request.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import ListCounts
 from stages.core.meeting import Meeting
 from stages.core.records import Judgements, SetAside
+from stages.core.words import counted
 from stages.sources.settings import OWN_DOCUMENT
+
+# Of a score. From here on it is no rounding: engines and batches move one by less.
+MOVED = 1e-3
 
 
 def data_remarks(
@@ -40,4 +45,14 @@ def failed_remark(failed: int, pairs: int) -> Iterator[str]:
         yield (
             f"{failed:,} of {pairs:,} pairs could not be scored: their documents stand behind those that were, in "
             "their old order"
+        )
+
+
+def moved_remark(hosted: Mapping[str, Any] | None) -> Iterator[str]:
+    """Of a hosted model, once stored pairs were asked for again."""
+    if hosted and (hosted["largest_move"] or 0.0) > MOVED:
+        yield (
+            f"scores moved: of {counted(hosted['rechecked_pairs'], 'stored pair')} asked for again one is off by "
+            f"{hosted['largest_move']:.3g}: the model behind {hosted['url']} is not what it was when they were stored, "
+            "and what was stored is used. rerank.store_days 0 asks for all of it anew"
         )

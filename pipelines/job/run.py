@@ -113,7 +113,7 @@ def _conclude(
     metrics = read_metrics(folder)
     for one in (folder, *folder.children(), *folder.stages()):
         if (fault := try_report(one)) is not None:
-            console.say(f"note        {fault}")
+            console.note(fault)
     folder.link_as_latest()
     console.table(metrics, {name: read_metrics(folder.child(name)) for name in scored[0].prepared.runs})
     console.verdict(folder)

@@ -102,10 +102,9 @@ def make_engine(model: ModelInfo, config: RunConfig, console: JobConsole, cluste
     if model.family != HOSTED:
         with console.starting(lambda: "a Ray cluster is waited for"):
             return JobEngine(model, config, cluster.connect)
-    from pipelines.job.hosted import HostedEngine
+    from pipelines.job.ask import hosted_engine
 
-    with console.working("asking the server what it is"):
-        return HostedEngine(model, config)
+    return hosted_engine(model, config, console)
 
 
 def stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dict[str, Any]]:
@@ -117,7 +116,7 @@ def stop(engine: JobEngine, folder: RunFolder, console: JobConsole) -> list[dict
         keep_logs(engines, engine.config, folder, console)
     engine.stop()
     for note in (*engine.notes, *notes_of(engines)):
-        console.say(f"note        {note}")
+        console.note(note)
     return engines
 
 

@@ -38,7 +38,7 @@ def keep_logs(engines: Sequence[Mapping[str, Any]], config: RunConfig, folder: R
     if config.output.texts:  # nobody vouches for what other processes print
         copy_process_logs(session_logs(), [facts["process_id"] for facts in engines], folder.logs)
     else:
-        console.say(f"note        the engines' logs stay in {session_logs()}, as output.texts is false")
+        console.note(f"the engines' logs stay in {session_logs()}, as output.texts is false")
 
 
 def access_to(store: ScoreStore, identity: ScoringIdentity, model: str, vectors_gib: float) -> StoreAccess:

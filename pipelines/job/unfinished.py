@@ -34,4 +34,6 @@ def _how_it_goes_on(config: RunConfig) -> str:
     again = same_again()
     if config.rerank.store is None or config.rerank.store_mode == "read_only":
         return f"No score was kept for the next try (see rerank.store). From the start: {again}"
+    if config.model.api is not None and config.rerank.store_days == 0:
+        return f"rerank.store_days 0 asks for all of them again: set it to 1 to go on from there. {again}"
     return f"The scores are in {config.rerank.store}; the same command goes on from there: {again}"

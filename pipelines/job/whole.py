@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.job.analysis import BesideCandidates, Findings, tell_tokenizer, write_told
+from pipelines.job.harm import with_harm
+from pipelines.job.remarks import moved_remark
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
 from pipelines.job.write import (
@@ -63,12 +65,13 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         failures=failures,
         work=None,
         position=None,
-        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages)],
+        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
         labels=scored[0].prepared.labels,
         order_only=scored[0].prepared.order_only(),
+        has_first_stage=scored[0].prepared.has_first_stage(),
     )
     cost = whole_cost(costs, [one.hosted is not None for one in scored], _gains(first_stage, reranked))
-    _write_analysis(folder, config, found, _cut(folders), cost)
+    analysis = _write_analysis(folder, config, found, _cut(folders), cost)
     manifest = scored[0].prepared.manifest
     facts = WholeFacts(
         run_id=folder.run_id,
@@ -89,7 +92,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
     ]
-    metrics = cascade_metrics(facts, stages)
+    metrics = with_harm(cascade_metrics(facts, stages), analysis)
     if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
         metrics["first_stage_made"] = made
     folder.write_json(folder.metrics, metrics)
@@ -97,16 +100,20 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
 
 def _write_analysis(
     folder: RunFolder, config: RunConfig, found: Findings, cut: frozenset[str], cost: Mapping[str, Any]
-) -> None:
+) -> dict[str, Any]:
     """What the order of the lists tells: scores of several models are of no one scale. Those of each stage are in its
     own folder's analysis.
     """
     asked = config.evaluate
-    settings = AnalysisSettings(asked.metrics, asked.depths, asked.confidence, asked.seed)
+    settings = AnalysisSettings(
+        asked.metrics, asked.depths, asked.confidence, asked.seed, has_first_stage=found.has_first_stage
+    )
     pairs = BesideCandidates(folder, found.labels)
     told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
     tell_tokenizer(told, config)
-    write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
+    told |= {"position": None, "cost": dict(cost)}
+    write_told(folder, told, found)
+    return told
 
 
 def _failed(folders: Sequence[RunFolder]) -> Iterator[SetAside]:
@@ -122,6 +129,12 @@ def _failed_remarks(coverages: Sequence[Coverage]) -> Iterator[str]:
                 f"stage {number}: {done.failed_pairs:,} of {done.pairs:,} pairs could not be scored: their documents "
                 "stand right behind those that this stage scored, in the order that it was given"
             )
+
+
+def _moved_remarks(scored: Sequence[Scored]) -> Iterator[str]:
+    for number, one in enumerate(scored, 1):
+        for told in moved_remark(one.hosted):
+            yield f"stage {number}: {told}"
 
 
 def _cut(folders: Sequence[RunFolder]) -> frozenset[str]:

@@ -16,10 +16,11 @@ from pipelines.base.redaction import write_config
 from pipelines.job.analysis import Findings, write_analysis
 from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
+from pipelines.job.harm import with_harm
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
 from pipelines.job.prompt_tokens import token_counter, with_tokens
-from pipelines.job.remarks import failed_remark
+from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
@@ -155,8 +156,9 @@ def _complete(
     if len(prepared.judgements):
         write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
-    write_analysis(folder, config, replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None))
-    metrics = with_forecast(summarise(facts), config, scored.identity)
+    findings = replace(_findings(folder, facts, scored), fused=fused.analysis() if fused else None)
+    analysis = write_analysis(folder, config, findings)
+    metrics = with_forecast(with_harm(summarise(facts), analysis), config, scored.identity)
     if folder.stage_number is not None:
         metrics["stage"] = folder.stage_number
     folder.write_json(folder.metrics, metrics)
@@ -178,10 +180,12 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         remarks=[
             *prepared.remarks(None if whole else folder.path.name),
             *failed_remark(coverage.failed_pairs, coverage.pairs),
+            *moved_remark(scored.hosted),
         ],
         labels=prepared.labels,
         listwise=scored.identity.listwise,
         order_only=prepared.order_only(None if whole else folder.path.name),
+        has_first_stage=prepared.has_first_stage(None if whole else folder.path.name),
     )
 
 
@@ -204,6 +208,7 @@ def work_of(coverage: Coverage, scored: Scored) -> RunWork:
         prompt_tokens=coverage.prompt_tokens,
         engine_s=None if scored.hosted else held if scored.engines else streamed.wall_s,
         billed=scored.hosted["cost"] if scored.hosted else None,
+        billed_besides=(scored.hosted["recheck_cost"] or 0.0) if scored.hosted else 0.0,
     )
 
 

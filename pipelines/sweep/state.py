@@ -14,7 +14,7 @@ from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.read import read_metrics
 from pipelines.sweep.folder import STATE_VERSION, PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import GridPoint, engines_of
-from pipelines.sweep.key import CHANGES, PointKey, key_of_run, keys_of_now
+from pipelines.sweep.key import CHANGES, PointKey, key_in_time, key_of_run, keys_of_now
 from stages.core.errors import TooManyFailuresError
 from stages.core.metrics import Metrics
 
@@ -60,7 +60,7 @@ def _result(point: GridPoint, tried: Earlier) -> PointResult:
     """The newest results that still hold; without any why there are none, though there were."""
     digest = point.config.digest
     result = PointResult(name=point.name, values=redacted(point.values), config_digest=digest)
-    runs = [(run, key) for run, key in tried.runs if key.config == digest]
+    runs = [(run, key_in_time(run, key, point.config)) for run, key in tried.runs if key.config == digest]
     if not runs:
         if before := next((one for one in tried.known if one.name == point.name), None):
             result.anew, result.replaces = CHANGES["config"], before.run_folder

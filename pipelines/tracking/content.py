@@ -64,6 +64,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "judgements": judgements["kind"] if (judgements := metrics.get("judgements")) else None,
         "outcome": _outcome(metrics, config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
+        "useless": harm["useless"] if (harm := metrics.get("harm")) else None,
         **gate_tags(content.folder),
     }
     return legal_tags({name: str(value) for name, value in tags.items() if value is not None})

@@ -30,7 +30,7 @@ SERIES = {
 # Points of a series in MLflow, whose charts draw 320; all are in the Parquet files. Of a longer run every second, third
 # ... moment is logged: ten hours in full took two minutes.
 LONGEST_SERIES = 3600
-SECTIONS = ("judgements", "coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens")
+SECTIONS = ("judgements", "coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens", "harm")
 ANALYSED = ("oracle", "fusion", "calibration", "ties", "judged", "position", "cost")
 # What analysis.json calls it -> with its unit.
 UNITS = {

@@ -12,15 +12,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stages.analysis.calibration import calibration
+from stages.analysis.changes import Changes
 from stages.analysis.depth import DEPTHS, NOT_OF_LISTS, advise, depth_curve
 from stages.analysis.fusion import fuse_ranks, interpolation
+from stages.analysis.harm import harm
 from stages.analysis.movers import movers
 from stages.analysis.oracle import oracle
+from stages.analysis.orders import Orders
 from stages.analysis.outcome import QueryOutcome, outcome_of, outcome_of_list
 from stages.analysis.passages import cut_and_read
 from stages.analysis.prompt import Lists, prompt
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
+from stages.analysis.useless import useless
 from stages.core.metrics import SCHEMA_VERSION
 from stages.core.records import Candidates, Judgements, QueryMetrics, Ranking
 from stages.quality.comparison import Tested, compare_systems
@@ -35,8 +39,9 @@ ReadPairs = Callable[[], Iterable[tuple[Candidates, Ranking]]]
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """`metrics` in order of importance: the first chooses weights, strata and movers. `listwise`: a score belongs to
-    its whole list.
+    """`metrics` in order of importance: the first chooses weights, strata, movers and the places that are looked at.
+    `listwise`: a score belongs to its whole list. `has_first_stage` is False where the order that the candidates came
+    in is none, as of the union of several first stages.
     """
 
     metrics: Sequence[str]
@@ -44,25 +49,29 @@ class AnalysisSettings:
     confidence: float = CONFIDENCE
     seed: int = 0
     listwise: bool = False
+    has_first_stage: bool = True
 
 
 def analyse(
     pairs: ReadPairs, judgements: Judgements, first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings
 ) -> dict[str, Any]:
     """`first` and `reranked` are over all judged queries; without values in `first` there is nothing to compare with,
-    and only ties are told, and what cutting costs where documents were read in passages. Raises what `evaluate_stream`
-    raises.
+    and only ties are told, what changed, whether the order is a useless one, and what cutting costs where documents
+    were read in passages. Raises what `evaluate_stream` raises.
     """
     judged: list[QueryOutcome] = []
+    metrics, main = list(settings.metrics), settings.metrics[0]
+    changes, orders = Changes(main), Orders(main, has_first_stage=settings.has_first_stage)
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "ties": asdict(ties(_outcomes(pairs(), judgements, judged))),
+        "ties": asdict(ties(_outcomes(pairs(), judgements, judged, changes, orders))),
+        "changes": changes.told(metrics) if settings.has_first_stage else None,
+        "useless": asdict(useless(orders)),
     }
     if reranked.values and (found := _long_documents(judged, judgements, settings)):
         told["long_documents"] = found
     if not first.values:
         return told
-    metrics, main = list(settings.metrics), settings.metrics[0]
     told |= {
         "metrics": metrics,
         "significance": _significance(first, reranked, settings),
@@ -70,6 +79,7 @@ def analyse(
         "oracle": _oracle(judged, judgements, first, reranked),
         "fusion": _fusion(judged, judgements, settings),
         "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
+        "harm": _harm(judged, judgements, settings),
         "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
         "calibration": _optional(calibration(judged, judgements)),
         "judged": {
@@ -92,16 +102,24 @@ def analyse_lists(
     """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
     of the queries `cut` were not read to their end.
     """
-    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
+    main = settings.metrics[0]
+    changes, orders = Changes(main), Orders(main, has_first_stage=settings.has_first_stage)
+    for candidates, ranking in pairs():
+        outcome = outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut)
+        changes.add(outcome)
+        orders.add(outcome, judgements.grades.get(outcome.query_id))
+        if outcome.query_id in judgements.grades:
+            judged.append(outcome)
+            lists.append((candidates.query_id, ranking.ordered()))
+    told: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "changes": changes.told(settings.metrics) if settings.has_first_stage else None,
+        "useless": asdict(useless(orders)),
+    }
     if not first.values:
         return told
-    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
-    for candidates, ranking in pairs():
-        if candidates.query_id in judgements.grades:
-            judged.append(outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut))
-            lists.append((candidates.query_id, ranking.ordered()))
     both = ((query_id, one.first_stage(), new) for one, (query_id, new) in zip(judged, lists, strict=True))
-    main = settings.metrics[0]
     return (
         told
         | _prompt(both, judgements, settings)
@@ -110,6 +128,7 @@ def analyse_lists(
             "significance": _significance(first, reranked, settings),
             "oracle": _oracle(judged, judgements, first, reranked),
             "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
+            "harm": _harm(judged, judgements, settings),
             "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
             "judged": {
                 "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
@@ -125,14 +144,27 @@ def _prompt(lists: Iterable[Lists], judgements: Judgements, settings: AnalysisSe
 
 
 def _outcomes(
-    pairs: Iterable[tuple[Candidates, Ranking]], judgements: Judgements, judged: list[QueryOutcome]
+    pairs: Iterable[tuple[Candidates, Ranking]],
+    judgements: Judgements,
+    judged: list[QueryOutcome],
+    changes: Changes,
+    orders: Orders,
 ) -> Iterator[QueryOutcome]:
-    """Each query's, in the order read; those of judged queries are also kept in `judged`."""
+    """Each query's, in the order read, counted on the way; those of judged queries are also kept in `judged`."""
     for candidates, ranking in pairs:
         outcome = outcome_of(candidates, ranking)
+        changes.add(outcome)
+        orders.add(outcome, judgements.grades.get(outcome.query_id))
         if outcome.query_id in judgements.grades:
             judged.append(outcome)
         yield outcome
+
+
+def _harm(judged: Sequence[QueryOutcome], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any] | None:
+    if not settings.has_first_stage:
+        return None
+    found = harm(judged, judgements, settings.metrics[0], settings.confidence)
+    return asdict(found) | {"words": found.words()}
 
 
 def _significance(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> dict[str, Any]:

@@ -12,7 +12,8 @@ class RunWork:
 
     `pairs` are all that were asked for; the engine scored `scored_pairs` of them, reading `prompt_tokens`, and the
     store knew the others. `engine_s` is the time for which engines were held meanwhile, of all replicas added up; None
-    where a hosted model scored, and `billed` is what that cost, None where no price is known.
+    where a hosted model scored, and `billed` is what that cost, None where no price is known; `billed_besides` of it
+    was for pairs whose scores were known.
     """
 
     queries: int
@@ -21,6 +22,7 @@ class RunWork:
     prompt_tokens: int
     engine_s: float | None
     billed: float | None = None
+    billed_besides: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +57,5 @@ def cost(work: RunWork, gains: Mapping[str, float], per_hour: float | None = Non
         engine_s_per_query=engine_s,
         gain_per_engine_s={metric: gain / engine_s if engine_s else None for metric, gain in gains.items()},
         money=money,
-        money_per_1000_queries=None if money is None or share is None else 1000 * money * share,
+        money_per_1000_queries=None if money is None or share is None else 1000 * (money - work.billed_besides) * share,
     )

@@ -59,9 +59,14 @@ class QueryOutcome:
 
     def listed(self, order: Iterable[int]) -> tuple[str, ...]:
         """The ids at the positions `order`, best first; then the others in first-stage order, and the tail."""
+        return tuple(map(self.doc_ids.__getitem__, self.completed(order))) + self.tail
+
+    def completed(self, order: Iterable[int]) -> list[int]:
+        """All positions above the tail: those of `order`, then the others in first-stage order."""
         first = list(order)
-        behind = sorted(set(range(len(self.doc_ids))).difference(first)) if len(first) < len(self.doc_ids) else []
-        return tuple(map(self.doc_ids.__getitem__, first + behind)) + self.tail
+        if len(first) == len(self.doc_ids):
+            return first
+        return first + sorted(set(range(len(self.doc_ids))).difference(first))
 
 
 def outcome_of(candidates: Candidates, ranking: Ranking) -> QueryOutcome:

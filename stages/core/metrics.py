@@ -206,6 +206,7 @@ class HostedPart(TypedDict):
     `guessed_bills` requests no answer said it, and a guess by characters stands in. `cost` is null without a price.
 
     `rechecked_pairs` were stored and asked for again, `largest_move` is how far one is off; null where none was.
+    `recheck_cost` of the cost was for these.
     """
 
     url: str
@@ -220,6 +221,27 @@ class HostedPart(TypedDict):
     cost: float | None
     rechecked_pairs: int
     largest_move: float | None
+    recheck_cost: float | None
+
+
+class HarmPart(TypedDict):
+    """What reranking changed in the `lists` that have candidates, and what it pushed out; shares by first places
+    (`at_10`). All but `useless` null where the order that the candidates came in is no first stage, and the last three
+    where nothing is judged, or no relevant document stood there.
+
+    Of the lists, `set_changed_share` hold other documents in their first places, and `order_changed_share` read
+    otherwise there. Of the relevant documents `first_lost_share` of those in the very first place lost the first
+    places, `pushed_out_share` of all that stood in them left them, and `rescued_share` of those behind came there.
+    `useless` names a reranker that tells nothing: constant, first_stage, reversed or random.
+    """
+
+    lists: int | None
+    set_changed_share: dict[str, float] | None
+    order_changed_share: dict[str, float] | None
+    first_lost_share: dict[str, float | None] | None
+    pushed_out_share: dict[str, float | None] | None
+    rescued_share: dict[str, float | None] | None
+    useless: str | None
 
 
 class ForecastPart(TypedDict):
@@ -296,6 +318,7 @@ class Metrics(TypedDict):
     queue: QueuePart
     cache: CachePart
     tokens: TokensPart
+    harm: NotRequired[HarmPart]
     forecast: NotRequired[ForecastPart]
     hosted: NotRequired[HostedPart]
     latency: NotRequired[LatencyPart]

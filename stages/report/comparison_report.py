@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stages.core.metrics import Metrics
@@ -19,6 +19,7 @@ from stages.core.words import (
     wins_ties_losses,
 )
 from stages.report import figures
+from stages.report.beside_harms import beside_harms, named_useless
 from stages.report.beside_hosted import beside_hosted
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 
@@ -26,12 +27,13 @@ from stages.report.document import Block, Cell, Column, Document, Figure, Sectio
 @dataclass(frozen=True, slots=True)
 class Compared:
     """`content` is that of comparison.json. By the label of each run, `run_metrics` are its metrics.json, and `costs`
-    the cost in its analysis.json (empty where it has none).
+    the cost in its analysis.json (empty where it has none), `harms` what that says of changes, harm and useless orders.
     """
 
     content: Mapping[str, Any]
     run_metrics: Mapping[str, Metrics]
     costs: Mapping[str, Mapping[str, Any]]
+    harms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def main(self) -> str:
@@ -48,6 +50,7 @@ def comparison_document(compared: Compared) -> Document:
     )
     sections = [
         Section("Is the difference real?", [*_quality(compared)]),
+        *beside_harms(compared.harms),
         Section("What does each cost?", [*_costs(compared)]),
         Section("In what do they differ?", [*_differing(content)]),
     ]
@@ -59,6 +62,7 @@ def _lead(compared: Compared) -> Iterator[Text]:
         tone = tone_of(told) if is_significant(told) else "unsure"
         yield Text(f"{told['system']}: {told['words']}.", tone)
     yield Text(f"Over {count(compared.content['queries'])} judged queries. {_corrected(compared.content)}")
+    yield from named_useless(compared.harms)
     for note in compared.content["notes"]:
         yield Text(f"Mind: {note}.", "bad")
 

@@ -26,7 +26,7 @@ from tests.hosted_api import stub_api
 
 async def ask(url: str, minutes: float, per_minute: float) -> None:
     """One document a request, so that requests are all there is."""
-    settings = HostedSettings(requests_per_minute=per_minute, concurrency=32)
+    settings = HostedSettings(requests_per_minute=per_minute)
     endpoint = endpoint_of(ModelSettings(name=url, api="jina", served_as="m"))
     numbers, ends_s = count(), time.monotonic() + 60 * minutes
     async with HostedScorer(endpoint, settings, Meter(endpoint.shape, settings)) as scorer:

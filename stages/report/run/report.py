@@ -26,6 +26,7 @@ from stages.report import figures
 from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
 from stages.report.run.fused import fused_blocks, fused_lead
+from stages.report.run.harm import first_told, harm_section
 from stages.report.run.passages import passages_section
 from stages.report.run.prompt import prompt_section
 from stages.report.run.stages import stages_section
@@ -57,6 +58,7 @@ def run_document(run: RunNumbers) -> Document:
     sections = [
         _quality_section(run),
         prompt_section(run.analysis),
+        harm_section(run.analysis),
         stages_section(run.metrics),
         where_section(run.analysis, run.main),
         depth_section(run.analysis, run.main),
@@ -143,9 +145,10 @@ def _unanswered(coverage: CoveragePart) -> str:
 def _quality_section(run: RunNumbers) -> Section:
     title = "Did it help, and how sure is that?"
     if run.main is None:
-        return Section(title, [*fused_blocks(run.analysis)] or [_plain_quality(run.metrics)])
+        plain = [*fused_blocks(run.analysis)] or [_plain_quality(run.metrics)]
+        return Section(title, [*first_told(run.analysis), *plain])
     tested = run.analysis["significance"]
-    blocks: list[Block] = [_quality_table(run.analysis), Text(_how_tested(tested))]
+    blocks: list[Block] = [*first_told(run.analysis), _quality_table(run.analysis), Text(_how_tested(tested))]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")
     if deltas is not None and any(deltas):
         told = tested[run.main]

@@ -57,7 +57,7 @@ def test_a_stage_has_the_top_levels_keys_where_it_sets_none_itself_key_by_key() 
 
 def test_only_a_hosted_stage_takes_the_hosted_section() -> None:
     first, second = cascade(CHEAP, HOSTED, hosted={"concurrency": 3}).stages()
-    assert (first.hosted.concurrency, second.hosted.concurrency) == (8, 3)
+    assert (first.hosted.concurrency, second.hosted.concurrency) == (None, 3)
 
 
 def test_the_depth_of_stage_0_is_that_of_the_data_wherever_it_is_said() -> None:

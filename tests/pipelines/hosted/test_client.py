@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Sequence
 from email.utils import formatdate
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from pipelines.base.paid_sections import HostedSettings
-from pipelines.hosted.client import HostedScorer
-from pipelines.hosted.endpoint import endpoint_of
-from pipelines.hosted.meter import BudgetSpentError, Meter
-from serve_app.settings import Api, ModelSettings
+from pipelines.hosted.meter import BudgetSpentError
+from serve_app.settings import Api
 from stages.core.errors import EngineError, ScoringError
-from stages.core.records import PairScore
-from stages.core.scoring import OverlapScorer, sigmoid
+from stages.core.scoring import sigmoid
 from tests.api_server import running_api
-from tests.hosted_api import Fault, StubApi, stub_api
-
-APIS: tuple[Api, ...] = get_args(Api)
-QUERY, DOCUMENTS = "red fox", ["a dog", "the red fox", "a fox", "red"]
-KEY = "secret-key-0123456789"
+from tests.hosted_api import Fault, stub_api
+from tests.pipelines.hosted.asking import APIS, DOCUMENTS, KEY, QUERY, Asking, asking, local
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off as short as it can be: what is tested is what is done, not how long it takes."""
     monkeypatch.setattr("pipelines.hosted.patience.FIRST_WAIT_S", 0.001)
-
-
-class Asking:
-    """A scorer over the stub, used once; afterwards what it counted, kept and stopped of."""
-
-    def __init__(self, url: str, api: Api, **settings: Any) -> None:
-        model = ModelSettings(name=url, api=api, served_as="overlap", key_env="KEY")
-        self.endpoint = endpoint_of(model, {"KEY": KEY})
-        self.settings = HostedSettings.model_validate(settings)
-        self.meter = Meter(self.endpoint.shape, self.settings)
-        self.kept: list[tuple[Sequence[str], list[PairScore]]] = []
-        self.stopped: Exception | None = None
-
-    def score(self, documents: Sequence[str] = DOCUMENTS, instruction: str | None = None) -> list[PairScore]:
-        return asyncio.run(self._score(documents, instruction))
-
-    async def _score(self, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
-        async with HostedScorer(self.endpoint, self.settings, self.meter, self._keep) as scorer:
-            try:
-                return await scorer.score(QUERY, documents, instruction)
-            finally:
-                self.stopped = scorer.stopped
-
-    async def _keep(self, _query: str, documents: Sequence[str], _told: str | None, scores: list[PairScore]) -> None:
-        self.kept.append((documents, scores))
-
-
-def local() -> list[float]:
-    return [pair.score or 0.0 for pair in asyncio.run(OverlapScorer().score(QUERY, DOCUMENTS))]
-
-
-def asking(stub: StubApi, **settings: Any) -> Asking:
-    return Asking(stub.url, stub.api, **settings)  # type: ignore[arg-type]
 
 
 # --- the numbers ---

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,7 @@ from pipelines.base.paid_sections import HostedSettings
 from pipelines.base.ports import free_port
 from pipelines.direct.scorer import DirectScorer
 from pipelines.hosted.client import HostedScorer
-from pipelines.hosted.endpoint import endpoint_of
+from pipelines.hosted.endpoint import endpoint_of, told_by
 from pipelines.hosted.meter import Meter
 from serve_app.engine.models import describe
 from serve_app.settings import ModelSettings
@@ -65,9 +66,9 @@ def test_scores_are_those_of_the_model_and_the_server_says_which_it_is(url: str,
     settings = HostedSettings(batch_documents=2)
     meter = Meter(endpoint.shape, settings)
 
-    async def ask() -> tuple[dict[str, object], list[PairScore]]:
+    async def ask() -> tuple[dict[str, Any], list[PairScore]]:
         async with HostedScorer(endpoint, settings, meter) as scorer:
-            return await scorer.tell(), await scorer.score(QUERY, DOCUMENTS)
+            return told_by(endpoint, await scorer.tell()), await scorer.score(QUERY, DOCUMENTS)
 
     told, found = asyncio.run(ask())
     here = ModelSettings(name=str(tiny_cross_encoder))

@@ -128,12 +128,15 @@ def test_a_run_that_knew_every_score_has_no_cost_per_query(made: Collection, tmp
     assert cost["gain_per_engine_s"] == dict.fromkeys(METRICS)
 
 
-def test_without_judgements_ties_and_what_the_job_told_are_left(made: Collection, tmp_path: Path) -> None:
+def test_without_judgements_ties_what_changed_and_what_the_job_told_are_left(made: Collection, tmp_path: Path) -> None:
     nothing = QueryMetrics((), {}, ())
     folder = folder_of(tmp_path / "run", made, [[ranking for _, ranking in made.pairs]])
     unjudged = findings(made, judgements=Judgements({}), first_stage=nothing, reranked=nothing)
     found = analysis_of(folder, unjudged)
-    assert set(found) == {"schema_version", "ties", "position", "cost", "remarks", "failures", "order_only_queries"}
+    assert set(found) == {
+        *("schema_version", "ties", "changes", "useless"),
+        *("position", "cost", "remarks", "failures", "order_only_queries"),
+    }
     assert found["cost"]["gain_per_engine_s"] == {}
     assert found["ties"]["tied_neighbours"] == 1 / 4
 

@@ -33,3 +33,21 @@ def test_a_line_of_the_log_says_what_is_waited_for_or_how_fast_it_goes(
     with JobConsole(file=out).progress(manifest) as on_progress:
         on_progress(done, at)
     assert out.getvalue() == f"reranking   {done.queries} of 54 queries, {told}\n"
+
+
+def test_what_changed_and_what_was_pushed_out_is_said_in_a_line_each() -> None:
+    out = io.StringIO()
+    useless = {"name": None, "words": "the order cannot be told from a random one"}
+    analysis = {"changes": {"words": "No list changed."}, "harm": {"words": "nothing was lost"}, "useless": useless}
+    JobConsole(file=out).harm(analysis)
+    assert out.getvalue() == (
+        "changed     No list changed.\n"
+        "harm        nothing was lost\n"
+        "note        the order cannot be told from a random one\n"
+    )
+
+
+def test_a_name_is_left_to_the_remarks_and_what_does_not_apply_has_no_line() -> None:
+    out = io.StringIO()
+    JobConsole(file=out).harm({"changes": None, "useless": {"name": "constant", "words": "the scores are constant"}})
+    assert out.getvalue() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -285,3 +286,130 @@ def test_compare_puts_both_in_one_table_and_one_figure(tmp_path: Path, stub: Stu
     row = lines[lines.index(head) + 3]
     assert "2.00" in row, row
     assert list((folder / "figures").glob("hosted.*"))
+
+
+# --- what is told while it runs, and of what it found ---
+
+
+def test_before_the_first_answer_it_is_told_who_is_waited_for(
+    tmp_path: Path, stub: StubApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.job.console.LOG_EVERY_S", 0.0)
+    monkeypatch.setattr("pipelines.job.hosted_stream.POLL_S", 0.05)
+    stub.delay_s = 0.5
+    _, said = done(sections(tmp_path, stub, hosted={"concurrency": 4}))
+    assert f" s for {stub.url.removeprefix('http://')}, 4 requests under way" in said
+    assert " of 12 queries, " in said and "prompts" not in said
+
+
+def test_while_a_server_asks_to_wait_that_is_told(
+    tmp_path: Path, stub: StubApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.job.console.LOG_EVERY_S", 0.0)
+    monkeypatch.setattr("pipelines.job.hosted_stream.POLL_S", 0.05)
+    stub.faults = [Fault(), Fault(429, {"retry-after": "1"}, {"detail": "[/slow] down"})]
+    folder, said = done(sections(tmp_path, stub, hosted={"concurrency": 1}))
+    assert re.search(r"asks to wait \d s more \(HTTP 429: \[/slow\] down\)", said)
+    assert hosted(folder)["retried"] == {"HTTP 429": 1}
+
+
+def test_a_move_is_in_metrics_report_and_analysis_too_and_what_seeing_it_cost_is_apart(
+    tmp_path: Path, stub: StubApi
+) -> None:
+    priced = {"price_per_1000_requests": 1000.0}
+    done(sections(tmp_path, stub, hosted=priced))
+    with sqlite3.connect(tmp_path / "store" / "scores.sqlite") as database:
+        database.execute("DELETE FROM batches WHERE id > 6")
+    database.close()
+    stub.shift = 0.25
+    folder, said = done(sections(tmp_path, stub, hosted=priced))
+    told = hosted(folder)
+    assert (told["largest_move"], told["recheck_cost"], told["cost"]) == (pytest.approx(0.25), 1.0, 7.0)
+    analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
+    assert any("scores moved" in remark for remark in analysis["remarks"])
+    assert "scores moved" in folder.report.read_text(encoding="utf-8") and "note        scores moved" in said
+    assert analysis["cost"]["money_per_1000_queries"] == pytest.approx(1000.0)
+
+
+def test_too_few_requests_at_once_for_the_rate_are_told(tmp_path: Path, stub: StubApi) -> None:
+    stub.delay_s = 0.02
+    fast = {"concurrency": 1, "requests_per_minute": 1_000_000, "batch_documents": 1}
+    _, said = done(sections(tmp_path, stub, hosted=fast))
+    assert "hosted.concurrency 1 lets about" in said
+
+
+def test_a_price_of_what_the_api_does_not_bill_is_refused(tmp_path: Path, stub: StubApi) -> None:
+    with pytest.raises(ConfigError, match="price_per_1000_search_units: jina's API bills tokens"):
+        done(sections(tmp_path, stub, hosted={"price_per_1000_search_units": 2.0}))
+
+
+@pytest.mark.parametrize("words", ["[/bold]", "\ud800", "\x1b[2J"])
+def test_no_words_of_a_server_end_a_job(tmp_path: Path, stub: StubApi, words: str) -> None:
+    done(sections(tmp_path, stub))
+    stub.faults = [Fault(400, {}, {"detail": f"no {words}"})]
+    _, said = done(sections(tmp_path, stub))
+    assert "could not be asked for again" in said and "\x1b" not in said
+
+
+# --- a server that says what it is, and then nothing ---
+
+
+@pytest.fixture
+def tei() -> Iterator[StubApi]:
+    with stub_api("tei", info={"/info": {"model_id": "a", "model_sha": "1", "max_client_batch_size": 2}}) as one:
+        yield one
+
+
+def of_tei(folder: Path, stub: StubApi, **more: dict[str, Any]) -> dict[str, Any]:
+    config = sections(folder, stub, **more)
+    config["model"].pop("served_as")
+    return config
+
+
+def test_the_servers_own_limit_is_kept(tmp_path: Path, tei: StubApi) -> None:
+    done(of_tei(tmp_path, tei))
+    assert {len(documents) for _, documents in tei.asked} == {1, 2} and len(tei.asked) == QUERIES * 3
+
+
+def test_stored_scores_need_no_server_and_no_score_of_one_that_does_not_say_what_it_is_is_kept(
+    tmp_path: Path, tei: StubApi
+) -> None:
+    done(of_tei(tmp_path, tei))
+    paid, tei.told_status = len(tei.asked), 503
+    folder, said = done(of_tei(tmp_path, tei, hosted={"retry_for_s": 0.1}))
+    assert read_metrics(folder)["cache"]["score_store_hits"] == QUERIES * DOCUMENTS
+    assert "Stored scores of what it said last are used" in said and len(tei.asked) == paid
+    age_all(tmp_path / "store", 31)
+    with pytest.raises(EngineError, match="HTTP 503"):
+        done(of_tei(tmp_path, tei, hosted={"retry_for_s": 0.1}))
+    assert len(tei.asked) == paid
+
+
+def test_a_run_whose_scores_are_never_used_again_does_not_say_that_it_goes_on(tmp_path: Path, stub: StubApi) -> None:
+    config = sections(tmp_path, stub, hosted={"max_requests": 3})
+    config["rerank"]["store_days"] = 0
+    with pytest.raises(RerankEvalError, match=r"store_days 0 asks for all of them again"):
+        done(config)
+
+
+def test_a_store_that_is_only_read_is_left_as_it_is(tmp_path: Path, stub: StubApi) -> None:
+    config = sections(tmp_path, stub, hosted={"recheck_pairs": 0})
+    done(config)
+    config["rerank"]["store_mode"] = "read_only"
+    age_all(tmp_path / "store", 31)
+    before = (tmp_path / "store" / "scores.sqlite").read_bytes()
+    folder, _ = done(config)
+    assert (tmp_path / "store" / "scores.sqlite").read_bytes() == before
+    assert read_metrics(folder)["cache"]["score_store_hits"] == 0
+
+
+@pytest.mark.heavy
+def test_two_jobs_at_once_over_one_store_both_end_with_all_scores(tmp_path: Path, stub: StubApi) -> None:
+    stub.delay_s = 0.05
+    config = sections(tmp_path, stub, hosted={"batch_documents": 2, "recheck_pairs": 0})
+    both = [subprocess.Popen([sys.executable, "-c", RUN, json.dumps(config)], cwd=ROOT) for _ in range(2)]
+    assert [one.wait(timeout=240) for one in both] == [0, 0]
+    paid = len(stub.pairs)
+    folder, _ = done(config)
+    here, _ = done(sections(tmp_path, None))
+    assert ranked(folder) == ranked(here) and len(stub.pairs) == paid

@@ -194,3 +194,9 @@ def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
 
 def test_flattening_keeps_every_leaf() -> None:
     assert dict(flatten({"a": {"b": 1, "c": {}}, "d": [2]})) == {"a.b": 1, "a.c": {}, "d": [2]}
+
+
+def test_a_useless_reranker_is_found_by_its_tag() -> None:
+    assert run_tags(content(metrics=METRICS | {"harm": {"useless": "constant"}}))["useless"] == "constant"
+    assert "useless" not in run_tags(content(metrics=METRICS | {"harm": {"useless": None}}))
+    assert "useless" not in run_tags(CONTENT)

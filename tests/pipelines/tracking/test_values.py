@@ -154,3 +154,19 @@ def test_a_run_of_many_hours_is_logged_with_bounded_series_from_its_first_to_its
     points = list(run_series(folder, {}, finished_ms=0))
     for name in ("queue/running_over_time", "system/a/x", "system/b/x"):
         assert [point.step for point in points if point.name == name] == list(range(0, hours, 4))
+
+
+def test_what_was_pushed_out_is_logged_by_its_first_places_and_a_name_is_no_number() -> None:
+    harm = {
+        "lists": 300,
+        "set_changed_share": {"at_1": 0.5, "at_10": 0.25},
+        "first_lost_share": {"at_1": None},
+        "rescued_share": None,
+        "useless": "random",
+    }
+    told = named(METRICS | {"harm": harm})
+    assert {name: value for name, value in told.items() if name.startswith("harm/")} == {
+        "harm/lists": 300.0,
+        "harm/set_changed_share_at_1": 0.5,
+        "harm/set_changed_share_at_10": 0.25,
+    }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from stages.analysis.assemble import AnalysisSettings, analyse
+from stages.analysis.assemble import AnalysisSettings, analyse, analyse_lists
 from stages.analysis.depth import NOT_OF_LISTS, depth_curve
 from stages.analysis.fusion import interpolation
 from stages.analysis.oracle import oracle
@@ -57,19 +57,23 @@ def test_all_documented_keys_are_there_and_the_main_metric_is_first(made: Collec
     found = analysed(made)
     assert set(found) == {
         *("metrics", "significance", "depth", "oracle", "fusion", "strata", "movers", "calibration", "ties", "judged"),
+        *("changes", "harm", "useless"),
         "schema_version",
     }
     assert found["metrics"] == METRICS
     assert list(found["significance"]) == list(found["depth"]["best"]) == METRICS
 
 
-def test_without_judgements_only_ties_are_told(made: Collection) -> None:
+def test_without_judgements_ties_and_what_changed_are_told(made: Collection) -> None:
     found = analyse(lambda: iter(made.pairs), Judgements({}), NONE, NONE, AnalysisSettings(METRICS))
     # Of p, q and u, which have two documents and more: 2, 1 and 2 neighbours, of which u's 2 are tied. r has one.
-    assert found == {
+    assert found | {"changes": None, "useless": None} == {
+        "changes": None,
+        "useless": None,
         "schema_version": 2,
         "ties": {"tied_neighbours": 2 / 5, "all_equal_lists": 1 / 3, "saturated": 0.0},
     }
+    assert (found["changes"]["lists"], found["changes"]["anywhere"], found["useless"]["lists"]) == (4, 4, 3)
 
 
 def test_ties_count_every_query_and_the_rest_the_judged_ones(made: Collection) -> None:
@@ -193,3 +197,12 @@ def test_whatever_was_scored_the_analysis_is_strict_json(made: Collection) -> No
     assert all(math.isfinite(point["means"][MAIN]) for point in found["depth"]["points"])
     for stratum in found["strata"]:
         assert stratum["wins"] + stratum["ties"] + stratum["losses"] == stratum["queries"]
+
+
+def test_what_changed_and_was_pushed_out_needs_the_order_alone(made: Collection) -> None:
+    """Lists that no one score orders, as a cascade's, tell it as those of one model do."""
+    told = AnalysisSettings(METRICS)
+    found = analyse_lists(lambda: iter(made.pairs), made.judgements, made.first, made.reranked, told, ())
+    expected = analysed(made)
+    assert (found["changes"], found["harm"]) == (expected["changes"], expected["harm"])
+    assert found["useless"]["lists"] == 4  # the failed document of r has a place, and so a rank
