@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipelines.base.answers import check_answers
 from pipelines.base.cascade import INHERITED, StageSettings, above_stages, check_stages, resolved
 from pipelines.base.config_errors import explained
 from pipelines.base.config_file import ConfigFile
@@ -26,6 +27,7 @@ from pipelines.base.overrides import set_keys
 from pipelines.base.paid_sections import CostSettings, HostedSettings
 from pipelines.base.redaction import hidden_in
 from pipelines.base.sections import (
+    AnswersSettings,
     EvaluateSettings,
     GateSettings,
     OutputSettings,
@@ -54,6 +56,7 @@ class RunConfig(Settings):
     hosted: HostedSettings = HostedSettings()
     rerank: RerankSettings = RerankSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    answers: AnswersSettings = AnswersSettings()
     gate: GateSettings = GateSettings()
     cost: CostSettings = CostSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -92,6 +95,11 @@ class RunConfig(Settings):
         """A budget that limits nothing would be taken for one that does."""
         if self.rerank.stages is None and self.model.api is None and self.hosted != HostedSettings():
             raise ValueError("hosted: is about a hosted model. Set model.api, or remove the section")
+        return self
+
+    @model_validator(mode="after")
+    def _judges_by_answers(self) -> Self:
+        check_answers(self.data, self.answers, self.evaluate.metrics)
         return self
 
     @model_validator(mode="after")
@@ -158,6 +166,7 @@ class ServeConfig(Settings):
     hosted: Any = None
     rerank: ServedStages = ServedStages()
     evaluate: Any = None
+    answers: Any = None
     gate: Any = None
     cost: Any = None
     tracking: Any = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from stages.core.errors import ConfigError
 from stages.core.metrics import Metrics, QualityPart, UnjudgedPart
-from stages.core.words import nearest
+from stages.core.words import key_name, nearest
 from stages.quality.evaluate import metric_key
 
 # What a limit may be called besides its place in metrics.json.
@@ -50,7 +50,7 @@ def place_of(name: str, known: Collection[str]) -> str:
 
     Raises ConfigError where it means none of `known`, or several.
     """
-    place = SHORT_NAMES.get(name, name.replace("/", ".").replace("@", "_at_"))
+    place = SHORT_NAMES.get(name, key_name(name.replace("/", ".")))
     if place in known:
         return place
     ends = [one for one in known if one.endswith(f".{place}")]

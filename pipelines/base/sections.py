@@ -19,6 +19,7 @@ from serve_app.base_settings import Settings
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
 from stages.quality.evaluate import check_metric
+from stages.quality.has_answer import Match
 from stages.quality.regression import MIN_QUERIES
 from stages.quality.significance import CONFIDENCE
 
@@ -140,6 +141,22 @@ class EvaluateSettings(Settings):
             return tuple(check_metric(name) for name in metrics)
         except ConfigError as error:
             raise ValueError(str(error)) from error
+
+
+class AnswersSettings(Settings):
+    """How answers judge, where `columns` of `data` names theirs."""
+
+    match: Match = Field(
+        "tokens",
+        description="tokens: a document has an answer where it has all its tokens in a row, whatever their case and "
+        "accents, as DPR's has_answer (docs/data.md). regex: each answer is a regular expression.",
+    )
+    tokenizer: str | None = Field(
+        None,
+        min_length=1,
+        description="What counts the tokens of `answer_recall@tokens=2000`: a folder or a Hugging Face id. null: the "
+        "reranker's own.",
+    )
 
 
 Number = Annotated[float, AllowInfNan(False)]

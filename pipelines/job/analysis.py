@@ -62,9 +62,16 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
         found.has_first_stage,
     )
     told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
+    tell_tokenizer(told, config)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     return write_told(folder, told, found)
+
+
+def tell_tokenizer(told: dict[str, Any], config: RunConfig) -> None:
+    """By whose tokens a budget was filled, where one was."""
+    if "prompt" in told:
+        told["prompt"]["tokenizer"] = config.answers.tokenizer or config.model.name
 
 
 def write_told(folder: RunFolder, told: dict[str, Any], found: Findings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def score_stages(job: Job, config: RunConfig, models: Sequence[ModelInfo], folde
     """
     stages, scored = config.stages(), list[Scored]()
     engines = _Engines(job, stages, models, folder)
-    prepare: Callable[[See], Prepared] = partial(prepare_data, job.source, config.data, config.evaluate.metrics, folder)
+    prepare: Callable[[See], Prepared] = partial(prepare_data, job.source, config, folder)
     try:
         for place, (own, model) in enumerate(zip(stages, models, strict=True)):
             here = folder.stage(place + 1)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pipelines.base.config import RunConfig
 from pipelines.base.logs import libraries_log_to
 from pipelines.job.lists import require_whole_lists
+from pipelines.job.prompt_tokens import check_tokenizer
 from pipelines.job.slices import slicings
 from pipelines.tracking.uri import check_tracking
 from pipelines.verdict.gate import check_pinned
@@ -43,6 +44,7 @@ def check_before_scoring(config: RunConfig) -> Checked:
     """
     slicings(config.evaluate.slices)
     models = tuple(map(_checked_model, config.stages()))
+    check_tokenizer(config, models)
     notes = list(filter(None, [check_tracking(config.tracking.uri)]))
     source = open_source(config.data)
     _require_output(Path(config.output.dir))

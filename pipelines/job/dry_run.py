@@ -41,18 +41,20 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     models, source, notes = check_before_scoring(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
-    judgements, meetings = judged(source, config.evaluate.metrics, report)
+    judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
     forecasts = Forecasts(config, models, gpu)
     counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
-    with_candidates, queries = 0, list[GroupedQuery]()
+    with_candidates, judged_queries, queries = 0, judging.judgements.grades.keys(), list[GroupedQuery]()
     for candidates in _candidates(source, config, counts, report, set_aside):
         forecasts.add(candidates)
-        with_candidates += candidates.query_id in judgements.grades
+        judging.see(candidates)
+        with_candidates += candidates.query_id in judged_queries
         if config.evaluate.slices:
             queries.append(GroupedQuery(candidates.query_id, candidates.query, candidates.attributes))
         for field in values.keys() & candidates.attributes.keys():
             values[field].add(candidates.attributes[field])
+    judgements = judging.judgements
     own = group_queries(queries, slicings(config.evaluate.slices), judgements.grades)
     refuse_unknown(config.gate.slices, values | {name: set(own[name].values()) for name in own.keys() & values.keys()})
     return {
@@ -66,7 +68,11 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "judged_queries": len(judgements),
         "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),
-        "remarks": [*notes, *data_remarks(meetings, judgements, counts, set_aside, config.data.limit, source.made)],
+        "remarks": [
+            *notes,
+            *(judging.answers.remarks(texts=config.output.texts) if judging.answers else ()),
+            *data_remarks(meetings, judgements, counts, set_aside, config.data.limit, source.made),
+        ],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),
         "model": _model(models[0], config.stages()[0]),

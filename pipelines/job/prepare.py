@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipelines.base.config import RunConfig
+from pipelines.job.judging import Judging
 from pipelines.job.remarks import data_remarks
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import DataError, NothingLeftError
@@ -22,10 +24,12 @@ from stages.files.failures import write_failures
 from stages.files.manifest import CandidatesManifest, ManifestCounter
 from stages.files.tables import CandidatesWriter, write_candidates
 from stages.files.untexted import labels_of, write_without_texts
-from stages.quality.evaluate import check_judgements
-from stages.sources import FIRST_STAGE, DataSettings, Source
+from stages.quality.answers import AnswerCounts
+from stages.quality.has_answer import Match
+from stages.quality.judgements import check_judgements
+from stages.sources import FIRST_STAGE, Source
 
-See = Callable[[Candidates], None]
+See = Callable[[Candidates], object]
 WHOLE = ""
 """Under which the candidates of the job stand, beside those of its several first stages."""
 
@@ -36,7 +40,7 @@ class Prepared:
 
     `meetings` tell how far each first stage and the judgements are about the same; `limit` is data.limit. `labels` are
     the only columns of the queries that may be told, beside ids and scores; None: all. `made` are the first stages that
-    were made here.
+    were made here, `answers` what judged, where they did.
     """
 
     manifest: CandidatesManifest
@@ -47,13 +51,15 @@ class Prepared:
     limit: int | None = None
     labels: frozenset[str] | None = None
     made: Mapping[str, MadeFirstStage] = field(default_factory=dict)
+    answers: AnswerCounts | None = None
 
     def remarks(self, name: str | None = None) -> list[str]:
         """What the reader of its values must know: of the job, or of one of its several first stages alone."""
         meetings = self.meetings if name is None else {name: self.meetings[name]} if self.meetings else {}
         counts = (self.manifest if name is None else self.runs[name]).counts
         made = self.made_of(name)
-        return list(data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit, made))
+        of_data = data_remarks(meetings, self.judgements, counts, self.set_aside, self.limit, made)
+        return [*(self.answers.remarks(texts=self.labels is None) if self.answers else ()), *of_data]
 
     def made_of(self, name: str | None = None) -> Mapping[str, MadeFirstStage]:
         """Of the job, or of one of its several first stages alone."""
@@ -77,7 +83,14 @@ class Prepared:
         )
 
 
-def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], folder: RunFolder, see: See) -> Prepared:
+class Judged(NamedTuple):
+    """What judges a source's candidates, and how far that is about them."""
+
+    judging: Judging
+    meetings: Mapping[str, Meeting]
+
+
+def prepare_data(source: Source, config: RunConfig, folder: RunFolder, see: See) -> Prepared:
     """Read, validate, cut, and write the candidates once; `see` looks at each query's on their way to be scored.
 
     Where the folder is to hold no texts, it gets the candidates without them, and reasons that quote none. Raises
@@ -86,8 +99,9 @@ def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], fol
     """
     set_aside: list[SetAside] = []
     report = set_aside.append if folder.private is None else lambda row: set_aside.append(told_row(row))
-    judgements, meetings = judged(source, metrics, report)
-    depth, runs = data.depth, dict[str, CandidatesManifest]()
+    judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
+    see = _both(judging.see, see)
+    depth, runs = config.data.depth, dict[str, CandidatesManifest]()
     try:
         if source.names == (FIRST_STAGE,):
             candidates = all_candidates(source, depth, report)
@@ -103,7 +117,10 @@ def prepare_data(source: Source, data: DataSettings, metrics: Sequence[str], fol
         labels = labels_of(folder.texts)
         for one in (folder, *map(folder.child, runs)):
             write_without_texts(one.texts, one.candidates, labels)
-    return Prepared(manifest, judgements, set_aside, runs, meetings, data.limit, labels, source.made)
+    limit = config.data.limit
+    return Prepared(
+        manifest, judging.judgements, set_aside, runs, meetings, limit, labels, source.made, judging.answers
+    )
 
 
 def order_only(counts: ListCounts, meeting: Meeting | None) -> int:
@@ -111,17 +128,10 @@ def order_only(counts: ListCounts, meeting: Meeting | None) -> int:
     return 0 if meeting and meeting.unranked else counts.order_only
 
 
-class Judged(NamedTuple):
-    """What a source says of relevance, and how far that is about its candidates."""
-
-    judgements: Judgements
-    meetings: Mapping[str, Meeting]
-
-
-def judged(source: Source, metrics: Sequence[str], set_aside: Report) -> Judged:
+def judged(source: Source, match: Match, metrics: Sequence[str], set_aside: Report) -> Judged:
     """Raises DataError where candidates and judgements do not meet, or a metric cannot take a judgement."""
-    found = Judged(source.judgements(set_aside), source.meetings())
-    check_judgements(found.judgements, metrics)
+    found = Judged(Judging(source, match, set_aside), source.meetings())
+    check_judgements(found.judging.judgements, metrics)
     return found
 
 
@@ -131,17 +141,18 @@ def with_causes(error: NothingLeftError, set_aside: Sequence[SetAside]) -> DataE
     return DataError(f"set aside: {causes}. Then {error}") if causes else error
 
 
-def candidates_digests(source: Source, depth: int | None) -> dict[str, str]:
+def candidates_digests(source: Source, depth: int | None, see: See) -> dict[str, str]:
     """The digests that `prepare_data` would find: the job's under WHOLE and, of several first stages, each one's under
-    its name. Writes nothing.
+    its name. Writes nothing; `see` looks at each query's candidates.
 
     Raises DataError where nothing is left to rerank.
     """
     if source.names == (FIRST_STAGE,):
-        return {WHOLE: _digest(prepare_all(source.queries(_reported_by_runs), depth, _reported_by_runs))}
+        return {WHOLE: _digest(_seen(prepare_all(source.queries(_reported_by_runs), depth, _reported_by_runs), see))}
     counters = {name: ManifestCounter() for name in (WHOLE, *source.names)}
     for lists in prepare_lists(source.query_lists(_reported_by_runs), depth, _reported_by_runs):
-        for name, candidates in {WHOLE: merge(lists), **lists}.items():
+        see(merged := merge(lists))
+        for name, candidates in {WHOLE: merged, **lists}.items():
             counters[name].add([candidates])
     return {name: counter.manifest().digest for name, counter in counters.items()}
 
@@ -208,6 +219,14 @@ def _named(name: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise type(error)(f"data.runs {name}: {error}") from error
+
+
+def _both(one: See, other: See) -> See:
+    def see(candidates: Candidates) -> None:
+        one(candidates)
+        other(candidates)
+
+    return see
 
 
 def _seen(candidates: Iterable[Candidates], see: See) -> Iterator[Candidates]:

@@ -96,7 +96,7 @@ def _score(job: Job, config: RunConfig, models: Sequence[ModelInfo], folder: Run
     if config.rerank.stages is not None:
         return score_stages(job, config, models, folder)
     (model,) = models
-    prepare = partial(prepare_data, job.source, config.data, config.evaluate.metrics, folder)
+    prepare = partial(prepare_data, job.source, config, folder)
     engine = partial(make_engine, model, config, job.console, job.cluster)
     return [score(job, Part(config, model, folder, prepare), engine)]
 

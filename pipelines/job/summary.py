@@ -20,6 +20,7 @@ from stages.core.metrics import (
     FusedPart,
     HostedPart,
     IdentityPart,
+    JudgementsPart,
     Metrics,
     ModelPart,
     QualityPart,
@@ -30,6 +31,7 @@ from stages.core.metrics import (
 )
 from stages.core.records import Judgements, QueryMetrics, Ranking
 from stages.core.vectors import VECTOR_FAMILIES
+from stages.quality.answers import AnswerCounts
 from stages.quality.evaluate import metric_key
 from stages.telemetry.telemetry import Telemetry, ratio
 
@@ -109,6 +111,7 @@ class RunFacts:
     part_of: str | None = None
     hosted: HostedPart | None = None
     query_ms: Quantiles | None = None
+    answers: AnswerCounts | None = None
     fused: FusedPart | None = None
     first_stage_made: Mapping[str, MadeFirstStage] = field(default_factory=dict)
 
@@ -142,6 +145,8 @@ def summarise(facts: RunFacts) -> Metrics:
         "cache": _cache(facts, telemetry),
         "tokens": _tokens(facts, telemetry),
     }
+    if len(facts.judgements):
+        metrics["judgements"] = judgements_part(facts.judgements, facts.answers)
     if facts.query_ms is not None:
         metrics["latency"] = {"query_ms": facts.query_ms}
     if facts.fused is not None:
@@ -151,6 +156,19 @@ def summarise(facts: RunFacts) -> Metrics:
     if facts.hosted is not None:
         metrics["hosted"] = facts.hosted
     return metrics
+
+
+def judgements_part(judgements: Judgements, answers: AnswerCounts | None) -> JudgementsPart:
+    told: JudgementsPart = {"kind": judgements.kind}
+    if answers is not None:
+        told |= {
+            "match": answers.match,
+            "answers": answers.answers,
+            "short_answers": answers.short.count,
+            "queries_in_none": answers.in_none.count,
+            "queries_in_all": answers.in_all.count,
+        }
+    return told
 
 
 def _coverage(facts: RunFacts) -> CoveragePart:

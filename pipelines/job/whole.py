@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.base.config import RunConfig
 from pipelines.base.environment import describe_environment
 from pipelines.job.analysed import with_analysed
-from pipelines.job.analysis import BesideCandidates, Findings, write_told
+from pipelines.job.analysis import BesideCandidates, Findings, tell_tokenizer, write_told
 from pipelines.job.remarks import moved_remark
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
@@ -43,7 +43,10 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
     last stage, whose tail is the list of the stage before.
     """
     folders = [folder.stage(number) for number in range(1, len(scored) + 1)]
-    coverages = [write_results(stage, one) for stage, one in zip(folders, scored, strict=True)]
+    coverages = []
+    for stage, one in zip(folders, scored, strict=True):
+        one.prepared.judgements = scored[0].prepared.judgements  # with the tokens that the first one counted
+        coverages.append(write_results(stage, one))
     shutil.copytree(folders[-1].rankings, folder.rankings)
     write_trec(folder)
     judgements = scored[0].prepared.judgements
@@ -83,6 +86,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         candidates_digest=manifest.digest,
         lists_digest=manifest.lists_digest,
         judgements=judgements,
+        answers=scored[0].prepared.answers,
         first_stage=first_stage,
         reranked=reranked,
         queries=len(frozenset(query_ids_of(folder)) | set(judgements.grades)),
@@ -117,6 +121,7 @@ def _write_analysis(
     )
     pairs = BesideCandidates(folder, found.labels)
     told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
+    tell_tokenizer(told, config)
     return write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from pipelines.base.redaction import redacted
-from pipelines.job.summary import quality_part
+from pipelines.job.summary import judgements_part, quality_part
 from serve_app.settings import HOSTED, OVERLAP
 from stages.core.cascade import CASCADE, cascade_identity, cascade_name
 from stages.core.identity import ScoringIdentity
@@ -25,6 +25,7 @@ from stages.core.metrics import (
     ThroughputPart,
 )
 from stages.core.records import Judgements, QueryMetrics
+from stages.quality.answers import AnswerCounts
 from stages.telemetry.telemetry import ratio
 
 
@@ -40,6 +41,7 @@ class WholeFacts:
     candidates_digest: str
     lists_digest: str
     judgements: Judgements
+    answers: AnswerCounts | None
     first_stage: QueryMetrics
     reranked: QueryMetrics
     queries: int
@@ -77,7 +79,7 @@ def cascade_metrics(facts: WholeFacts, stages: Sequence[StagePart]) -> Metrics:
     """The content of metrics.json. What belongs to one engine, such as a percentile of its queue, is null."""
     identity = cascade_identity(facts.identities)
     peaks = [one["cache"]["kv_usage_peak"] for one in stages]
-    return {
+    metrics: Metrics = {
         "schema_version": SCHEMA_VERSION,
         "run_id": facts.run_id,
         "started": facts.started.astimezone(UTC).isoformat(),
@@ -104,6 +106,9 @@ def cascade_metrics(facts: WholeFacts, stages: Sequence[StagePart]) -> Metrics:
         "forecast": {"run": None, "scoring_s": None, "error": None},
         "stages": list(stages),
     }
+    if len(facts.judgements):
+        metrics["judgements"] = judgements_part(facts.judgements, facts.answers)
+    return metrics
 
 
 def whole_cost(

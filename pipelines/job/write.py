@@ -19,6 +19,7 @@ from pipelines.job.baseline import baseline_of
 from pipelines.job.forecast import with_forecast
 from pipelines.job.prepare import Prepared
 from pipelines.job.progress import StreamResult
+from pipelines.job.prompt_tokens import token_counter, with_tokens
 from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
@@ -86,6 +87,8 @@ class Scored:
 def write_results(folder: RunFolder, scored: Scored) -> Coverage:
     """Complete the job's folder, and that of each first stage where there are several. Returns the job's counts."""
     prepared, telemetry = scored.prepared, scored.streamed.telemetry
+    if not prepared.judgements.tokens and (count := token_counter(scored.config, scored.model)) is not None:
+        prepared.judgements = with_tokens(prepared.judgements, folder.texts, count)
     for name, manifest in prepared.runs.items():
         child = folder.child(name)
         config = _config_of(scored.config, name)
@@ -136,6 +139,7 @@ def _complete(
         first_stage=first_stage,
         reranked=reranked,
         judgements=prepared.judgements,
+        answers=prepared.answers,
         query_ids=frozenset(query_ids_of(folder)),
         coverage=coverage,
         set_aside_rows=len(prepared.set_aside) if whole else None,

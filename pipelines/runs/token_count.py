@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.runs.config import section
 from pipelines.runs.contexts import Budget
@@ -10,15 +11,17 @@ from pipelines.runs.read import RunContent
 from stages.core.cascade import CASCADE
 from stages.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from serve_app.engine.models import ModelInfo
+
+Count = Callable[[Sequence[str]], list[int]]
+"""The tokens of each text by itself, whole and without special tokens."""
+
 
 def token_budget(run: RunContent, tokens: int, tokenizer: str | None) -> Budget:
-    """Counts the tokens of each text by itself, whole and without special tokens.
-
-    `tokenizer` is a folder or a Hugging Face id, None: the run's own model. Raises ConfigError where it cannot be
+    """`tokenizer` is a folder or a Hugging Face id, None: the run's own model. Raises ConfigError where it cannot be
     loaded.
     """
-    from serve_app.engine.models import ModelInfo, locate
-    from serve_app.engine.tokenizer import load_tokenizer
     from serve_app.settings import OVERLAP
 
     model, settings = run.metrics["model"], section(run.config, "model")
@@ -27,25 +30,51 @@ def token_budget(run: RunContent, tokens: int, tokenizer: str | None) -> Budget:
         raise ConfigError("--tokens: overlap, which scored this run, has no tokenizer; name a model's with --tokenizer")
     if tokenizer is None and model["family"] == CASCADE:
         raise ConfigError(f"--tokens: {name} are several models; name the one whose tokenizer counts with --tokenizer")
-    own = tokenizer is None
     try:
-        found = ModelInfo(
+        if tokenizer is not None:
+            return Budget(tokens, tokenizer_of(tokenizer))
+        return Budget(
+            tokens,
+            tokenizer_of(
+                name,
+                revision=model["revision"],
+                trust_remote_code=bool(settings.get("trust_remote_code")),
+                code_revision=settings.get("code_revision"),
+            ),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"--tokens: {error}") from error
+
+
+def tokenizer_of(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False, code_revision: str | None = None
+) -> Count:
+    """Of a folder or a Hugging Face id. Raises ConfigError where it cannot be loaded."""
+    from serve_app.engine.models import ModelInfo, locate
+
+    return counting(
+        ModelInfo(
             name=name,
             path=locate(name),
-            revision=model["revision"] if own else None,
+            revision=revision,
             recipe=None,
             max_length=0,
             digest=None,
-            trust_remote_code=own and bool(settings.get("trust_remote_code")),
-            code_revision=settings.get("code_revision") if own else None,
+            trust_remote_code=trust_remote_code,
+            code_revision=code_revision,
         )
-        loaded = load_tokenizer(found)
-    except ConfigError as error:
-        raise ConfigError(f"--tokens: {error}") from error
+    )
+
+
+def counting(model: ModelInfo) -> Count:
+    """By the model's own tokenizer. Raises ConfigError where it cannot be loaded."""
+    from serve_app.engine.tokenizer import load_tokenizer
+
+    loaded = load_tokenizer(model)
 
     def count(texts: Sequence[str]) -> list[int]:
         # A tokenizer's own files may tell it to cut at the model's limit, and to pad.
         read = loaded(list(texts), add_special_tokens=False, truncation=False, padding=False, verbose=False)
         return [len(ids) for ids in read["input_ids"]]
 
-    return Budget(tokens, count)
+    return count

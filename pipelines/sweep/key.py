@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.base.config import RunConfig
 from pipelines.base.redaction import redacted
 from pipelines.job.hosted_forecast import oldest_used_s
+from pipelines.job.judging import Judging
 from pipelines.job.prepare import WHOLE, candidates_digests
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
@@ -19,6 +20,7 @@ from serve_app.engine.models import describe
 from stages.core.errors import EngineError, InputError
 from stages.core.identity import ScoringIdentity
 from stages.core.metrics import Metrics
+from stages.quality.has_answer import Match
 from stages.sources import DataSettings, open_source
 
 
@@ -70,11 +72,13 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
     known: dict[str, tuple[Any, ...] | None] = {}
 
     @cache
-    def of_data(section: str) -> tuple[dict[str, str], str | None]:
+    def of_data(section: str, match: Match) -> tuple[dict[str, str], str | None]:
         data = DataSettings.model_validate_json(section)
         source = open_source(data)
-        judgements = source.judgements(lambda _: None)
-        return candidates_digests(source, data.depth), judgements.digest if judgements else None
+        judging = Judging(source, match, lambda _: None)
+        candidates = candidates_digests(source, data.depth, judging.see)
+        judgements = judging.judgements
+        return candidates, judgements.digest if judgements else None
 
     def of_model(config: RunConfig) -> tuple[Any, ...] | None:
         asked = config.model_dump_json(include={"model", "engine", "hosted", "rerank"})
@@ -87,7 +91,7 @@ def keys_of_now() -> Callable[[RunConfig], PointKey | None]:
 
     def now(config: RunConfig) -> PointKey | None:
         try:
-            candidates, judgements = of_data(config.data.model_dump_json())
+            candidates, judgements = of_data(config.data.model_dump_json(), config.answers.match)
         except InputError:
             return None
         scoring = of_model(config)

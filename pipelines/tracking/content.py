@@ -19,7 +19,7 @@ from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
 from pipelines.runs.read import RunContent, main_test, verdict
 from stages.core.metrics import Metrics, QualityPart
-from stages.core.words import counted, is_significant, written_name
+from stages.core.words import counted, is_significant, key_name, written_name
 
 GATE_TAG = "gate"
 LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG = 250, 6000, 5000
@@ -61,6 +61,7 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "config_digest": metrics["config_digest"],
         "candidates_digest": metrics["candidates_digest"],
         "lists_digest": metrics.get("lists_digest"),
+        "judgements": judgements["kind"] if (judgements := metrics.get("judgements")) else None,
         "outcome": _outcome(metrics, config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
         "useless": harm["useless"] if (harm := metrics.get("harm")) else None,
@@ -115,7 +116,7 @@ def artifact_files(folder: RunFolder, scratch: Path) -> Iterator[Path]:
 
 def legal_name(name: str) -> str:
     """The name as MLflow takes it: `@` is `_at_`, other forbidden characters `_`; no path that leads elsewhere."""
-    name = _FORBIDDEN.sub("_", name.replace("@", "_at_"))[:LONGEST_NAME]
+    name = _FORBIDDEN.sub("_", key_name(name))[:LONGEST_NAME]
     if posixpath.normpath(name) != name or name.startswith((".", "/")):
         name = "_" + name.replace("/", "_")[: LONGEST_NAME - 1]
     return name

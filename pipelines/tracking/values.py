@@ -30,7 +30,7 @@ SERIES = {
 # Points of a series in MLflow, whose charts draw 320; all are in the Parquet files. Of a longer run every second, third
 # ... moment is logged: ten hours in full took two minutes.
 LONGEST_SERIES = 3600
-SECTIONS = ("coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens", "harm")
+SECTIONS = ("judgements", "coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens", "harm")
 ANALYSED = ("oracle", "fusion", "calibration", "ties", "judged", "position", "cost")
 # What analysis.json calls it -> with its unit.
 UNITS = {
@@ -171,6 +171,10 @@ def _analysed(analysis: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in ("best", "enough"):
         for metric, depth in ((analysis.get("depth") or {}).get(name) or {}).items():
             yield f"depth/{name}_documents_{metric_key(metric)}", depth
+    for one in (analysis.get("prompt") or {}).get("savings", ()):
+        low, high = one["interval"] or (None, None)
+        for name, value in (("saved_tokens", one["saved"]), ("saved_ci_low", low), ("saved_ci_high", high)):
+            yield f"prompt/{name}_at_{one['budget']}", value
     for section in ANALYSED:
         for name, value in flatten(analysis.get(section) or {}, f"{section}/", "_"):
             yield _with_unit(name), value

@@ -73,7 +73,7 @@ def parse_limits(
 def _parsed(option: str, given: Sequence[str]) -> dict[str, float]:
     limits = {}
     for one in given:
-        name, equals, number = one.partition("=")
+        name, equals, number = one.rpartition("=")  # a metric may have one in its name
         try:
             limit = float(number) if equals and name.strip() else math.nan
         except ValueError:

@@ -169,13 +169,13 @@ def _differences(runs: Sequence[RunContent], allowed: Allowed) -> Iterator[str]:
     for run in runs[1:]:
         between = f"{baseline.run_id} and {run.run_id}"
         if not _same(baseline, run, "judgements_digest"):
+            how = f"{between} were evaluated with different judgements{_kinds(baseline, run)}"
             if not allowed.judgements:
                 raise DataError(
-                    f"{between} were evaluated with different judgements: their values mean different things. Evaluate "
-                    "both with the same, or compare them all the same with --different-judgements "
-                    "(gate.allow: [judgements])"
+                    f"{how}: their values mean different things. Evaluate both with the same, or compare them all the "
+                    "same with --different-judgements (gate.allow: [judgements])"
                 )
-            yield f"{between} were evaluated with different judgements"
+            yield how
         if not same_candidates(baseline, run):
             if not allowed.candidates:
                 raise DataError(
@@ -185,6 +185,20 @@ def _differences(runs: Sequence[RunContent], allowed: Allowed) -> Iterator[str]:
                 )
             yield f"{between} reranked different candidates: the first stage differs, too"
         yield from identity_notes(baseline, run)
+
+
+def kind_of(run: RunContent) -> str:
+    """What judged it; runs of before this was told were all judged by qrels."""
+    told = run.metrics.get("judgements")
+    return told["kind"] if told else "qrels"
+
+
+def _kinds(one: RunContent, other: RunContent) -> str:
+    """Of which kinds the judgements are, where they are not of one kind; else why two of answers differ."""
+    kinds = kind_of(one), kind_of(other)
+    if kinds[0] != kinds[1]:
+        return f" (the one by {kinds[0]}, the other by {kinds[1]})"
+    return " (answers judge the candidates of their own run)" if kinds[0] == "answers" else ""
 
 
 def same_candidates(one: RunContent, other: RunContent) -> bool:

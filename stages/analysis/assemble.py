@@ -22,6 +22,7 @@ from stages.analysis.oracle import oracle
 from stages.analysis.orders import Orders
 from stages.analysis.outcome import QueryOutcome, outcome_of, outcome_of_list
 from stages.analysis.passages import cut_and_read
+from stages.analysis.prompt import prompt
 from stages.analysis.strata import strata
 from stages.analysis.ties import ties
 from stages.analysis.useless import useless
@@ -71,7 +72,7 @@ def analyse(
             "reranked": _judged(((one.query_id, one.listed(one.order.tolist())) for one in judged), judgements),
         },
     }
-    return told
+    return told | _prompt(_two_lists(judged), judgements, settings)
 
 
 def analyse_lists(
@@ -102,10 +103,10 @@ def analyse_lists(
     }
     if not first.values:
         return told
-    ordered = dict(lists)
-    both = (TwoLists(one.query_id, one.first_stage(), ordered[one.query_id]) for one in judged)
+    both = [TwoLists(one.query_id, one.first_stage(), new) for one, (_, new) in zip(judged, lists, strict=True)]
     return told | {
         "metrics": list(settings.metrics),
+        **_prompt(both, judgements, settings),
         **compared(both, judgements, first, reranked, settings),
         "oracle": _oracle(judged, judgements, first, reranked),
         "strata": [asdict(stratum) for stratum in strata(judged, first, reranked, main, settings.confidence)],
@@ -116,6 +117,11 @@ def analyse_lists(
             "reranked": _judged(lists, judgements),
         },
     }
+
+
+def _prompt(lists: Iterable[TwoLists], judgements: Judgements, settings: AnalysisSettings) -> dict[str, Any]:
+    found = prompt(lists, judgements, settings.metrics, seed=settings.seed, confidence=settings.confidence)
+    return {"prompt": found} if found else {}
 
 
 def _outcomes(

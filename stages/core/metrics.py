@@ -101,6 +101,20 @@ class SlicePart(TypedDict):
     p: dict[str, float] | None
 
 
+class JudgementsPart(TypedDict):
+    """What judged: `kind` is qrels, or answers, which were looked for by `match`. Of these alone: how many `answers`
+    there were, `short_answers` of fewer than three letters or digits, and the queries whose answers are in none of
+    their candidates, or in all.
+    """
+
+    kind: str
+    match: NotRequired[str]
+    answers: NotRequired[int]
+    short_answers: NotRequired[int]
+    queries_in_none: NotRequired[int]
+    queries_in_all: NotRequired[int]
+
+
 class MadePart(TypedDict):
     """A BM25 that was made here: `words` is what it is called, `bm25s` the version of the package. Of the `queries`,
     those that are judged, some share no word with any document.
@@ -329,6 +343,7 @@ class Metrics(TypedDict):
     candidates_digest: str
     lists_digest: NotRequired[str]
     judgements_digest: NotRequired[str | None]
+    judgements: NotRequired[JudgementsPart]
     model: ModelPart
     identity: NotRequired[IdentityPart]
     quality: QualityPart

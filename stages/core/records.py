@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stages.core.errors import ScoringError
 
@@ -205,18 +205,41 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of one query, as a source read them; none is empty."""
+
+    texts: tuple[str, ...]
+    where: Location
+
+
+JudgementKind = Literal["qrels", "answers"]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgements:
-    """The qrels: query id -> document id -> grade (an integer; 0 and below is not relevant)."""
+    """Query id -> document id -> grade (an integer; 0 and below is not relevant).
+
+    `kind` says where they are from: qrels, whoever made them, or answers, by which each candidate that holds one is
+    relevant (1) and every other one is not (0); `match` is how these were looked for. `tokens` (query id -> document
+    id -> tokens of its text) is what metrics over a budget of tokens need, and empty where nobody asked for one.
+    """
 
     grades: Mapping[str, Mapping[str, int]]
+    kind: JudgementKind = "qrels"
+    match: str | None = None
+    tokens: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.grades)
 
     @property
     def digest(self) -> str:
-        """64 hex digits (SHA-256) over what was judged and how, in whatever order it came."""
+        """64 hex digits (SHA-256) over what was judged and how, in whatever order it came. Judgements of two kinds have
+        two, though their grades be the same.
+        """
         total = sha256()
+        if self.kind != "qrels":
+            total.update(repr((self.kind, self.match)).encode())
         for query_id in sorted(self.grades):
             total.update(repr((query_id, sorted(self.grades[query_id].items()))).encode())
         return total.hexdigest()

@@ -25,13 +25,13 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def written_name(key: str) -> str:
-    """`ndcg_at_10` as people write it: `ndcg@10`."""
-    return key.replace("_at_", "@")
+    """`ndcg_at_10` as people write it: `ndcg@10`, and `@tokens=2000` for `_at_tokens_2000`."""
+    return key.replace("_at_tokens_", "@tokens=").replace("_at_", "@")
 
 
 def key_name(name: str) -> str:
-    """`ndcg@10` as metrics.json and MLflow, which forbids `@`, have it: `ndcg_at_10`."""
-    return name.replace("@", "_at_")
+    """`ndcg@10` as metrics.json and MLflow, which forbids `@` and `=`, have it: `ndcg_at_10`."""
+    return name.replace("@tokens=", "_at_tokens_").replace("@", "_at_")
 
 
 def number(value: float | None, unit: str = "") -> str:

@@ -1,4 +1,5 @@
-"""Rankings and judgements -> the value of each metric for each judged query. Every value but judged@k is ranx's.
+"""Rankings and judgements -> the value of each metric for each judged query. Every value is ranx's, but for judged@k
+and what counts tokens.
 
 This is the only module that imports ranx, and it does so on first use: ranx brings in numba, pandas and matplotlib and
 takes 2 s to load. Its metrics are compiled on first use, once per machine: 2 to 5 s for each metric, then numba keeps
@@ -15,7 +16,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from numbers import Integral
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -24,7 +24,9 @@ import numpy.typing as npt
 
 from stages.core.errors import ConfigError, DataError
 from stages.core.records import Judgements, QueryMetrics
+from stages.quality.judgements import check_judgements, check_tokens
 from stages.quality.measures import SUPPORTED, Metric, check_metric, metric_key, parse_metric
+from stages.quality.prompt_tokens import tokens_needed
 
 __all__ = [
     "SUPPORTED",
@@ -43,9 +45,6 @@ _NUMBA_LOCK = threading.Lock()
 # A query of 100 judged documents takes 5 kB of rows, in ours and in ranx's lists; larger chunks are no faster.
 QUERIES_PER_CHUNK = 1000
 
-# Gains of 2^grade add up to a finite number up to here; beyond 2^1023 they are infinite, and ndcg_burges not a number.
-LARGEST_BURGES_GRADE = 1000
-
 _Rows = npt.NDArray[np.float64]
 _Values = npt.NDArray[np.float64]
 
@@ -53,6 +52,7 @@ _Values = npt.NDArray[np.float64]
 class _QueryRows(NamedTuple):
     judged: _Rows
     ranked: _Rows
+    needed: float  # tokens up to the first document with an answer; infinite where that is not known
 
 
 def evaluate(rankings: Mapping[str, Sequence[str]], judgements: Judgements, metrics: Sequence[str]) -> QueryMetrics:
@@ -84,24 +84,18 @@ def evaluate_stream(
     if not places:
         raise DataError("There are no judgements to evaluate against: check the qrels file and its split.")
     check_judgements(judgements, metrics)
+    check_tokens(judgements, parsed)
     values = {name: np.zeros(len(places)) for name in parsed}
     answered = np.zeros(len(places), dtype=bool)
     judged = _judged_once(rankings, judgements)
     while chunk := list(islice(judged, queries_per_chunk)):
-        rows = [_to_rows(query_id, ranking, judgements.grades[query_id]) for query_id, ranking in chunk]
+        rows = [_to_rows(query_id, ranking, judgements) for query_id, ranking in chunk]
         here = [places[query_id] for query_id, _ in chunk]
         answered[here] = [len(ranking) > 0 for _, ranking in chunk]
         for name, of_chunk in _compute(rows, parsed).items():
             values[name][here] = of_chunk
     by_metric = {name: tuple(of_metric.tolist()) for name, of_metric in values.items()}
     return QueryMetrics(tuple(places), by_metric, tuple(answered.tolist()))
-
-
-def check_judgements(judgements: Judgements, metrics: Sequence[str]) -> None:
-    """Raises DataError for a grade that `metrics` cannot take."""
-    largest = _largest_grade(map(parse_metric, metrics))
-    for query_id, grades in judgements.grades.items():
-        _check_grades(query_id, grades, largest)
 
 
 def _judged_once(
@@ -123,7 +117,8 @@ def warm_up(metrics: Sequence[str]) -> None:
     Meant for a daemon thread of the process that will call `evaluate`, started while an engine loads its model: another
     process would fill the disk cache, but leave the 2 s of loading ranx to this one.
     """
-    evaluate({"query": ("document",)}, Judgements({"query": {"document": 1}}), metrics)
+    one = {"query": {"document": 1}}
+    evaluate({"query": ("document",)}, Judgements(one, "answers", tokens=one), metrics)
 
 
 def load_ranx() -> None:
@@ -132,7 +127,7 @@ def load_ranx() -> None:
         _import_ranx()
 
 
-def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -> _QueryRows:
+def _to_rows(query_id: str, ranking: Sequence[str], judgements: Judgements) -> _QueryRows:
     """One query as ranx computes on it: rows of (document number, grade) and of (document number, score).
 
     Numbers are counted within the query, because ranx would compile anew for every new length of an id. Judged rows
@@ -140,11 +135,12 @@ def _to_rows(query_id: str, ranking: Sequence[str], grades: Mapping[str, int]) -
     negated rank for a score. An unjudged document has number -1, which no judged one has.
     """
     _check_distinct(query_id, ranking)
+    grades = judgements.grades[query_id]
     best_first = sorted(grades, key=grades.__getitem__, reverse=True)
     numbers = {doc_id: number for number, doc_id in enumerate(best_first)}
     judged = _rows(range(len(best_first)), [grades[doc_id] for doc_id in best_first])
     ranked = _rows([numbers.get(doc_id, -1) for doc_id in ranking], range(-1, -len(ranking) - 1, -1))
-    return _QueryRows(judged, ranked)
+    return _QueryRows(judged, ranked, tokens_needed(ranking, grades, judgements.tokens.get(query_id, {})))
 
 
 def _rows(numbers: Sequence[int] | _Values, values: Sequence[int] | npt.NDArray[Any]) -> _Rows:
@@ -152,24 +148,6 @@ def _rows(numbers: Sequence[int] | _Values, values: Sequence[int] | npt.NDArray[
     rows[:, 0] = numbers
     rows[:, 1] = values
     return rows
-
-
-def _largest_grade(metrics: Iterable[Metric]) -> int | None:
-    return LARGEST_BURGES_GRADE if any(metric.measure.endswith("_burges") for metric in metrics) else None
-
-
-def _check_grades(query_id: str, grades: Mapping[str, int], largest: int | None) -> None:
-    for doc_id, grade in grades.items():
-        if not isinstance(grade, (int, Integral)):
-            raise DataError(
-                f"The judgement of document {doc_id!r} for query {query_id!r} is {grade!r}, not an integer: "
-                "grades are whole numbers, relevant from 1 on. Rescale them in the qrels."
-            )
-        if largest is not None and grade > largest:
-            raise DataError(
-                f"The judgement of document {doc_id!r} for query {query_id!r} is {grade}: dcg_burges and ndcg_burges "
-                f"take 2 to its power, which needs grades up to {largest}. Leave them out, or rescale the grades."
-            )
 
 
 def _check_distinct(query_id: str, ranking: Sequence[str]) -> None:
@@ -181,11 +159,17 @@ def _check_distinct(query_id: str, ranking: Sequence[str]) -> None:
 
 
 def _compute(rows: Sequence[_QueryRows], metrics: Mapping[str, Metric]) -> dict[str, _Values]:
-    of_ranx = {name: metric for name, metric in metrics.items() if SUPPORTED[metric.measure].function}
+    own = {name: one for name, one in metrics.items() if one.tokens or SUPPORTED[one.measure].function is None}
+    of_ranx = {name: metric for name, metric in metrics.items() if name not in own}
     values = _by_ranx(rows, of_ranx) if of_ranx else {}
     return values | {
-        name: _judged_shares(rows, metric.cutoff) for name, metric in metrics.items() if name not in of_ranx
+        name: _within(rows, metric.tokens) if metric.tokens else _judged_shares(rows, metric.cutoff)
+        for name, metric in own.items()
     }
+
+
+def _within(rows: Sequence[_QueryRows], budget: int) -> _Values:
+    return np.array([float(row.needed <= budget) for row in rows])
 
 
 def _judged_shares(rows: Sequence[_QueryRows], cutoff: int) -> _Values:
@@ -196,7 +180,7 @@ def _judged_shares(rows: Sequence[_QueryRows], cutoff: int) -> _Values:
 def _by_ranx(rows: Sequence[_QueryRows], metrics: Mapping[str, Metric]) -> dict[str, _Values]:
     with _NUMBA_LOCK:
         ranx_metrics, typed_list = _import_ranx()
-        graded, ranked = (typed_list(column) for column in zip(*rows, strict=True))
+        graded, ranked = (typed_list(column) for column in ([row.judged for row in rows], [row.ranked for row in rows]))
         values = {}
         with warnings.catch_warnings():
             # Of numba's own loop counter, which ranx's parallel loops index lists with; it is never negative.

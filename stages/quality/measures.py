@@ -24,6 +24,13 @@ the level being its `-l`:
     judged@k, judged        not in trec_eval: the share of the top k that has a judgement, of whatever grade; of a
                             shorter ranking the share of all of it, of none 0 (Judged@k of ir_measures). It measures the
                             data, not quality: where it is low, the other metrics tell little
+    answer_recall@k         not in trec_eval: whether one of the first k documents has an answer, which is hit_rate@k of
+                            judgements from answers, and DPR's top-k accuracy; of several answers any one counts
+    answer_recall@tokens=n  whether one of the documents has an answer that, best first, have no more than n tokens
+                            together. Documents stay whole: the first that does not fit ends the list, whatever is
+                            behind it
+
+The answer_recall family is of judgements from answers alone (`data.columns.answers`): qrels have hit_rate@k.
 
 Two values differ from what a tool of the same name says. With a level, the dcg family counts documents below it as 0
 and gives the others their whole grade; trec_eval's ndcg ignores `-l`. And ranx multiplies rbp by the grade, which takes
@@ -42,17 +49,20 @@ from dataclasses import dataclass
 from stages.core.errors import ConfigError
 from stages.core.words import key_name, nearest
 
-EXAMPLES = "ndcg@10, map-l2, ndcg@10-l2, rbp.95"
+EXAMPLES = "ndcg@10, map-l2, ndcg@10-l2, rbp.95, answer_recall@tokens=2000"
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What may follow a measure's name. `function` is its name in `ranx.metrics`, None for what is computed here."""
+    """What may follow a measure's name. `function` is its name in `ranx.metrics`, None for what is computed here. With
+    `tokens` a cutoff may count these instead of documents, and is computed here.
+    """
 
     function: str | None
     cutoff: bool = True
     level: bool = True
     persistence: bool = False
+    tokens: bool = False
 
 
 SUPPORTED: Mapping[str, Measure] = {
@@ -71,23 +81,34 @@ SUPPORTED: Mapping[str, Measure] = {
     "bpref": Measure("bpref", cutoff=False),
     "rbp": Measure("rank_biased_precision", cutoff=False, persistence=True),
     "judged": Measure(None, level=False),
+    "answer_recall": Measure("hit_rate", level=False, tokens=True),
 }
 """Every measure by its name alone. Only `rbp` is no metric without its persistence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A name, read. `cutoff` 0: the whole ranking; `persistence` is rbp's, between 0 and 1, and 0 for all others."""
+    """A name, read. `cutoff` 0: the whole ranking; `persistence` is rbp's, between 0 and 1, and 0 for all others.
+    `tokens` is the budget of a cutoff that counts these, and 0 for all others.
+    """
 
     measure: str
     cutoff: int = 0
     level: int = 1
     persistence: float = 0.0
+    tokens: int = 0
+
+    @property
+    def of_answers(self) -> bool:
+        """Whether it is of judgements from answers alone."""
+        return SUPPORTED[self.measure].tokens
 
 
 _WHOLE = r"[1-9][0-9]{0,8}"
 _NAME = re.compile(
-    rf"(?P<measure>[a-z0-9_-]+?)(\.(?P<persistence>[0-9]{{1,9}}))?(@(?P<cutoff>{_WHOLE}))?(-l(?P<level>{_WHOLE}))?"
+    rf"(?P<measure>[a-z0-9_-]+?)(\.(?P<persistence>[0-9]{{1,9}}))?"
+    rf"(@(tokens=(?P<tokens>{_WHOLE})|(?P<cutoff>{_WHOLE})))?"
+    rf"(-l(?P<level>{_WHOLE}))?"
 )
 _OTHER_NAMES = {
     "recip_rank": "mrr",
@@ -111,22 +132,25 @@ def parse_metric(name: str) -> Metric:
         without_cutoff = ", ".join(measure for measure, takes in SUPPORTED.items() if not takes.cutoff)
         raise ConfigError(
             f"Unknown metric {name!r}; the nearest one is {nearest_metric(name)!r}. "
-            f"Choose from: {', '.join(SUPPORTED)}; all but {without_cutoff} also with a cutoff, all but judged with a "
-            f"relevance level: {EXAMPLES}."
+            f"Choose from: {', '.join(SUPPORTED)}; all but {without_cutoff} also with a cutoff, all but judged and "
+            f"answer_recall with a relevance level, answer_recall with a budget of tokens: {EXAMPLES}."
         )
     return Metric(
         parts["measure"],
         int(parts["cutoff"] or 0),
         int(parts["level"] or 1),
         float(f"0.{parts['persistence'] or 0}"),
+        int(parts["tokens"] or 0),
     )
 
 
-def _fits(measure: str, persistence: str | None, cutoff: str | None, level: str | None) -> bool:
+def _fits(measure: str, persistence: str | None, tokens: str | None, cutoff: str | None, level: str | None) -> bool:
     takes = SUPPORTED.get(measure)
     if takes is None or takes.persistence != (persistence is not None):
         return False
     if persistence is not None and not persistence.strip("0"):
+        return False
+    if tokens is not None and not takes.tokens:
         return False
     return (cutoff is None or takes.cutoff) and (level is None or takes.level)
 
@@ -138,9 +162,10 @@ def check_metric(name: str) -> str:
 
 
 def metric_key(name: str) -> str:
-    """The metric's key in metrics.json and MLflow, which forbids `@`: `ndcg@10-l2` -> `ndcg_at_10-l2`.
+    """The metric's key in metrics.json and MLflow, which forbids `@` and `=`: `ndcg@10-l2` -> `ndcg_at_10-l2`,
+    `answer_recall@tokens=2000` -> `answer_recall_at_tokens_2000`.
 
-    No two names share a key, and putting `@` back for `_at_` gives the name again.
+    No two names share a key, and `stages.core.words.written_name` gives the name again.
     """
     return key_name(check_metric(name))
 
@@ -149,6 +174,9 @@ def nearest_metric(name: str) -> str:
     """The metric that `name`, perhaps in another tool's spelling (P_5, ndcg_cut_10, AP(rel=2)), most likely means."""
     text, level = _part(r"(-l|\(rel=)0*(?P<digits>[0-9]+)\)?", name.strip().lower())
     without_cutoff, cutoff = _part(r"(@|_at_|_cut_|[._])0*(?P<digits>[0-9]+)$", text)
+    _, tokens = _part(r"(@|_at_)tokens[=_]0*(?P<digits>[0-9]+)$", text)
+    if tokens and re.fullmatch(_WHOLE, tokens):
+        return f"answer_recall@tokens={tokens}"
     base = re.split(r"[@.(]", without_cutoff)[0]
     measure = _OTHER_NAMES.get(base) or nearest(base, SUPPORTED)
     takes = SUPPORTED[measure]

@@ -11,7 +11,7 @@ from stages.core.errors import DataError
 from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Meeting
 from stages.core.prepare import Report
-from stages.core.records import Judgements, RawQuery
+from stages.core.records import Answers, Judgements, RawQuery
 from stages.sources.bm25.first_stage import with_bm25
 from stages.sources.collection import CollectionSource
 from stages.sources.formats.irds import irds_parts
@@ -63,8 +63,16 @@ class Source(Protocol):
         """
         ...
 
+    def answers(self, set_aside: Report) -> Mapping[str, Answers] | None:
+        """The answers to judge by, of those queries that have some; with `data.limit`, of the limited ones alone. None
+        where qrels judge. Raises DataError where no query has an answer, and where both judge and none was chosen.
+        """
+        ...
+
     def judgements(self, set_aside: Report) -> Judgements:
-        """The qrels; with `data.limit`, those of the limited queries alone. Raises DataError for a fractional grade."""
+        """The qrels, empty where answers judge; with `data.limit`, those of the limited queries alone. Raises DataError
+        for a fractional grade.
+        """
         ...
 
     def meetings(self) -> Mapping[str, Meeting]:

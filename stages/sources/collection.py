@@ -18,7 +18,8 @@ from stages.core.errors import DataError, NothingLeftError
 from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Encounter, Meeting, alike
 from stages.core.prepare import Report
-from stages.core.records import Judgements, Location, RawDocument, RawQuery, SetAside
+from stages.core.records import Answers, Judgements, Location, RawDocument, RawQuery, SetAside
+from stages.sources.answers import query_answers
 from stages.sources.bm25.first_stage import Bm25Run
 from stages.sources.corpus import Corpus, open_corpus
 from stages.sources.id_set import IdSet
@@ -26,7 +27,7 @@ from stages.sources.lines import JSON_ENDINGS, ending
 from stages.sources.parts import OpenRun, Parts, Texts
 from stages.sources.refusal import Tally
 from stages.sources.run_index import QueryIds, RunList
-from stages.sources.settings import OWN_DOCUMENT, DataSettings
+from stages.sources.settings import ANSWERS, OWN_DOCUMENT, DataSettings
 from stages.sources.text_keys import DOCUMENTS, QUERIES, TextKeys
 from stages.sources.texts import QueryText, ids_of, query_texts
 
@@ -46,6 +47,7 @@ class CollectionSource:
         self._qrels, self._queries, self._documents = parts.qrels, parts.queries, parts.documents
         self._runs = parts.runs
         self._depth, self._limit, self._drop_self = settings.depth, settings.limit, settings.drop_self
+        self._answers = settings.columns[ANSWERS] if settings.by_answers else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,19 +82,30 @@ class CollectionSource:
                     if query_id in run
                 }
 
+    def answers(self, set_aside: Report) -> dict[str, Answers] | None:
+        if self._answers is None:
+            return None
+        found = self._all_answers(set_aside)
+        if self._limit is None:
+            return found
+        return {query_id: found[query_id] for query_id in self._limited() if query_id in found}
+
     def judgements(self, set_aside: Report) -> Judgements:
-        judgements = self._qrels.read(set_aside)
+        judgements = Judgements({}) if self._answers else self._qrels.read(set_aside)
         if self._limit is None:
             return judgements
+        grades = judgements.grades
+        return Judgements({query_id: grades[query_id] for query_id in self._limited() if query_id in grades})
+
+    def _limited(self) -> QueryIds:
         query_ids = QueryIds(self._limit)
         for run in self._runs.values():
             with run.open(query_ids, _reported_by_queries):
                 pass  # it is opened for its query ids alone
-        grades = judgements.grades
-        return Judgements({query_id: grades[query_id] for query_id in query_ids if query_id in grades})
+        return query_ids
 
     def meetings(self) -> dict[str, Meeting]:
-        judgements = self._qrels.read(_reported_by_queries)
+        judgements = self._judged()
         found: dict[str, Meeting] = {}
         for name, run in self._runs.items():
             encounter = Encounter(judgements.grades)
@@ -103,10 +116,20 @@ class CollectionSource:
             self._refuse(found[name], str(run), judgements)
         return found
 
+    def _judged(self) -> Judgements:
+        """Which queries are judged, whatever `data.limit` leaves; by answers every candidate is."""
+        if self._answers is None:
+            return self._qrels.read(_reported_by_queries)
+        return Judgements({query_id: {} for query_id in self._all_answers(_reported_by_queries)})
+
+    def _all_answers(self, set_aside: Report) -> dict[str, Answers]:
+        records = self._queries.records(None, _reported_by_queries)
+        return query_answers(records, str(self._answers), str(self._queries), set_aside)
+
     def _refuse(self, meeting: Meeting, run: str, judgements: Judgements) -> None:
         """Raises DataError where they do not meet. Whether judged documents are of this collection the corpus tells."""
         if meeting.documents is None:
-            if told := meeting.refusal(run, str(self._qrels)):
+            if told := meeting.refusal(run, str(self._queries if self._answers else self._qrels)):
                 raise DataError(told)
             return
         judged = {doc_id for grades in judgements.grades.values() for doc_id in grades}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from stages.sources.settings import ALIASES, COLUMNS, DOCUMENT_COLUMNS, ROW_IDS
+from stages.sources.settings import ALIASES, ANSWERS, COLUMNS, DOCUMENT_COLUMNS, ROW_IDS
 
 
 class MalformedRowError(Exception):
@@ -31,7 +31,9 @@ class Columns:
         self._theirs = {ours: self._of_rows(ours) for ours in COLUMNS}
         # Rows of several writers, one file after the other, need not agree on names.
         self._others = {ours: self._aliases(ours) for ours in COLUMNS}
-        self._known = frozenset().union(*self._theirs.values())
+        # Answers stay a field of their query, too: `export` has one of them as its reference.
+        self._known = frozenset().union(*(theirs for ours, theirs in self._theirs.items() if ours != ANSWERS))
+        self._has_answers = ANSWERS in mapping
         self._aliased = frozenset().union(*self._others.values())
 
     def has(self, ours: str) -> bool:
@@ -48,6 +50,10 @@ class Columns:
         """
         names = self._in_row(fields, ours)
         return as_text(fields.get(names[0])) if len(names) == 1 else _the_one(fields, names, ours)
+
+    def answers(self, fields: Mapping[str, object]) -> object:
+        """A row's answers, where the mapping names their column; None elsewhere."""
+        return self.get(fields, ANSWERS) if self._has_answers else None
 
     def within(self, document: Mapping[str, object], ours: str) -> object:
         """The same in an object of `documents`. Arrow gives each the keys of all, so another name may hold it.

@@ -7,9 +7,9 @@ from pathlib import Path
 from stages.core.errors import DataError
 from stages.sources.lines import existing_file
 from stages.sources.packed import ENDINGS
-from stages.sources.parts import DocumentsFile, Parts, Qrels, QrelsFile, Run, RunFile, Texts, TopicsFile
+from stages.sources.parts import DocumentsFile, NoQrels, Parts, Qrels, QrelsFile, Run, RunFile, Texts, TopicsFile
 from stages.sources.run_columns import RunColumns
-from stages.sources.settings import FIRST_STAGE, DataSettings
+from stages.sources.settings import CHOOSE, FIRST_STAGE, DataSettings
 
 
 def file_parts(settings: DataSettings) -> Parts:
@@ -23,10 +23,20 @@ def file_parts(settings: DataSettings) -> Parts:
     documents = given_documents(settings) or DocumentsFile(
         _file(folder / "corpus.jsonl", "documents"), settings.columns
     )
-    qrels = given_qrels(settings) or QrelsFile(_file(folder / "qrels" / f"{settings.split}.tsv", "qrels"))
+    qrels = given_qrels(settings) or _folder_qrels(folder, settings)
     if settings.path is None:
         folder = Path(str(settings.documents)).parent
     return Parts(folder.resolve().name, given_runs(settings), queries, documents, qrels)
+
+
+def _folder_qrels(folder: Path, settings: DataSettings) -> Qrels:
+    """Where answers judge, none are needed. Raises DataError where both are there and neither was chosen."""
+    path = folder / "qrels" / f"{settings.split}.tsv"
+    if not settings.by_answers:
+        return QrelsFile(_file(path, "qrels"))
+    if settings.path is not None and settings.judgements is None and _packed(path).is_file():
+        raise DataError(f"{_packed(path)} and data.columns.answers both judge: {CHOOSE}")
+    return NoQrels()
 
 
 def given_runs(settings: DataSettings) -> dict[str, Run]:
@@ -58,5 +68,10 @@ def given_qrels(settings: DataSettings) -> Qrels | None:
 
 def _file(path: Path, name: str) -> Path:
     """The file, plain or packed."""
+    return existing_file(_packed(path), f"data.{name}")
+
+
+def _packed(path: Path) -> Path:
+    """The file as it is, or packed; the plain one where there is neither."""
     packed = (path.with_name(path.name + one) for one in ENDINGS)
-    return existing_file(path if path.is_file() else next(filter(Path.is_file, packed), path), f"data.{name}")
+    return path if path.is_file() else next(filter(Path.is_file, packed), path)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from stages.core.prepare import Report, as_id, id_fault
 from stages.core.records import Location, RawDocument, RawQuery, SetAside
 from stages.sources.columns import Columns, MalformedRowError, as_text
+from stages.sources.json_texts import is_json, refuse_json_texts
 from stages.sources.lines import Record
 from stages.sources.row_files import RowTable
 from stages.sources.text_keys import document_text
@@ -43,6 +42,7 @@ class JudgedQuery:
     attributes: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     unretrieved: list[Entry] = field(default_factory=list)
+    answers: object = None
 
     def raw(self) -> RawQuery:
         documents = tuple(
@@ -123,6 +123,8 @@ def _add_pair(queries: dict[str, JudgedQuery], known: dict[str, str], record: Re
     query = queries.get(key) or _judged_query(record, columns, f"q{len(queries) + 1}")
     if text != query.query:
         raise MalformedRowError(f"another query text than in {query.where}")
+    if (answers := columns.answers(record.fields)) is not None and answers != query.answers:
+        raise MalformedRowError(f"other answers than in {query.where}")
     if isinstance(entry.text, str):
         entry = replace(entry, text=known.setdefault(entry.text, entry.text))
     queries[key] = query
@@ -144,6 +146,7 @@ def _judged_query(record: Record, columns: Columns, made_id: str) -> JudgedQuery
         where=record.where,
         instruction=columns.get(record.fields, "instruction"),
         attributes=columns.attributes(record.fields),
+        answers=columns.answers(record.fields),
     )
 
 
@@ -163,9 +166,9 @@ def _entries(record: Record, columns: Columns) -> list[Entry]:
     if isinstance(documents, dict):
         documents = _transposed(documents)
     if not isinstance(documents, list):
-        hint = " (JSON written as text: decode it)" if _is_json(documents) else ""
+        hint = " (JSON written as text: decode it)" if is_json(documents) else ""
         raise MalformedRowError(f"documents is not a list but {type(documents).__name__}{hint}")
-    _refuse_json_texts(documents, columns)
+    refuse_json_texts(documents, columns)
     length = len(documents)
     ids, scores, relevances = (
         _parallel(columns.get(record.fields, name), name, length) for name in ("doc_ids", "scores", "relevances")
@@ -199,31 +202,6 @@ def _require_text(documents: Sequence[object], columns: Columns) -> None:
     if found and found.keys().isdisjoint(looked) and all(isinstance(one, dict) for one in documents):
         told = f"no document has a text ({', '.join(looked)}), map it under data.columns"
         raise MalformedRowError(f"{told}: found {', '.join(map(str, found))}")
-
-
-def _refuse_json_texts(documents: Sequence[object], columns: Columns) -> None:
-    """Objects that were written as text would be reranked with all they hold, their labels among it."""
-    given = [one for one in documents if one is not None]
-    if not given or not all(isinstance(one, str) and one.lstrip().startswith("{") for one in given):
-        return
-    ours = {name for wanted in ("doc_id", "text") for name in columns.names(wanted)} - {"id"}  # any record has an `id`
-    objects = [_parsed(one) for one in given]
-    if all(isinstance(one, dict) and not ours.isdisjoint(one) for one in objects):
-        raise MalformedRowError(
-            'documents are JSON objects written as text: decode them, or give each as {"text": ...} if the JSON itself '
-            f"is to be reranked; keys {', '.join(objects[0])}"
-        )
-
-
-def _is_json(value: object) -> bool:
-    return isinstance(value, str) and isinstance(_parsed(value), dict | list)
-
-
-def _parsed(text: object) -> Any:
-    try:
-        return json.loads(str(text))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _unretrieved(record: Record, columns: Columns) -> list[Entry]:

@@ -126,3 +126,10 @@ class QrelsFile:
 
     def read(self, set_aside: Report) -> Judgements:
         return read_any_qrels(self.path, set_aside)
+
+
+class NoQrels:
+    """Where answers judge."""
+
+    def read(self, _set_aside: Report) -> Judgements:
+        return Judgements({})

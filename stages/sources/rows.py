@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,8 @@ from stages.core.errors import DataError
 from stages.core.first_stage import MadeFirstStage
 from stages.core.meeting import Encounter, Meeting
 from stages.core.prepare import Report, as_id
-from stages.core.records import Judgements, RawQuery, SetAside
+from stages.core.records import Answers, Judgements, RawQuery, SetAside
+from stages.sources.answers import answers_of, none_given
 from stages.sources.columns import Columns
 from stages.sources.formats.nested import read_any_qrels
 from stages.sources.formats.shape import LABELS_APART
@@ -22,7 +23,15 @@ from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
 from stages.sources.neighbours import neighbour
 from stages.sources.row_files import RowTable
-from stages.sources.settings import FIRST_STAGE, LIST_COLUMNS, OWN_DOCUMENT, QUERY_COLUMNS, DataSettings
+from stages.sources.settings import (
+    ANSWERS,
+    CHOOSE,
+    FIRST_STAGE,
+    LIST_COLUMNS,
+    OWN_DOCUMENT,
+    QUERY_COLUMNS,
+    DataSettings,
+)
 from stages.sources.trec import parse_grade
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
@@ -42,6 +51,7 @@ class RowSource:
         # Why the order of candidates is no first stage, where it is none.
         self._unranked = LABELS_APART if settings.format == "mteb" else getattr(table, "unranked", None)
         self._depth = settings.depth
+        self._by_answers, self._chosen = settings.by_answers, settings.judgements is not None
         self._qrels = None if settings.qrels is None else existing_file(Path(settings.qrels), "data.qrels")
 
     def queries(self, set_aside: Report) -> Iterator[RawQuery]:
@@ -52,8 +62,29 @@ class RowSource:
         for query in self.queries(set_aside):
             yield {FIRST_STAGE: query}
 
+    def answers(self, set_aside: Report) -> dict[str, Answers] | None:
+        """Raises DataError where rows also have relevances, and neither was chosen."""
+        if not self._by_answers:
+            return None
+        found: dict[str, Answers] = {}
+        met: set[str] = set()
+        for query in self._judged(_reported_by_queries):
+            if not self._chosen and any(one.relevance is not None for one in (*query.entries, *query.unretrieved)):
+                raise DataError(f"{query.where}: a relevance beside data.columns.answers: {CHOOSE}")
+            query_id = as_id(query.query_id)
+            if query_id is None or query_id in met:
+                continue
+            met.add(query_id)
+            if (answers := answers_of(query_id, query.answers, query.where, set_aside)) is not None:
+                found[query_id] = answers
+        if not found and self._limit is None:
+            raise none_given(self._table.name)
+        return found
+
     def judgements(self, set_aside: Report) -> Judgements:
         """From `data.qrels` if given, else from the relevance column; empty where there is neither."""
+        if self._by_answers:
+            return Judgements({})
         judgements = self._own_judgements(set_aside) if self._qrels is None else read_any_qrels(self._qrels, set_aside)
         if self._limit is None:
             return judgements
@@ -61,10 +92,17 @@ class RowSource:
         return Judgements({query_id: grades for query_id, grades in judgements.grades.items() if query_id in limited})
 
     def meetings(self) -> dict[str, Meeting]:
+        if self._by_answers:
+            answers: dict[str, dict[str, int]] = {one: {} for one in self.answers(_reported_by_queries) or ()}
+            return self._meeting(answers, self._judged(_reported_by_queries))
         if self._qrels is None:
             return self._with_own_judgements()
-        encounter = Encounter(read_any_qrels(self._qrels, _reported_by_queries).grades)
-        for query in self._layout(self._table, self._columns, _reported_by_queries):
+        grades = read_any_qrels(self._qrels, _reported_by_queries).grades
+        return self._meeting(grades, self._layout(self._table, self._columns, _reported_by_queries))
+
+    def _meeting(self, grades: Mapping[str, Mapping[str, int]], queries: Iterable[JudgedQuery]) -> dict[str, Meeting]:
+        encounter = Encounter(grades)
+        for query in queries:
             if (query_id := as_id(query.query_id)) is not None:
                 encounter.add(query_id, query.doc_ids)
         meeting = encounter.meeting()
@@ -133,7 +171,7 @@ def _grades(query: JudgedQuery, query_id: str, set_aside: Report) -> dict[str, i
 def _layout(table: RowTable, columns: Columns, settings: DataSettings) -> Layout:
     nested = settings.format != "mteb" and columns.has("documents")  # what is no column may be a key within `documents`
     for ours, theirs in settings.columns.items():
-        if theirs not in table.columns and (not nested or ours in QUERY_COLUMNS + LIST_COLUMNS):
+        if theirs not in table.columns and (not nested or ours in (*QUERY_COLUMNS, *LIST_COLUMNS, ANSWERS)):
             got = ", ".join(table.columns) or "none"
             raise DataError(f"data.columns: {settings.path} has no column {theirs!r} for {ours}; got {got}")
     if settings.format == "mteb":

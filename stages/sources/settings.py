@@ -71,7 +71,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "llamaindex": ("split", "subset", "revision", "qrels", "columns"),
     "haystack": ("split", "subset", "revision", "qrels", "columns"),
 }
-EVERYWHERE = ("format", "depth", "limit", "drop_self")
+EVERYWHERE = ("format", "depth", "limit", "drop_self", "judgements")
 
 # Why a document is set aside where `drop_self` asks for that.
 OWN_DOCUMENT = "the query's own document (data.drop_self)"
@@ -84,12 +84,16 @@ QUERY_COLUMNS = ("query_id", "query", "instruction")
 DOCUMENT_COLUMNS = ("doc_id", "title", "text", "score", "relevance")
 LIST_COLUMNS = ("documents", "doc_ids", "scores", "relevances")
 MTEB_COLUMNS = ("positive", "negative")
+ANSWERS = "answers"  # judged by these where `data.columns` names them; else a column of that name is as any other
+# Where there are two kinds of judgements, which are never mixed.
+CHOOSE = "choose one with data.judgements: answers, or qrels"
 TEXT_COLUMNS = (*QUERY_COLUMNS, "doc_id", "title", "text")  # of them those that files of queries and documents have
 DUMPED_COLUMNS = ("query_id", "query", "documents", "doc_id")  # where tools keep the rest of their dumps is known
-COLUMNS = QUERY_COLUMNS + DOCUMENT_COLUMNS + LIST_COLUMNS + MTEB_COLUMNS
+COLUMNS = (*QUERY_COLUMNS, *DOCUMENT_COLUMNS, *LIST_COLUMNS, *MTEB_COLUMNS, ANSWERS)
 # Per format the columns that can be mapped; elsewhere all.
 MAPPED_IN: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("beir", "trec"), TEXT_COLUMNS),
+    **dict.fromkeys(("beir", "trec"), (*TEXT_COLUMNS, ANSWERS)),
+    "mteb": tuple(name for name in COLUMNS if name != ANSWERS),
     **dict.fromkeys(("langchain", "llamaindex", "haystack"), DUMPED_COLUMNS),
 }
 # What a column may also be called without being mapped, where ours is not there.
@@ -158,7 +162,8 @@ class DataSettings(BaseModel):
     columns: dict[str, str] = Field(
         default_factory=dict,
         description=f"Our column's name -> the data's own. Ours are {', '.join(COLUMNS)}. beir, trec: the keys of "
-        f"queries and documents, of {', '.join(TEXT_COLUMNS)}.",
+        f"queries and documents, of {', '.join((*TEXT_COLUMNS, ANSWERS))}. `answers` is a text or a list for "
+        "each query: a document that contains one is relevant (section `answers`).",
     )
     subset: str | None = Field(
         default=None,
@@ -169,6 +174,11 @@ class DataSettings(BaseModel):
         default=100, gt=0, description="How many documents of each query are reranked; the rest follow. null: all."
     )
     limit: int | None = Field(default=None, gt=0, description="Only the first so many queries, for a quick try.")
+    judgements: Literal["qrels", "answers"] | None = Field(
+        default=None,
+        description="By which to judge where there are both qrels (or a relevance column) and `columns.answers`: they "
+        "are never mixed. null: by what there is; where there are both, that is refused.",
+    )
     drop_self: bool = Field(
         default=False,
         description="Whether a document whose id is its query's own is taken out of the first stage's list before it "
@@ -181,7 +191,7 @@ class DataSettings(BaseModel):
         given = {name for name in needed if getattr(self, name) is not None} | (
             {"run"} if self.runs or self.first_stage else set()
         )
-        missing = [name for name in needed if name not in given]
+        missing = [name for name in needed if name not in given and not (name == "qrels" and self.by_answers)]
         if missing:
             several = " (nor data.runs, for several); data.first_stage: bm25 makes one" if "run" in missing else ""
             raise ValueError(
@@ -236,6 +246,14 @@ class DataSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _is_judged_by_one_kind(self) -> Self:
+        if self.judgements == "answers" and ANSWERS not in self.columns:
+            raise ValueError("data.judgements: answers needs their column: data.columns: {answers: ITS_NAME}")
+        if ANSWERS in self.columns and self.qrels is not None and self.judgements is None:
+            raise ValueError(f"data.qrels and data.columns.answers are both given: {CHOOSE}")
+        return self
+
+    @model_validator(mode="after")
     def _names_the_columns_of_a_run(self) -> Self:
         if self.run_columns is not None:
             try:
@@ -243,6 +261,11 @@ class DataSettings(BaseModel):
             except ValueError as error:
                 raise ValueError(f"data.run_columns: {error}") from error
         return self
+
+    @property
+    def by_answers(self) -> bool:
+        """Whether documents are judged by the answers that they contain, and not by qrels."""
+        return ANSWERS in self.columns and self.judgements != "qrels"
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

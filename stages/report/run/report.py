@@ -28,6 +28,7 @@ from stages.report.run.depth import depth_section
 from stages.report.run.fused import fused_blocks, fused_lead
 from stages.report.run.harm import first_told, harm_section
 from stages.report.run.passages import passages_section
+from stages.report.run.prompt import prompt_section
 from stages.report.run.stages import stages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
@@ -57,6 +58,7 @@ def run_document(run: RunNumbers) -> Document:
     """The whole report. `config` must hold no secret any more."""
     sections = [
         _quality_section(run),
+        prompt_section(run.analysis),
         harm_section(run.analysis),
         stages_section(run.metrics),
         where_section(run.analysis, run.main),
@@ -107,7 +109,10 @@ def _no_verdict(run: RunNumbers) -> str:
             "Several first stages were reranked together. Whether that helped each of them stands in its own report, "
             "under runs/."
         )
-    return "No query is judged, so whether reranking helped cannot be said. Give judgements (data.qrels) to find out."
+    return (
+        "No query is judged, so whether reranking helped cannot be said. Give judgements (data.qrels), or answers "
+        "(data.columns.answers), to find out."
+    )
 
 
 def _what(run: RunNumbers) -> str:

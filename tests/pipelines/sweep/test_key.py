@@ -40,7 +40,7 @@ def finished(path: Path, config: RunConfig) -> RunFolder:
     """What a run of the config would leave, as far as it tells what decided its results."""
     folder = RunFolder(path)
     path.mkdir()
-    prepared = prepare_data(open_source(config.data), config.data, config.evaluate.metrics, folder, lambda _: None)
+    prepared = prepare_data(open_source(config.data), config, folder, lambda _: None)
     model = {"name": "overlap", "revision": None, "family": "overlap", "weights_digest": None, "max_length": 8192}
     for one, manifest in ((folder, prepared.manifest), *((folder.child(k), v) for k, v in prepared.runs.items())):
         told = {
