@@ -7,6 +7,7 @@ whoever tells a point asserts that both agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Gains:
     def _order(self, places: Ints) -> Floats:
         """The how manieth relevant document of its query each is, in each list, from 1 on."""
         found = np.empty(places.shape)
-        for start, end in zip(self._starts, [*self._starts[1:], len(places)], strict=True):
+        for start, end in pairwise([*self._starts, len(places)]):
             order = np.argsort(places[start:end], axis=0)
             np.put_along_axis(found[start:end], order, np.arange(1.0, end - start + 1)[:, None], axis=0)
         return found

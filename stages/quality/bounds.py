@@ -9,6 +9,7 @@ relevant, as it always counts: a bound is what judging these documents could mak
                           relevant documents as the other
     f1, the difference    the same where it has no cutoff and the lists differ in length
     bpref, judged         none: the one passes over what is not judged, the other measures it
+    answer_recall         none: whether a candidate has an answer is looked up, of every one
     all else              is attained by some grades
 
 Of the measures that no document can lower (dcg, precision, hits, rbp, mrr, hit_rate) the bounds are those of the plain
@@ -36,7 +37,7 @@ _BY_RANK = {
 
 def has_bounds(metric: Metric) -> bool:
     """Whether the metric takes what is not judged for not relevant."""
-    return metric.measure not in ("bpref", "judged")
+    return metric.measure not in ("bpref", "judged", "answer_recall")
 
 
 def bounds(query: Shown, metric: Metric) -> Ranges:
