@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pipelines.judging.population import Population
 from pipelines.runs.config import section
 from pipelines.runs.read import RunContent
+from pipelines.verdict.runs import kind_of
 from stages.core.errors import InputError, first_line
 from stages.core.records import Judgements, SetAside
 from stages.core.words import counted
@@ -45,6 +46,9 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
         told = [f"{counted(len(set_aside), 'line')} of {qrels} set aside: {one.reason}" for one in set_aside[:1]]
         return Existing(grades, str(qrels), tuple(told))
     judged = [run for run in runs if run.reranked.query_ids]
+    if by_answers := [run.run_id for run in judged if kind_of(run) == "answers"]:
+        told = f"{by_answers[0]} was judged by answers, not by people: that is not used, and all is to be judged"
+        return Existing({}, "nobody", (told,))
     if not judged:
         return Existing({}, "nobody")
     try:
