@@ -58,6 +58,8 @@ told |= {
     "modules": our_modules(),
 }
 """
+# Of `data.first_stage: bm25`, which looks for them before it imports any, and says what installs them.
+LOOKED_FOR = {"bm25s", "Stemmer"}
 PRINT = "print(json.dumps(told, default=float))"
 WORKS: list[tuple[str, str]] = [
     ("evaluate --run run.trec --qrels qrels.txt --metrics mrr", "mrr\tall\t0.5000"),
@@ -199,7 +201,7 @@ def test_whatever_these_import_even_inside_a_function_is_of_the_core(worked: dic
     files = [path for name in modules for path in _files(name)]
     assert len(files) == len(modules)
     imported = {module for path in files for module in third_party(path.read_text("utf-8"))}
-    assert {module: home(module) for module in imported if home(module) != "core"} == {}
+    assert {module: home(module) for module in imported - LOOKED_FOR if home(module) != "core"} == {}
 
 
 def _files(module: str) -> list[Path]:

@@ -231,10 +231,8 @@ def _of_width(aim: Aim, population: int, open_queries: int, sd: float | None) ->
     """Where the spread is known, and all queries together give no interval as narrow: said before anybody judges."""
     if sd is None or (least := narrowest(aim, population, open_queries, sd)) <= aim.width:
         return []
-    return [
-        f"--width {aim.width:g} is out of reach: with this spread all {counted(open_queries, 'query', 'queries')} "
-        f"together give about +-{least:.4f}"
-    ]
+    all_of_them = counted(open_queries, "query", "queries")
+    return [f"--width {aim.width:g} is out of reach: with this spread all {all_of_them} give about +-{least:.4f}"]
 
 
 def _check_ids(pools: Mapping[str, Sequence[str]]) -> None:

@@ -15,6 +15,7 @@ from pipelines.cli.app import main
 from pipelines.job.evaluate_files import evaluate_run
 from stages.core.records import Judgements
 from stages.quality.evaluate import evaluate
+from stages.files.judgements import write_judgements
 from tests.pipelines.finished_runs import finished_run
 from tests.pipelines.unjudged_runs import fill, grade_of, unjudged_run
 
@@ -253,6 +254,21 @@ def test_what_answers_judged_is_not_taken_for_people(capsys: pytest.CaptureFixtu
     found = told(capsys, "run", *ASKED)
     assert found["progress"]["reused"] == 0 and found["verdict"] is None
     assert any("judged by answers, not by people" in remark for remark in found["remarks"])
+
+
+def test_what_people_judged_is_read_as_the_run_kept_it_though_its_data_is_gone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = unjudged_run(Path("run"), 60, same=0).folder
+    finished_run(Path("judged"), [0.5] * 60)
+    shutil.copy(Path("judged/per_query.parquet"), Path("run/per_query.parquet"))
+    kept = Judgements({f"q{number:03}": {f"q{number:03}-d01": 1} for number in range(60)})
+    write_judgements(kept, folder.judgements)
+    folder.metrics.write_text(json.dumps(json.loads(folder.metrics.read_text()) | {"judgements_digest": kept.digest}))
+    assert told(capsys, "run", *ASKED)["progress"]["reused"] > 0
+    folder.judgements.write_bytes(b"no table")
+    found = told(capsys, "run", *ASKED[:-1], "again")
+    assert found["progress"]["reused"] == 0 and any("cannot be read again" in one for one in found["remarks"])
 
 
 def test_a_width_that_all_queries_together_do_not_give_is_told_before_anybody_judges(
