@@ -14,8 +14,8 @@ import pytest
 from pipelines.cli.app import main
 from pipelines.job.evaluate_files import evaluate_run
 from stages.core.records import Judgements
-from stages.quality.evaluate import evaluate
 from stages.files.judgements import write_judgements
+from stages.quality.evaluate import evaluate
 from tests.pipelines.finished_runs import finished_run
 from tests.pipelines.unjudged_runs import fill, grade_of, unjudged_run
 
