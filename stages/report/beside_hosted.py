@@ -18,9 +18,9 @@ def beside_hosted(
     if not any(one.get("hosted") for one in metrics.values()):
         return
     changes = {str(told["system"]): told for told in tested}
-    columns = ["run", "model", main, "change", "interval", "query p50, ms", "query p95, ms", "money per 1,000 queries"]
+    columns = ["run", main, "change", "interval", "query p50, ms", "query p95, ms", "money per 1,000 queries"]
     rows = [_row(label, changes.get(label), tested[0], one, costs[label]) for label, one in metrics.items()]
-    yield Table([Column(name, numeric=name not in ("run", "model")) for name in columns], rows)
+    yield Table([Column(name, numeric=name != "run") for name in columns], rows)
     yield Text(
         "The latency of a query is from asking for it to its last score, under the load that the job itself made: "
         "hosted.concurrency and hosted.requests_per_minute there, rerank.batch_queries and rerank.workers here. Money "
@@ -55,8 +55,7 @@ def _row(
     label: str, told: Mapping[str, Any] | None, first: Mapping[str, Any], metrics: Metrics, cost: Mapping[str, Any]
 ) -> list[Cell | str]:
     return [
-        label,
-        _model(metrics),
+        f"{label}: {_model(metrics)}",
         metric_value(_mean(told, first)),
         change(told) if told else "",
         interval(told["interval"]) if told else "",
