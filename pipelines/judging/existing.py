@@ -47,8 +47,8 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
         return Existing(grades, str(qrels), tuple(told))
     judged = [run for run in runs if run.reranked.query_ids]
     if by_answers := [run.run_id for run in judged if kind_of(run) == "answers"]:
-        told = f"{by_answers[0]} was judged by answers, not by people: that is not used, and all is to be judged"
-        return Existing({}, "nobody", (told,))
+        remark = f"{by_answers[0]} was judged by answers, not by people: that is not used, and all is to be judged"
+        return Existing({}, "nobody", (remark,))
     if not judged:
         return Existing({}, "nobody")
     try:
