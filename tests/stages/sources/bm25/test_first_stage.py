@@ -70,7 +70,8 @@ def test_what_it_was_made_with_is_told(collection: Collection) -> None:
     assert (made.documents, made.without_words, made.queries, made.top) == (5, 1, 4, 7)
     assert list(made.remarks()) == [
         (
-            "BM25 found nothing for 1 of 4 queries, such as 'q3': no document has a word of theirs, and they have no "
+            "BM25 found nothing for 1 of 4 queries, such as 'q3': no document has a word of theirs that is "
+            "no stop word, and they have no "
             "candidates"
         ),
         "1 of 5 documents have no word, and BM25 never finds them",
