@@ -60,8 +60,10 @@ def test_what_groups_nothing_is_refused(slicing: Slicing, told: str) -> None:
     [
         (
             Slicing(field="language"),
-            "evaluate.slices.mine: 1 of 4 queries are in none of its groups, such as '4', as they have no text in "
-            "their field language (a number is none: write it as text)",
+            (
+                "evaluate.slices.mine: 1 of 4 queries are in none of its groups, such as '4', as they have no text in "
+                "their field language (a number is none: write it as text)"
+            ),
         ),
         (Slicing(ids=frozenset({"2", "typo"})), "evaluate.slices.mine: 1 of 2 ids are no query's, such as 'typo'"),
         (Slicing(field="language", values=("zh",)), None),
