@@ -64,10 +64,11 @@ def slices_line(rows: Sequence[SliceRow]) -> str | None:
     telling: dict[str, list[str]] = {}
     for row in rows:
         if row.told is not None and is_significant(row.told):
-            way = "rises" if (row.after or 0.0) > (row.before or 0.0) else "falls"
+            way = "rises" if row.told["difference"] > 0 else "falls"
             telling.setdefault(row.name, []).append(f"{row.metric} {way}")
     told = f"{len(telling)} of {counted(len(slices), 'slice')} changed significantly, corrected for their number"
-    told += f" ({'; '.join(f'{name}: {", ".join(ways)}' for name, ways in telling.items())})" if telling else ""
+    listed = "; ".join(f"{name}: {', '.join(ways)}" for name, ways in telling.items())
+    told += f" ({listed})" if telling else ""
     return told + (f"; {len(few)} with too few queries to tell (under {rows[0].needed})" if few else "")
 
 
