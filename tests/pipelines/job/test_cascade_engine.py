@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipelines.runs.read import read_metrics
 from serve_app.engine.models import describe
 from serve_app.http.ingress import Served, build_front, ingress_name
 from serve_app.http_settings import HttpSettings
-from serve_app.replica.app import AppSettings, run_app
+from serve_app.replica.app import AppSettings, RunningApp, run_app
 from serve_app.replica.status import wait_until_up
 from stages.files.rankings import read_rankings
 from stages.files.tables import read_candidates
@@ -93,21 +94,40 @@ def test_a_second_run_and_a_shallower_one_ask_no_engine(cascade: RunFolder, conf
 
 
 @pytest.fixture(scope="module")
-def url(config: Path, http_port: int) -> Iterator[str]:
-    settings = load(ServeConfig, config, cascade=True)
+def both(here: Path, served: dict[str, Any]) -> Path:
+    """An embedding model before the tiny Qwen3-Reranker: two engines at once."""
+    content = sections(here, served)
+    content["rerank"]["stages"][0]["model"] = {"name": "embedded:all-MiniLM-L6-v2"}
+    content["rerank"]["stages"][0]["engine"] = served["engine"]
+    path = here / "both.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(both: Path, http_port: int) -> Iterator[str]:
+    settings = load(ServeConfig, both, cascade=True)
     stages = [
         Served(AppSettings(describe(one.model), one.model, one.engine, one.serve), depth)
         for one, depth in zip(settings.stages(), DEPTHS, strict=True)
     ]
     name = ingress_name(stages)
-    run_app(build_front(stages, HttpSettings(deadline_s=300), []), name, route="/cascade")
-    wait_until_up(name, 300)
-    yield f"http://127.0.0.1:{http_port}/cascade"
-    serve.delete(name)
+    with contextlib.ExitStack() as started:
+        engines = [RunningApp(one.settings) for one in stages]
+        for engine in engines:
+            started.callback(engine.stop)
+        run_app(build_front(stages, HttpSettings(deadline_s=300), []), name, route="/cascade")
+        started.callback(serve.delete, name)
+        wait_until_up(name, 300)
+        for engine in engines:
+            engine.wait_until_ready()
+        yield f"http://127.0.0.1:{http_port}/cascade"
 
 
-def test_the_service_answers_with_the_jobs_own_lists(cascade: RunFolder, url: str) -> None:
+@pytest.mark.thorough
+def test_the_service_answers_with_the_jobs_own_lists(both: Path, url: str) -> None:
     """First ties of the job go by document id, those of a request by its order: lists that have some are left out."""
+    cascade = done(load_config(both, cascade=True))
     stage_1 = {one.query_id: one for one in read_rankings(cascade.stage(1).rankings)}
     ranked = {one.query_id: one for one in read_rankings(cascade.rankings)}
     compared = 0
@@ -127,10 +147,11 @@ def test_the_service_answers_with_the_jobs_own_lists(cascade: RunFolder, url: st
     assert compared, "every list of the first stage has ties: the test compares nothing"
 
 
+@pytest.mark.thorough
 def test_the_service_tells_its_stages_and_measures_each(url: str) -> None:
     (model, *_) = httpx.get(f"{url}/v1/models", timeout=300).raise_for_status().json()["data"]
     assert (model["family"], [one["depth"] for one in model["stages"]]) == ("cascade", list(DEPTHS))
-    assert [one["family"] for one in model["stages"]] == ["overlap", "qwen3-reranker"]
+    assert [one["family"] for one in model["stages"]] == ["embedding", "qwen3-reranker"]
     body = {"query": "sea", "documents": [f"text {place} of the sea" for place in range(8)], "top_n": 2}
     answer = httpx.post(f"{url}/v1/rerank", json=body, timeout=300).raise_for_status().json()
     assert len(answer["results"]) == 2
