@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ def slicings(settings: Mapping[str, SliceSettings]) -> dict[str, Slicing]:
 def grouped(
     folder: RunFolder,
     settings: Mapping[str, SliceSettings],
-    judged: Iterable[str],
+    judged: Collection[str],
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, str]]:
     """Name -> query id -> group, of the folder's candidates. Tells and raises as both, `slicings` and

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Slicing:
 def group_queries(
     queries: Iterable[GroupedQuery],
     slicings: Mapping[str, Slicing],
-    judged: Iterable[str] = (),
+    judged: Collection[str] = (),
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, str]]:
     """Name -> query id -> group, groups in their order. `judged` queries without candidates are looked for among ids
@@ -51,7 +51,7 @@ def group_queries(
     MOST_GROUPS values of which none are named, ids of which none is a query's.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in slicings}
-    met = set(judged)
+    met, asked = set(judged), set(judged)
     for one in queries:
         met.add(one.query_id)
         for name, slicing in slicings.items():
@@ -61,7 +61,7 @@ def group_queries(
         if slicing.ids is not None:
             found[name] = dict.fromkeys(sorted(met & slicing.ids), LISTED)
         _require(name, slicing, found[name])
-        if tell and (told := _left_out(name, slicing, found[name], met)):
+        if tell and (told := _left_out(name, slicing, found[name], met, asked or met)):
             tell(told)
         found[name] = dict(sorted(found[name].items(), key=lambda item: _order(slicing)(item[1])))
     return found
@@ -89,15 +89,15 @@ def _order(slicing: Slicing) -> Callable[[str], tuple[int, str]]:
     return lambda group: (known.index(group) if group in known else len(known), group)
 
 
-def _left_out(name: str, slicing: Slicing, group_of: Mapping[str, str], met: Set[str]) -> str | None:
+def _left_out(name: str, slicing: Slicing, group_of: Mapping[str, str], met: Set[str], asked: Set[str]) -> str | None:
     """None where no query was left out, or those that were were left out by name."""
     told = f"evaluate.slices.{name}"
     if slicing.ids is not None and (unknown := sorted(slicing.ids - met)):
         return f"{told}: {len(unknown):,} of {len(slicing.ids):,} ids are no query's, such as {unknown[0]!r:.60}"
-    if slicing.field is None or slicing.values or not (without := sorted(met - group_of.keys())):
+    if slicing.field is None or slicing.values or not (without := sorted(asked - group_of.keys())):
         return None
     return (
-        f"{told}: {len(without):,} of {counted(len(met), 'query', 'queries')} are in none of its groups, such as "
+        f"{told}: {len(without):,} of {counted(len(asked), 'query', 'queries')} are in none of its groups, such as "
         f"{without[0]!r:.60}, as they have no text in their field {slicing.field} (a number is none: write it as text)"
     )
 
