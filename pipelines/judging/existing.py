@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from pipelines.judging.population import Population
 from pipelines.runs.config import section
 from pipelines.runs.read import RunContent
+from pipelines.verdict.runs import kind_of
 from stages.core.errors import InputError, first_line
 from stages.core.records import Judgements, SetAside
 from stages.core.words import counted
+from stages.files.judgements import read_judgements
 from stages.judging.number import LEAST
 from stages.quality.evaluate import evaluate
 from stages.sources import DataSettings, open_source
@@ -36,8 +37,8 @@ class Existing:
 
 
 def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Existing:
-    """Those of `qrels`; without it, what the runs were evaluated with, read from their own data where that is still the
-    same. Raises DataError for a file that cannot be read.
+    """Those of `qrels`; without it, what the first run with some was evaluated with, as it kept them. Raises DataError
+    for a file that cannot be read.
     """
     if qrels is not None:
         set_aside: list[SetAside] = []
@@ -45,16 +46,25 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
         told = [f"{counted(len(set_aside), 'line')} of {qrels} set aside: {one.reason}" for one in set_aside[:1]]
         return Existing(grades, str(qrels), tuple(told))
     judged = [run for run in runs if run.reranked.query_ids]
+    if by_answers := [run.run_id for run in judged if kind_of(run) == "answers"]:
+        remark = f"{by_answers[0]} was judged by answers, not by people: that is not used, and all is to be judged"
+        return Existing({}, "nobody", (remark,))
     if not judged:
         return Existing({}, "nobody")
     try:
-        settings = DataSettings.model_validate(dict(section(judged[0].config, "data")))
-        found = open_source(settings).judgements(lambda _: None)
-    except (InputError, ValidationError, OSError) as error:
+        found = _judgements(judged[0])
+    except (InputError, OSError, ValueError, KeyError) as error:
         return Existing({}, "nobody", (_unread(judged[0], first_line(error)),))
     if found.digest != judged[0].metrics.get("judgements_digest"):
-        return Existing({}, "nobody", (_unread(judged[0], "its data holds other judgements now"),))
+        return Existing({}, "nobody", (_unread(judged[0], "other judgements are there now"),))
     return Existing(found.grades, f"the data of {judged[0].run_id}")
+
+
+def _judgements(run: RunContent) -> Judgements:
+    """Of a run of before they were kept, those of its data."""
+    if run.folder.judgements.is_file():
+        return read_judgements(run.folder.judgements)
+    return open_source(DataSettings.model_validate(dict(section(run.config, "data")))).judgements(lambda _: None)
 
 
 def existing_spread(population: Population, existing: Existing, metric: str) -> float | None:

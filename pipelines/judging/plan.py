@@ -18,7 +18,7 @@ from stages.core.errors import ConfigError, DataError
 from stages.core.words import counted, did_you_mean
 from stages.files.columns import attribute_names
 from stages.judging.draw import Drawn, draw, strata_of
-from stages.judging.number import LEAST, PILOT, Aim, first_number, worst_number
+from stages.judging.number import LEAST, PILOT, Aim, first_number, narrowest, worst_number
 from stages.judging.pool import is_bounded, pool_depth, pooled
 from stages.judging.precision import About
 from stages.quality.measures import parse_metric
@@ -96,7 +96,13 @@ def make_plan(order: PlanOrder) -> PlanFolder:
         order=[one.query_id for one in queries],
         runs=[_told(run) for run in runs],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        remarks=[*population.remarks, *existing.remarks, *remarks, *_of_metric(order, pool)],
+        remarks=[
+            *population.remarks,
+            *existing.remarks,
+            *remarks,
+            *_of_metric(order, pool),
+            *_of_width(aim, len(population.queries), len(open_ids), sd),
+        ],
     )
     folder.create(plan, queries)
     return folder
@@ -219,6 +225,14 @@ def _of_metric(order: PlanOrder, pool: int) -> list[str]:
     if parsed.measure in ("ndcg", "ndcg_burges", "recall", "map", "f1"):
         return [f"relevant documents that no list has among its first {pool} are not known to {order.metric}"]
     return []
+
+
+def _of_width(aim: Aim, population: int, open_queries: int, sd: float | None) -> list[str]:
+    """Where the spread is known, and all queries together give no interval as narrow: said before anybody judges."""
+    if sd is None or (least := narrowest(aim, population, open_queries, sd)) <= aim.width:
+        return []
+    all_of_them = counted(open_queries, "query", "queries")
+    return [f"--width {aim.width:g} is out of reach: with this spread all {all_of_them} give about +-{least:.4f}"]
 
 
 def _check_ids(pools: Mapping[str, Sequence[str]]) -> None:

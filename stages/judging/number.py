@@ -55,11 +55,19 @@ def first_number(aim: Aim, population: int, open_queries: int, sd: float | None)
     if sd is None:
         return min(open_queries, aim.pilot)
     share = open_queries / population if population else 1.0
-    # All of it lies within the queries whose change is open: the others have none.
-    assumed = Spread(population, open_queries, within=sd**2, whole=sd**2, skewness=0.0, degrees=DEGREES)
     if share <= 0 or sd <= 0:
         return min(open_queries, LEAST)
-    return min(open_queries, max(LEAST, _smallest(assumed, aim, LEAST) or open_queries))
+    return min(open_queries, max(LEAST, _smallest(_assumed(population, open_queries, sd), aim, LEAST) or open_queries))
+
+
+def narrowest(aim: Aim, population: int, open_queries: int, sd: float) -> float:
+    """How far the interval's ends are from the estimate when all `open_queries` are judged, with the spread `sd`."""
+    return _assumed(population, open_queries, sd).reach(open_queries, aim.about, aim.confidence)
+
+
+def _assumed(population: int, open_queries: int, sd: float) -> Spread:
+    """All of it lies within the queries whose change is open: the others have none."""
+    return Spread(population, open_queries, within=sd**2, whole=sd**2, skewness=0.0, degrees=DEGREES)
 
 
 def next_number(aim: Aim, strata: Sequence[Stratum], number: int, limit: int) -> int:

@@ -26,9 +26,12 @@ def beside_hosted(
         "hosted.concurrency and hosted.requests_per_minute there, rerank.batch_queries and rerank.workers here. Money "
         "is by the prices under hosted, and by cost.per_hour for an engine of one's own."
     )
+    models = {label: _model(one) for label, one in metrics.items()}
+    names = models if len(set(models.values())) == len(models) else dict(zip(models, models, strict=True))
     points = [
         {
-            "name": f"{label}, p95 {number(_latency(one, 'p95'), ' ms')}",
+            "name": names[label],
+            "told": f"p95 {number(_latency(one, 'p95'), ' ms')}",
             "quality": _mean(changes.get(label), tested[0]),
             "cost": money,
             **_ends(changes.get(label), tested[0]),
@@ -41,7 +44,8 @@ def beside_hosted(
             "hosted",
             f"{main} of each run by its money per 1,000 queries",
             lambda: figures.cost_quality(points, main, "money per 1,000 queries"),
-            "Up is better, left is cheaper. Lines are the intervals of the change against the baseline.",
+            "Up is better, left is cheaper. Lines are the intervals of the change against the baseline; p95 is of a "
+            "query's latency.",
         )
     else:
         yield Text("A figure needs the money of both: set a price under hosted, and cost.per_hour for one's own.")
@@ -51,7 +55,7 @@ def _row(
     label: str, told: Mapping[str, Any] | None, first: Mapping[str, Any], metrics: Metrics, cost: Mapping[str, Any]
 ) -> list[Cell | str]:
     return [
-        label,
+        f"{label}: {_model(metrics)}",
         metric_value(_mean(told, first)),
         change(told) if told else "",
         interval(told["interval"]) if told else "",
@@ -59,6 +63,11 @@ def _row(
         number(_latency(metrics, "p95")),
         number(cost.get("money_per_1000_queries")),
     ]
+
+
+def _model(metrics: Metrics) -> str:
+    name = metrics["model"]["name"]
+    return f"{name} ({hosted['api']})" if (hosted := metrics.get("hosted")) else name
 
 
 def _mean(told: Mapping[str, Any] | None, first: Mapping[str, Any]) -> float:

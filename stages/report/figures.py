@@ -132,8 +132,8 @@ def fusion_sweep(
 def cost_quality(systems: Sequence[Mapping[str, Any]], metric: str, cost: str) -> Figure:
     """Quality against cost, a point for each system: up and to the left is better.
 
-    Each system: `name`, `quality`, `cost`, and where its quality has an interval `low` and `high`; the first is the
-    baseline.
+    Each system: `name`, `quality`, `cost`, where its quality has an interval `low` and `high`, and a line `told` under
+    the name where there is more to say; the first is the baseline.
     """
     figure, axes = panel(2.8)
     middle = (min(one["cost"] for one in systems) + max(one["cost"] for one in systems)) / 2
@@ -143,7 +143,7 @@ def cost_quality(systems: Sequence[Mapping[str, Any]], metric: str, cost: str) -
         if "low" in system:
             axes.plot([system["cost"]] * 2, [system["low"], system["high"]], color=colour, linewidth=1.8)
         axes.annotate(
-            shortened(system["name"], LONGEST_NAME),
+            "\n".join([shortened(system["name"], LONGEST_NAME), *([system["told"]] if "told" in system else [])]),
             (system["cost"], system["quality"]),
             (-7 if right else 7, 5),
             textcoords="offset points",

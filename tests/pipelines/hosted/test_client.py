@@ -190,6 +190,18 @@ def test_no_more_money_than_the_budget_is_spent() -> None:
     assert stub.tries == 2 and one.meter.cost == pytest.approx(0.004)
 
 
+@pytest.mark.parametrize(
+    "budget",
+    [{"max_requests": 30}, {"max_cost": 0.03, "price_per_1000_requests": 1}],
+    ids=["requests", "money"],
+)
+def test_a_budget_of_exactly_what_it_takes_is_enough(budget: dict[str, Any]) -> None:
+    with stub_api("jina") as stub:
+        one = asking(stub, batch_documents=1, concurrency=1, **budget)
+        found = one.score([f"fox {place}" for place in range(30)])
+    assert one.stopped is None and stub.tries == 30 and all(pair.score is not None for pair in found)
+
+
 def test_no_more_requests_are_at_work_than_allowed() -> None:
     with stub_api("jina", delay_s=0.02) as stub:
         asking(stub, batch_documents=1, concurrency=2).score(DOCUMENTS * 3)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.hosted.pace import CATCH_UP_S, Pace
+from pipelines.hosted.pace import CATCH_UP_S, MARGIN_S, Pace
 from tests.virtual_time import VirtualTime
 
 
@@ -48,15 +48,29 @@ def test_no_minute_has_more_than_allowed_however_busy_the_machine_was(
     times = at_virtual_time(at_pace(per_minute, 400, idle_s))
     allowed = int(per_minute)
     assert all(
-        later - earlier >= 60 * allowed / per_minute - 1e-3
+        later - earlier >= (60 + MARGIN_S) * allowed / per_minute - 1e-3
         for earlier, later in zip(times, times[allowed:], strict=False)
     )
 
 
 def test_requests_leave_evenly_and_at_the_full_rate() -> None:
     times = at_virtual_time(at_pace(60, 301))
-    assert times[-1] - times[0] == pytest.approx(300, abs=0.1)
-    assert all(later - earlier == pytest.approx(1, abs=0.01) for earlier, later in pairwise(times))
+    assert times[-1] - times[0] == pytest.approx(300 * (60 + MARGIN_S) / 60, abs=0.1) and MARGIN_S / 60 < 0.02
+    assert all(later - earlier == pytest.approx(times[1] - times[0], abs=0.01) for earlier, later in pairwise(times))
+
+
+def test_what_was_read_before_the_first_request_is_no_delay_to_be_made_up_for() -> None:
+    times = at_virtual_time(at_pace(600, 100, {0: 30.0}))
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(times))
+
+
+@given(st.integers(1, 300), st.lists(st.floats(0, MARGIN_S - 0.01), min_size=400, max_size=400))
+def test_no_server_sees_more_in_a_minute_where_one_request_takes_longer_to_arrive(
+    per_minute: int, takes_s: list[float]
+) -> None:
+    left = at_virtual_time(at_pace(per_minute, 400))
+    arrived = sorted(time + takes for time, takes in zip(left, takes_s, strict=True))
+    assert all(later - earlier >= 60 for earlier, later in zip(arrived, arrived[per_minute:], strict=False))
 
 
 def test_what_left_late_is_made_up_for_and_not_lost() -> None:

@@ -284,7 +284,7 @@ def test_compare_puts_both_in_one_table_and_one_figure(tmp_path: Path, stub: Stu
     head = next(line for line in lines if "query p95, ms" in line)
     assert "ndcg@10" in head and "interval" in head and "money per 1,000 queries" in head
     row = lines[lines.index(head) + 3]
-    assert "2.00" in row, row
+    assert "2.00" in row and ": m (jina) |" in row and ": overlap |" in lines[lines.index(head) + 2], row
     assert list((folder / "figures").glob("hosted.*"))
 
 

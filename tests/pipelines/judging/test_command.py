@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from pipelines.cli.app import main
 from pipelines.job.evaluate_files import evaluate_run
 from stages.core.records import Judgements
+from stages.files.judgements import write_judgements
 from stages.quality.evaluate import evaluate
+from tests.pipelines.finished_runs import finished_run
 from tests.pipelines.unjudged_runs import fill, grade_of, unjudged_run
 
 ASKED = ("--metric", "ndcg@10", "--width", "0.08", "--out", "plan")
@@ -239,6 +242,44 @@ def test_pairs_that_people_judged_before_are_not_asked_again(capsys: pytest.Capt
     plan = json.loads(Path("plan/plan.json").read_text())
     assert plan["highest"] == 2 and plan["sd"] > 0 and plan["sd_source"] == "of the judgements of known.tsv"
     assert any(line.startswith(tuple(known)) for line in Path("plan/qrels.tsv").read_text().splitlines())
+
+
+def test_what_answers_judged_is_not_taken_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = unjudged_run(Path("run"), 60, same=0).folder.metrics
+    finished_run(Path("judged"), [0.5] * 60)
+    content = json.loads(metrics.read_text())
+    content["judgements"] = {"kind": "answers", "match": "words"}
+    metrics.write_text(json.dumps(content))
+    shutil.copy(Path("judged/per_query.parquet"), Path("run/per_query.parquet"))
+    found = told(capsys, "run", *ASKED)
+    assert found["progress"]["reused"] == 0 and found["verdict"] is None
+    assert any("judged by answers, not by people" in remark for remark in found["remarks"])
+
+
+def test_what_people_judged_is_read_as_the_run_kept_it_though_its_data_is_gone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = unjudged_run(Path("run"), 60, same=0).folder
+    finished_run(Path("judged"), [0.5] * 60)
+    shutil.copy(Path("judged/per_query.parquet"), Path("run/per_query.parquet"))
+    kept = Judgements({f"q{number:03}": {f"q{number:03}-d01": 1} for number in range(60)})
+    write_judgements(kept, folder.judgements)
+    folder.metrics.write_text(json.dumps(json.loads(folder.metrics.read_text()) | {"judgements_digest": kept.digest}))
+    assert told(capsys, "run", *ASKED)["progress"]["reused"] > 0
+    folder.judgements.write_bytes(b"no table")
+    found = told(capsys, "run", *ASKED[:-1], "again")
+    assert found["progress"]["reused"] == 0 and any("cannot be read again" in one for one in found["remarks"])
+
+
+def test_a_width_that_all_queries_together_do_not_give_is_told_before_anybody_judges(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unjudged_run(Path("run"), 60, same=0)
+    asked = ("run", "--metric", "ndcg@10", "--sd", "0.2", "--width")
+    found = told(capsys, *asked, "0.01", "--out", "narrow")
+    assert any("--width 0.01 is out of reach: with this spread all 60 queries" in one for one in found["remarks"])
+    found = told(capsys, *asked, "0.1", "--out", "wide")
+    assert not any("out of reach" in one for one in found["remarks"])
 
 
 def test_grades_of_another_scale_than_the_known_ones_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,12 @@ def test_systems_stand_at_their_cost_and_quality_with_their_names() -> None:
     assert [text.get_text() for text in axes.texts] == ["small", "large"]
 
 
+def test_what_is_told_under_a_systems_name_is_there_however_long_the_name_is() -> None:
+    systems = [{"name": "n" * 99, "told": "p95 9 ms", "quality": 0.5, "cost": float(place)} for place in range(2)]
+    (axes,) = figures.cost_quality(systems, "mrr", "seconds").axes
+    assert [text.get_text().splitlines()[1] for text in axes.texts] == ["p95 9 ms"] * 2
+
+
 @pytest.mark.filterwarnings("ignore:Glyph")  # no matter here whether the machine has a font for them
 def test_long_names_are_cut_so_that_the_numbers_have_room() -> None:
     long = row(0.1, 0.05, 0.15, name="n" * 99, group="語" * 99) | {"n": "s" * 99}
