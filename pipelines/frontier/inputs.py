@@ -113,6 +113,12 @@ def _check_usable(run: RunContent) -> None:
             f"{run.run_id} is a cascade: its later stages scored only what the earlier ones left. Give a run of each "
             "of its models alone, over all candidates"
         )
+    if (run.folder.stage_number or 1) > 1:
+        # Its config, as any of one model, reranks the first stage: what --write would write were another list.
+        raise DataError(
+            f"{run.run_id} is a later stage of a cascade: it reranked what the stage before left, which no run of its "
+            "model alone does. Give a run of each of the models alone, over all candidates"
+        )
     family = identity_of(run).get("family") or run.metrics["model"]["family"]
     if family == LISTWISE:
         raise DataError(

@@ -146,9 +146,11 @@ class JobConsole(Console):
         analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
         if tested := main_test(analysis):
             self.say(f"verdict     {tested['words']}")
+        named = 1 if analysis["useless"]["name"] else 0  # the first remark says what the verdict is worth
+        self.remarks(analysis["remarks"][:named])
         self.harm(analysis)
         self._beside_verdict(analysis)
-        self.remarks(analysis["remarks"])
+        self.remarks(analysis["remarks"][named:])
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 
@@ -156,7 +158,7 @@ class JobConsole(Console):
         """How many lists changed, what was pushed out, and what cannot be told of the order, in a line each."""
         if changes := analysis["changes"]:
             self.say(f"changed     {changes['words']}")
-        if harm := analysis.get("harm"):
+        if (harm := analysis.get("harm")) and changes and changes["anywhere"]:
             self.say(f"harm        {harm['words']}")
         if not analysis["useless"]["name"]:  # a name is the first remark
             self.notes(analysis["useless"]["words"])

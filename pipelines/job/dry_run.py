@@ -55,7 +55,8 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         for field in values.keys() & candidates.attributes.keys():
             values[field].add(candidates.attributes[field])
     judgements = judging.judgements
-    own = group_queries(queries, slicings(config.evaluate.slices), judgements.grades)
+    left_out: list[str] = []
+    own = group_queries(queries, slicings(config.evaluate.slices), judgements.grades, left_out.append)
     refuse_unknown(config.gate.slices, values | {name: set(own[name].values()) for name in own.keys() & values.keys()})
     return {
         "dataset": source.name,
@@ -72,6 +73,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
             *notes,
             *(judging.answers.remarks(texts=config.output.texts) if judging.answers else ()),
             *data_remarks(meetings, judgements, counts, set_aside, config.data.limit, source.made),
+            *left_out,
         ],
         "set_aside_reasons": {kind.reason: kind.rows for kind in kinds(set_aside)},
         "set_aside": list(told_kinds(set_aside)),

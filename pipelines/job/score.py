@@ -69,7 +69,7 @@ def score(
             prepared = part.prepare(stored.see)
         console.made(prepared.made)
         console.prepared(prepared.manifest, prepared.set_aside, prepared.remarks(), prepared.order_only())
-        slices = grouped(part.folder, config.evaluate.slices, prepared.judgements.grades)
+        slices = grouped(part.folder, config.evaluate.slices, prepared.judgements.grades, console.note)
         check_slices_there(part.folder, job.slices, slices)
         if part.model.family == HOSTED:
             from pipelines.job.ask import ask_hosted

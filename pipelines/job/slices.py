@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,10 +19,15 @@ def slicings(settings: Mapping[str, SliceSettings]) -> dict[str, Slicing]:
 
 
 def grouped(
-    folder: RunFolder, settings: Mapping[str, SliceSettings], judged: Iterable[str]
+    folder: RunFolder,
+    settings: Mapping[str, SliceSettings],
+    judged: Collection[str],
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Name -> query id -> group, of the folder's candidates. Raises as `slicings`, and DataError as `group_queries`."""
-    return group_queries(_queries(folder), slicings(settings), judged) if settings else {}
+    """Name -> query id -> group, of the folder's candidates. Tells and raises as both, `slicings` and
+    `group_queries`.
+    """
+    return group_queries(_queries(folder), slicings(settings), judged, tell) if settings else {}
 
 
 def _slicing(name: str, settings: SliceSettings) -> Slicing:

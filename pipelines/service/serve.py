@@ -46,7 +46,7 @@ def run_service(config: ServeConfig, *, open_to_all: bool) -> None:
     """
     http = config.serve.http
     keys = _keys(http, open_to_all=open_to_all)
-    several = [Served(_described(one), depth) for one, depth in _stages(config)]
+    several = _described_stages(config)
     logs = Path(tempfile.mkdtemp(prefix="rerank-eval-serve-"))
     console = Console()
     if told := moved():
@@ -80,6 +80,19 @@ def _stages(config: ServeConfig) -> list[tuple[ServeConfig, int | None]]:
     if config.rerank.stages is None:
         return [(config, None)]
     return [(one, stage.depth) for one, stage in zip(config.stages(), config.rerank.stages, strict=True)]
+
+
+def _described_stages(config: ServeConfig) -> list[Served]:
+    """Raises ConfigError, which names the stage of a cascade by its place in the config."""
+    several = []
+    for place, (one, depth) in enumerate(_stages(config)):
+        try:
+            several.append(Served(_described(one), depth))
+        except ConfigError as error:
+            if config.rerank.stages is None:
+                raise
+            raise ConfigError(f"rerank.stages.{place}: {error}") from error
+    return several
 
 
 def _described(config: ServeConfig) -> AppSettings:

@@ -21,7 +21,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any,
     """`section.key` -> its value in each config, for the keys that are not the same in all; secrets are masked.
 
     A key that an earlier version did not have counts as its default there. Where cascades of other numbers of stages
-    are among them, or one model, each is told in a word: `model.name` and `rerank.stages`.
+    are among them, or one model, each is told in a word: `model.name`, with the depths of a cascade.
     """
     alike = len({len(stages_of(config)) for config in configs}) == 1
     flat = [_flat(config, alike) for config in configs]
@@ -48,11 +48,12 @@ def _flat(config: Mapping[str, Any], alike: bool) -> dict[str, Any]:
     flat = dict(flatten(told, lists=alike))
     if alike:
         return flat
+    flat = {name: value for name, value in flat.items() if name == "model.name" or not _is_of_stages(name)}
     if stages := stages_of(told):
-        flat["rerank.stages"] = cascade_name([(one.get("model") or {}).get("name") for one in stages]) + (
-            f" ({', '.join(str(one.get('depth') or 'all') for one in stages)})"
-        )
-    return {name: value for name, value in flat.items() if name == "model.name" or not _is_of_stages(name)}
+        names = cascade_name([(one.get("model") or {}).get("name") for one in stages])
+        flat["model.name"] = f"{names} ({', '.join(str(one.get('depth') or 'all') for one in stages)})"
+        flat.pop("rerank.stages", None)
+    return flat
 
 
 def _is_of_stages(name: str) -> bool:

@@ -38,8 +38,17 @@ def groups_of(runs: Sequence[RunContent]) -> Groups:
     found: dict[str, dict[str, str]] = {}
     for run in runs:
         names = [name for name in (run.config.get("evaluate") or {}).get("slices") or {} if name not in found]
-        found |= {name: of_query for name, of_query in read_fields(run.folder, names).items() if of_query}
+        order = [one["name"] for one in run.analysis.get("slices") or ()]  # the table of queries has another
+        found |= {
+            name: dict(sorted(of_query.items(), key=lambda one: _place(order, f"{name}={one[1]}")))
+            for name, of_query in read_fields(run.folder, names).items()
+            if of_query
+        }
     return found
+
+
+def _place(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def data_notes(runs: Sequence[RunContent], shared: int) -> Iterator[str]:

@@ -145,7 +145,8 @@ def _harm(judged: Sequence[QueryOutcome], judgements: Judgements, settings: Anal
     if not settings.has_first_stage:
         return None
     found = harm(judged, judgements, settings.metrics[0], settings.confidence)
-    return asdict(found) | {"words": found.words()}
+    crossable = any(len(one.doc_ids) > found.top for one in judged)
+    return asdict(found) | {"words": found.words(crossable=crossable)}
 
 
 def _two_lists(judged: Iterable[QueryOutcome]) -> Iterator[TwoLists]:

@@ -103,23 +103,25 @@ class Changes:
         if not self.lists:
             return "No query has candidates, so no list could change."
         if not self.anywhere:
-            return f"No list changed: all {self.lists:,} are in the first stage's order."
+            return f"No list changed: {counted(self.lists, 'list is', 'lists are')} in the first stage's order."
         return " ".join([self._sets(), *self._fixed(metrics)])
 
     def _sets(self) -> str:
         top, of = self.decided, f"of {counted(self.lists, 'list')}"
         if not top.could:
-            reranked = f"no more than {counted(self.deepest, 'candidate')} of a query {_are(self.deepest)} reranked"
             return (
-                f"Reranking could not change which documents are among the first {top.k}: {reranked} (data.depth). "
-                f"Their order changed in {top.orders:,} {of}."
+                f"Reranking could not change which documents are among the first {top.k}: of no query are more than "
+                f"{counted(self.deepest, 'candidate')} reranked. Their order changed in {top.orders:,} {of}."
             )
         if not top.orders:
+            places = f"first {top.k} places are" if top.k > 1 else "first place is"
             return (
-                f"The first {top.k} places are the first stage's in all {self.lists:,} lists: what reranking changed, "
-                f"in {self.anywhere:,} of them, lies behind."
+                f"The {places} the first stage's in all {self.lists:,} lists: what reranking changed, in "
+                f"{self.anywhere:,} of them, lies behind."
             )
         able = "" if top.could == self.lists else f" ({top.could:,} have a candidate behind that place)"
+        if top.k == 1:
+            return f"Another document than before is first in {top.sets:,} {of}{able}."
         return (
             f"Among the first {top.k} are other documents than before in {top.sets:,} {of}{able}, and another order "
             f"in {top.orders:,}."
@@ -130,7 +132,3 @@ class Changes:
             return []
         names, them, are = ", ".join(fixed), *(("them", "are") if len(fixed) > 1 else ("it", "is"))
         return [f"{names} {are} what the first stage made {them}: no order of these candidates changes {them}."]
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"

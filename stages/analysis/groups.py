@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stages.analysis.outcome import text_length
 from stages.core.errors import DataError
+from stages.core.words import counted
 
 MOST_GROUPS = 50
 LISTED = "listed"
@@ -38,16 +39,19 @@ class Slicing:
 
 
 def group_queries(
-    queries: Iterable[GroupedQuery], slicings: Mapping[str, Slicing], judged: Iterable[str] = ()
+    queries: Iterable[GroupedQuery],
+    slicings: Mapping[str, Slicing],
+    judged: Collection[str] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, str]]:
     """Name -> query id -> group, groups in their order. `judged` queries without candidates are looked for among ids
-    alone.
+    alone. `tell` hears, a sentence each without its full stop, of queries without the field, and of ids that are none.
 
     Raises DataError for a slicing that groups nothing: a field or a value that no query has, a field with more than
     MOST_GROUPS values of which none are named, ids of which none is a query's.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in slicings}
-    met = set(judged)
+    met, asked = set(judged), set(judged)
     for one in queries:
         met.add(one.query_id)
         for name, slicing in slicings.items():
@@ -57,6 +61,8 @@ def group_queries(
         if slicing.ids is not None:
             found[name] = dict.fromkeys(sorted(met & slicing.ids), LISTED)
         _require(name, slicing, found[name])
+        if tell and (told := _left_out(name, slicing, found[name], met, asked or met)):
+            tell(told)
         found[name] = dict(sorted(found[name].items(), key=lambda item: _order(slicing)(item[1])))
     return found
 
@@ -83,6 +89,19 @@ def _order(slicing: Slicing) -> Callable[[str], tuple[int, str]]:
     return lambda group: (known.index(group) if group in known else len(known), group)
 
 
+def _left_out(name: str, slicing: Slicing, group_of: Mapping[str, str], met: Set[str], asked: Set[str]) -> str | None:
+    """None where no query was left out, or those that were were left out by name."""
+    told = f"evaluate.slices.{name}"
+    if slicing.ids is not None and (unknown := sorted(slicing.ids - met)):
+        return f"{told}: {len(unknown):,} of {len(slicing.ids):,} ids are no query's, such as {unknown[0]!r:.60}"
+    if slicing.field is None or slicing.values or not (without := sorted(asked - group_of.keys())):
+        return None
+    return (
+        f"{told}: {len(without):,} of {counted(len(asked), 'query', 'queries')} are in none of its groups, such as "
+        f"{without[0]!r:.60}, as they have no text in their field {slicing.field} (a number is none: write it as text)"
+    )
+
+
 def _require(name: str, slicing: Slicing, group_of: Mapping[str, str]) -> None:
     told, groups = f"evaluate.slices.{name}", set(group_of.values())
     if slicing.ids is not None and not group_of:
@@ -90,7 +109,10 @@ def _require(name: str, slicing: Slicing, group_of: Mapping[str, str]) -> None:
     if slicing.field is None:
         return
     if not groups and not slicing.values:
-        raise DataError(f"{told}: no query has a field {slicing.field}. Fields are the further texts of a query's row")
+        raise DataError(
+            f"{told}: no query has a field {slicing.field}. Fields are the further texts of a query's row, and "
+            "numbers are none: write them as text"
+        )
     if missing := [value for value in slicing.values if value not in groups]:
         raise DataError(f"{told}: no query has the value {missing[0]!r:.60} in its field {slicing.field}")
     if len(groups) > MOST_GROUPS:

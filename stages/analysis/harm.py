@@ -15,6 +15,7 @@ import numpy.typing as npt
 from stages.analysis.changes import cutoffs_of, top_of
 from stages.analysis.outcome import QueryOutcome
 from stages.core.records import Judgements
+from stages.core.words import counted
 from stages.core.words import share as in_percent
 from stages.quality.interval import Interval
 from stages.quality.measures import parse_metric
@@ -83,15 +84,16 @@ class Harm:
         """Of the places that the deciding metric looks at."""
         return next(one for one in self.at if one.k == self.top)
 
-    def words(self) -> str:
-        """One line: what left, and what came."""
+    def words(self, *, crossable: bool = True) -> str:
+        """One line: what left, and what came; the latter two where some candidate could cross the last place."""
         first, top = self.at[0].first_lost, self.decided
         parts = [
-            f"{_told(first)} of {first.whole:,} right first documents lost their place"
+            f"{_told(first)} of {counted(first.whole, 'right first document')} lost the first place, to which "
+            f"{counted(self.at[0].rescued.part, 'relevant one')} came from behind"
             if first.whole
             else "no first document was right"
         ]
-        if top.pushed_out.whole:
+        if top.pushed_out.whole and crossable and self.top > 1:  # of one place the first part has said it
             parts.append(f"{_told(top.pushed_out)} of {top.pushed_out.whole:,} relevant ones left the first {self.top}")
         if top.rescued.whole:
             parts.append(f"{_told(top.rescued)} of {top.rescued.whole:,} that stood behind came there")

@@ -63,7 +63,8 @@ class MadeFirstStage:
         if self.nothing_found:
             yield (
                 f"BM25 found nothing for {self.nothing_found:,} of {self.queries:,} queries, such as "
-                f"{self.first_of_them!r:.60}: no document has a word of theirs, and they have no candidates"
+                f"{self.first_of_them!r:.60}: no document has a word of theirs that is no stop word, and they "
+                "have no candidates"
             )
         if self.without_words:
             yield f"{self.without_words:,} of {self.documents:,} documents have no word, and BM25 never finds them"

@@ -221,7 +221,9 @@ def parse_point(name: str, study: Study) -> Point:
     skipped = int(found["skipped"])
     gates = dict(thresholds(margins(study.lists)))
     if skipped not in gates:
-        raise ConfigError(f"--point {name}: what can be skipped is {', '.join(map(str, gates)) or 'nothing'} of 100")
+        some = f"what can be skipped is {', '.join(map(str, gates))} of 100"
+        none = "no query can be skipped: the first stage's margins are alike, or it gives no scores"
+        raise ConfigError(f"--point {name}: {some if gates else none}")
     return Point(steps, skipped, gates[skipped])
 
 

@@ -101,6 +101,8 @@ def unjudged(
         grades, cut = judgements.grades[one.query_id], dict[int, Shown]()
         for sums in found.values():
             cutoff = sums.metric.cutoff
+            if sums.metric.tokens:
+                continue  # what fits in a prompt is judged, or takes no room
             if cutoff not in cut:
                 cut[cutoff] = shown(one.first, one.second, grades, highest, cutoff)
             sums.add(one.query_id, cut[cutoff])

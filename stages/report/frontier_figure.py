@@ -72,10 +72,12 @@ def _draw(axes: Axes, point: Mapping[str, Any], content: Mapping[str, Any], seen
             linewidth=0,
         )
         right = point["id"] == content["reference"]
+        # Below the line of the first stage is that one's own name: where nothing is gained, the two stand together.
+        below = right and content["chosen"] is not None
         axes.annotate(
             shortened(point["id"], LONGEST_NAME),
             (point["cost"], point["mean"]),
-            (0, -15 if right else 10),
+            (0, -15 if below else 10),
             textcoords="offset points",
             ha="right" if right else "center",
         )

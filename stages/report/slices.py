@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stages.core.words import count, counted, interval, is_significant, metric_value, p_value, percent, wins_ties_losses
 from stages.report.document import Block, Cell, Column, Details, Table, Text, change
 
 TOO_FEW = "too few"
+NAMED = 5  # slices in a line
 
 
 class SliceRow(NamedTuple):
@@ -61,10 +62,22 @@ def slices_line(rows: Sequence[SliceRow]) -> str | None:
         return None
     slices = {row.name for row in rows}
     few = {row.name for row in rows if row.told is None}
-    telling = dict.fromkeys(row.name for row in rows if row.told is not None and is_significant(row.told))
-    told = f"{len(telling)} of {counted(len(slices), 'slice')} changed significantly, corrected for their number"
-    told += f" ({', '.join(telling)})" if telling else ""
+    telling = [row for row in rows if row.told is not None and is_significant(row.told)]
+    changed = len({row.name for row in telling})
+    told = f"{changed} of {counted(len(slices), 'slice')} changed significantly, corrected for their number"
+    told += f" ({'; '.join(_named(telling, rows[0].metric))})" if telling else ""
     return told + (f"; {len(few)} with too few queries to tell (under {rows[0].needed})" if few else "")
+
+
+def _named(telling: Sequence[SliceRow], main: str) -> Iterator[str]:
+    """By the main metric which slices, at most NAMED; of the others how many changes there are."""
+    for way, sign in (("falls", -1), ("rises", 1)):
+        names = [row.name for row in telling if row.metric == main and row.told and row.told["difference"] * sign > 0]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        if names:
+            yield f"{main} {way} in {', '.join(names[:NAMED])}{more}"
+    if others := sum(row.metric != main for row in telling):
+        yield f"{counted(others, 'change')} in other metrics"
 
 
 def _explained(tested: Sequence[SliceRow], main: str, needed: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -25,6 +25,7 @@ from stages.core.errors import DataError, NothingLeftError
 from stages.core.first_stage import WORDS_THAT_TELL, MadeFirstStage
 from stages.core.prepare import Report, is_encodable
 from stages.core.records import SetAside
+from stages.sources.answers import query_answers
 from stages.sources.bm25.index import Index
 from stages.sources.bm25.kept import Kept, default_root, kept_index, require_writable
 from stages.sources.bm25.settings import Bm25Settings
@@ -33,7 +34,7 @@ from stages.sources.formats.lists import ListIndex, Stretch, open_lists
 from stages.sources.lines import reading
 from stages.sources.parts import Parts
 from stages.sources.run_index import QueryIds
-from stages.sources.settings import BM25, FIRST_STAGE, DataSettings
+from stages.sources.settings import ANSWERS, BM25, FIRST_STAGE, DataSettings
 from stages.sources.text_keys import DOCUMENTS
 from stages.sources.texts import query_texts, record_id
 
@@ -47,11 +48,12 @@ LISTS_AT_ONCE = 256
 class Bm25Run:
     """The first stage `data.first_stage: bm25` of these parts, `top` documents a query."""
 
-    def __init__(self, parts: Parts, settings: Bm25Settings, top: int) -> None:
+    def __init__(self, parts: Parts, settings: Bm25Settings, top: int, answers: str | None = None) -> None:
+        """`answers`: the key of the queries that they are judged by, where no qrels do."""
         for package in ("bm25s", *(["Stemmer"] if settings.language else [])):
             if find_spec(package) is None:
                 raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-        self._parts, self._settings, self._top = parts, settings, top
+        self._parts, self._settings, self._top, self._answers = parts, settings, top, answers
         self._root = Path(settings.folder).expanduser() if settings.folder else default_root()
         require_writable(self._root)
 
@@ -98,7 +100,7 @@ class Bm25Run:
     @cached_property
     def _queries(self) -> dict[str, str]:
         """The judged queries that can be asked, as the file of queries has them in order."""
-        judged = self._parts.qrels.read(_reported_elsewhere).grades
+        judged = self._judged()
         found = query_texts(self._parts.queries.records(judged, _reported_elsewhere), judged, _reported_elsewhere)
         asked = {
             query_id: one.value
@@ -107,10 +109,18 @@ class Bm25Run:
         }
         if not asked:
             raise NothingLeftError(
-                f"{self._parts.queries} has no text of a query that {self._parts.qrels} judges, so that BM25 cannot be "
-                "asked. Give both of the same collection, with ids in the same form"
+                f"{self._parts.queries} has no text of a query that has answers, so that BM25 cannot be asked"
+                if self._answers
+                else f"{self._parts.queries} has no text of a query that {self._parts.qrels} judges, so that BM25 "
+                "cannot be asked. Give both of the same collection, with ids in the same form"
             )
         return asked
+
+    def _judged(self) -> Collection[str]:
+        if self._answers is None:
+            return self._parts.qrels.read(_reported_elsewhere).grades
+        records = self._parts.queries.records(None, _reported_elsewhere)
+        return query_answers(records, self._answers, str(self._parts.queries), _reported_elsewhere)
 
     @cached_property
     def _lists(self) -> Path:
@@ -187,5 +197,6 @@ def with_bm25(parts: Parts, settings: DataSettings) -> Parts:
     top = settings.bm25.top or settings.depth
     if settings.first_stage is None or top is None:
         return parts
-    run = Bm25Run(parts, settings.bm25, top + settings.drop_self)
+    answers = settings.columns[ANSWERS] if settings.by_answers else None
+    run = Bm25Run(parts, settings.bm25, top + settings.drop_self, answers)
     return replace(parts, runs={**parts.runs, BM25: run} if settings.runs else {FIRST_STAGE: run})

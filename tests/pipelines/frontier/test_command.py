@@ -223,6 +223,14 @@ def test_a_cascade_is_no_run_of_one_model(here: Path, capsys: pytest.CaptureFixt
     assert "dear is a cascade: its later stages scored only" in one_line(capsys, cheap, dear)
 
 
+def test_only_the_first_stage_of_a_cascade_is_a_run_of_its_model_alone(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = made_run(here / "cascade" / "stages" / "2", MADE, 1)
+    assert "2 is a later stage of a cascade" in one_line(capsys, second)
+    assert "is a later stage" in one_line(capsys, second, "--write", "point.yaml", "--point", "A3")
+
+
 def test_judgements_that_changed_since_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = made_run(here / "run", MADE, 0, judgements_digest="d" * 64)
     assert "no longer those that it was evaluated with" in one_line(capsys, run)

@@ -47,10 +47,15 @@ def test_a_reranker_of_as_many_documents_as_the_metric_looks_at_changes_no_set_a
     made = collection([five("a", [4, 3, 2, 1, 0], tail=["t"]), five("b", [1, 0, 2, 3, 4])], {})
     told = counted(made, "ndcg@10").words(["ndcg@10", "recall@10", "recall@3", "precision"])
     assert told == (
-        "Reranking could not change which documents are among the first 10: no more than 5 candidates of a query are "
-        "reranked (data.depth). Their order changed in 2 of 2 lists. recall@10, precision are what the first stage "
+        "Reranking could not change which documents are among the first 10: of no query are more than 5 candidates "
+        "reranked. Their order changed in 2 of 2 lists. recall@10, precision are what the first stage "
         "made them: no order of these candidates changes them."
     )
+
+
+def test_of_one_place_what_stands_there_is_all_that_can_change() -> None:
+    told = counted(collection([five("a", [4, 0, 1, 2, 3]), five("b", [0, 1, 2, 4, 3])], {}), "ndcg@1").words(["ndcg@1"])
+    assert told == "Another document than before is first in 1 of 2 lists."
 
 
 def test_a_reranker_that_works_behind_the_cut_changes_no_set_and_that_is_said() -> None:
@@ -70,7 +75,7 @@ def test_lists_that_are_too_short_to_change_are_told_apart() -> None:
 
 def test_nothing_that_moved_is_one_sentence_and_so_is_no_list() -> None:
     assert counted(collection([five("a", [0, 1, 2, 3, 4])], {})).words(["recall@3"]) == (
-        "No list changed: all 1 are in the first stage's order."
+        "No list changed: 1 list is in the first stage's order."
     )
     assert Changes("mrr").words([]) == "No query has candidates, so no list could change."
 

@@ -55,6 +55,27 @@ def test_what_groups_nothing_is_refused(slicing: Slicing, told: str) -> None:
         grouped(slicing)
 
 
+@pytest.mark.parametrize(
+    ("slicing", "told"),
+    [
+        (
+            Slicing(field="language"),
+            (
+                "evaluate.slices.mine: 1 of 4 queries are in none of its groups, such as '4', as they have no text in "
+                "their field language (a number is none: write it as text)"
+            ),
+        ),
+        (Slicing(ids=frozenset({"2", "typo"})), "evaluate.slices.mine: 1 of 2 ids are no query's, such as 'typo'"),
+        (Slicing(field="language", values=("zh",)), None),
+        (Slicing(edges=(3,)), None),
+    ],
+)
+def test_queries_and_ids_that_are_left_out_unasked_are_told(slicing: Slicing, told: str | None) -> None:
+    heard: list[str] = []
+    group_queries(QUERIES, {"mine": slicing}, (), heard.append)
+    assert heard == ([told] if told else [])
+
+
 def test_a_field_of_as_many_values_as_queries_is_no_grouping() -> None:
     queries = [GroupedQuery(str(n), "q", {"title": f"title {n}"}) for n in range(MOST_GROUPS + 1)]
     with pytest.raises(DataError, match=r"the field title has 51 values.*Name those that matter with values"):

@@ -80,9 +80,17 @@ def test_a_document_is_relevant_from_the_grade_that_the_deciding_metric_names(ma
 
 def test_one_line_tells_what_left_and_what_came(made: Collection) -> None:
     assert of(made).words() == (
-        "50.0% (9.5% to 90.5%) of 2 right first documents lost their place; 33.3% (6.1% to 79.2%) of 3 relevant ones "
+        "50.0% (9.5% to 90.5%) of 2 right first documents lost the first place, to which 1 relevant one came from "
+        "behind; 33.3% (6.1% to 79.2%) of 3 relevant ones "
         "left the first 3; 100.0% (20.7% to 100.0%) of 1 that stood behind came there"
     )
+
+
+def test_what_could_not_happen_is_not_told_as_something_that_did_not(made: Collection) -> None:
+    """Where no list is longer than the places that count, nothing leaves them; of one place the line says it once."""
+    assert "left" not in of(made).words(crossable=False)
+    assert of(made, "ndcg@1").words().count("lost the first place") == 1
+    assert "left" not in of(made, "ndcg@1").words()
 
 
 def test_without_a_relevant_candidate_there_is_no_band() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,3 +108,10 @@ def test_a_point_is_found_by_its_name(name: str) -> None:
 def test_a_name_that_is_no_point_is_refused(name: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse_point(name, drawn(20, 6).study())
+
+
+def test_where_margins_set_no_queries_apart_a_cut_is_refused_with_the_reason() -> None:
+    made = drawn(20, 6)
+    alike = replace(made, candidates=tuple(replace(one, scores=(1.0,) * 6) for one in made.candidates))
+    with pytest.raises(ConfigError, match="no query can be skipped: the first stage's margins are alike"):
+        parse_point("A3-skip30", alike.study())

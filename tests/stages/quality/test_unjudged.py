@@ -75,6 +75,14 @@ def test_what_passes_over_unjudged_documents_has_no_bounds() -> None:
     assert told["judged@2"].second == Side(3 / 4, None, None, values(2).mean("judged@2"))
 
 
+def test_what_fits_in_a_prompt_is_judged_by_itself_and_leaves_nothing_open() -> None:
+    """The list below what was reranked takes no room, so that its documents cannot change the value."""
+    name = "answer_recall@tokens=9"
+    of = QueryMetrics(("p", "q", "r"), {name: (1.0, 0.0, 0.0)}, (True, True, False))
+    told = unjudged(LISTS, JUDGED, of, of, highest=1)[name]
+    assert (told.documents, told.share) == (0, 0.0)
+
+
 def test_where_all_is_judged_every_bound_is_the_value() -> None:
     whole = Judgements({"p": {"a": 2, "b": 0, "x": 0}, "q": {"b": 1, "y": 0}, "r": {"a": 1}})
     told = found(whole)["ndcg@2"]

@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 import pytest
+from matplotlib.text import Annotation
 
 from stages.frontier.assemble import Wanted, frontier
 from stages.report.document import Document, Figure, Table, Text, cell
+from stages.report.frontier_figure import frontier_figure
 from stages.report.frontier_report import MOST_ROWS, frontier_document, point_words
 from stages.report.html import to_html
 from stages.report.markdown import to_markdown
@@ -93,6 +95,12 @@ def test_the_figure_is_drawn_whatever_the_costs_and_without_an_interval() -> Non
             if isinstance(block, Figure)
         ]
         assert figures[0].draw() is not None
+
+
+def test_where_nothing_is_gained_the_full_depths_name_keeps_clear_of_the_first_stages() -> None:
+    axes = frontier_figure(content(chosen=None)).axes[0]
+    offsets = {one.get_text(): one.xyann[1] for one in axes.texts if isinstance(one, Annotation)}
+    assert offsets.pop("first stage") < 0 and len(offsets) == 1 and min(offsets.values()) > 0
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_slices_that_are_all_too_small_have_no_columns_of_tests() -> None:
 
 def test_the_line_on_the_terminal_counts_what_changed_and_what_is_too_small() -> None:
     assert slices_line(of_run(SLICES, METRICS)) == (
-        "1 of 3 slices changed significantly, corrected for their number (language=zh); 1 with too few queries to tell "
-        "(under 20)"
+        "1 of 3 slices changed significantly, corrected for their number (ndcg@10 falls in language=zh; 1 "
+        "change in other metrics); 1 with too few queries to tell (under 20)"
     )
 
 

@@ -58,6 +58,17 @@ def test_judged_queries_get_the_documents_with_a_word_of_theirs_and_no_others(co
     assert source.meetings()["first_stage"].shared == 3
 
 
+def test_where_answers_judge_the_queries_that_have_one_are_asked(collection: Collection, tmp_path: Path) -> None:
+    answers = {"q1": "apple", "unjudged": ["red", "green"], "q2": None, "q4": []}
+    asked = [{"_id": one, "text": text, "gold": answers.get(one)} for one, text in QUERIES.items()]
+    queries = tmp_path / "asked.jsonl"
+    queries.write_text("\n".join(map(json.dumps, asked)))
+    source = collection(queries=str(queries), columns={"answers": "gold"}, judgements="answers")
+    assert lists(source).keys() == {"q1", "unjudged"}
+    assert source.meetings()["first_stage"].shared == 2
+    assert (source.answers(print) or {}).keys() == {"q1", "unjudged"}
+
+
 def test_a_title_counts_as_it_is_joined_with_its_text(collection: Collection) -> None:
     (document,) = (one for query in collection().queries(print) for one in query.documents if one.doc_id == "a")
     assert document.text == "Red apples" and float(str(document.score)) > 0
@@ -70,7 +81,8 @@ def test_what_it_was_made_with_is_told(collection: Collection) -> None:
     assert (made.documents, made.without_words, made.queries, made.top) == (5, 1, 4, 7)
     assert list(made.remarks()) == [
         (
-            "BM25 found nothing for 1 of 4 queries, such as 'q3': no document has a word of theirs, and they have no "
+            "BM25 found nothing for 1 of 4 queries, such as 'q3': no document has a word of theirs that is "
+            "no stop word, and they have no "
             "candidates"
         ),
         "1 of 5 documents have no word, and BM25 never finds them",
