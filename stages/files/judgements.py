@@ -17,6 +17,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+# Of the file as a whole, in the metadata of its schema: where the judgements are from.
+KIND, MATCH = b"kind", b"match"
+
 
 def write_judgements(judgements: Judgements, file: Path) -> None:
     """One row for each judged query, by its id; `read_judgements` is its inverse."""
@@ -26,11 +29,17 @@ def write_judgements(judgements: Judgements, file: Path) -> None:
         "doc_ids": [list(grades) for _, grades in rows],
         "grades": [list(grades.values()) for _, grades in rows],
     }
-    pq.write_table(pa.table(columns, schema=SCHEMA), file)
+    origin = {KIND: judgements.kind, MATCH: judgements.match or ""}
+    pq.write_table(pa.table(columns, schema=SCHEMA.with_metadata(origin)), file)
 
 
 def read_judgements(file: Path) -> Judgements:
     """Raises OSError where the file cannot be read, ValueError and KeyError where it is another one."""
-    columns = pq.read_table(file, partitioning=None).select(SCHEMA.names).to_pydict()
+    table = pq.read_table(file, partitioning=None).select(SCHEMA.names)
+    columns, origin = table.to_pydict(), table.schema.metadata or {}
     rows = zip(columns["query_id"], columns["doc_ids"], columns["grades"], strict=True)
-    return Judgements({query_id: dict(zip(doc_ids, grades, strict=True)) for query_id, doc_ids, grades in rows})
+    return Judgements(
+        {query_id: dict(zip(doc_ids, grades, strict=True)) for query_id, doc_ids, grades in rows},
+        "answers" if origin.get(KIND) == b"answers" else "qrels",
+        origin.get(MATCH, b"").decode() or None,
+    )

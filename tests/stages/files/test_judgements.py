@@ -22,3 +22,10 @@ def test_judgements_are_read_back_whatever_the_ids_and_grades(grades: dict[str, 
         found = read_judgements(file)
     assert found.grades == grades
     assert found.digest == Judgements(grades).digest
+
+
+def test_what_answers_judged_is_read_back_as_that(tmp_path: Path) -> None:
+    file, judged = tmp_path / "judgements.parquet", Judgements({"q": {"d": 1}}, "answers", "tokens")
+    write_judgements(judged, file)
+    assert read_judgements(file) == judged
+    assert read_judgements(file).digest == judged.digest
