@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.analysis.orders import Orders, Pairs, pairs_of
-from stages.analysis.useless import EACH, LEVEL, Uselessness, useless
+from stages.analysis.useless import LEVEL, Uselessness, useless
 from tests.analysis_inputs import Collection, collection, collections, one_query
 from tests.examples import THOROUGH, examples
 from tests.planted_rerankers import METRIC, PLANTED, Reranker, Shape, found, real, turned
@@ -34,8 +34,8 @@ def test_each_planted_reranker_is_named_right_over_the_simulated_collections(pla
     name, reranker = PLANTED[planted]
     told = Counter(found(SHAPE, reranker, seed).name for seed in range(COLLECTIONS))
     assert set(told) <= {name, None}
-    # Of random ones each of three intervals misses the truth with a chance of 2 * EACH.
-    assert told[None] <= (0 if name != "random" else 2 + 6 * EACH * COLLECTIONS)
+    # None is never wrong: that an order is random takes more queries to show, and of 150 one in twenty cannot be told.
+    assert told[None] <= (0 if name != "random" else max(2, COLLECTIONS // 10))
 
 
 @pytest.mark.scaled
