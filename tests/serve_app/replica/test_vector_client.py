@@ -141,7 +141,7 @@ def test_a_second_experiment_over_the_same_documents_embeds_only_what_is_new(tmp
     try:
         first = [Asked("a question", documents[:6]), Asked("another", documents[3:8])]
         second = [Asked("a third", documents), Asked("a question", documents[2:])]
-        # An engine that remembers no vector reads a text of two queries twice where the first is done before the second.
+        # An engine that remembers no vector reads a text of two queries twice where they do not meet in it.
         assert 2 + 8 <= handle.ask(store, first)[1] <= 2 + 11
         found, read = handle.ask(store, second)
         assert 2 + 4 <= read <= 2 + 4 + 4, "the eight of before are known"
