@@ -18,7 +18,7 @@ import typer
 from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import INTERRUPTED, called_with
 from pipelines.base.surroundings import settle
-from pipelines.cli import data, judging, models, runs, scores, service, speed
+from pipelines.cli import data, frontier, judging, models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import ConfigError, RerankEvalError
 
@@ -182,6 +182,7 @@ def sync(
 # Below those above, in the order of --help.
 data.add_to(app)
 runs.add_to(app)
+frontier.add_to(app)
 judging.add_to(app)
 service.add_to(app)
 speed.add_to(app)
