@@ -222,12 +222,18 @@ class Judgements:
     `kind` says where they are from: qrels, whoever made them, or answers, by which each candidate that holds one is
     relevant (1) and every other one is not (0); `match` is how these were looked for. `tokens` (query id -> document
     id -> tokens of its text) is what metrics over a budget of tokens need, and empty where nobody asked for one.
+
+    Where a model judged, `judge` is its name, `by_model` are all of its grades and `by_people` those that people gave;
+    `grades` are people's where they judged a pair and the model's elsewhere. All three are empty where no model did.
     """
 
     grades: Mapping[str, Mapping[str, int]]
     kind: JudgementKind = "qrels"
     match: str | None = None
     tokens: Mapping[str, Mapping[str, int]] = field(default_factory=dict, compare=False)
+    judge: str | None = None
+    by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    by_people: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.grades)
@@ -242,6 +248,8 @@ class Judgements:
             total.update(repr((self.kind, self.match)).encode())
         for query_id in sorted(self.grades):
             total.update(repr((query_id, sorted(self.grades[query_id].items()))).encode())
+        for query_id in sorted(self.by_model):
+            total.update(repr(("model", query_id, sorted(self.by_model[query_id].items()))).encode())
         return total.hexdigest()
 
 
