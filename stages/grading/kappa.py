@@ -51,7 +51,9 @@ def bootstrapped(tables: Tables, drawn: Tables, of: Callable[[Tables], Values], 
     """A statistic of the summed table, with its percentile interval; `drawn` are `resampled(tables)`."""
     value = float(of(tables.sum(0)))
     if not np.isfinite(value):
-        return Told(None, None, "all pairs have one grade on both sides, so that no agreement beyond chance can be seen")
+        return Told(
+            None, None, "all pairs have one grade on both sides, so that no agreement beyond chance can be seen"
+        )
     if len(tables) < MIN_QUERIES:
         return Told(value, None, f"no interval: fewer than {MIN_QUERIES} queries")
     values = of(drawn)
