@@ -136,11 +136,12 @@ def neutral_of(text: str, language: str) -> str:
 def _chosen(pairs: Iterable[Pair], seed: int, number: int) -> list[Pair]:
     candidates = sorted(pair for pair in pairs if pair.grade < HIGHEST)
     Random(f"{seed}\nplanted").shuffle(candidates)
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[bool, str]] = Counter()
     ranks = []
     for place, pair in enumerate(candidates):
-        ranks.append((pair.grade > LOW, seen[pair.query_id], place))
-        seen[pair.query_id] += 1
+        group = pair.grade > LOW, pair.query_id
+        ranks.append((group[0], seen[group], place))
+        seen[group] += 1
     return [candidates[place] for *_, place in sorted(ranks)[:number]]
 
 
