@@ -100,7 +100,10 @@ def _repeatability(found: Mapping[str, Any] | None) -> Iterator[Block]:
 
 def _planted(found: Mapping[str, Any] | None) -> Iterator[Block]:
     if found is None:
-        yield Text("No instruction was planted in a document.")
+        yield Text(
+            "No instruction was planted in a document: nobody asked for it, or the judge gave every pair the highest "
+            "grade, so that none could be raised."
+        )
         return
     yield Text(f"{found['words']}.", _planted_tone(found))
     if moved := found["expected_change"]:
