@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pipelines.base.paid_sections import HostedSettings
-from pipelines.hosted.client import MOST_USELESS, HostedScorer
+from pipelines.hosted.asker import MOST_USELESS
+from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, limited, told_by
 from pipelines.hosted.meter import Meter
 from serve_app.settings import Api, ModelSettings
