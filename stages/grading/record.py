@@ -57,8 +57,7 @@ class Agreement:
     share of pairs with the same grade, `difference` the mean of the judge's grade less people's, on people's scale:
     above 0 the judge is lenient. `confirmed`: of the pairs that the judge calls relevant, the share that people do;
     `found`: the other way round. `confusion[j][p]` counts the pairs that the judge gave j and people p, as they are.
-    `missing` counts the pairs that people graded and for which the judge was asked without a grade. `words` are
-    sentences; `badly` is what they say in one.
+    `words` are sentences; `badly` is what they say in one.
     """
 
     pairs: int

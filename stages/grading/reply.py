@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterator
 
 from stages.core.grades import Graded, Reply
 from stages.core.judge_prompt import GRADE, JudgePrompt
@@ -34,8 +33,6 @@ likeliest thing that it says may be no grade at all."""
 
 _ROUNDING = 1e-3  # by which a sum of probabilities in single precision may be beyond 1
 _BLANKS = " \t\r\n"
-# What may stand before a final grade on its line beside marks: "**My final grade: 2**".
-_BEFORE = r"\W*(?:\w+\s+){0,3}?\W*"
 
 
 def grade_of(reply: Reply, prompt: JudgePrompt) -> Graded:
@@ -92,13 +89,20 @@ def _written(reply: Reply, prompt: JudgePrompt) -> int | str:
         return NO_GRADE
     if len(last[1]) > 1 or int(last[1]) > prompt.highest:
         return OUT_OF_RANGE
-    others = _final_grades("\n".join(lines[:-1]), prompt)
-    return int(last[1]) if all(one == last[1] for one in others) else SEVERAL
+    earlier = "\n".join(lines[:-1])
+    return SEVERAL if any(_contradicts(one, last[1], prompt) for one in _lines(earlier)) else int(last[1])
 
 
-def _final_grades(text: str, prompt: JudgePrompt) -> Iterator[str]:
-    """What follows the ending's words wherever a line looks like an ending, in any case, width and decoration."""
-    word = "".join(one for one in prompt.ending.split(GRADE)[0].casefold() if one.isalnum() or one == " ").strip()
-    for line in unicodedata.normalize("NFKC", text).casefold().splitlines():
-        if found := re.match(rf"{_BEFORE}\b{re.escape(word)}\b\W*?(?::|=|\bis\b)(.*)", line):
-            yield re.sub(r"^\W+|\W+$", "", found[1])
+def _lines(text: str) -> list[str]:
+    """Without case, width and emphasis, as `__GRADE: 2__`."""
+    return unicodedata.normalize("NFKC", text).casefold().replace("_", " ").splitlines()
+
+
+def _contradicts(line: str, grade: str, prompt: JudgePrompt) -> bool:
+    """Whether a line that looks like an ending says something else: "**My final grade: 2**", "Grade is 2"."""
+    word = re.escape(" ".join(re.findall(r"\w+", prompt.ending.split(GRADE)[0].casefold())))
+    found = re.match(rf"\W*(?:\w+\W+){{0,3}}?{word}\b\W*?(?:([:=])|is\b)(.*)", line)
+    if not found or not word:
+        return False
+    said, digits = "".join(filter(str.isalnum, found[2])), re.findall(r"\d+", found[2])
+    return said != grade if found[1] else bool(digits) and set(digits) != {grade}
