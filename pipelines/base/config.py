@@ -261,9 +261,7 @@ def read_sections(path: Path, kind: type[Settings] = RunConfig) -> dict[str, Any
     file = ConfigFile.find(path)
     content = read_yaml(file.path, "config", file.remedy)
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"config {path}: expected sections ({', '.join(kind.model_fields)}), found {content!r:.60}"
-        )
+        raise ConfigError(f"config {path}: expected sections ({', '.join(kind.model_fields)}), found {content!r:.60}")
     content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}"))
     sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})

@@ -71,7 +71,9 @@ class JudgeConfig(Settings):
                 f"evaluate.metrics: {open_[0]} has no cutoff: say with judge.depth how deep the lists are graded, or "
                 "choose one that has, as ndcg@10"
             )
-        if (depth := self.judge.depth) is not None and (deep := [m for m in self.evaluate.metrics if _cutoff(m) > depth]):
+        if (depth := self.judge.depth) is not None and (
+            deep := [m for m in self.evaluate.metrics if _cutoff(m) > depth]
+        ):
             raise ValueError(
                 f"judge.depth {depth}: {deep[0]} looks deeper, and what is not graded counts as not relevant. Give "
                 f"{_cutoff(deep[0])} or more"

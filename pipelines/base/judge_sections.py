@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from serve_app.base_settings import Settings
 
+Answer = Literal["prefill", "text"]
 # What is of one place alone: the model computed here, or the API that is asked.
 HERE = ("revision", "max_length", "trust_remote_code", "code_revision")
 THERE = ("served_as", "key_env", "max_chars")
@@ -22,8 +23,8 @@ class JudgeSettings(Settings):
     model: str | None = Field(
         None,
         min_length=1,
-        description="The judge, computed here: a local folder, or a Hugging Face id of a language model that has a chat "
-        "template.",
+        description="The judge, computed here: a local folder, or a Hugging Face id of a language model that has a "
+        "chat template.",
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a Hugging Face id. With `model` alone.")
     url: str | None = Field(
@@ -40,24 +41,26 @@ class JudgeSettings(Settings):
     prompt: str = Field(
         "graded", min_length=1, description="What the judge is asked: graded, reasoned, or a file of your own."
     )
-    answer: Literal["prefill", "text"] | None = Field(
+    answer: Answer | None = Field(
         None,
-        description="prefill: the probabilities of the grades as the next token, after one forward pass. text: what the "
-        "judge writes. null: prefill with `model`, unless its prompt asks for reasons; text with `url`.",
+        description="prefill: the probabilities of the grades as the next token, after one forward pass. text: what "
+        "the judge writes. null: prefill with `model`, unless its prompt asks for reasons; text with `url`.",
     )
     max_length: int | None = Field(
         None,
         gt=8,
-        description="Tokens of a whole prompt; the document is cut to fit. null: the model's own limit, less what it may "
-        "write. With `model` alone.",
+        description="Tokens of a whole prompt; the document is cut to fit. null: the model's own limit, less what it "
+        "may write. With `model` alone.",
     )
     max_chars: int = Field(
         20_000,
         gt=0,
-        description="Characters of a document that are sent, as the tokens of a hosted judge are not known; what it finds "
-        "too long is halved. With `url` alone.",
+        description="Characters of a document that are sent, as the tokens of a hosted judge are not known; what it "
+        "finds too long is halved. With `url` alone.",
     )
-    max_generated_tokens: int = Field(512, gt=0, description="Tokens that the judge may write for a pair. `text` alone.")
+    max_generated_tokens: int = Field(
+        512, gt=0, description="Tokens that the judge may write for a pair. `text` alone."
+    )
     trust_remote_code: bool = Field(
         False, description="Run Python code of the model's own. Read it before. With `model` alone."
     )
@@ -70,16 +73,21 @@ class JudgeSettings(Settings):
     overlap: int | None = Field(
         None,
         ge=0,
-        description="Queries that people judged and the judge grades too, for its agreement with them and the interval. "
-        "null: all. 0: no pair that people judged is asked for.",
+        description="Queries that people judged and the judge grades too, for its agreement with them and the "
+        "interval. null: all. 0: no pair that people judged is asked for.",
     )
-    repeat: int = Field(50, ge=0, description="Pairs that are asked for twice, to tell whether the judge repeats itself.")
+    repeat: int = Field(
+        50, ge=0, description="Pairs that are asked for twice, to tell whether the judge repeats itself."
+    )
     planted: int = Field(
-        20, ge=0, description="Pairs that are asked for with an instruction planted in the document, to tell what it does."
+        20,
+        ge=0,
+        description="Pairs that are asked for with an instruction planted in the document, to tell what it does.",
     )
     seed: int = Field(0, ge=0, description="Of what is drawn, and of the judge where it takes one.")
     store: str | None = Field(
-        None, description="Folder of the judgement store, which other judgings may share. null: `store` in the folder --out."
+        None,
+        description="Folder of the judgement store, which other judgings may share. null: `store` in the folder --out.",
     )
     store_days: float = Field(
         30, ge=0, description="With `url`: for so many days a stored reply is used. Those of other judges do not age."

@@ -89,7 +89,9 @@ class JudgeFolder:
                         "folder"
                     )
                 return str(told["word"])
-            if self.path.exists() and (not self.path.is_dir() or any(one.name != ".lock" for one in self.path.iterdir())):
+            if self.path.exists() and (
+                not self.path.is_dir() or any(one.name != ".lock" for one in self.path.iterdir())
+            ):
                 raise DataError(f"--out {self.path} is not empty: name a folder of its own for the judging")
             self.path.mkdir(parents=True, exist_ok=True)
             word = secrets.token_hex(8)

@@ -84,8 +84,8 @@ def wanted(runs: Sequence[PooledRun], depth: int, people: Grades, overlap: int |
     pool: dict[str, dict[str, None]] = {}
     for one in runs:
         for lists in (one.before, one.after):
-            for query_id, doc_ids in lists.items():
-                pool.setdefault(query_id, {}).update(dict.fromkeys(doc_ids[:depth]))
+            for query_id, ranking in lists.items():
+                pool.setdefault(query_id, {}).update(dict.fromkeys(ranking[:depth]))
     judged = sorted(query_id for query_id, doc_ids in pool.items() if people.get(query_id, {}).keys() & doc_ids.keys())
     if overlap is not None and overlap < len(judged):
         judged = Random(seed).sample(judged, overlap)
@@ -111,8 +111,8 @@ def write_pairs(runs: Sequence[RunContent], ask: Mapping[str, Sequence[str]], fo
             for query in read_candidates(run.folder.candidates):
                 if read.setdefault(query.query_id, query.query) != query.query:
                     raise DataError(
-                        f"query {query.query_id!r:.60} reads otherwise in {run.run_id} than in a run before: judge runs "
-                        "over the same queries"
+                        f"query {query.query_id!r:.60} reads otherwise in {run.run_id} than in a run before: judge "
+                        "runs over the same queries"
                     )
                 if some := _texts(query, left.get(query.query_id, set())):
                     left[query.query_id] -= some.keys()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlunsplit
 
@@ -20,9 +20,7 @@ from pipelines.hosted.shapes import AnswerError, Shape
 from stages.core.grades import Message, Reply
 
 CHAT = Shape("/chat/completions", unit="tokens")
-JUDGE = Named(
-    "judge.url", "judge.served_as", "judge.key_env", "give an OpenAI-compatible address, as https://HOST/v1"
-)
+JUDGE = Named("judge.url", "judge.served_as", "judge.key_env", "give an OpenAI-compatible address, as https://HOST/v1")
 # How many of the likeliest tokens are asked for: the most that OpenAI gives.
 TOP_LOGPROBS = 20
 # The most characters of a reply that are kept.
@@ -132,10 +130,12 @@ def foreseen_tokens(request: ChatRequest, messages: Sequence[Message]) -> Tokens
 def billed_tokens(content: Any) -> Tokens | None:
     """What an answer says it took; None where it does not say."""
     usage = content.get("usage") if isinstance(content, dict) else None
-    said = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
-    if any(type(one) is not int or one < 0 for one in said):
+    if not isinstance(usage, dict):
         return None
-    return Tokens(*said)
+    prompt, generated = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is not int or type(generated) is not int or min(prompt, generated) < 0:
+        return None
+    return Tokens(prompt, generated)
 
 
 def reply_in(content: Any, grades: int | None) -> Reply:
@@ -148,23 +148,26 @@ def reply_in(content: Any, grades: int | None) -> Reply:
     if not isinstance(choice, dict):
         raise AnswerError("its answer has no choices: no chat completions may be at this address")
     tokens = billed_tokens(content) or Tokens(0, 0)
-    counts = {"prompt_tokens": int(tokens - tokens.generated), "generated_tokens": int(tokens.generated)}
-    if grades is not None:
-        return Reply(probabilities=_probabilities(choice, grades), **counts)
+    said = Reply(probabilities=_probabilities(choice, grades)) if grades is not None else _said(choice)
+    return replace(said, prompt_tokens=int(tokens - tokens.generated), generated_tokens=int(tokens.generated))
+
+
+def _said(choice: Mapping[str, Any]) -> Reply:
+    """The text of a choice. Raises AnswerError where it has none."""
     finish, message = choice.get("finish_reason"), choice.get("message")
     if not isinstance(message, dict):
         raise AnswerError("its answer has no message")
     if finish in ("tool_calls", "function_call") or message.get("tool_calls"):
         raise AnswerError("its answer is a tool call, which was not asked for")
     if finish == "content_filter":
-        return Reply(error="withheld by a content filter", withheld=True, **counts)
+        return Reply(error="withheld by a content filter", withheld=True)
     text = _text(message.get("content"))
     if not text and isinstance(refusal := message.get("refusal"), str) and refusal:
-        return Reply(error="refused by the model", withheld=True, **counts)
+        return Reply(error="refused by the model", withheld=True)
     if text is None and finish != "length":
         raise AnswerError("its answer has no content")
     finished = finish != "length" and len(text or "") <= LONGEST_REPLY
-    return Reply(text=(text or "")[:LONGEST_REPLY], finished=finished, **counts)
+    return Reply(text=(text or "")[:LONGEST_REPLY], finished=finished)
 
 
 def _text(content: Any) -> str | None:
@@ -186,11 +189,10 @@ def _probabilities(choice: Mapping[str, Any], grades: int) -> tuple[float, ...]:
     found = dict.fromkeys(map(str, range(grades)), 0.0)
     for one in top:
         token, logprob = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
-        number = isinstance(logprob, int | float) and not isinstance(logprob, bool) and not math.isnan(logprob)
-        if not isinstance(token, str) or not number or logprob > ROUNDING:
+        if not isinstance(token, str) or not isinstance(logprob, int | float) or not logprob <= ROUNDING:
             raise AnswerError("its answer has a probability that is none")
         if (digit := token.strip()) in found:
             found[digit] += math.exp(logprob)
-    if sum(found.values()) > 1 + ROUNDING:
+    if (total := math.fsum(found.values())) > 1 + ROUNDING:
         raise AnswerError("its answer has probabilities that sum to more than 1")
-    return tuple(min(one, 1.0) for one in found.values())
+    return tuple(one / max(total, 1.0) for one in found.values())

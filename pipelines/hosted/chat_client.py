@@ -31,8 +31,8 @@ Fill = Callable[[str, str], Sequence[Message]]
 
 
 class ChatJudge(Asker):
-    """Asks for a reply to each pair. `fill` makes the messages of a query and a document, which is cut to `max_chars`. A
-    request that failed is a Reply with its `error`.
+    """Asks for a reply to each pair. `fill` makes the messages of a query and a document, which is cut to `max_chars`.
+    A request that failed is a Reply with its `error`.
     """
 
     wanted = "reply"

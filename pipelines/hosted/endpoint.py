@@ -173,9 +173,7 @@ def key_of(name: str | None, environment: Mapping[str, str], named: Named = MODE
     return key
 
 
-def refuse_key_in(
-    key: str | None, url: str, served_as: str | None, key_env: str | None, named: Named = MODEL
-) -> None:
+def refuse_key_in(key: str | None, url: str, served_as: str | None, key_env: str | None, named: Named = MODEL) -> None:
     """Raises ConfigError where the key stands in what files and logs tell."""
     if key and len(key) >= SHORTEST_SECRET and key in f"{url} {served_as}":
         raise ConfigError(

@@ -36,8 +36,8 @@ FAULTS = "rerank-eval-store-faults"  # a namespace of the cluster's key-value st
 class StoreAccess:
     """All that a worker needs to reach the store: its folder on the node `node_id`, and whose scores are asked for.
 
-    `job` is what the job's faults are found under, `codec` what kind of values the store keeps. Vectors of documents may take `most_vector_bytes`; with 0 there are
-    none.
+    `job` is what the job's faults are found under, `codec` what kind of values the store keeps. Vectors of documents
+    may take `most_vector_bytes`; with 0 there are none.
     """
 
     folder: str

@@ -56,9 +56,7 @@ class ForgivingStore(Generic[Value]):
     `report` is called with the sum after each fault. Scores that were written before `since_s` (Unix s) are not known.
     """
 
-    def __init__(
-        self, store: KeyedStore[Value], report: Callable[[StoreFaults], None], since_s: float = 0.0
-    ) -> None:
+    def __init__(self, store: KeyedStore[Value], report: Callable[[StoreFaults], None], since_s: float = 0.0) -> None:
         self.store, self.faults, self.since_s = store, StoreFaults(), since_s
         self._report = report
         self._writable = not store.read_only
@@ -101,7 +99,9 @@ class StoredScorer:
     belongs to its whole list, which is asked for as a whole where the store lacks one of it.
     """
 
-    def __init__(self, scorer: Scorer, store: Store[PairScore], scoring: str, model: str = "", *, listwise: bool = False) -> None:
+    def __init__(
+        self, scorer: Scorer, store: Store[PairScore], scoring: str, model: str = "", *, listwise: bool = False
+    ) -> None:
         self.scorer, self.store = scorer, store
         self.scoring, self.model, self.listwise = scoring, model, listwise
         self._at_work: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()

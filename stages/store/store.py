@@ -103,17 +103,13 @@ class KeyedStore(Generic[Value]):
     `damaged` counts the batches that were met and not read. `untouched`, of one that is read: see `open_database`.
     """
 
-    def __init__(
-        self, folder: Path, codec: Codec[Value], *, read_only: bool = False, untouched: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, codec: Codec[Value], *, read_only: bool = False, untouched: bool = False) -> None:
         self.codec, self.path, self.read_only = codec, folder / codec.layout.file, read_only
         self.damaged = 0
         self._scorings: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
-            self._database = open_database(
-                folder, read_only=read_only, untouched=untouched, layout=codec.layout
-            )
+            self._database = open_database(folder, read_only=read_only, untouched=untouched, layout=codec.layout)
         except (OSError, *FILE_ERRORS) as error:
             raise DataError(
                 f"{codec.layout.setting} {folder}: cannot be opened ({error}). Move it away or choose another."
