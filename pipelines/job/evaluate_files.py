@@ -21,9 +21,9 @@ from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
 from stages.sources.formats.nested import read_any_qrels, read_any_run
+from stages.sources.grades import parse_grade
 from stages.sources.run_columns import RunColumns
 from stages.sources.settings import OWN_DOCUMENT
-from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
     from pandas import DataFrame
