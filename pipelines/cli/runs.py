@@ -63,10 +63,16 @@ def compare(
     no_track: Annotated[bool, typer.Option("--no-track", help="Do not log the comparison to MLflow.")] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart."""
+    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart; or
+    two judgings: how far their judges agree with each other and with people.
+    """
     from pipelines.comparing.command import Wanted, print_comparison
+    from pipelines.grading.comparing import are_judgings, print_judges
     from pipelines.verdict.runs import Allowed
 
+    if are_judgings(runs):
+        print_judges(runs, "json" if json_output else form, out)
+        return
     wanted = [name.strip() for name in metrics.split(",")] if metrics else []
     print_comparison(
         runs,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ from pipelines.base.versions import check_version
 from pipelines.judging.journal import write_whole
 from stages.core.errors import DataError, first_line
 from stages.core.grades import Graded, Reply
+from stages.sources.formats.nested import read_any_qrels
 
 JUDGING_VERSION = 1
 PEOPLE = "people"
@@ -46,6 +48,7 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_AT_ONCE = 50_000
+_PARTS = re.compile(r"[\t\r\n]")
 
 
 class Row(NamedTuple):
@@ -139,18 +142,28 @@ class JudgeFolder:
                 found.setdefault(row["query_id"], {})[row["doc_id"]] = row["grade"]
         return found
 
+    def read_people(self) -> Mapping[str, Mapping[str, int]]:
+        """Query id -> document id -> people's grade. Raises DataError."""
+        return read_any_qrels(self.qrels, lambda _: None).by_people
+
     def write_qrels(
         self, judge: str, by_model: Mapping[str, Mapping[str, int]], by_people: Mapping[str, Mapping[str, int]]
-    ) -> None:
-        """A row for each pair that somebody graded; `judge` is NAME@DIGEST."""
-        lines = [COLUMNS]
+    ) -> int:
+        """A row for each pair that somebody graded; `judge` is NAME@DIGEST. Gives how many were left out, as their ids
+        hold what parts columns or lines.
+        """
+        lines, left_out = [COLUMNS], 0
         for query_id in sorted({*by_model, *by_people}):
             model, people = by_model.get(query_id, {}), by_people.get(query_id, {})
             for doc_id in sorted({*model, *people}):
+                if _PARTS.search(query_id + doc_id):
+                    left_out += 1
+                    continue
                 who = PEOPLE if doc_id in people else f"model:{judge}"
                 score = people.get(doc_id, model.get(doc_id))
                 lines.append(f"{query_id}\t{doc_id}\t{score}\t{who}\t{model.get(doc_id, '')}\n")
         write_whole(self.qrels, "".join(lines))
+        return left_out
 
     def clear(self) -> None:
         """What lay there while it was asked."""

@@ -45,7 +45,7 @@ class HostedJudge:
         self.meter = ChatMeter(config.hosted)
         grades = prompt.highest + 1 if answer == "prefill" else None
         self.request = ChatRequest(judge.max_generated_tokens, judge.seed, grades)
-        self.identity = hosted_identity(config, self.endpoint, prompt, answer)
+        self.identity: Mapping[str, Any] = hosted_identity(config, prompt, answer)
         self._config, self._prompt, self._store = config, prompt, store
         self._chat: ChatJudge | None = None
 
@@ -109,9 +109,11 @@ async def _one(one: Candidates, grader: StoredGrader, asked: Asked, progress: Pr
         progress.failed += reply.reply.failed
 
 
-def hosted_identity(config: JudgeConfig, endpoint: ChatEndpoint, prompt: JudgePrompt, answer: Answer) -> dict[str, Any]:
+def hosted_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> dict[str, Any]:
     """All that decides a reply, as far as anybody tells: nobody says when such a judge changes."""
     judge = config.judge
+    assert judge.url is not None
+    endpoint = chat_endpoint(judge.url, judge.served_as, judge.key_env, keyless=True)
     return {
         "url": endpoint.url,
         "served_as": endpoint.served_as,

@@ -101,6 +101,17 @@ def prompt_and_answer(config: JudgeConfig) -> tuple[JudgePrompt, Answer]:
     return prompt, answer
 
 
+def foreseen_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> Mapping[str, Any]:
+    """As it can be known without asking or starting anything. Raises ConfigError where there is no such judge."""
+    if config.judge.url is not None:
+        from pipelines.grading.hosted import hosted_identity
+
+        return hosted_identity(config, prompt, answer)
+    from pipelines.grading.served import served_identity
+
+    return served_identity(config, prompt, answer)
+
+
 def oldest_used_s(config: JudgeConfig) -> float:
     """When (Unix s) a reply must have been stored to be used: those of a hosted judge age."""
     return float(int(time.time() - config.judge.store_days * DAY_S)) if config.judge.url is not None else 0.0

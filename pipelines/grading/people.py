@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.grading.pool import Grades
@@ -17,16 +17,14 @@ from stages.core.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A plan that is carried out: of its queries those that people `judged` were drawn at random."""
+    """A plan that is carried out: of its queries those that people `judged` were drawn at random, and `skipped` were
+    drawn and could not be judged.
+    """
 
     plan: Plan
     queries: Sequence[DrawnQuery]
     judged: frozenset[str]
-
-    @property
-    def strata(self) -> Mapping[str, str]:
-        """Query id -> the stratum that it was drawn from, of the queries that people judged."""
-        return {one.query_id: one.stratum for one in self.queries if one.query_id in self.judged}
+    skipped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class People:
     name: str
     remarks: tuple[str, ...] = ()
     drawn: Drawn | None = None
-    highest: int | None = field(default=None)
+    highest: int | None = None
 
 
 def people_of(runs: Sequence[RunContent], qrels: Path | None, plan: Path | None) -> People:
@@ -71,5 +69,5 @@ def _of_plan(path: Path) -> People:
             }
             for place in places
         }
-    drawn = Drawn(campaign.plan, campaign.queries, frozenset(grades))
+    drawn = Drawn(campaign.plan, campaign.queries, frozenset(grades), len(campaign.skipped))
     return People(grades, f"the plan {path}", (), drawn, campaign.plan.highest)
