@@ -76,6 +76,12 @@ class JudgeSettings(Settings):
         description="Queries that people judged and the judge grades too, for its agreement with them and the "
         "interval. null: all. 0: no pair that people judged is asked for.",
     )
+    highest: int | None = Field(
+        None,
+        gt=0,
+        description="The largest grade that people could give, by which their scale is held beside the judge's 0 to 3. "
+        "null: the largest that they gave.",
+    )
     repeat: int = Field(
         50, ge=0, description="Pairs that are asked for twice, to tell whether the judge repeats itself."
     )

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
-from pipelines.base.judge_sections import Answer
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.redaction import write_config
 from pipelines.grading.console import GradingConsole
 from pipelines.grading.folder import JudgeFolder, Row
-from pipelines.grading.judge import Asked, Judge, asking_of, oldest_used_s
+from pipelines.grading.judge import Asked, Judge, oldest_used_s
 from pipelines.grading.order import JudgeOrder, Read, marks_of, read_order, store_folder
 from pipelines.grading.outcome import Found, by_model, called, judgements_of, notes_of, record_of, rows_of
 from pipelines.grading.pool import Grades, write_pairs
@@ -33,7 +32,6 @@ from stages.core.errors import (
     gravest,
 )
 from stages.core.grades import Reply
-from stages.core.judge_prompt import JudgePrompt
 from stages.core.words import counted
 from stages.grading.record import JudgeRecord, told
 from stages.report.html import write_html
@@ -97,16 +95,16 @@ def _grade(
     with console.working("reading texts"):
         without = write_pairs([one.run for one in read.runs], read.wanted.ask, pairs)
     asked_pairs = read.wanted.pairs - len(without)
-    judge = make_judge(read.order.config, read.prompt, read.answer, store, console)
+    judge = make_judge(read, folder, store, console)
     try:
         with console.asking("grading", asked_pairs) as tell, stops.finishing_work():
-            asked = judge.ask(pairs, asking_of(judge.identity), tell, lambda: stops.requested)
+            asked = judge.ask(pairs, "", tell, stops)
         _require_whole(asked, asked_pairs, store)
         rows = rows_of(asked, read.prompt)
         samples = Samples(read.order.config, folder, pairs, read.prompt, judge, word)
         most = read.order.config.judge.repeat + 2 * read.order.config.judge.planted
         with console.asking("samples", most) as tell, stops.finishing_work():
-            sampled: Sampled = samples.ask(rows, tell, lambda: stops.requested)
+            sampled: Sampled = samples.ask(rows, tell, stops)
         for one in sampled.asked:
             _require_whole(one, most, store)
     finally:
@@ -127,19 +125,18 @@ def _grade(
     )
 
 
-def make_judge(
-    config: JudgeConfig, prompt: JudgePrompt, answer: Answer, store: ForgivingStore[Reply], console: GradingConsole
-) -> Judge:
+def make_judge(read: Read, folder: JudgeFolder, store: ForgivingStore[Reply], console: GradingConsole) -> Judge:
     """The one that the config names. Raises ConfigError and EngineError."""
+    config, prompt, answer = read.order.config, read.prompt, read.answer
     if config.judge.url is not None:
         from pipelines.grading.hosted import HostedJudge  # httpx
 
         judge = HostedJudge(config, prompt, answer, store)
         console.say(judge.endpoint.sent_to())
         return judge
-    from pipelines.grading.served import ServedJudge  # Ray
+    from pipelines.grading.served import OwnJudge  # Ray
 
-    return ServedJudge(config, prompt, answer, store, console)
+    return OwnJudge(config, prompt, answer, store, folder.logs, console)
 
 
 def _require_whole(asked: Asked, pairs: int, store: ForgivingStore[Reply]) -> None:

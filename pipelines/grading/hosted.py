@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
 from pipelines.base.judge_sections import Answer
-from pipelines.grading.judge import Asked, Progress, Tell
+from pipelines.grading.judge import Asked, Progress, Tell, asking_of
 from pipelines.grading.pool import Pair
 from pipelines.hosted.chat import ChatEndpoint, ChatMeter, ChatRequest, chat_endpoint
 from pipelines.hosted.chat_client import ChatJudge
@@ -49,14 +50,15 @@ class HostedJudge:
         self._config, self._prompt, self._store = config, prompt, store
         self._chat: ChatJudge | None = None
 
-    def ask(self, pairs: Path, asking: str, tell: Tell, stop: Callable[[], bool]) -> Asked:
+    def ask(self, pairs: Path, salt: str, tell: Tell, stops: Interruption) -> Asked:
         asked, progress, began_s = Asked(), Progress(), time.monotonic()
+        asking = asking_of(self.identity, salt)
 
         def meanwhile() -> None:
             progress.waits = self._waits(progress)
             tell(progress)
 
-        in_a_thread(lambda: self._all(pairs, asking, asked, progress, stop), meanwhile)
+        in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
         asked.seconds = time.monotonic() - began_s
         meanwhile()
         return asked

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
 from pipelines.base.judge_prompts import judge_prompt
 from pipelines.base.judge_sections import Answer
@@ -50,9 +51,9 @@ class Judge(Protocol):
     name: str
     identity: Mapping[str, Any]
 
-    def ask(self, pairs: Path, asking: str, tell: Tell, stop: Callable[[], bool]) -> Asked:
-        """A reply to each pair in the folder, found in the store and kept there under `asking`. `tell` is called now
-        and then; once `stop` says so no further query is begun.
+    def ask(self, pairs: Path, salt: str, tell: Tell, stops: Interruption) -> Asked:
+        """A reply to each pair in the folder, found in the store and kept there under `asking_of` the identity and the
+        salt. `tell` is called now and then; once `stops` is requested no further query is begun.
         """
         ...
 

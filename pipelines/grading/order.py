@@ -17,7 +17,7 @@ from stages.core.errors import DataError
 from stages.core.judge_prompt import JudgePrompt
 
 # Of the section judge: what changes nothing of what is asked.
-BESIDE = {"store", "store_days", "max_failed_share"}
+BESIDE = {"store", "store_days", "max_failed_share", "highest"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def record_of(found: Found, verdicts: Sequence[Verdict], notes: Sequence[str]) -
         agreement=agreement(
             found.people.grades,
             by_model(rows),
-            highest=found.people.highest,
+            highest=config.judge.highest or found.people.highest,
             slices=groups,
             seed=evaluate.seed,
             confidence=evaluate.confidence,

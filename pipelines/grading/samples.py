@@ -6,14 +6,15 @@ try that was killed finds them, and another judging asks anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
 from pipelines.grading.folder import JudgeFolder, Row
-from pipelines.grading.judge import Asked, Judge, Tell, asking_of
+from pipelines.grading.judge import Asked, Judge, Tell
 from pipelines.grading.pool import Pair, texts_of
 from stages.core.grades import Graded
 from stages.core.judge_prompt import JudgePrompt
@@ -48,26 +49,26 @@ class Samples:
     ) -> None:
         self._config, self._folder, self._pairs = config, folder, pairs
         self._prompt, self._judge = prompt, judge
-        self._asking = asking_of(judge.identity, word)
+        self._word = word
 
-    def ask(self, rows: Sequence[Row], tell: Tell, stop: Callable[[], bool]) -> Sampled:
+    def ask(self, rows: Sequence[Row], tell: Tell, stops: Interruption) -> Sampled:
         """A sample that could not be asked for as a whole tells nothing: see `asked`."""
         answered = {Pair(row.query_id, row.doc_id): row for row in rows if not row.reply.failed}
-        repeated, again = self._repeated(answered, tell, stop)
+        repeated, again = self._repeated(answered, tell, stops)
         if not again.whole:
             return Sampled(None, None, [again])
-        effect, planted = self._planted(answered, tell, stop)
+        effect, planted = self._planted(answered, tell, stops)
         return Sampled(repeated, effect, [again, planted])
 
     def _repeated(
-        self, rows: Mapping[Pair, Row], tell: Tell, stop: Callable[[], bool]
+        self, rows: Mapping[Pair, Row], tell: Tell, stops: Interruption
     ) -> tuple[Repeatability | None, Asked]:
         settings = self._config.judge
         drawn = sorted(rows)
         chosen = sorted(Random(f"{settings.seed}\nrepeat").sample(drawn, min(settings.repeat, len(drawn))))
         if not chosen:
             return None, Asked()
-        asked = self._asked("again", self._as_they_are(chosen), tell, stop)
+        asked = self._asked("again", self._as_they_are(chosen), tell, stops)
         if not asked.whole:
             return None, asked
         second = [_read(asked, pair, self._prompt) for pair in chosen]
@@ -87,9 +88,7 @@ class Samples:
             for pair, query, text in texts_of(self._pairs, chosen)
         ]
 
-    def _planted(
-        self, rows: Mapping[Pair, Row], tell: Tell, stop: Callable[[], bool]
-    ) -> tuple[PlantedEffect | None, Asked]:
+    def _planted(self, rows: Mapping[Pair, Row], tell: Tell, stops: Interruption) -> tuple[PlantedEffect | None, Asked]:
         chosen = self._chosen(rows)
         if not chosen:
             return None, Asked()
@@ -98,7 +97,7 @@ class Samples:
             Candidates(str(place), one.pair.query, (PLANTED, NEUTRAL), (one.planted, one.neutral), (0.0, 0.0))
             for place, one in enumerate(chosen)
         ]
-        asked = self._asked(PLANTED, changed, tell, stop)
+        asked = self._asked(PLANTED, changed, tell, stops)
         if not asked.whole:
             return None, asked
         planted, neutral = (
@@ -120,10 +119,10 @@ class Samples:
         ]
         return planted_pairs(pairs, self._prompt, settings.seed, settings.planted)
 
-    def _asked(self, name: str, candidates: Sequence[Candidates], tell: Tell, stop: Callable[[], bool]) -> Asked:
+    def _asked(self, name: str, candidates: Sequence[Candidates], tell: Tell, stops: Interruption) -> Asked:
         folder = self._folder.scratch / name
         write_candidates(candidates, folder)
-        return self._judge.ask(folder, self._asking, tell, stop)
+        return self._judge.ask(folder, self._word, tell, stops)
 
 
 def _read(asked: Asked, pair: Pair, prompt: JudgePrompt) -> Graded:

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
+from stages.core.errors import ScoringError
 from stages.core.grades import Reply
 from stages.store.records import query_keys
 from stages.store.scorer import Store
 
 
 class Grader(Protocol):
-    """One query and its documents -> a Reply each, in the documents' order. A pair that fails carries its `error`."""
+    """One query and its documents -> a Reply each, in the documents' order. A pair that fails carries its `error`.
+
+    Raises a ScoringError where the whole query cannot be graded.
+    """
 
     async def grade(self, query: str, documents: Sequence[str]) -> list[Reply]: ...
 
@@ -57,6 +61,10 @@ class StoredGrader:
         return {key: reply for part in replies for key, reply in part.items()}
 
     async def _part(self, number: int, query: str, texts: Mapping[bytes, str]) -> dict[bytes, Reply]:
-        replies = dict(zip(texts, await self._grader.grade(query, list(texts.values())), strict=True))
+        try:
+            told = await self._grader.grade(query, list(texts.values()))
+        except ScoringError as error:
+            return dict.fromkeys(texts, Reply(error=str(error)))
+        replies = dict(zip(texts, told, strict=True))
         await asyncio.to_thread(self._store.write, number, replies, self._asking, self._name)
         return replies
