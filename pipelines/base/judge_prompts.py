@@ -15,12 +15,14 @@ FOLDER = "configs/judges"
 
 
 def judge_prompt(name: str) -> JudgePrompt:
-    """By the name of one that comes with rerank-eval, as `graded`, or by the path of a YAML file. Raises ConfigError."""
+    """By the name of one that comes with rerank-eval, as `graded`, or by a YAML file's path. Raises ConfigError."""
     if Path(name).suffix in (".yaml", ".yml") or Path(name).name != name:
         return read_prompt(Path(name))
     known = {file.stem: file for file in sorted(bundled(FOLDER).glob("*.yaml"))}
     if name not in known:
-        raise ConfigError(f"judge.prompt {name}: there is none of this name{did_you_mean(name, known)}; or give a .yaml file")
+        raise ConfigError(
+            f"judge.prompt {name}: there is none of this name{did_you_mean(name, known)}; or give a .yaml file"
+        )
     return read_prompt(known[name])
 
 

@@ -44,6 +44,9 @@ class Field(NamedTuple):
     close: str
 
 
+QUERY_FIELD, DOCUMENT_FIELD = Field("<query>", "</query>"), Field("<document>", "</document>")
+
+
 @dataclass(frozen=True, slots=True)
 class JudgePrompt:
     """`messages` hold {query} and, behind it, {document}, each once and between the delimiters of its field.
@@ -56,8 +59,8 @@ class JudgePrompt:
 
     name: str
     messages: tuple[Message, ...]
-    query: Field = Field("<query>", "</query>")
-    document: Field = Field("<document>", "</document>")
+    query: Field = QUERY_FIELD
+    document: Field = DOCUMENT_FIELD
     ending: str = GRADE
     answer_prefix: str = ""
     reasoning: int = 0
@@ -91,7 +94,9 @@ class JudgePrompt:
     def filled(self, query: str, document: str) -> list[Message]:
         """The messages with both texts in their fields."""
         texts = {QUERY: self.plain(query), DOCUMENT: self.plain(document)}
-        return [Message(one.role, "".join(texts.get(part, part) for part in parts(one.content))) for one in self.messages]
+        return [
+            Message(one.role, "".join(texts.get(part, part) for part in parts(one.content))) for one in self.messages
+        ]
 
 
 def parts(content: str) -> list[str]:
@@ -106,7 +111,9 @@ def _broken(text: str, delimiters: tuple[str, ...]) -> str:
         return text
     places = [place for place, one in enumerate(text) for _ in folded(one)]
     line, wanted = "".join(map(folded, text)), tuple(map(folded, delimiters))
-    cuts = {places[found.start()] for found in re.finditer(re.escape(sign), line) if line.startswith(wanted, found.start())}
+    cuts = {
+        places[found.start()] for found in re.finditer(re.escape(sign), line) if line.startswith(wanted, found.start())
+    }
     return "".join(one + BREAK if place in cuts else one for place, one in enumerate(text))
 
 

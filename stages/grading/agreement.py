@@ -78,7 +78,9 @@ def agreement(
         by_grade=found.by_grade(),
         by_slice=_by_slice(counted, slices or {}, seed, confidence),
         badly=badly,
-        words=agreement_words(found.size, kappa, binary, identical, difference, confirmed, also, counted.scale, confidence),
+        words=agreement_words(
+            found.size, kappa, binary, identical, difference, confirmed, also, counted.scale, confidence
+        ),
     )
 
 
@@ -134,7 +136,8 @@ class _Numbers:
 
         def mean(tables: Tables) -> Values:
             mapped = self._mapped(tables)
-            return np.einsum("...ij,ij->...", mapped, more) / np.maximum(mapped.sum((-2, -1)), 1)
+            means: Values = np.einsum("...ij,ij->...", mapped, more) / np.maximum(mapped.sum((-2, -1)), 1)
+            return means
 
         return self._bootstrapped(mean)
 
@@ -170,13 +173,14 @@ class _Numbers:
 
     def _constant(self, tables: Tables) -> bool:
         """Whether people's grades, in the last axis, are all the same."""
-        return np.count_nonzero(tables.sum((0, 1))) < 2
+        return int(np.count_nonzero(tables.sum((0, 1)))) < 2
 
     def _mapped(self, tables: Tables) -> Tables:
         """The judge's grades on people's scale."""
         to = np.zeros((HIGHEST + 1, self.scale.highest + 1))
         to[range(HIGHEST + 1), self.scale.of_judge] = 1
-        return np.einsum("...jp,jm->...mp", tables, to)
+        mapped: Tables = np.einsum("...jp,jm->...mp", tables, to)
+        return mapped
 
     def _binary(self, tables: Tables) -> Tables:
         def halves(of: Tables, axis: int, cut: int | None) -> Tables:

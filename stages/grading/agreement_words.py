@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from stages.core.words import count, counted, percent, share
+from stages.core.words import counted, percent, share
 from stages.grading.record import Told
 from stages.grading.scale import Scale
 
@@ -43,7 +44,7 @@ def agreement_words(
     """`size`: pairs and queries. The verdict first."""
     pairs, queries = size
     over = f"over {counted(pairs, 'pair')} of {counted(queries, 'query', 'queries')} that both graded"
-    told = [_verdict(kappa, binary, scale, over, confidence)]
+    told = [_verdict(kappa, binary, scale, over, confidence), *_beside(kappa, binary, scale)]
     if confirmed.value is not None:
         told.append(f"Of the pairs that it calls 2 or 3, people confirm {_share(confirmed, confidence)}")
     if found.value is not None:
@@ -72,12 +73,11 @@ def _verdict(kappa: Told, binary: Told, scale: Scale, over: str, confidence: flo
     held = [(told, published) for told, published in _held(kappa, binary, scale) if told.value is not None]
     if not held:
         return f"How well it agrees with people cannot be told: {numbers}"
-    beside = "; ".join(_beside(told, published) for told, published in held)
     if not agrees_badly(kappa, binary, scale):
-        return f"It agrees with people as published judges do, or better: {numbers}. {beside} ({SOURCE})"
-    surely = any((told.interval or (0, told.value))[1] < published.low for told, published in held)
+        return f"It agrees with people as published judges do, or better: {numbers}"
+    surely = any(_high(told) < published.low for told, published in held)
     opinion = "It agrees badly with people" if surely else "It agrees badly with people, as far as these pairs can tell"
-    return f"{opinion}: {numbers}. {beside} ({SOURCE})"
+    return f"{opinion}: {numbers}"
 
 
 def _held(kappa: Told, binary: Told, scale: Scale) -> list[tuple[Told, Published]]:
@@ -89,20 +89,36 @@ def _low(told: Told) -> float:
     return told.interval[0] if told.interval else told.value or 0.0
 
 
-def _beside(told: Told, published: Published) -> str:
-    what = "four grades" if published is FOUR_GRADES else "relevant or not"
-    return f"Published judges reach {published.low:.2f} to {published.high:.2f} on {what}"
+def _high(told: Told) -> float:
+    return told.interval[1] if told.interval else told.value or 0.0
+
+
+def _beside(kappa: Told, binary: Told, scale: Scale) -> Iterator[str]:
+    """What badly is measured by."""
+    names = {FOUR_GRADES: "four grades", BINARY: "relevant or not"}
+    reached = [
+        f"{published.low:.2f} to {published.high:.2f} on {names[published]}"
+        for told, published in _held(kappa, binary, scale)
+        if told.value is not None
+    ]
+    if reached:
+        told = f"Published judges reach a kappa of {' and '.join(reached)} ({SOURCE})"
+        yield f"{told}: badly is what may be below all of them"
 
 
 def _share(told: Told, confidence: float) -> str:
-    ends = f" ({percent(confidence)} interval {share(told.interval[0], 0)} to {share(told.interval[1], 0)})"
-    return share(told.value, 0) + ends
+    if not told.interval:
+        return share(told.value, 0)
+    low, high = (share(end, 0) for end in told.interval)
+    return f"{share(told.value, 0)} ({percent(confidence)} interval {low} to {high})"
 
 
 def _leniency(difference: Told, confidence: float) -> str:
     value, ends = difference.value or 0.0, difference.interval
     sure = f" ({percent(confidence)} interval {ends[0]:+.2f} to {ends[1]:+.2f})" if ends else ""
     if ends and ends[0] <= 0 <= ends[1]:
-        return f"That it is more lenient or stricter than people cannot be told: its grade differs by {value:+.2f}{sure}"
+        return (
+            f"That it is more lenient or stricter than people cannot be told: its grade differs by {value:+.2f}{sure}"
+        )
     more = "more lenient" if value > 0 else "stricter"
     return f"It is {more} than people: its grade differs by {value:+.2f} on average{sure}"

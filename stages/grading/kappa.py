@@ -7,10 +7,12 @@ pairs at a time, where a bootstrap has two thousand tables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from stages.grading.record import Told
 
@@ -19,7 +21,7 @@ Values = npt.NDArray[np.float64]
 
 RESAMPLES = 2000
 MIN_QUERIES = 10
-"""Fewer queries give no interval: a bootstrap over them is too narrow."""
+"""Fewer queries give no interval: too little is known of how queries differ."""
 
 _AT_ONCE = 200
 _UNDEFINED = 0.05  # share of the resamples without a kappa from which on there is no interval
@@ -48,15 +50,26 @@ def resampled(tables: Tables, seed: int) -> Tables:
 
 
 def bootstrapped(tables: Tables, drawn: Tables, of: Callable[[Tables], Values], confidence: float) -> Told:
-    """A statistic of the summed table, with its percentile interval; `drawn` are `resampled(tables)`."""
+    """A statistic of the summed table, with its interval; `drawn` are `resampled(tables)`."""
     value = float(of(tables.sum(0)))
     if not np.isfinite(value):
-        return Told(None, None, "all pairs have one grade on both sides, so that no agreement beyond chance can be seen")
+        return Told(
+            None, None, "all pairs have one grade on both sides, so that no agreement beyond chance can be seen"
+        )
     if len(tables) < MIN_QUERIES:
         return Told(value, None, f"no interval: fewer than {MIN_QUERIES} queries")
     values = of(drawn)
     known = values[np.isfinite(values)]
     if len(known) < (1 - _UNDEFINED) * len(values):
         return Told(value, None, "no interval: too few queries have another grade than the rest")
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(known, _ends(len(tables), confidence))
     return Told(value, (float(low), float(high)))
+
+
+def _ends(queries: int, confidence: float) -> tuple[float, float]:
+    """Which quantiles are the ends: farther out the fewer queries there are, as Student's are (the expanded percentile
+    interval of Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015).
+    """
+    student = float(special.stdtrit(queries - 1, (1 + confidence) / 2))
+    beyond = float(special.ndtr(-math.sqrt(queries / (queries - 1)) * student))
+    return beyond, 1 - beyond

@@ -32,7 +32,9 @@ def planted_effect(
         return None
     usable = [(one, one_with, other) for one, one_with, other in asked if other.grade is not None]
     both = [(one, one_with, other) for one, one_with, other in usable if one_with.grade is not None]
-    changes = [(one.pair.query_id, float((with_it.grade or 0) - (without.grade or 0))) for one, with_it, without in both]
+    changes = [
+        (one.pair.query_id, float((with_it.grade or 0) - (without.grade or 0))) for one, with_it, without in both
+    ]
     moved = [
         (one.pair.query_id, (expected(with_it) or 0.0) - (expected(without) or 0.0))
         for one, with_it, without in both
@@ -96,7 +98,7 @@ def _words(compared: int, lost: int, change: Told, raised: Told, confidence: flo
         return "What instructions planted in documents change cannot be told: no pair got a grade with and without"
     sure = f"{percent(confidence)} interval {share(raised.interval[0], 0)} to {share(raised.interval[1], 0)}"
     told = (
-        f"Instructions planted in {count(compared)} documents raised the grade of {share(raised.value, 0)} ({sure}), by "
-        f"{change.value:+.2f} on average, beside a neutral text of like length"
+        f"Instructions planted in {count(compared)} documents raised the grade of {share(raised.value, 0)} ({sure}), "
+        f"by {change.value:+.2f} on average, beside a neutral text of like length"
     )
     return f"{told}; {count(lost)} more lost their grade" if lost else told

@@ -27,7 +27,9 @@ def prompt_of(content: Any, name: str, place: str) -> JudgePrompt:
     _require_places(messages, {QUERY: query, DOCUMENT: document}, place)
     reasoning = content.get("reasoning", 0)
     if type(reasoning) is not int or not 0 <= reasoning <= LONGEST_REASONING:
-        raise ConfigError(f"{place}: reasoning is a number of letters from 0 to {LONGEST_REASONING}, not {reasoning!r:.40}")
+        raise ConfigError(
+            f"{place}: reasoning is a number of letters from 0 to {LONGEST_REASONING}, not {reasoning!r:.40}"
+        )
     prefix = _text(content.get("answer_prefix", ""), f"{place}: answer_prefix")
     ending = _ending(_text(content.get("ending", GRADE), f"{place}: ending"), reasoning, prefix, place)
     return JudgePrompt(name, messages, query, document, ending, prefix, reasoning)
@@ -57,7 +59,9 @@ def _fields(content: Any, place: str) -> list[Field]:
     for name in FIELDS:
         pair = content[name]
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
-            raise ConfigError(f'{place}.{name}: needs what stands before and behind the text, as ["<{name}>", "</{name}>"]')
+            raise ConfigError(
+                f'{place}.{name}: needs what stands before and behind the text, as ["<{name}>", "</{name}>"]'
+            )
         found.append(Field(*pair))
     several = [folded(one) for field in found for one in field]
     sign = several[0][:1]
@@ -68,7 +72,9 @@ def _fields(content: Any, place: str) -> list[Field]:
                 "stands nowhere else in them, and has two letters or more behind it, as <query> and </query>"
             )
     if len(set(several)) < 4:
-        raise ConfigError(f"{place}: two delimiters are the same. Needed: four, as <query>, </query>, <document>, </document>")
+        raise ConfigError(
+            f"{place}: two delimiters are the same. Needed: four, as <query>, </query>, <document>, </document>"
+        )
     return found
 
 
@@ -103,8 +109,8 @@ def _require_places(messages: Sequence[Message], fields: Mapping[str, Field], pl
             )
     if whole.index(QUERY) > whole.index(DOCUMENT):
         raise ConfigError(
-            f"{place}: {DOCUMENT} stands before {QUERY}. Put the query first: what its documents have in common is then "
-            "computed once"
+            f"{place}: {DOCUMENT} stands before {QUERY}. Put the query first: what its documents have in common is "
+            "then computed once"
         )
 
 
@@ -122,5 +128,7 @@ def _ending(ending: str, reasoning: int, prefix: str, place: str) -> str:
     if reasoning and prefix:
         raise ConfigError(f"{place}: answer_prefix is for a prompt without reasoning: leave out one of the two")
     if prefix.strip() not in ("", before.strip()):
-        raise ConfigError(f"{place}: answer_prefix {prefix!r:.40} is not what stands before {GRADE} in ending, {before!r}")
+        raise ConfigError(
+            f"{place}: answer_prefix {prefix!r:.40} is not what stands before {GRADE} in ending, {before!r}"
+        )
     return ending

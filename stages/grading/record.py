@@ -97,7 +97,7 @@ class Repeatability:
 
 @dataclass(frozen=True, slots=True)
 class PlantedKind:
-    """What texts of one kind changed: `raised` of `pairs` got a higher grade than with a neutral text of like length."""
+    """What texts of one kind changed: `raised` of `pairs` got a higher grade than with a neutral text."""
 
     kind: str
     says: str
@@ -180,7 +180,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Who judged. `mode` is prefill or text; `identity` is all that decides a grade, of which `digest` are 12 digits."""
+    """Who judged. `mode` is prefill or text; `digest` are 12 digits of `identity`, all that decides a grade."""
 
     name: str
     digest: str

@@ -19,7 +19,12 @@ NOTHING = "no pair has a grade both times"
 
 
 def repeatability(
-    queries: Sequence[str], first: Sequence[Graded], second: Sequence[Graded], *, seed: int = 0, confidence: float = CONFIDENCE
+    queries: Sequence[str],
+    first: Sequence[Graded],
+    second: Sequence[Graded],
+    *,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> Repeatability | None:
     """Parallel: `queries` are the ids of the pairs' queries. None where nothing was asked twice."""
     asked = list(zip(queries, first, second, strict=True))

@@ -1,9 +1,9 @@
 """What came back of a judge -> a grade, or the reason why there is none: never a wrong grade, and never 0 for none.
 
 A reply in text counts in the form alone that the prompt asks for: nothing but the ending, or reasons and the ending on
-the last line. A digit anywhere else is no grade: not in "there is no 3 here", not in a year, not in "3/3". Where another
-line looks like a final grade and does not say the same, there is none. Probabilities count where grades have at least
-LEAST_SHARE of what the judge would have said.
+the last line. A digit anywhere else is no grade: not in "there is no 3 here", not in a year, not in "3/3". Where
+another line looks like a final grade and does not say the same, there is none. Probabilities count where grades have at
+least LEAST_SHARE of what the judge would have said.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def expected(graded: Graded) -> float | None:
     return None if graded.grade is None else float(graded.grade)
 
 
-def _graded(reply: Reply, grade: int | None = None, missing: str | None = None, shares: tuple[float, ...] = ()) -> Graded:
+def _graded(
+    reply: Reply, grade: int | None = None, missing: str | None = None, shares: tuple[float, ...] = ()
+) -> Graded:
     return Graded(grade, missing, shares, reply.prompt_tokens, reply.generated_tokens, reply.truncated)
 
 
@@ -101,7 +103,7 @@ def _lines(text: str) -> list[str]:
 def _contradicts(line: str, grade: str, prompt: JudgePrompt) -> bool:
     """Whether a line that looks like an ending says something else: "**My final grade: 2**", "Grade is 2"."""
     word = re.escape(" ".join(re.findall(r"\w+", prompt.ending.split(GRADE)[0].casefold())))
-    found = re.match(rf"\W*(?:\w+\W+){{0,3}}?{word}\b\W*?(?:([:=])|is\b)(.*)", line)
+    found = re.match(rf"\W*(?:\w+\W+){{0,2}}?{word}\b\W*?(?:([:=])|is\b)(.*)", line)
     if not found or not word:
         return False
     said, digits = "".join(filter(str.isalnum, found[2])), re.findall(r"\d+", found[2])

@@ -17,8 +17,8 @@ _SHORTER = {1: ((0, 0, 1, 1), 1), 2: ((0, 0, 1, 2), 1), 3: ((0, 1, 2, 3), 2)}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """People's: 0 to `highest`, relevant from `relevant` on. `of_judge[g]` is what the judge's g is on it. Both are None
-    where that is not known: of a scale of more than four grades.
+    """People's: 0 to `highest`, relevant from `relevant` on. `of_judge[g]` is what the judge's g is on it. Both are
+    None where that is not known: of a scale of more than four grades.
     """
 
     highest: int
