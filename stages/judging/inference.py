@@ -194,7 +194,9 @@ def _why_people_alone(fit: _Fit | None, n: int) -> str:
     if fit is None:
         return "the model gives all judged queries the same"
     if fit.differ < LEAST_DIFFER:
-        return f"the model errs in {fit.differ:,} of {n:,} judged queries, too few to tell how far it does in the others"
+        return (
+            f"the model errs in {fit.differ:,} of {n:,} judged queries, too few to tell how far it does in the others"
+        )
     if fit.rho < fit.asked:
         return (
             f"over {n:,} judged queries the model goes along with people too little (correlation {fit.rho:.2f}, where "

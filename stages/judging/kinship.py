@@ -97,21 +97,29 @@ def kinship_of(judge: Mapping[str, Any], reranker: Mapping[str, Any]) -> Kinship
     """
     names = _shown(judge), _shown(reranker)
     if _weights(judge) & _weights(reranker) or _same_name(judge, reranker):
-        told = f"the judge, {names[0]}, is the reranker itself" if names[0] == names[1] else (
-            f"judge {names[0]} and reranker {names[1]} have the same weights"
+        told = (
+            f"the judge, {names[0]}, is the reranker itself"
+            if names[0] == names[1]
+            else (f"judge {names[0]} and reranker {names[1]} have the same weights")
         )
         return Kinship(True, True, f"{told}: it judges its own order")
     families = [_families(one) for one in (judge, reranker)]
     if shared := families[0] & families[1]:
         family = sorted(shared)[0]
         return Kinship(
-            True, True, f"judge {names[0]} and reranker {names[1]} are both of the {family} family: a judge favours its like"
+            True,
+            True,
+            f"judge {names[0]} and reranker {names[1]} are both of the {family} family: a judge favours its like",
         )
     unknown = [name for name, found in zip(names, families, strict=True) if not found]
     if unknown:
         whom = " and ".join(unknown)
-        return Kinship(False, False, f"whether judge and reranker are relatives cannot be told: {whom} is of no known family")
-    return Kinship(False, True, f"judge and reranker are no relatives ({'; '.join(', '.join(sorted(one)) for one in families)})")
+        return Kinship(
+            False, False, f"whether judge and reranker are relatives cannot be told: {whom} is of no known family"
+        )
+    return Kinship(
+        False, True, f"judge and reranker are no relatives ({'; '.join(', '.join(sorted(one)) for one in families)})"
+    )
 
 
 def family_of(name: str, model_type: str | None = None) -> str | None:

@@ -1,9 +1,9 @@
 """Two lists of each query, and what people and a model said of them -> the values that inference is made from.
 
 y is a query's value by people's grades, f that by the model's, both over one pool: the documents that the model graded,
-and those that the metric sees in either list. A query counts as judged by people where they judged all of its pool: from
-a part of it follows another ideal order. Where fewer queries count by the model's pool than by the two lists alone, the
-pool is what the metric sees of these: that is decided by which documents are judged, and not by any grade.
+and those that the metric sees in either list. A query counts as judged by people where they judged all of its pool:
+from a part of it follows another ideal order. Where fewer queries count by the model's pool than by the two lists
+alone, the pool is what the metric sees of these: which documents are judged decides that, and not any grade.
 
 A document that the model gave no grade counts as not relevant in f, in both lists alike; f need not be right.
 """
@@ -100,7 +100,7 @@ class Opinions:
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]
         rest = [query_id for query_id in query_ids if query_id not in self.people]
-        # What the model says of some of people's queries alone is no sample of what it says of all: then it is not asked.
+        # Of the queries that it was not asked about it says nothing, as if nothing were relevant: then it does not count.
         asked = 0.0 if self.ungraded else 1.0
         return Labelled(
             len(query_ids),

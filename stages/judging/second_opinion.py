@@ -226,7 +226,8 @@ class _Told:
     def _conditions(self) -> Iterator[str]:
         found = self.opinions
         if found.judged and self.draw is None and self.change.interval is not None:
-            yield f"this holds if the {counted(len(found.judged), 'query', 'queries')} were drawn at random: nobody told"
+            whose = counted(len(found.judged), "query", "queries")
+            yield f"this holds if the {whose} that people judged were drawn at random: nobody told"
         if self.change.doubt:
             yield self.change.doubt
         if self.draw is not None and self.draw.skipped:
@@ -235,8 +236,6 @@ class _Told:
                 "those that can be judged"
             )
         if found.of_lists and found.people:
-            yield (
-                f"of each query the pool is what {self.metric} sees of the two lists: people judged no more of it"
-            )
+            yield (f"of each query the pool is what {self.metric} sees of the two lists: people judged no more of it")
         if self.without:
             yield f"{counted(self.without, 'query', 'queries')} of the lists have no grade by anybody: left out"

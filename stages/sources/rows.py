@@ -18,9 +18,9 @@ from stages.sources.columns import Columns
 from stages.sources.formats.nested import read_any_qrels
 from stages.sources.formats.shape import LABELS_APART
 from stages.sources.formats.shapes import RECORDS_SEEN, shapes_of
+from stages.sources.grades import parse_grade
 from stages.sources.judged import BY_MODEL, JUDGED_BY
 from stages.sources.layouts import JudgedQuery, by_pair, by_query
-from stages.sources.grades import parse_grade
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
 from stages.sources.neighbours import neighbour

@@ -63,9 +63,7 @@ def _judged_header(path: Path, first: Line) -> list[str] | None:
     except DataError as error:
         raise DataError(f"{first.where}: {error}") from error
     if headerless(fields):
-        raise DataError(
-            f"{path} says who judged, but not in which columns: its first line must be the header {HEADER}"
-        )
+        raise DataError(f"{path} says who judged, but not in which columns: its first line must be the header {HEADER}")
     return None
 
 
