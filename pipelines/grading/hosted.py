@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
 from pipelines.base.judge_sections import Answer
-from pipelines.grading.judge import Asked, Progress, Tell, asking_of
+from pipelines.grading.judge import Asked, Progress, Tell, asking_of, hosted_identity
 from pipelines.grading.pool import Pair
 from pipelines.hosted.chat import ChatEndpoint, ChatMeter, ChatRequest, chat_endpoint
 from pipelines.hosted.chat_client import ChatJudge
@@ -22,9 +22,6 @@ from stages.core.records import Candidates
 from stages.files.tables import read_candidates
 from stages.store.grader import StoredGrader
 from stages.store.scorer import ForgivingStore
-
-# Of this room's own part in a reply: what is sent, and what is made of the answer.
-CHAT_VERSION = 1
 
 
 class HostedJudge:
@@ -109,20 +106,3 @@ async def _one(one: Candidates, grader: StoredGrader, asked: Asked, progress: Pr
         progress.pairs += 1
         progress.stored += reply.stored
         progress.failed += reply.reply.failed
-
-
-def hosted_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> dict[str, Any]:
-    """All that decides a reply, as far as anybody tells: nobody says when such a judge changes."""
-    judge = config.judge
-    assert judge.url is not None
-    endpoint = chat_endpoint(judge.url, judge.served_as, judge.key_env, keyless=True)
-    return {
-        "url": endpoint.url,
-        "served_as": endpoint.served_as,
-        "prompt": prompt.digest,
-        "answer": answer,
-        "max_chars": judge.max_chars,
-        "max_generated_tokens": judge.max_generated_tokens if answer == "text" else 1,
-        "seed": judge.seed,
-        "version": CHAT_VERSION,
-    }

@@ -15,11 +15,14 @@ from pipelines.base.judge_config import JudgeConfig
 from pipelines.base.judge_prompts import judge_prompt
 from pipelines.base.judge_sections import Answer
 from pipelines.grading.pool import Pair
+from pipelines.hosted.chat import chat_endpoint
 from stages.core.errors import ConfigError, RerankEvalError
 from stages.core.judge_prompt import JudgePrompt
 from stages.store.grader import Told
 
 DAY_S = 24 * 60 * 60
+# Of this room's own part in a reply over an API: what is sent, and what is made of the answer.
+CHAT_VERSION = 1
 
 
 @dataclass(slots=True)
@@ -105,12 +108,27 @@ def prompt_and_answer(config: JudgeConfig) -> tuple[JudgePrompt, Answer]:
 def foreseen_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> Mapping[str, Any]:
     """As it can be known without asking or starting anything. Raises ConfigError where there is no such judge."""
     if config.judge.url is not None:
-        from pipelines.grading.hosted import hosted_identity
-
         return hosted_identity(config, prompt, answer)
     from pipelines.grading.served import served_identity
 
     return served_identity(config, prompt, answer)
+
+
+def hosted_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> dict[str, Any]:
+    """All that decides a reply, as far as anybody tells: nobody says when such a judge changes."""
+    judge = config.judge
+    assert judge.url is not None
+    endpoint = chat_endpoint(judge.url, judge.served_as, judge.key_env, keyless=True)
+    return {
+        "url": endpoint.url,
+        "served_as": endpoint.served_as,
+        "prompt": prompt.digest,
+        "answer": answer,
+        "max_chars": judge.max_chars,
+        "max_generated_tokens": judge.max_generated_tokens if answer == "text" else 1,
+        "seed": judge.seed,
+        "version": CHAT_VERSION,
+    }
 
 
 def oldest_used_s(config: JudgeConfig) -> float:

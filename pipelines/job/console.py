@@ -154,6 +154,16 @@ class JobConsole(Console):
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 
+    def unjudged(self, folder: RunFolder) -> None:
+        """Where nobody judged, how that is mended: by people, and by a model whose grades people check."""
+        run = shlex.quote(str(folder.path))
+        self.say(
+            f"no qrels    rerank-eval plan-judging {run} --metric ndcg@10 --width 0.03 --out judging  (people judge)"
+        )
+        self.say(
+            f"            rerank-eval judge {run} --config judge.yaml --out judged  (a model does: docs/judging.md)"
+        )
+
     def harm(self, analysis: Mapping[str, Any]) -> None:
         """How many lists changed, what was pushed out, and what cannot be told of the order, in a line each."""
         if changes := analysis["changes"]:

@@ -88,8 +88,8 @@ class RerankBatches(Batches):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How workers feed the engine: `make_scorer` is called once in each, by `batches`, which asks it; once `stop` is set
-    they begin no query.
+    """How workers feed the engine: `make_scorer` is called once in each, by `batches`, which asks what it gives; once
+    `stop` is set they begin no query.
 
     `batch_queries` are one call at most, of which each worker has so many at once that three times as many queries are
     at work. Where `growing`, each query is a call: Serve, which grows by the number of calls, then sees how many wait.

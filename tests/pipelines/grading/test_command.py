@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +25,8 @@ from stages.files.judgements import write_judgements
 from stages.sources.formats.nested import read_any_qrels
 from tests.chat_api import ChatStub, chat_api
 from tests.hosted_api import Fault
-from tests.pipelines.unjudged_runs import unjudged_run
+from tests.pipelines.unjudged_runs import fill, unjudged_run
+from tests.wheels import ROOT
 
 KEY = "secret-key-0123456789"
 QUERIES, DOCUMENTS = 12, 6
@@ -110,7 +117,9 @@ def test_the_top_of_every_list_is_graded_once_and_everything_is_told(capfd: pyte
         write(stub)
         found = run_judge()
     pooled = {(query, document) for query, document in stub.pairs if "is all about it" not in document}
-    assert len({document for _, document in pooled if document.startswith("Document")}) >= found["counts"]["pairs"] == 72
+    assert (
+        len({document for _, document in pooled if document.startswith("Document")}) >= found["counts"]["pairs"] == 72
+    )
     rows = pq.read_table("judged/grades.parquet").to_pylist()
     assert len(rows) == found["counts"]["pairs"] == found["counts"]["graded"] == sum(found["grades"])
     assert all(row["grade"] == grade_of(row["query_id"], row["doc_id"]) for row in rows)
@@ -431,3 +440,80 @@ def test_two_judges_stand_side_by_side_and_a_run_beside_a_judging_is_refused(
     assert called("good", "lenient", command="compare") == 0
     assert "Cohen's kappa" in capfd.readouterr().out
     assert "run is none" in refused(capfd, "good", "run", command="compare")
+
+
+# --- killed, stopped, and gone on with ---
+
+
+@pytest.mark.heavy
+def test_killed_and_called_again_nothing_that_was_answered_is_asked_again() -> None:
+    judged_run(judged=0)
+    with chat_api(judge=said_by(), delay_s=0.03) as stub:
+        write(stub, hosted={"concurrency": 2})
+        command = [sys.executable, "-m", "pipelines", "judge", "run", "--config", "judge.yaml", "--out", "judged"]
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        deadline = time.monotonic() + 240
+        while len(stub.asked) < 76:  # among them some that are asked for twice
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = Counter(stub.pairs)
+        found = run_judge()
+    # Of the requests that were under way, and of the replies that were not yet kept, nobody knows.
+    again = Counter(stub.pairs) - before
+    assert sum(again.values()) <= 72 + 5 + 2 * 4 - 76 + 4
+    assert found["counts"]["graded"] == 72 and found["repeatability"]["pairs"] == 5
+
+
+def test_a_first_signal_lets_requests_under_way_end_and_be_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=0)
+    with chat_api(judge=said_by(), delay_s=0.01) as stub:
+        write(stub, hosted={"concurrency": 1}, judge={"repeat": 0, "planted": 0})
+        stub.when_answered = lambda: os.kill(os.getpid(), signal.SIGINT) if len(stub.asked) == 3 else None
+        line = refused(capfd, "run", "--config", "judge.yaml", "--out", "judged", code=130)
+        assert "of 72 pairs have a reply, which judged/store keeps: the same command goes on" in line.replace(
+            str(Path.cwd()) + "/", ""
+        )
+        asked = len(stub.pairs)
+        run_judge()
+    assert 3 <= asked < 72 == len(set(stub.pairs)) == len(stub.pairs)
+
+
+# --- of a plan, and in MLflow ---
+
+
+def test_a_plan_that_is_not_finished_is_refused_and_a_finished_one_says_how_its_queries_were_drawn(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    unjudged_run(Path("run"), 40, 8)
+    assert called("run", "--metric", "ndcg@6", "--width", 0.2, "--out", "plan", command="plan-judging") == 0
+    with chat_api(judge=lambda query, document: len(document) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        line = refused(capfd, "run", "--config", "judge.yaml", "--out", "judged", "--plan", "plan")
+        assert "0 of 30 queries are judged, and no verdict is made. End it first" in line and stub.tries == 0
+        for _ in range(9):
+            fill(Path("plan/tasks.jsonl"))
+            assert called("plan", command="plan-judging") == 0
+            if Path("plan/verdict.json").exists():
+                break
+        found = run_judge("--plan", "plan")
+    (verdict,) = found["verdicts"]
+    assert verdict["method"] is not None and not any("nobody told" in one for one in verdict["words"])
+    assert "plan plan" in capfd.readouterr().out
+
+
+def test_a_judging_is_a_run_in_mlflow_that_says_who_judged() -> None:
+    judged_run(judged=3)
+    uri = "sqlite:///tracked.db"
+    with chat_api(judge=said_by()) as stub:
+        write(stub, tracking={"uri": uri, "experiment": "e", "tags": {"team": "a"}})
+        found = run_judge()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    (logged,) = client.search_runs([client.get_experiment_by_name("e").experiment_id])
+    digest = found["judge"]["digest"]
+    assert logged.data.tags["judged_by"] == f"model:stub-judge@{digest}" and logged.data.tags["team"] == "a"
+    assert logged.data.metrics["agreement/kappa"] == pytest.approx(1.0)
+    assert {file.path for file in client.list_artifacts(logged.info.run_id)} >= {"judge.json", "qrels.tsv"}
