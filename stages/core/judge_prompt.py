@@ -1,44 +1,123 @@
-"""What a judge is asked of a pair: the turns of a conversation with places for query and document."""
+"""What a judge is asked: messages with places for a query and a document, and the form that its answer has.
+
+A text stands in a *field*, between two delimiters. It cannot close it: wherever a delimiter would appear in a text, in
+any case, width or spacing, a sign that no delimiter has is put behind its first letter (`plain`). So the filled
+messages hold each delimiter as often as the prompt itself does, whatever the texts are. Control tokens of chat
+templates are broken up in the same way, as a server over HTTP may read them in a text; our own engine encodes texts
+apart, where no text is a token.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+import unicodedata
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
 
 from stages.core.grades import HIGHEST, Message
+
+QUERY, DOCUMENT, GRADE = "{query}", "{document}", "{grade}"
+BREAK = "·"
+"""What is put into a delimiter that stands in a text."""
+
+FORM = 1
+"""Part of every digest: raised with whatever changes what a judge reads of the same prompt and texts."""
+
+UNSEEN = ("Cc", "Cf", "Mn")
+"""Categories of letters that are not seen: control, format, and marks on another letter."""
+
+# Of Llama, Qwen, Mistral, Gemma, DeepSeek, Phi and those made from them. A server may know others.
+_CONTROL = re.compile(
+    r"<(?=[|｜]|/?s>|<SYS>>|</SYS>>|/?think>|(?:start|end)_of_turn>|(?:bos|eos|pad|unk)>)"
+    r"|\[(?=/?INST\]|/?SYSTEM_PROMPT\]|/?AVAILABLE_TOOLS\]|/?TOOL_(?:CALLS|RESULTS)\])",
+    re.IGNORECASE,
+)
+_IN_REGEX = re.compile(r"([\\.^$*+?{}\[\]|()])")
+
+
+class Field(NamedTuple):
+    """The delimiters that stand before and behind a text."""
+
+    open: str
+    close: str
+
+
+QUERY_FIELD, DOCUMENT_FIELD = Field("<query>", "</query>"), Field("<document>", "</document>")
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePrompt:
-    """`messages` hold {query} and {document}, each once. `answer_prefix` is what the judge's turn begins with where it
-    is read off one token: the next one is the grade, 0 to `highest`. `structured` is what a generated reply is held to:
-    a regular expression, or one of several texts; None: to nothing.
+    """`messages` hold {query} and, behind it, {document}, each once and between the delimiters of its field.
+
+    A reply in text ends with the line `ending`, in which {grade} is a digit; before it stand lines of reasons, of some
+    `reasoning` letters at most where the engine can hold the judge to it, or, where that is 0, nothing. In the place of
+    the answer, behind `answer_prefix`, which is what the judge's turn begins with, the next token is the grade: only a
+    prompt without reasoning is answered in this way (`prefills`).
     """
 
     name: str
     messages: tuple[Message, ...]
+    query: Field = QUERY_FIELD
+    document: Field = DOCUMENT_FIELD
+    ending: str = GRADE
     answer_prefix: str = ""
+    reasoning: int = 0
     highest: int = HIGHEST
-    structured: str | tuple[str, ...] | None = None
+
+    @property
+    def prefills(self) -> bool:
+        return not self.reasoning
+
+    @property
+    def structured(self) -> str:
+        """A regular expression of the whole reply, in what Python, xgrammar and outlines read alike."""
+        before, after = (_IN_REGEX.sub(r"\\\1", part) for part in self.ending.split(GRADE))
+        ending = f"{before}[0-{self.highest}]{after}"
+        return rf"[^\n]{{1,{self.reasoning}}}\n{ending}" if self.reasoning else ending
 
     @property
     def digest(self) -> str:
-        """16 hex digits of all that decides a grade: everything but the name."""
-        told = asdict(self)
-        del told["name"]
-        return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+        """64 hex digits (SHA-256) over all that decides what a judge reads and how its reply is read; not the name."""
+        content = [FORM, self.messages, self.query, self.document, self.ending, self.answer_prefix, self.reasoning]
+        return sha256(json.dumps([*content, self.highest], ensure_ascii=True).encode()).hexdigest()
+
+    @property
+    def delimiters(self) -> tuple[str, ...]:
+        return (*self.query, *self.document)
+
+    def plain(self, text: str) -> str:
+        """The text as it stands in its field: it holds no delimiter and no control token that is known here."""
+        return _CONTROL.sub(lambda sign: sign[0] + BREAK, _broken(text, self.delimiters))
 
     def filled(self, query: str, document: str) -> list[Message]:
-        """The conversation about one pair; what is filled in is looked at no further."""
-        texts = {"{query}": query, "{document}": document}
-        return [Message(one.role, _filled(one.content, texts)) for one in self.messages]
+        """The messages with both texts in their fields."""
+        texts = {QUERY: self.plain(query), DOCUMENT: self.plain(document)}
+        return [
+            Message(one.role, "".join(texts.get(part, part) for part in parts(one.content))) for one in self.messages
+        ]
 
 
-def _filled(content: str, texts: dict[str, str]) -> str:
-    for place, text in texts.items():
-        before, found, after = content.partition(place)
-        if found:
-            rest = {name: one for name, one in texts.items() if name != place}
-            return _filled(before, rest) + text + _filled(after, rest)
-    return content
+def parts(content: str) -> list[str]:
+    """What a message is made of, in order: {query}, {document} and the texts around them."""
+    return re.split(f"({re.escape(QUERY)}|{re.escape(DOCUMENT)})", content)
+
+
+def _broken(text: str, delimiters: tuple[str, ...]) -> str:
+    """All of them begin with the same sign, which none has twice: so no two of them overlap in a text."""
+    sign = folded(delimiters[0])[0]
+    if sign not in unicodedata.normalize("NFKD", text):
+        return text
+    places = [place for place, one in enumerate(text) for _ in folded(one)]
+    line, wanted = "".join(map(folded, text)), tuple(map(folded, delimiters))
+    cuts = {
+        places[found.start()] for found in re.finditer(re.escape(sign), line) if line.startswith(wanted, found.start())
+    }
+    return "".join(one + BREAK if place in cuts else one for place, one in enumerate(text))
+
+
+def folded(text: str) -> str:
+    """As it looks: without case and width; nothing of blanks, marks and what is not seen at all."""
+    plain = "".join(unicodedata.normalize("NFKD", one) for one in text).casefold()
+    return "".join(one for one in plain if not one.isspace() and unicodedata.category(one) not in UNSEEN)
