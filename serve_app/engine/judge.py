@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.usage.usage_lib import UsageContext
 
 from serve_app.engine.asking import REFUSED, Call, Requests, refused
@@ -21,8 +19,8 @@ from serve_app.engine.engine_stats import EngineStats
 from serve_app.engine.judge_encoder import JudgeEncoder
 from serve_app.engine.judge_identity import JudgeIdentity, as_it_is_now, judge_identity
 from serve_app.engine.judge_model import JudgeModel
-from serve_app.engine.judge_outputs import not_a_number, read_off, written
-from serve_app.engine.prompt_threads import PromptThreads
+from serve_app.engine.judge_outputs import not_a_number
+from serve_app.engine.judge_ways import way_of
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.text_limit import TextLimit
 from serve_app.engine.tokenizer import load_tokenizer
@@ -53,22 +51,18 @@ class JudgeEngine:
         tell: Callable[[JudgeIdentity], object] = lambda _: None,
     ) -> None:
         self.limit = TextLimit(max_text_chars)
-        self.encoder = JudgeEncoder(model, prompt, settings.answer, load_tokenizer(model.info))
-        self.prompts = PromptThreads(self.encoder)
+        self.way = way_of(JudgeEncoder(model, prompt, settings.answer, load_tokenizer(model.info)), prompt, settings)
         self.stats = EngineStats(replica)
-        self._settings, self._prompt = settings, prompt
+        # Rounded to bfloat16 logits of 16 and more are an eighth apart, and grades tie.
+        full_head = settings.answer == "prefill" and not model.quantized
         host = this_host(engine.tensor_parallel)
-        read = settings.answer == "prefill"
-        full_head = read and not model.quantized
-        arguments = AsyncEngineArgs(
-            **judge_arguments(model.info, engine, host, settings.room_to_answer, full_head=full_head)
-        )
+        told = judge_arguments(model.info, engine, host, settings.room_to_answer, full_head=full_head)
+        arguments = AsyncEngineArgs(**told)
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
         self.identity = judge_identity(as_it_is_now(model), settings, prompt, engine, this_device(), dtype_of(config))
         tell(self.identity)
         self.llm = started(arguments, config, self.stats)
         self._requests = Requests(self.llm, self.stats)
-        self._parameters = {skip: self._asked_for(skip) for skip in (False, True)}
 
     def facts(self) -> dict[str, Any]:
         """What the engine settled on, for the record of a run."""
@@ -80,7 +74,7 @@ class JudgeEngine:
         return bool(self.llm.errored)
 
     def shutdown(self) -> None:
-        self.prompts.shutdown()
+        self.way.prompts.shutdown()
         self.llm.shutdown()
 
     async def grade(self, query: str, documents: Sequence[str]) -> list[Reply]:
@@ -95,7 +89,7 @@ class JudgeEngine:
             self.limit.require_query(query, None)
             faults = [self.limit.fault(document) for document in documents]
             fitting = [document for document, fault in zip(documents, faults, strict=True) if fault is None]
-            prompts = await self.prompts.encode(query, None, fitting, None, online=False) if fitting else []
+            prompts = await self.way.prompts.encode(query, None, fitting, None, online=False) if fitting else []
         except (QueryTooLongError, TextTooLongError) as error:
             return [Reply(error=str(error)) for _ in documents]
         replies = iter(await self._replies(prompts))
@@ -111,12 +105,7 @@ class JudgeEngine:
             retried = await self._ask([prompts[place] for place in again], call, skip_cache=True)
             for place, output in zip(again, retried, strict=True):
                 outputs[place] = output
-        return [self._reply(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
-
-    def _reply(self, prompt: Prompt, output: Any) -> Reply:
-        if self._settings.answer == "prefill":
-            return read_off(prompt, output, self.encoder.grade_tokens)
-        return written(prompt, output)
+        return [self.way.reply(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
 
     async def _ask(self, prompts: Sequence[Prompt], call: Call, *, skip_cache: bool = False) -> list[Any]:
         """vLLM's output for each prompt; a str says why there is none."""
@@ -125,35 +114,7 @@ class JudgeEngine:
 
     async def _given_or_refused(self, prompt: Prompt, call: Call, skip_cache: bool) -> Any:
         try:
-            _, queue = await self._requests.submit(prompt.token_ids, self._parameters[skip_cache], call)
+            _, queue = await self._requests.submit(prompt.token_ids, self.way.asked[skip_cache], call)
         except REFUSED as error:
             return refused(error)
         return queue
-
-    def _asked_for(self, skip_cache: bool) -> SamplingParams:
-        """Temperature 0. The log-probabilities are those of the model itself, before anything is ruled out: of these
-        tokens, or of the one that was written, which tells where it is no number.
-        """
-        shared: dict[str, Any] = {
-            "temperature": 0.0,
-            "output_kind": RequestOutputKind.FINAL_ONLY,
-            "skip_reading_prefix_cache": skip_cache,
-        }
-        if self._settings.answer == "prefill":
-            tokens = [token for tokens in self.encoder.grade_tokens for token in tokens]
-            return SamplingParams(max_tokens=1, logprob_token_ids=tokens, detokenize=False, **shared)
-        return SamplingParams(
-            max_tokens=self._settings.max_generated_tokens,
-            logprobs=0,
-            structured_outputs=_form(self._prompt.structured),
-            **shared,
-        )
-
-
-def _form(structured: str | tuple[str, ...] | None) -> StructuredOutputsParams | None:
-    """What a written reply is held to."""
-    if structured is None:
-        return None
-    if isinstance(structured, str):
-        return StructuredOutputsParams(regex=structured)
-    return StructuredOutputsParams(choice=list(structured))

@@ -29,7 +29,6 @@ def chat_text(tokenizer: Any, prompt: JudgePrompt, name: str) -> str:
 
     Raises ConfigError for a model without a chat template, and for one that cannot write this prompt.
     """
-    _require_places(prompt)
     if not getattr(tokenizer, "chat_template", None):
         raise ConfigError(
             f"judge.model {name}: it has no chat template, so that it is not known how it is asked. Choose an "
@@ -42,12 +41,6 @@ def chat_text(tokenizer: Any, prompt: JudgePrompt, name: str) -> str:
         messages = joined
     text = _unmarked(render(messages), name)
     return text.rstrip().removesuffix(OPENED) + CLOSED if text.rstrip().endswith(OPENED) else text
-
-
-def _require_places(prompt: JudgePrompt) -> None:
-    for place in MARKS:
-        if (found := sum(one.content.count(f"{{{place}}}") for one in prompt.messages)) != 1:
-            raise ConfigError(f"judge.prompt {prompt.name}: it has {found} times {{{place}}}, and needs it once")
 
 
 def _renderer(tokenizer: Any, name: str) -> Callable[[Sequence[Message]], str]:

@@ -22,7 +22,8 @@ INSTRUCTION = "instruction"
 
 
 class JudgeEncoder:
-    """A PromptEncoder. A special token spelled out in a query or a document is plain text; only the document is cut.
+    """A PromptEncoder. No text closes the field of the prompt that it stands in, and a special token that one spells
+    out is plain text; only the document is cut.
 
     `grade_tokens` are those that each grade may be in the place of the answer, by which a `prefill` is read; none where
     the answer is text. Raises ConfigError where the prompt cannot be made for this model.
@@ -35,13 +36,18 @@ class JudgeEncoder:
         text = chat_text(tokenizer, prompt, name)
         self.grade_tokens: tuple[tuple[int, ...], ...] = ()
         if answer == "prefill":
+            if not prompt.prefills:
+                raise ConfigError(
+                    f"judge.prompt {prompt.name}: it asks for reasons before the grade, so that no grade follows the "
+                    "prompt at once. Set judge.answer text, or choose another prompt"
+                )
             place = answer_place(backend, text, prompt.answer_prefix, prompt.highest, name)
             text, self.grade_tokens = text + place.prefix, place.tokens
         if INSTRUCTION in PLACE.findall(text):
             raise ConfigError(
                 f"judge.prompt {prompt.name}: {{{INSTRUCTION}}} is no place. There are {{query}}, {{document}}"
             )
-        self.text = text
+        self.text, self._prompt = text, prompt
         self._frame = _frame(backend, model, text)
         self.plain = self._frame.plain
 
@@ -49,8 +55,9 @@ class JudgeEncoder:
         self, query: str, instruction: str | None, documents: Sequence[str], max_document_tokens: int | None = None
     ) -> list[Prompt]:
         """Raises QueryTooLongError where the query leaves no room for a document."""
+        texts = [self._prompt.plain(document) for document in documents]
         with of_judge():
-            return self._frame.encode(query, instruction, documents, max_document_tokens)
+            return self._frame.encode(self._prompt.plain(query), instruction, texts, max_document_tokens)
 
 
 def _frame(backend: Any, model: JudgeModel, text: str) -> FrameEncoder:
