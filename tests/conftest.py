@@ -59,6 +59,7 @@ ENGINE_FILES = (
     "tests/serve_app/engine/kinds/test_listwise.py",
     "tests/serve_app/engine/kinds/test_templated.py",
     "tests/serve_app/engine/test_engine.py",
+    "tests/serve_app/engine/test_judge.py",
     "tests/serve_app/engine/test_start_failure.py",
     "tests/serve_app/recipes/test_architectures.py",
     "tests/test_handbook_commands.py",
