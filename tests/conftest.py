@@ -51,6 +51,7 @@ ENGINE_FILES = (
     "tests/pipelines/speed/tune/test_command.py",
     "tests/pipelines/sweep/test_sweep.py",
     "tests/pipelines/test_api.py",
+    "tests/pipelines/test_judge_application.py",
     "tests/pipelines/test_unknown_user.py",
     "tests/serve_app/engine/kinds/test_cross_encoders.py",
     "tests/serve_app/engine/kinds/test_decoder.py",

@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -118,16 +117,13 @@ async def rounds(model: Path, count: int, asked: Callable[[int], Sequence[Asked]
 def model_of(named: str, folder: Path) -> Path:
     """`folder` is for one that is made."""
     from tests.smollm2 import smollm2
-    from tests.tiny_models import make_tiny_qwen3
+    from tests.tiny_models import make_judge, make_tiny_qwen3
 
     if named == "smollm2":
         return smollm2()
     if named != "tiny":
         return Path(named)
-    made = make_tiny_qwen3(folder)
-    (made / "README.md").unlink()
-    shutil.copy(smollm2() / "chat_template.jinja", made)
-    return made
+    return make_judge(make_tiny_qwen3(folder / "reranker"), folder / "judge")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ judged is told of that pair alone. One engine answers in both ways.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,8 +26,7 @@ from serve_app.settings import EngineSettings
 from stages.core.grades import Message, Reply
 from stages.core.judge_prompt import JudgePrompt
 from tests.serve_app.engine.test_engine import DOCUMENTS, RunningEngine, running
-from tests.serve_app.engine.test_judge_encoder import CHATML
-from tests.tiny_models import POISON
+from tests.tiny_models import POISON, make_judge
 
 MAX_LENGTH, MAX_TEXT_CHARS = 400, 100_000
 QUERY = "how does prefix caching speed up reranking, and by how much does it do so where documents are long?"
@@ -60,11 +58,7 @@ class RunningJudge(RunningEngine):
 @pytest.fixture(scope="module")
 def folder(poisoned_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with a chat template. What holds POISON gives NaN."""
-    made = tmp_path_factory.mktemp("tiny-judge") / "model"
-    shutil.copytree(poisoned_qwen3, made)
-    (made / "README.md").unlink()
-    (made / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
-    return made
+    return make_judge(poisoned_qwen3, tmp_path_factory.mktemp("tiny-judge"))
 
 
 def settings(folder: Path, answer: Answer) -> JudgeModelSettings:

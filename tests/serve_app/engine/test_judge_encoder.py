@@ -23,12 +23,8 @@ from stages.core.grades import Message
 from stages.core.judge_prompt import JudgePrompt
 from tests.checkpoints.decoder import Architecture, tokenizer_of
 from tests.examples import examples
+from tests.tiny_models import CHATML
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
-    "<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
 NO_SYSTEM = (
     "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     "{% for message in messages %}[{{ message.content | trim }}]{% endfor %}"
