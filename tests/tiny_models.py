@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ QWEN3_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_st
 QWEN3_ADDED = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 XLM_ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+# As Qwen3's, without its tools: who knows the switch has no thoughts.
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
 # A letter of no living script. A poisoned model's embedding of its first byte is NaN: a pair that holds it fails.
 POISON = "ꙮ"
 
@@ -77,6 +84,14 @@ def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text("# Qwen3-Reranker-poisoned\n", encoding="utf-8")
+    return folder
+
+
+def make_judge(qwen3: Path, folder: Path) -> Path:
+    """The same model as a chat's, which can be asked for a grade: with a chat template, and no reranker's name."""
+    shutil.copytree(qwen3, folder, dirs_exist_ok=True)
+    (folder / "README.md").unlink()
+    (folder / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
     return folder
 
 
