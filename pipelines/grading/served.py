@@ -118,12 +118,20 @@ class OwnJudge:
     def _stream(self, pairs: Path, asking: str, tell: Tell, stops: Interruption) -> Asked:
         from pipelines.grading.served_stream import GradeBatches, make_grader, reply_access
         from pipelines.job.stream import Feed, Stream
+        from serve_app.replica.judge_app import JudgeSettings
 
         began_s, retry_for_s = time.monotonic(), self._config.serve.retry_for_s
         access = reply_access(self._store, asking, self.name)
         digest = self._app.wait_until_identified().digest
         make = partial(make_grader, self._app.name, retry_for_s, digest, access)
-        feed = Feed(make, self._config.serve.replicas, BATCH_QUERIES, stops.flag, batches=GradeBatches)
+        feed = Feed(
+            make,
+            self._config.serve.replicas,
+            BATCH_QUERIES,
+            stops.flag,
+            deployed=JudgeSettings.deployed,
+            batches=GradeBatches,
+        )
         out = pairs.with_name(f"{pairs.name}.replies")
         stream = Stream(pairs, out, feed, self._app.name)
         ready_s = min((one["ready_s"] for one in self._app.replicas() if "ready_s" in one), default=None)

@@ -25,7 +25,7 @@ from ray.data._internal.execution import streaming_executor_state
 from pipelines.base.interruption import StopFlag
 from pipelines.job.progress import Progress, StreamResult
 from pipelines.job.ranges import CandidatesAccess, Range, blocks_of, range_of, ranges_of
-from serve_app.replica.app import told_by_all
+from serve_app.replica.app import AppSettings, told_by_all
 from serve_app.replica.collector import News, collector_of
 from stages.core.records import Candidates
 from stages.core.rerank import rerank
@@ -93,7 +93,8 @@ class Feed:
 
     `batch_queries` are one call at most, of which each worker has so many at once that three times as many queries are
     at work. Where `growing`, each query is a call: Serve, which grows by the number of calls, then sees how many wait.
-    `quoting` says whether the reasons of pairs that fail may quote a text.
+    `quoting` says whether the reasons of pairs that fail may quote a text. `deployed` is what the application calls its
+    engines.
     """
 
     make_scorer: Callable[[], Any]
@@ -102,6 +103,7 @@ class Feed:
     stop: StopFlag
     quoting: bool = True
     growing: bool = False
+    deployed: str = AppSettings.deployed
     batches: type[Batches] = RerankBatches
 
 
@@ -118,7 +120,7 @@ class Stream:
         self.progress = Progress()
         self._rankings, self._schema = rankings, feed.batches.schema
         self._latencies = Latencies()
-        self._watch = EngineWatch(application, self.progress)
+        self._watch = EngineWatch(application, self.progress, feed.deployed)
         ranges = list(ranges_of(candidates, 1 if feed.growing else feed.batch_queries))
         calls = calls_at_once(ranges, feed.batch_queries)
         access = CandidatesAccess(ray.get_runtime_context().get_node_id())
@@ -188,8 +190,8 @@ class EngineWatch:
     What they had done before this was made does not count.
     """
 
-    def __init__(self, application: str | None, progress: Progress) -> None:
-        self._application = application
+    def __init__(self, application: str | None, progress: Progress, deployed: str = AppSettings.deployed) -> None:
+        self._application, self._deployed = application, deployed
         self._collector: Any = collector_of(application) if application else None
         self._sequence, self._baselines = 0, {}
         if self._collector is not None:
@@ -236,7 +238,7 @@ class EngineWatch:
 
     def _settle(self) -> None:
         """Have the last counts of all replicas that live."""
-        if self._application and not told_by_all(self._application, SETTLE_S):
+        if self._application and not told_by_all(self._application, SETTLE_S, self._deployed):
             logging.getLogger("ray.data").warning("a replica did not tell its last counts within %g s", SETTLE_S)
         self._poll()
 

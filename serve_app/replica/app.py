@@ -166,9 +166,10 @@ def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     return serve.get_deployment_handle(AppSettings.deployed, app_name=application)
 
 
-def told_by_all(application: str, timeout_s: float) -> bool:
+def told_by_all(application: str, timeout_s: float, deployed: str = AppSettings.deployed) -> bool:
     """Have each replica that lives push what it has counted by now; whether all did in time."""
-    handle, deadline = reranker_handle(application), time.monotonic() + timeout_s
+    handle: DeploymentHandle[Any] = serve.get_deployment_handle(deployed, app_name=application)
+    deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         try:
             results = handle.broadcast("tell").results(timeout_s=left_s, return_exceptions=True)
