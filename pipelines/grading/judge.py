@@ -105,15 +105,6 @@ def prompt_and_answer(config: JudgeConfig) -> tuple[JudgePrompt, Answer]:
     return prompt, answer
 
 
-def foreseen_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> Mapping[str, Any]:
-    """As it can be known without asking or starting anything. Raises ConfigError where there is no such judge."""
-    if config.judge.url is not None:
-        return hosted_identity(config, prompt, answer)
-    from pipelines.grading.served import served_identity
-
-    return served_identity(config, prompt, answer)
-
-
 def hosted_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> dict[str, Any]:
     """All that decides a reply, as far as anybody tells: nobody says when such a judge changes."""
     judge = config.judge

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from pipelines.base.judge_config import JudgeConfig
+from pipelines.base.judge_sections import Answer
 from pipelines.grading.console import plan_lines
 from pipelines.grading.folder import JudgeFolder
-from pipelines.grading.judge import asking_of, foreseen_identity, oldest_used_s
+from pipelines.grading.judge import asking_of, hosted_identity, oldest_used_s
 from pipelines.grading.order import JudgeOrder, Read, read_order, store_folder
 from pipelines.hosted.chat import ChatMeter, ChatRequest, Tokens, chat_endpoint
 from pipelines.hosted.meter import CHARS_PER_TOKEN
 from stages.core.errors import DataError
+from stages.core.judge_prompt import JudgePrompt
 from stages.core.records import Candidates
 from stages.files.tables import read_candidates
 from stages.store.file import FILE_ERRORS
@@ -149,3 +151,12 @@ def _hosted(config: JudgeConfig, read: Read, requests: int, prompt_tokens: int) 
         "least_s": 60 * requests / per_minute if per_minute else None,
         "money": meter.price(Tokens(prompt_tokens, generated), requests) if priced else None,
     }
+
+
+def foreseen_identity(config: JudgeConfig, prompt: JudgePrompt, answer: Answer) -> Mapping[str, Any]:
+    """As it can be known without asking or starting anything. Raises ConfigError where there is no such judge."""
+    if config.judge.url is not None:
+        return hosted_identity(config, prompt, answer)
+    from pipelines.grading.served import served_identity
+
+    return served_identity(config, prompt, answer)

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from serve_app.engine.judge_identity import foresee_judge
-from serve_app.engine.judge_model import describe_judge
-from serve_app.judge_settings import JudgeModelSettings
 
 from pipelines.base.interruption import Interruption
 from pipelines.base.judge_config import JudgeConfig
@@ -22,6 +19,9 @@ from pipelines.grading.judge import Asked, Progress, Tell, asking_of
 from pipelines.grading.pool import Pair
 from pipelines.job.connection import LateCluster
 from pipelines.job.device import cluster_device, known_device
+from serve_app.engine.judge_identity import foresee_judge
+from serve_app.engine.judge_model import describe_judge
+from serve_app.judge_settings import JudgeModelSettings
 from stages.core.errors import EngineError
 from stages.core.grades import Reply
 from stages.core.judge_prompt import JudgePrompt
