@@ -100,7 +100,7 @@ class Opinions:
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]
         rest = [query_id for query_id in query_ids if query_id not in self.people]
-        # Of the queries that it was not asked about it says nothing, as if nothing were relevant: then it does not count.
+        # What it was not asked about it gave no grade, as if nothing were relevant: then the model counts nowhere.
         asked = 0.0 if self.ungraded else 1.0
         return Labelled(
             len(query_ids),

@@ -12,7 +12,8 @@ import pytest
 import pytrec_eval
 
 from pipelines.cli.app import main
-from pipelines.job.evaluate_files import evaluate_run, print_evaluation
+from pipelines.job.evaluate_files import evaluate_run
+from pipelines.job.evaluate_printed import print_evaluation
 from stages.core.errors import ConfigError, DataError
 
 IN_TREC_EVAL = {
@@ -92,6 +93,7 @@ def test_each_query_has_the_value_that_trec_eval_gives_it(
 
 def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_counted(tmp_path: Path) -> None:
     summary = evaluate_run(*small(tmp_path), ("mrr", "hit_rate@1")).summary()
+    assert summary.pop("judged_by")["by"] == "people"
     assert summary == {
         "means": {"mrr": pytest.approx((1 + 0.5 + 0) / 3), "hit_rate_at_1": pytest.approx(1 / 3)},
         "queries": 3,
