@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from itertools import repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -23,7 +23,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
 from serve_app.settings import ModelSettings
 from stages.core.first_stage import MadeFirstStage
-from stages.core.judges import mark_of
+from stages.core.judges import BY_MODEL, mark_of
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
@@ -147,7 +147,7 @@ class JobConsole(Console):
     def verdict(self, folder: RunFolder) -> None:
         """The main metric's sentence, and the page that tells the rest."""
         analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
-        for label, told in zip(("verdict", *repeat("mind")), verdict_words(analysis), strict=False):
+        for label, told in zip(chain(("verdict",), repeat("mind")), verdict_words(analysis), strict=False):
             self.say(f"{label:<11} {escape(told)}")
         named = 1 if analysis["useless"]["name"] else 0  # the first remark says what the verdict is worth
         self.remarks(analysis["remarks"][:named])
@@ -162,7 +162,7 @@ class JobConsole(Console):
         if changes := analysis["changes"]:
             self.say(f"changed     {changes['words']}")
         if (harm := analysis.get("harm")) and changes and changes["anywhere"]:
-            self.say(f"harm        {harm['words']}")
+            self.say(f"harm        {harm['words']}{_mark(analysis)}")
         if not analysis["useless"]["name"]:  # a name is the first remark
             self.notes(analysis["useless"]["words"])
 
@@ -170,9 +170,9 @@ class JobConsole(Console):
         """What of the lists is not judged, and the user's slices; nothing where all is judged, or none asked for."""
         for metric, found in list((analysis.get("unjudged") or {}).items())[:1]:
             if line := unjudged_line(metric, found):
-                self.say(f"judged      {line}")
+                self.say(f"judged      {line}{_mark(analysis)}")
         if line := slices_line(of_run(analysis.get("slices") or [], analysis.get("metrics") or [])):
-            self.say(f"slices      {escape(line)}")
+            self.say(f"slices      {escape(line)}{_mark(analysis)}")
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""
@@ -196,6 +196,11 @@ class JobConsole(Console):
             command = f"mlflow ui --backend-store-uri {shlex.quote(shown)}"
             self.say(f"compare     {shown if shown.startswith('http') else command}")
         self.say(f"run folder  {folder.path}")
+
+
+def _mark(analysis: Mapping[str, Any]) -> str:
+    """After numbers that come of a model's judgements."""
+    return f"; {BY_MODEL}" if "inference" in analysis else ""
 
 
 def _pace(done: Done, point: TimelinePoint) -> str:

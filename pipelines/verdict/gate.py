@@ -102,7 +102,7 @@ def check_judge_of(config: RunConfig, judgements: Judgements) -> None:
         limits, known = Limits.of(config.gate), places(config.evaluate.metrics)
         limited = [place_of(name, known) for name in (*limits.most, *limits.least)]
         if asks_quality(limits, limited):
-            refuse_model("the data", mark_of_judgements(judgements))
+            refuse_model("the data's quality", mark_of_judgements(judgements))
 
 
 def fault_of(verdict: Verdict, folder: RunFolder) -> RerankEvalError | None:

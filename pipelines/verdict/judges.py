@@ -24,8 +24,8 @@ def unlike(one: RunContent, other: RunContent) -> str | None:
     whose = [(by.get("by", "people"), judge_of(run.metrics)) for run in (one, other) for by in [_told(run)]]
     if whose[0] == whose[1]:
         return None
-    said = [mark_of(run.metrics) or "by people" for run in (one, other)]
-    return f"{one.run_id} was judged {said[0]}, {other.run_id} {said[1]}"
+    said = [mark_of(run.metrics) or "by people's judgement" for run in (one, other)]
+    return f"{one.run_id} is {said[0]}, {other.run_id} {said[1]}"
 
 
 def _told(run: RunContent) -> Mapping[str, object]:
@@ -59,7 +59,7 @@ def judged_difference(
 ) -> Tested:
     """With what may be said of it. Of runs that were judged by others nothing is: its p is 1."""
     if told := unlike(baseline, run):
-        words = f"{tested.metric}: {told}; what differs may be the judges, so that no difference is real"
+        words = f"{tested.metric}: {told}; they differ in their judges, so no difference is told to be real"
         return replace(tested, corrected_p=1.0, words=words)
     if tested.metric in found:
         return replace(tested, words=". ".join(map(first_up, found[tested.metric].words)))

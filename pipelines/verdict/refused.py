@@ -38,6 +38,6 @@ def refuse_model(what: str, mark: str | None) -> None:
     """Raises DataError where there is a mark."""
     if mark is not None:
         raise DataError(
-            f"{what} is judged {mark}, and {NO_INTERVAL}: its quality passes no gate. Gate what people judged, limit "
+            f"{what} is {mark}, and {NO_INTERVAL}: its quality passes no gate. Gate what people judged, limit "
             "inference.METRIC.delta.low, or allow it: --model-judgements (gate.allow: [model_judgements])"
         )

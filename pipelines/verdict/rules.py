@@ -59,7 +59,7 @@ class Verdict:
             told += f" ({'; '.join(doubts)})" if doubts else ""
         else:
             told = f"{self.outcome}: {'; '.join(telling)}"
-        told += f", {self.mark}" if self.mark else ""
+        told += f"; quality is {self.mark}" if self.mark else ""
         return told + (f" (with other {' and '.join(self.differing)}, as allowed)" if self.differing else "")
 
 

@@ -57,8 +57,12 @@ class Comparison:
 
     @property
     def mark(self) -> str | None:
-        """What stands beside every value, where a model judged any of the runs."""
-        return next(filter(None, (mark_of(run.metrics) for run in self.runs.values())), None)
+        """What stands beside every value, where a model judged any of the runs: then it says which."""
+        marks = {label: mark_of(run.metrics) for label, run in self.runs.items()}
+        given = list(dict.fromkeys(filter(None, marks.values())))
+        if len(given) == 1 and all(marks.values()):
+            return given[0]
+        return "; ".join(f"{mark} in {label}" for label, mark in marks.items() if mark) or None
 
     def sure(self, tested: Tested) -> bool:
         """Whether there is a difference: where a model judged, as people's grades tell."""

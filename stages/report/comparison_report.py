@@ -83,7 +83,7 @@ def _lead(compared: Compared) -> Iterator[Text]:
 def _corrected(content: Mapping[str, Any]) -> str:
     tests = len(content["tested"])
     if content.get("mark"):
-        return f"All values are {content['mark']}, and p is of them."
+        return f"Values are {content['mark']}, and p is of them."
     if tests == 1:
         return "p is of the paired randomization test."
     return f"p is of the paired randomization test, corrected by Holm over all {tests} comparisons on this page."

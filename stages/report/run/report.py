@@ -38,6 +38,7 @@ from stages.report.second_opinion import TITLE as INFERRED
 from stages.report.second_opinion import inference_lead, inference_section
 from stages.report.unjudged import OpenRow, doubts, unjudged_blocks
 
+OF_MODEL = " All of it is of the model's judgements: their own errors are in no interval, and in no p."
 OF_NO_JUDGEMENT = ("How did the system behave?", "What was set aside?", "With what settings?", INFERRED)
 """Sections without a number that comes of judgements; and the one that tells such numbers apart by itself."""
 
@@ -165,7 +166,7 @@ def _quality_section(run: RunNumbers) -> Section:
     blocks: list[Block] = [
         *first_told(run.analysis),
         _quality_table(run.analysis),
-        Text(_how_tested(tested)),
+        Text(_how_tested(tested) + (OF_MODEL if mark_of(run.metrics) else "")),
         *_unjudged(run),
     ]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")

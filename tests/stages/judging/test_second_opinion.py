@@ -51,9 +51,10 @@ def test_by_a_model_alone_there_is_no_interval_and_the_sentence_says_why() -> No
     found = verdict(collection(40, 0))
     assert found.change.method is None
     assert not found.told
-    assert found.words == (
+    (told,) = found.words
+    assert told == (
         f"by model judgement ({JUDGE}), ndcg@5 rises by {found.by_model:.4f} from first stage to reranked: no interval "
-        "covers the judge's own error, as people judged no query",
+        "covers the judge's own error, as people judged no query"
     )
 
 
