@@ -2,9 +2,9 @@
 
 With y a query's value (a metric, or its change) by people's grades and f that by the model's, the estimate is
 mean_S(y) + L (mean f - mean_S(f)): that of the queries S that people judged, corrected by how far their f lies from
-that of all. L = 0 are people alone; L = 1 is PPI (Angelopoulos et al., Prediction-powered inference, Science 382, 2023), L
-from the data PPI++ (Angelopoulos, Duchi and Zrnic, arXiv 2311.01453). Survey sampling has them as difference and
-regression estimator (Cochran, Sampling Techniques, 3rd edition, 1977, sections 7.2 to 7.10), and both estimands: of
+that of all. L = 0 are people alone; L = 1 is PPI (Angelopoulos et al., Prediction-powered inference, Science 382,
+2023), L from the data PPI++ (Angelopoulos, Duchi and Zrnic, arXiv 2311.01453). Survey sampling has them as difference
+and regression estimator (Cochran, Sampling Techniques, 3rd edition, 1977, sections 7.2 to 7.10), and both estimands: of
 exactly these queries, and of all like them. However wrong the model, the estimate is right on average but for what
 tuning costs; it is as precise as f tells y, which nobody knows but from the judged queries.
 
@@ -102,7 +102,8 @@ def _leaning(strata: Sequence[Labelled], found: Lean, about: About, confidence: 
     """Tuning costs a degree of freedom, whether or not the slope was clipped."""
     by_people = [one.less(0) for one in strata]
     left, whole = spread([one.less(found.slope) for one in strata], about), spread(by_people, about)
-    assert left is not None and whole is not None
+    assert left is not None
+    assert whole is not None
     n, population = judged(by_people), whole.population
     mean = math.fsum(one.size / population * one.mean for one in by_people) + found.correction
     variance = found.variance + (whole.whole / population if about is About.LIKE_THESE else 0.0)

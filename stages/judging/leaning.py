@@ -15,7 +15,8 @@ from stages.quality.significance import TIE
 
 Values = npt.NDArray[np.float64]
 
-_LEAST_LEFT = 0.05  # of what a judged query leaves to the others in the jackknife: no division by next to nothing
+LEAST_LEFT = 0.05
+"""Of a judged query's leverage this much is left to the others in the jackknife: no division by next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +141,5 @@ def _jackknife(pairs: _Pairs, slope: float, unlike: float) -> float:
     ff = math.fsum(pairs.part * pairs.f**2)
     weights = pairs.weight + unlike * pairs.part * pairs.f / ff
     leverage = 1 / pairs.n + pairs.part * pairs.f**2 / ff
-    moved = weights * (pairs.y - slope * pairs.f) / np.maximum(1 - leverage, _LEAST_LEFT)
+    moved = weights * (pairs.y - slope * pairs.f) / np.maximum(1 - leverage, LEAST_LEFT)
     return math.fsum(pairs.left * (pairs.n - 1) / pairs.n * moved**2)

@@ -1,10 +1,10 @@
 """People judged some queries and a model all: does the interval hold the truth, whatever the judge is worth?
 
-Takes half an hour on one core and prints the table of docs/judging.md: `python -m tests.faults.judge_intervals
+Takes some minutes on one core and prints the table of docs/judging.md: `python -m tests.faults.judge_intervals
 [--rounds 10000] [--only TEXT] [--kept FILE]`. A cell is a kind of change, a judge, a number of judged queries and an
-estimand; each round goes through `stages.judging.inference.infer`, the choice of the method included. `--only` takes
-cells whose name holds the text; `--kept` is where their counts are added, a line of JSON each, and those that it has
-already are not made again.
+estimand; each round makes an interval as `stages.judging.inference` does, the choice of the method included. `--only`
+takes those whose change and judge hold the text; `--kept` is where their counts are added, a line of JSON each, and
+those that it has already are not made again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from stages.judging.inference import Labelled, Method, infer
-from stages.judging.precision import About, Stratum, estimate
-from tests.faults.differences import Population
-from tests.faults.judges import JUDGES, Both, changes, draw
+from stages.judging.precision import About
+from tests.faults.judges import Case, Values, cases
+from tests.faults.many_intervals import intervals
 
 ROUNDS, QUERIES = 10_000, 500
 JUDGED = (10, 20, 50, 200)
@@ -62,63 +61,59 @@ class Cell:
         return self.told > 0 and self.covered < stats.binom.ppf(0.01, self.told, CONFIDENCE)
 
 
-def count(population: Population, judge: str, n: int, about: About, rounds: int, seed: int = 0) -> Cell:
-    rng = np.random.default_rng([seed, n])
-    told = covered = above = leaned = 0
-    width = alone = 0.0
+def count(case: Case, rounds: int, seed: int = 0) -> list[Cell]:
+    """Cells of every number and estimand, over the same rounds: of each the first n queries are judged."""
+    rng = np.random.default_rng(seed)
+    counts = {(n, about): np.zeros(6) for n in JUDGED for about in About}
     for start in range(0, rounds, CHUNK):
-        both = draw(population, JUDGES[judge], min(CHUNK, rounds - start), QUERIES, rng)
-        for labelled, truth in _rounds(both, n, about):
-            found = infer([labelled], about, CONFIDENCE)
-            if found.interval is None:
-                continue
-            low, high = found.interval
-            told += 1
-            covered += low <= truth <= high
-            above += low > truth
-            leaned += found.method in (Method.PPI, Method.TUNED)
-            width += high - low
-            people = estimate([Stratum(QUERIES, labelled.people)], about, CONFIDENCE)
-            assert people is not None
-            alone += people.interval.high - people.interval.low
-    return Cell(population.name, judge, n, about.value, rounds, told, int(covered), int(above), leaned, width, alone)
+        both = case.draw(min(CHUNK, rounds - start), QUERIES, rng)
+        truths = {About.THESE: both.people.mean(axis=1), About.LIKE_THESE: np.full(len(both.people), both.truth)}
+        mean_f = both.model.mean(axis=1)
+        for n, about in counts:
+            counts[n, about] += _counted(both.people[:, :n], both.model[:, :n], mean_f, about, truths[about])
+    return [
+        Cell(case.change, case.judge, n, about.value, rounds, *(int(one) for one in found[:4]), *found[4:].tolist())
+        for (n, about), found in counts.items()
+    ]
 
 
-def _rounds(both: Both, n: int, about: About) -> Iterator[tuple[Labelled, float]]:
-    for people, model in zip(both.people, both.model, strict=True):
-        truth = float(people.mean()) if about is About.THESE else both.truth
-        yield Labelled(QUERIES, people[:n], model[:n], model[n:]), truth
+def _counted(people: Values, model: Values, mean_f: Values, about: About, truth: Values) -> Values:
+    """Told, covered, above, leaned, and the two widths, of so many rounds."""
+    one = intervals(people, model, mean_f, QUERIES, about, CONFIDENCE)
+    told, above = one.told, one.low > truth
+    return np.array(
+        [
+            told.sum(),
+            (told & ~above & (one.high >= truth)).sum(),
+            (told & above).sum(),
+            one.leaned.sum(),
+            (one.high - one.low)[told].sum(),
+            (one.alone_high - one.alone_low)[told].sum(),
+        ]
+    )
 
 
-def cells(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
-    done = [Cell(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()] if kept and kept.exists() else []
-    known = {_name(one.change, one.judge, one.n, one.about): one for one in done if one.rounds == rounds}
-    for population in changes():
-        for judge in JUDGES:
-            for n in JUDGED:
-                for about in About:
-                    name = _name(population.name, judge, n, about)
-                    if only not in name:
-                        continue
-                    if name in known:
-                        yield known[name]
-                        continue
-                    cell = count(population, judge, n, about, rounds)
-                    if kept:
-                        with kept.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(asdict(cell)) + "\n")
-                    yield cell
-
-
-def _name(change: str, judge: str, n: int, about: str) -> str:
-    return f"{change}, {judge}, {n} judged, {about}"
+def counted(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
+    """Those of every change and judge whose names hold `only`."""
+    lines = kept.read_text("utf-8").splitlines() if kept and kept.exists() else []
+    done = [one for one in (Cell(**json.loads(line)) for line in lines) if one.rounds == rounds]
+    for case in cases():
+        if only not in f"{case.change}, {case.judge}":
+            continue
+        found = [one for one in done if (one.change, one.judge) == (case.change, case.judge)]
+        if not found:
+            found = count(case, rounds)
+            if kept:
+                with kept.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(asdict(one)) + "\n" for one in found)
+        yield from found
 
 
 def table(found: Sequence[Cell]) -> Iterator[str]:
     """A row for each judge; in a column the lowest coverage over changes and estimands, and the mean width."""
     yield f"| judge | {' | '.join(f'{n} judged' for n in JUDGED)} |"
     yield "|---" * (len(JUDGED) + 1) + "|"
-    for judge in JUDGES:
+    for judge in dict.fromkeys(one.judge for one in found):
         row = [[one for one in found if (one.judge, one.n) == (judge, n)] for n in JUDGED]
         yield f"| {judge} | {' | '.join(_cell(of_n) for of_n in row)} |"
 
@@ -137,12 +132,11 @@ def main() -> None:
     parser.add_argument("--kept", type=Path)
     options = parser.parse_args()
     found = []
-    for one in cells(options.rounds, options.only, options.kept):
+    for one in counted(options.rounds, options.only, options.kept):
         found.append(one)
         told = f"{one.coverage:.2%} of {one.told:,} told, width {one.wider:.3f}, leaned {one.leaned:,}"
-        print(
-            f"{_name(one.change, one.judge, one.n, one.about)}: {told}{' REJECTED' if one.rejects else ''}", flush=True
-        )
+        name = f"{one.change}, {one.judge}, {one.n} judged, {one.about}"
+        print(f"{name}: {told}{' REJECTED' if one.rejects else ''}", flush=True)
     print("\n".join(table(found)))
 
 

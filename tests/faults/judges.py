@@ -1,7 +1,7 @@
 """Judges of every quality, simulated: what people and a model say of the same queries, where the truth is known.
 
 Changes of queries by people's grades, y, are those of `tests.faults.differences` and a bell's. By the model's, f, each
-judge makes its own of them. `tests.faults.graded` has judges that grade documents instead.
+judge makes its own of them. Those of `tests.faults.graded` grade documents instead.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from tests.faults.differences import EACH, Population, populations
+from tests.faults.graded import SCENARIOS, Scenario, gains
 
 Values = npt.NDArray[np.float64]
 
@@ -39,9 +40,30 @@ def changes() -> list[Population]:
     return [one.with_mean(TRUE_MEAN) for one in (bell, *populations())]
 
 
-def draw(population: Population, judge: Judge, rounds: int, queries: int, rng: np.random.Generator) -> Both:
-    people = population.nights(rounds, queries, rng)
-    return Both(people, judge(people, population, rng), population.mean)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A judge of changes of one kind, drawn from a population and by its judge, or from graded documents."""
+
+    change: str
+    judge: str
+    of: tuple[Population, Judge] | Scenario
+
+    def draw(self, rounds: int, queries: int, rng: np.random.Generator) -> Both:
+        if isinstance(self.of, Scenario):
+            found = gains(self.of)
+            places = rng.integers(0, len(found.people), (rounds, queries))
+            return Both(found.people[places], found.model[places], float(found.people.mean()))
+        population, judge = self.of
+        people = population.nights(rounds, queries, rng)
+        return Both(people, judge(people, population, rng), population.mean)
+
+
+def cases() -> list[Case]:
+    """Every judge of every kind of change, and those that grade documents."""
+    return [
+        *(Case(one.name, name, (one, judge)) for one in changes() for name, judge in JUDGES.items()),
+        *(Case("graded documents", one.name, one) for one in SCENARIOS),
+    ]
 
 
 def alike(rho: float) -> Judge:
@@ -71,11 +93,6 @@ def biased(people: Values, population: Population, rng: np.random.Generator) -> 
 def of_itself(people: Values, population: Population, rng: np.random.Generator) -> Values:
     """Nearly every query gains, whatever people say: .124 becomes .357, at a correlation of some .3."""
     return 0.233 + 0.5 * people + population.sd * 1.5 * np.abs(rng.standard_normal(people.shape))
-
-
-def unmoved(people: Values, population: Population, rng: np.random.Generator) -> Values:
-    """The same for every query."""
-    return np.full(people.shape, 0.1)
 
 
 JUDGES: dict[str, Judge] = {
