@@ -33,8 +33,9 @@ NOT_DRAWN = "(not drawn)"
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How people's queries were chosen: at random from `strata`, which maps each query that could be drawn to its own
-    (`""` where there are none), and `drawn` are those that were and are judged. `skipped` could not be.
+    """How people's queries were chosen: at random from those that change by the metric that was planned for. `drawn`
+    were and are judged, `skipped` is how many could not be. `strata` maps queries to the stratum that they
+    were drawn from; of a single one it may lack those that were not drawn, and may be empty.
     """
 
     strata: Mapping[str, str]
@@ -95,7 +96,8 @@ class Opinions:
         return groups
 
     def _stratum(self, query_id: str) -> str:
-        return self.strata.get(query_id, NOT_DRAWN if self.strata else "")
+        several = len(set(self.strata.values())) > 1
+        return self.strata.get(query_id, NOT_DRAWN) if several else ""
 
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]

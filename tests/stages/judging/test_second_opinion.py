@@ -144,6 +144,22 @@ def test_a_plan_s_strata_are_kept_and_who_was_not_drawn_does_not_count() -> None
     assert sorted((one.size, len(one.people)) for one in found.of_change()) == [(30, 10), (30, 10)]
 
 
+def test_of_one_stratum_those_that_were_not_drawn_need_not_be_told() -> None:
+    before, after, judged = collection(60, 30)
+    drawn = {f"q{number:03}" for number in range(20)}
+    for strata in ({}, dict.fromkeys(drawn, "")):
+        found = opinions(before, after, judged, [METRIC], Draw(strata, drawn))[METRIC]
+        assert [(one.size, len(one.people)) for one in found.of_change()] == [(60, 20)]
+
+
+def test_of_several_strata_a_query_without_one_lets_no_interval_be_told() -> None:
+    before, after, judged = collection(60, 30)
+    strata = {f"q{number:03}": "even" if number % 2 == 0 else "odd" for number in range(50)}
+    found = verdict((before, after, judged), draw=Draw(strata, set(strata)))
+    assert not found.told
+    assert "fewer than two" in found.words[0]
+
+
 def test_means_of_one_side_need_judged_queries_in_every_stratum() -> None:
     before, after, judged = collection(80, 50)
     for query_id in list(after)[70:]:  # nobody judged these, and they do not change
