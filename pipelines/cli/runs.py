@@ -121,6 +121,9 @@ def gate(
     ] = None,
     other_judgements: OtherJudgements = False,
     other_candidates: OtherCandidates = False,
+    model_judgements: Annotated[
+        bool, typer.Option("--model-judgements", help="Gate quality though a model judged, the same one for both.")
+    ] = False,
     uri: FindOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -138,7 +141,7 @@ def gate(
         parse_limits(
             max_drop or (), most or (), least or (), max_drift or (), slices or (), slice_max_drop or (), min_queries
         ),
-        Allowed(other_judgements, other_candidates),
+        Allowed(other_judgements, other_candidates, model_judgements),
         uri or database_there(),
     )
     print_verdict(verdict, as_json=json_output)

@@ -16,6 +16,7 @@ from pipelines.base.environment import describe_environment
 from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import BesideCandidates, Findings, tell_tokenizer, write_told
 from pipelines.job.remarks import moved_remark
+from pipelines.job.second_opinion import tell_second_opinion
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
 from pipelines.job.write import (
@@ -31,6 +32,7 @@ from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields, read_metrics
 from stages.analysis.assemble import analyse_lists
 from stages.analysis.compared import AnalysisSettings
+from stages.core.judges import by_query
 from stages.core.records import QueryMetrics, SetAside
 from stages.files.columns import read_first_stage
 from stages.files.failures import write_failures
@@ -55,7 +57,8 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
     reranked = evaluate_lists(read_lists(folder.rankings), judgements, config)
     reranked = replace(reranked, answered=tuple(query_id in answered for query_id in reranked.query_ids))
     slices = scored[0].slices
-    folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **slices})
+    fields = {**read_fields(folder, config.gate.slices), **slices}
+    folder.write_per_query(first_stage, reranked, fields, by_query(judgements))
     if len(judgements):
         write_judgements(judgements, folder.judgements)
     engines = [engine for one in scored for engine in one.engines]
@@ -75,6 +78,7 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         order_only=scored[0].prepared.order_only(),
         slices=slices,
         has_first_stage=scored[0].prepared.has_first_stage(),
+        reranker=_rerankers(scored),
     )
     cost = whole_cost(costs, [one.hosted is not None for one in scored], _gains(first_stage, reranked))
     told = _write_analysis(folder, config, found, _cut(folders), cost)
@@ -122,7 +126,18 @@ def _write_analysis(
     pairs = BesideCandidates(folder, found.labels)
     told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
     tell_tokenizer(told, config)
+    tell_second_opinion(told, folder, config, found.judgements, found.reranker)
     return write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
+
+
+def _rerankers(scored: Sequence[Scored]) -> dict[str, Any]:
+    """What is known of the models of all stages, any of which may be the judge's relative."""
+    names, identities = [one.model.name for one in scored], [one.identity.model for one in scored]
+    return {
+        "name": " > ".join(names),
+        "model": " > ".join(identities),
+        "weights": [one.model.digest for one in scored if one.model.digest],
+    }
 
 
 def _failed(folders: Sequence[RunFolder]) -> Iterator[SetAside]:

@@ -23,6 +23,7 @@ from pipelines.job.prompt_tokens import token_counter, with_tokens
 from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.models import model_type
 from pipelines.runs.read import read_fields
 from serve_app.engine.canaries import CanaryDrift
 from serve_app.engine.models import ModelInfo
@@ -30,6 +31,7 @@ from serve_app.replica.facts import engine_fact
 from stages.analysis.cost import RunWork
 from stages.analysis.position import PositionCheck
 from stages.core.identity import ScoringIdentity
+from stages.core.judges import by_query
 from stages.core.metrics import HostedPart
 from stages.core.records import Candidates, Judgements, Location, QueryMetrics, Ranking, SetAside
 from stages.core.several import split
@@ -155,7 +157,8 @@ def _complete(
         fused=fused.part() if fused else None,
         first_stage_made=prepared.made_of(None if whole else folder.path.name),
     )
-    folder.write_per_query(first_stage, reranked, {**read_fields(folder, config.gate.slices), **scored.slices})
+    fields = {**read_fields(folder, config.gate.slices), **scored.slices}
+    folder.write_per_query(first_stage, reranked, fields, by_query(prepared.judgements))
     if len(prepared.judgements):
         write_judgements(prepared.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(scored.dataset, scored.engines))
@@ -190,7 +193,14 @@ def _findings(folder: RunFolder, facts: RunFacts, scored: Scored) -> Findings:
         order_only=prepared.order_only(None if whole else folder.path.name),
         slices=scored.slices,
         has_first_stage=prepared.has_first_stage(None if whole else folder.path.name),
+        reranker=_reranker(scored),
     )
+
+
+def _reranker(scored: Scored) -> dict[str, Any]:
+    model = scored.model
+    of_model = {"name": model.name, "family": model.family, "weights_digest": model.digest, "api": model.api}
+    return of_model | {"model": scored.identity.model, "model_type": model_type(model.path)}
 
 
 def held_s(engines: Sequence[Mapping[str, Any]], began_s: float, ended_s: float) -> float:

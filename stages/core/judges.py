@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stages.core.records import Judgements
-from stages.core.words import counted
+from stages.core.words import counted, written_name
 
 BY_MODEL = "by model judgement"
 """Marks a number that comes of a model's grades, in any of its queries."""
@@ -18,6 +18,16 @@ UNNAMED = "unnamed"
 NO_INTERVAL = "no interval covers the judge's own error"
 
 By = Literal["people", "model", "both"]
+
+
+def by_query(judgements: Judgements) -> dict[str, By]:
+    """Whose grades each query's value comes of; empty without a judge."""
+    if judgements.judge is None:
+        return {}
+    return {
+        query_id: "model" if grades.keys() - judgements.by_people.get(query_id, {}).keys() else "people"
+        for query_id, grades in judgements.grades.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class JudgedBy:
     pairs_graded: int
 
 
+PEOPLE = JudgedBy("people", None, 0, 0, 0, 0, 0)
+"""Before anything is counted."""
+
+
 def judged_by(judgements: Judgements) -> JudgedBy:
     """Without a judge all is people's."""
     pairs = sum(map(len, judgements.grades.values()))
@@ -48,6 +62,12 @@ def judged_by(judgements: Judgements) -> JudgedBy:
     return JudgedBy(by, judgements.judge, len(judgements) - queries, queries, pairs - of_model, of_model, graded)
 
 
+def shown_name(key: str) -> str:
+    """The key of a metric as people read it: `ndcg@10`, and `ndcg@10, by model judgement` of one with MODEL_PREFIX."""
+    name = written_name(key.removeprefix(MODEL_PREFIX))
+    return f"{name}, {BY_MODEL}" if key.startswith(MODEL_PREFIX) else name
+
+
 def judge_of(metrics: Mapping[str, Any]) -> str | None:
     """The judge whose grades the values of a metrics.json come of; None where people judged, as in runs of before."""
     told = metrics.get("judgements") or {}
@@ -55,13 +75,22 @@ def judge_of(metrics: Mapping[str, Any]) -> str | None:
 
 
 def mark_of(metrics: Mapping[str, Any]) -> str | None:
-    """What stands beside every value of a metrics.json: `by model judgement (NAME)`, and of how many queries where
-    people judged the others; None where people judged all.
-    """
+    """The mark of every value of a metrics.json that comes of its judgements; None where people judged all."""
     if (judge := judge_of(metrics)) is None:
         return None
     told = metrics["judgements"]
-    if told["by"] == "model":
-        return f"{BY_MODEL} ({judge})"
-    queries = counted(told["queries_by_model"] + told["queries_by_people"], "query", "queries")
-    return f"{BY_MODEL} ({judge}) of {told['queries_by_model']:,} of {queries}"
+    return _mark(told["by"], judge, told.get("queries_by_model", 0), told.get("queries_by_people", 0))
+
+
+def mark_of_judgements(judgements: Judgements) -> str | None:
+    """As `mark_of`, before there are metrics."""
+    found = judged_by(judgements)
+    if found.by == "people":
+        return None
+    return _mark(found.by, found.judge or UNNAMED, found.queries_by_model, found.queries_by_people)
+
+
+def _mark(by: str, judge: str, by_model: int, by_people: int) -> str:
+    """`by model judgement (NAME)`, and of how many queries where people judged the others."""
+    some = "" if by == "model" else f" of {by_model:,} of {counted(by_model + by_people, 'query', 'queries')}"
+    return f"{BY_MODEL} ({judge}){some}"

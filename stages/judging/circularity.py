@@ -1,8 +1,8 @@
 """Does the judge favour what it judges? Its error on the gain, over the queries that people judged as well.
 
 A judge that resembles the reranker finds relevant what that brings up. Then the gain by its grades, f, is larger than
-that by people's, y, and the mean of f - y tells by how much (docs/judging.md has what is published of it). That takes no
-assumption of how judges err; where judge and reranker share weights it is known without any statistics.
+that by people's, y, and the mean of f - y tells by how much. It takes no assumption of how judges err; where judge and
+reranker share weights it is known without any statistics. docs/judging.md has how often it is wrong.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LEAST_DIFFER = 10
 
 @dataclass(frozen=True, slots=True)
 class Circularity:
-    """`error` is the mean of f - y in the metric's unit, over the `n` queries that people and the model judged, with its
-    interval at `confidence`; both None where it has no spread. `told`: it is not 0, and not for chance.
+    """`error` is the mean of f - y in the metric's unit, over the `n` queries that people and the model judged, with
+    its interval at `confidence`; both None where it has no spread. `told`: it is not 0, and not by chance.
     """
 
     error: float | None
@@ -38,7 +38,7 @@ class Circularity:
 
 
 def circularity(strata: Sequence[Labelled], confidence: float) -> Circularity:
-    """Of all queries like these. With no difference at all between judge and people there is no error, and no spread."""
+    """Of all queries like these. Where judge and people never differ there is no error, and no spread."""
     errors = [Stratum(one.size, one.model - one.people) for one in strata if one.size]
     n = judged(errors)
     found = estimate(errors, About.LIKE_THESE, confidence)

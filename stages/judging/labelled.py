@@ -33,8 +33,9 @@ NOT_DRAWN = "(not drawn)"
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How people's queries were chosen: at random from `strata`, which maps each query that could be drawn to its own
-    (`""` where there are none), and `drawn` are those that were and are judged. `skipped` could not be.
+    """How people's queries were chosen: at random from those that change by the metric that was planned for. `drawn`
+    were and are judged, `skipped` is how many could not be. `strata` maps queries to the stratum that they
+    were drawn from; of a single one it may lack those that were not drawn, and may be empty.
     """
 
     strata: Mapping[str, str]
@@ -95,12 +96,13 @@ class Opinions:
         return groups
 
     def _stratum(self, query_id: str) -> str:
-        return self.strata.get(query_id, NOT_DRAWN if self.strata else "")
+        several = len(set(self.strata.values())) > 1
+        return self.strata.get(query_id, NOT_DRAWN) if several else ""
 
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]
         rest = [query_id for query_id in query_ids if query_id not in self.people]
-        # Of the queries that it was not asked about it says nothing, as if nothing were relevant: then it does not count.
+        # What it was not asked about it gave no grade, as if nothing were relevant: then the model counts nowhere.
         asked = 0.0 if self.ungraded else 1.0
         return Labelled(
             len(query_ids),

@@ -51,9 +51,10 @@ def test_by_a_model_alone_there_is_no_interval_and_the_sentence_says_why() -> No
     found = verdict(collection(40, 0))
     assert found.change.method is None
     assert not found.told
-    assert found.words == (
+    (told,) = found.words
+    assert told == (
         f"by model judgement ({JUDGE}), ndcg@5 rises by {found.by_model:.4f} from first stage to reranked: no interval "
-        "covers the judge's own error, as people judged no query",
+        "covers the judge's own error, as people judged no query"
     )
 
 
@@ -141,6 +142,22 @@ def test_a_plan_s_strata_are_kept_and_who_was_not_drawn_does_not_count() -> None
     strata = {query_id: "even" if number % 2 == 0 else "odd" for number, query_id in enumerate(before)}
     found = opinions(before, after, judged, [METRIC], Draw(strata, {f"q{number:03}" for number in range(20)}))[METRIC]
     assert sorted((one.size, len(one.people)) for one in found.of_change()) == [(30, 10), (30, 10)]
+
+
+def test_of_one_stratum_those_that_were_not_drawn_need_not_be_told() -> None:
+    before, after, judged = collection(60, 30)
+    drawn = {f"q{number:03}" for number in range(20)}
+    for strata in ({}, dict.fromkeys(drawn, "")):
+        found = opinions(before, after, judged, [METRIC], Draw(strata, drawn))[METRIC]
+        assert [(one.size, len(one.people)) for one in found.of_change()] == [(60, 20)]
+
+
+def test_of_several_strata_a_query_without_one_lets_no_interval_be_told() -> None:
+    before, after, judged = collection(60, 30)
+    strata = {f"q{number:03}": "even" if number % 2 == 0 else "odd" for number in range(50)}
+    found = verdict((before, after, judged), draw=Draw(strata, set(strata)))
+    assert not found.told
+    assert "fewer than two" in found.words[0]
 
 
 def test_means_of_one_side_need_judged_queries_in_every_stratum() -> None:

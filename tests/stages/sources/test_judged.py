@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,9 +116,8 @@ def test_a_parquet_of_the_same_columns_keeps_the_mark(tmp_path: Path) -> None:
 
 def test_the_data_s_own_qrels_keep_it_also_of_the_first_queries_alone(tmp_path: Path) -> None:
     (tmp_path / "qrels.tsv").write_text(HEADER + ROWS, encoding="utf-8")
-    rows = [
-        '{"query_id": "%s", "query": "x", "documents": [{"doc_id": "d1", "text": "y"}]}' % one for one in ("q2", "q1")
-    ]
+    document = {"doc_id": "d1", "text": "y"}
+    rows = [json.dumps({"query_id": one, "query": "x", "documents": [document]}) for one in ("q2", "q1")]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
     settings = DataSettings(
         format="jsonl", path=str(tmp_path / "rows.jsonl"), qrels=str(tmp_path / "qrels.tsv"), limit=1
