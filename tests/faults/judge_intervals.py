@@ -26,6 +26,10 @@ ROUNDS, QUERIES = 10_000, 500
 JUDGED = (10, 20, 50, 200)
 CONFIDENCE = 0.95
 CHUNK = 1000  # rounds drawn at once
+LEAST_TOLD = 0.1
+"""Of rounds that tell an interval; where it is rarer, as with ten judged queries of which a third changed, the few that
+are told are no sample of anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class Cell:
     def wider(self) -> float:
         """Mean width against people alone."""
         return self.width / self.alone if self.alone else 1.0
+
+    @property
+    def is_told(self) -> bool:
+        return self.told >= LEAST_TOLD * self.rounds
 
     @property
     def rejects(self) -> bool:
@@ -110,19 +118,25 @@ def counted(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[C
 
 
 def table(found: Sequence[Cell]) -> Iterator[str]:
-    """A row for each judge; in a column the lowest coverage over changes and estimands, and the mean width."""
+    """A row for each judge: the lowest coverage of any cell, the mean width, and how often the model is leaned on. Then
+    one for each kind of change: how often an interval is told. Cells that tell less than LEAST_TOLD are left out.
+    """
     yield f"| judge | {' | '.join(f'{n} judged' for n in JUDGED)} |"
     yield "|---" * (len(JUDGED) + 1) + "|"
     for judge in dict.fromkeys(one.judge for one in found):
-        row = [[one for one in found if (one.judge, one.n) == (judge, n)] for n in JUDGED]
+        row = [[one for one in found if (one.judge, one.n) == (judge, n) and one.is_told] for n in JUDGED]
         yield f"| {judge} | {' | '.join(_cell(of_n) for of_n in row)} |"
+    for change in dict.fromkeys(one.change for one in found):
+        row = [[one for one in found if (one.change, one.n) == (change, n)] for n in JUDGED]
+        yield f"| {change} | {' | '.join(f'{np.mean([one.told / one.rounds for one in of_n]):.0%}' for of_n in row)} |"
 
 
 def _cell(found: Sequence[Cell]) -> str:
     if not found:
         return "-"
-    leaned = sum(one.leaned for one in found) / max(1, sum(one.told for one in found))
-    return f"{min(one.coverage for one in found):.1%} / {np.mean([one.wider for one in found]):.2f} / {leaned:.0%}"
+    leaned = sum(one.leaned for one in found) / sum(one.told for one in found)
+    lowest, width = min(one.coverage for one in found), np.mean([one.wider for one in found])
+    return f"{100 * lowest:.1f} / {width:.2f} / {100 * leaned:.0f}"
 
 
 def main() -> None:
