@@ -10,6 +10,7 @@ from pipelines.base.judge_config import JudgeConfig
 from pipelines.grading.folder import JudgeFolder
 from pipelines.tracking.find import log_finding
 from stages.core.errors import TrackingError
+from stages.core.judges import MODEL_PREFIX
 from stages.core.words import key_name
 from stages.grading.record import JudgeRecord, told
 from stages.report.markdown import to_markdown
@@ -68,6 +69,6 @@ def metrics_of(record: JudgeRecord) -> Iterator[tuple[str, float]]:
     several = len(record.verdicts) > len({one.metric for one in record.verdicts})
     for one in record.verdicts:
         place = f"{one.second}/" if several else ""
-        mark = "" if one.method is not None else "by_model/"
+        mark = "" if one.method is not None else MODEL_PREFIX
         if one.value is not None:
-            yield f"{place}{mark}delta/{key_name(one.metric)}", one.value
+            yield f"{mark}{place}delta/{key_name(one.metric)}", one.value
