@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
@@ -17,6 +18,7 @@ from pipelines.grading.people import People
 from pipelines.grading.pool import Wanted
 from stages.core.words import count, counted, number, share
 from stages.grading.record import JudgeRecord
+from stages.report.judge_report import without_agreement
 
 
 class GradingConsole(Console):
@@ -87,7 +89,7 @@ def lines_of(record: JudgeRecord) -> Iterator[tuple[str, str]]:
         yield "missing", f"{counted(pairs, 'pair')}: {reason}"
     if counts.truncated:
         yield "cut", f"{counted(counts.truncated, 'document was', 'documents were')} cut to fit"
-    for words in record.agreement.words if record.agreement else ():
+    for words in record.agreement.words if record.agreement else (without_agreement(asdict(counts)),):
         yield "agreement", words
     if record.repeatability:
         yield "repeated", record.repeatability.words

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stages.report.judge_report import judge_report
-
 from pipelines.base.judge_config import JudgeConfig
 from pipelines.grading.folder import JudgeFolder
 from pipelines.tracking.find import log_finding
@@ -13,6 +11,7 @@ from stages.core.errors import TrackingError
 from stages.core.judges import MODEL_PREFIX
 from stages.core.words import key_name
 from stages.grading.record import JudgeRecord, told
+from stages.report.judge_report import judge_report
 from stages.report.markdown import to_markdown
 
 

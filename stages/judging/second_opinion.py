@@ -121,6 +121,7 @@ def model_verdicts(
             kin=kin,
             draw=draw,
             without=without,
+            partly=bool(judgements.by_people),
         )
         found[metric] = told.verdict()
     return found
@@ -149,6 +150,7 @@ class _Told:
     kin: str | None
     draw: Draw | None
     without: int
+    partly: bool
 
     def verdict(self) -> ModelVerdict:
         first, second = (infer(self.opinions.of_side(place), self.about, self.confidence) for place in (0, 1))
@@ -209,6 +211,8 @@ class _Told:
             if self.opinions.judged
             else "people judged the whole pool of no query that changes"
             if self.opinions.people
+            else "people judged the whole pool of no query"
+            if self.partly
             else "people judged no query"
         )
         told = f"{BY_MODEL} ({self.judge}), {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
