@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.base.extras import require_package
 from pipelines.cli.options import JsonOption, SetOption
 
 
@@ -41,4 +42,5 @@ def judge(
     if dry_run:
         print_plan(order, as_json=json_output)
         return
+    require_package("ray" if order.config.judge.url is None else "httpx")
     print_judging(order, as_json=json_output)

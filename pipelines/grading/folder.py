@@ -80,28 +80,28 @@ class JudgeFolder:
         return self.content.is_file()
 
     def make(self, asked: Mapping[str, Any]) -> str:
-        """The folder, for a judging of what is `asked`, or an earlier try at the same one. Returns a word of its own,
-        the same for each try. Raises DataError where something else lies there, or it cannot be written.
+        """The folder, for a judging of what is `asked`, or an earlier try at it. Returns a word of its own, the same
+        for each try. Raises DataError where something else lies there, another judging that is finished, or it cannot
+        be written.
         """
         try:
-            if self.mark.is_file():
-                told = json.loads(self.mark.read_text(encoding="utf-8"))
-                if told["asked"] != dict(asked):
-                    raise DataError(
-                        f"--out {self.path} holds another judging ({_differing(told['asked'], asked)}): name another "
-                        "folder"
-                    )
-                return str(told["word"])
-            if self.path.exists() and (
-                not self.path.is_dir() or any(one.name != ".lock" for one in self.path.iterdir())
-            ):
-                raise DataError(f"--out {self.path} is not empty: name a folder of its own for the judging")
+            told = json.loads(self.mark.read_text(encoding="utf-8")) if self.mark.is_file() else {}
+            if not told:
+                self._require_free()
+            if self.is_judging() and told["asked"] != dict(asked):
+                raise DataError(
+                    f"--out {self.path} holds another judging ({_differing(told['asked'], asked)}): name another folder"
+                )
+            word = str(told.get("word") or secrets.token_hex(8))
             self.path.mkdir(parents=True, exist_ok=True)
-            word = secrets.token_hex(8)
             write_whole(self.mark, json.dumps({"word": word, "asked": dict(asked)}, ensure_ascii=False) + "\n")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"--out {self.path}: cannot be used ({first_line(error)}); choose another") from error
         return word
+
+    def _require_free(self) -> None:
+        if self.path.exists() and (not self.path.is_dir() or any(one.name != ".lock" for one in self.path.iterdir())):
+            raise DataError(f"--out {self.path} is not empty: name a folder of its own for the judging")
 
     def write_json(self, content: Mapping[str, Any]) -> None:
         write_whole(self.content, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

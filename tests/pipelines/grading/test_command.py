@@ -332,7 +332,12 @@ def test_a_folder_of_another_judging_is_refused(capfd: pytest.CaptureFixture[str
         write(stub, judge={"repeat": 0, "planted": 0})
         run_judge()
         line = refused(capfd, "run", "--config", "judge.yaml", "--out", "judged", "--set", "judge.seed=7")
-    assert "holds another judging (another judge)" in line
+        assert "holds another judging (another judge)" in line
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("KEY")
+            assert "judge.key_env KEY" in refused(capfd, "run", "--config", "judge.yaml", "--out", "tried")
+        write(stub, judge={"repeat": 0, "planted": 0, "seed": 3})
+        run_judge(out="tried")
     assert "is not empty" in refused(capfd, "run", "--config", "judge.yaml", "--out", "run")
 
 
