@@ -13,14 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.core.words import counted, percent
-from stages.judging.inference import Labelled
-from stages.judging.number import LEAST
+from stages.judging.inference import Labelled, why_none
 from stages.judging.precision import About, Stratum, estimate, judged
 from stages.quality.interval import Interval
 from stages.quality.significance import TIE
-
-LEAST_DIFFER = 10
-"""With fewer judged queries in which the judge errs, its mean error is not told from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,10 @@ def circularity(strata: Sequence[Labelled], confidence: float) -> Circularity:
     errors = [Stratum(one.size, one.model - one.people) for one in strata if one.size]
     n = judged(errors)
     found = estimate(errors, About.LIKE_THESE, confidence)
-    differ = sum(int(np.count_nonzero(np.abs(one.values) >= TIE)) for one in errors)
     if found is None:
-        return Circularity(None, None, False, n, confidence, _without_spread(n, differ))
+        return Circularity(None, None, False, n, confidence, _without_spread(errors, n))
     low, high = found.interval
-    sure = n >= LEAST and differ >= LEAST_DIFFER
+    sure = not why_none(errors)
     told = sure and not low <= 0 <= high
     words = (
         f"over {counted(n, 'query', 'queries')} that both judged the change is {abs(found.mean):.4f} "
@@ -64,9 +59,10 @@ def _verdict(error: float, told: bool, sure: bool) -> str:
     return f": more than chance, so it favours the order {'after' if error > 0 else 'before'}"
 
 
-def _without_spread(n: int, differ: int) -> str:
-    if n < 2:
-        return f"{counted(n, 'query', 'queries')} judged by people and the model: the judge's error is not known"
-    if not differ:
+def _without_spread(errors: Sequence[Stratum], n: int) -> str:
+    values = np.concatenate([np.zeros(0), *(one.values for one in errors)])
+    if n < 2 or any(len(one.values) < min(2, one.size) for one in errors):
+        return f"{counted(n, 'query', 'queries')} judged by people and the model: its error on the change is not known"
+    if np.all(np.abs(values) < TIE):
         return f"by the model's grades the change is that by people's in all {n:,} queries that both judged"
-    return f"the judge's error is the same in all {n:,} queries that both judged: it has no spread"
+    return f"the model's error is the same in all {n:,} queries that both judged: it has no spread"

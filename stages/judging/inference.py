@@ -27,12 +27,12 @@ from stages.judging.number import LEAST, LEAST_CHANGED
 from stages.judging.precision import About, Estimate, Stratum, estimate, judged, spread
 from stages.quality.interval import Interval, reaches
 
-__all__ = ["Inference", "Labelled", "Method", "infer"]
+__all__ = ["Inference", "Labelled", "Method", "infer", "why_none"]
 
 MARGIN = 1.25
 """A tuned L is better than none only where rho > 1/sqrt(n - 2) (arXiv 2505.20178). As rho is known from the sample
-alone the rule asks for so many times as much. Less, and the interval is wider than people's alone on average; more, and
-it is taken mostly where the sample flatters the model, and holds the truth too seldom.
+alone the rule asks for a little more. Far less, and the interval is wider than people's alone on average; far more, and
+the model is leaned on mostly where the sample flatters it, and the interval holds the truth too seldom.
 """
 
 FEWEST = 10
@@ -84,8 +84,8 @@ def infer(strata: Sequence[Labelled], about: About, confidence: float) -> Infere
     known = all(one.known for one in strata)
     if known and about is About.THESE and alone is not None:
         return Inference(Method.EXACT, alone.mean, alone.interval, "people judged every query", None, n, population)
-    if alone is None or _why_none(by_people, n):
-        reason = _why_none(by_people, n) or _no_spread(by_people)
+    if alone is None or why_none(by_people):
+        reason = why_none(by_people) or _no_spread(by_people)
         return Inference(None, None, None, reason, None, n, population)
     found = None if known else lean(strata)
     rho, doubt = found.rho if found else None, _doubt(by_people, n)
@@ -112,9 +112,9 @@ def _leaning(strata: Sequence[Labelled], found: Lean, about: About, confidence: 
     return Estimate(mean, Interval(mean - scale * below, mean + scale * above))
 
 
-def _why_none(strata: Sequence[Stratum], n: int) -> str:
-    """Empty where there is an interval, as far as it depends on how many queries are judged, and have another value."""
-    other = otherwise(_open_values(strata))
+def why_none(strata: Sequence[Stratum]) -> str:
+    """Why there is no interval of their mean; empty where there is one, if there is any spread."""
+    n, other = judged(strata), otherwise(_open_values(strata))
     if any(not one.known and len(one.values) < 2 for one in strata):
         return _no_spread(strata)
     if n < FEWEST:

@@ -52,8 +52,8 @@ class Gains:
     model: Values
 
 
-ITSELF, FOREIGN = Scenario("judges itself", 1.0, 0.4), Scenario("a foreign judge", 0.39)
-NEUTRAL, NO_GAIN = Scenario("neutral, a gain", 0.16), Scenario("neutral, no gain", 0.0, gain=False)
+ITSELF, FOREIGN = Scenario("judges itself", 1.0, 0.43), Scenario("a foreign judge", 0.38)
+NEUTRAL, NO_GAIN = Scenario("neutral, a gain", 0.15), Scenario("neutral, no gain", 0.0, gain=False)
 SCENARIOS = (ITSELF, FOREIGN, NEUTRAL, NO_GAIN)
 
 

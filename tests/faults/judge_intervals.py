@@ -1,10 +1,11 @@
 """People judged some queries and a model all: does the interval hold the truth, whatever the judge is worth?
 
 Takes some minutes on one core and prints the table of docs/judging.md: `python -m tests.faults.judge_intervals
-[--rounds 10000] [--only TEXT] [--kept FILE]`. A cell is a kind of change, a judge, a number of judged queries and an
-estimand; each round makes an interval as `stages.judging.inference` does, the choice of the method included. `--only`
-takes those whose change and judge hold the text; `--kept` is where their counts are added, a line of JSON each, and
-those that it has already are not made again.
+[--rounds 10000] [--only TEXT] [--kept FILE] [--unseen]`. A cell is a kind of change, a judge, a number of judged
+queries and an estimand; each round makes an interval as `stages.judging.inference` does, the choice of the method
+included. `--only` takes those whose change and judge hold the text; `--kept` is where their counts are added, a line of
+JSON each, and those that it has already are not made again. `--unseen` takes changes that the rule's numbers were not
+chosen on.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ import numpy as np
 from scipy import stats
 
 from stages.judging.precision import About
-from tests.faults.judges import Case, Values, cases
+from tests.faults.judges import Case, Values, cases, unseen_cases
 from tests.faults.many_intervals import intervals
 
 ROUNDS, QUERIES = 10_000, 500
 JUDGED = (10, 20, 50, 200)
 CONFIDENCE = 0.95
 CHUNK = 1000  # rounds drawn at once
+LEAST_TOLD = 0.1
+"""Of rounds that tell an interval; where it is rarer, as with ten judged queries of which a third changed, the few that
+are told are no sample of anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Cell:
     def wider(self) -> float:
         """Mean width against people alone."""
         return self.width / self.alone if self.alone else 1.0
+
+    @property
+    def is_told(self) -> bool:
+        return self.told >= LEAST_TOLD * self.rounds
 
     @property
     def rejects(self) -> bool:
@@ -93,11 +102,11 @@ def _counted(people: Values, model: Values, mean_f: Values, about: About, truth:
     )
 
 
-def counted(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
+def counted(among: Sequence[Case], rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
     """Those of every change and judge whose names hold `only`."""
     lines = kept.read_text("utf-8").splitlines() if kept and kept.exists() else []
     done = [one for one in (Cell(**json.loads(line)) for line in lines) if one.rounds == rounds]
-    for case in cases():
+    for case in among:
         if only not in f"{case.change}, {case.judge}":
             continue
         found = [one for one in done if (one.change, one.judge) == (case.change, case.judge)]
@@ -110,19 +119,25 @@ def counted(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[C
 
 
 def table(found: Sequence[Cell]) -> Iterator[str]:
-    """A row for each judge; in a column the lowest coverage over changes and estimands, and the mean width."""
+    """A row for each judge: the lowest coverage of any cell, the mean width, and how often the model is leaned on. Then
+    one for each kind of change: how often an interval is told. Cells that tell less than LEAST_TOLD are left out.
+    """
     yield f"| judge | {' | '.join(f'{n} judged' for n in JUDGED)} |"
     yield "|---" * (len(JUDGED) + 1) + "|"
     for judge in dict.fromkeys(one.judge for one in found):
-        row = [[one for one in found if (one.judge, one.n) == (judge, n)] for n in JUDGED]
+        row = [[one for one in found if (one.judge, one.n) == (judge, n) and one.is_told] for n in JUDGED]
         yield f"| {judge} | {' | '.join(_cell(of_n) for of_n in row)} |"
+    for change in dict.fromkeys(one.change for one in found):
+        row = [[one for one in found if (one.change, one.n) == (change, n)] for n in JUDGED]
+        yield f"| {change} | {' | '.join(f'{np.mean([one.told / one.rounds for one in of_n]):.0%}' for of_n in row)} |"
 
 
 def _cell(found: Sequence[Cell]) -> str:
     if not found:
         return "-"
-    leaned = sum(one.leaned for one in found) / max(1, sum(one.told for one in found))
-    return f"{min(one.coverage for one in found):.1%} / {np.mean([one.wider for one in found]):.2f} / {leaned:.0%}"
+    leaned = sum(one.leaned for one in found) / sum(one.told for one in found)
+    lowest, width = min(one.coverage for one in found), np.mean([one.wider for one in found])
+    return f"{100 * lowest:.1f} / {width:.2f} / {100 * leaned:.0f}"
 
 
 def main() -> None:
@@ -130,9 +145,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="")
     parser.add_argument("--kept", type=Path)
+    parser.add_argument("--unseen", action="store_true")
     options = parser.parse_args()
     found = []
-    for one in counted(options.rounds, options.only, options.kept):
+    for one in counted(unseen_cases() if options.unseen else cases(), options.rounds, options.only, options.kept):
         found.append(one)
         told = f"{one.coverage:.2%} of {one.told:,} told, width {one.wider:.3f}, leaned {one.leaned:,}"
         name = f"{one.change}, {one.judge}, {one.n} judged, {one.about}"
