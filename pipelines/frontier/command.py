@@ -75,7 +75,8 @@ def print_frontier(order: Order) -> None:
         _write(read, order.write, order.point, as_json=order.form == "json")
         return
     content = compute(read)
-    document = marked(frontier_document(content), content["mark"], plain=["Which runs?", "How to read this"])
+    plain = ["Which runs?", "How to read this"]
+    document = marked(frontier_document(content), content["mark"], plain, told=False)
     folder = write_frontier(content, document, order.out)
     if order.form == "json":
         print((folder / "frontier.json").read_text(encoding="utf-8"), end="")

@@ -31,8 +31,8 @@ __all__ = ["Inference", "Labelled", "Method", "infer", "why_none"]
 
 MARGIN = 1.25
 """A tuned L is better than none only where rho > 1/sqrt(n - 2) (arXiv 2505.20178). As rho is known from the sample
-alone the rule asks for so many times as much. Less, and the interval is wider than people's alone on average; more, and
-it is taken mostly where the sample flatters the model, and holds the truth too seldom.
+alone the rule asks for a little more. Far less, and the interval is wider than people's alone on average; far more, and
+the model is leaned on mostly where the sample flatters it, and the interval holds the truth too seldom.
 """
 
 FEWEST = 10

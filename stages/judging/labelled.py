@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.core.records import Judgements
-from stages.judging.leaning import Labelled, Values
+from stages.judging.inference import Labelled
 from stages.judging.pool import seen_by
+from stages.judging.precision import Values
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import parse_metric
 

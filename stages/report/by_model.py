@@ -1,5 +1,5 @@
 """A document whose numbers come of a model's judgements: each table, figure and heading of them says so, in every form,
-since each may be cut out and shown alone. Green and red are for what is known; here they are not used.
+since each may be cut out and shown alone. In text and tables green and red are for what is known: not for these.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 
-def marked(document: Document, mark: str | None, plain: Collection[str] = ()) -> Document:
+def marked(document: Document, mark: str | None, plain: Collection[str] = (), *, told: bool = True) -> Document:
     """With `mark` (`by model judgement (NAME)`) at everything but the sections whose titles are `plain`, which are not
-    of judgements, and the lead, which says it in words. The document as it is where there is no mark.
+    of judgements, and the lead, which says it in words. Where these are not `told` of people's grades, they are unsure.
+    The document as it is where there is no mark.
     """
     if mark is None:
         return document
     sections = [one if one.title in plain else marked_section(one, mark) for one in document.sections]
-    return Document(f"{document.title} ({BY_MODEL})", document.lead, sections)
+    lead = document.lead if told else [_unsure(one) for one in document.lead]
+    return Document(f"{document.title} ({BY_MODEL})", lead, sections)
 
 
 def marked_section(section: Section, mark: str) -> Section:
@@ -52,9 +54,13 @@ def _marked(block: Block, mark: str) -> Block:
         case Details():
             return Details(f"{block.title} ({BY_MODEL})", marked_blocks(block.blocks, mark))
         case Text():
-            return replace(block, tone="unsure" if block.tone in ("good", "bad") else block.tone)
+            return _unsure(block)
         case _:
             return block
+
+
+def _unsure(text: Text) -> Text:
+    return replace(text, tone="unsure" if text.tone in ("good", "bad") else text.tone)
 
 
 def _with(caption: str, mark: str) -> str:

@@ -1,10 +1,11 @@
 """People judged some queries and a model all: does the interval hold the truth, whatever the judge is worth?
 
 Takes some minutes on one core and prints the table of docs/judging.md: `python -m tests.faults.judge_intervals
-[--rounds 10000] [--only TEXT] [--kept FILE]`. A cell is a kind of change, a judge, a number of judged queries and an
-estimand; each round makes an interval as `stages.judging.inference` does, the choice of the method included. `--only`
-takes those whose change and judge hold the text; `--kept` is where their counts are added, a line of JSON each, and
-those that it has already are not made again.
+[--rounds 10000] [--only TEXT] [--kept FILE] [--unseen]`. A cell is a kind of change, a judge, a number of judged
+queries and an estimand; each round makes an interval as `stages.judging.inference` does, the choice of the method
+included. `--only` takes those whose change and judge hold the text; `--kept` is where their counts are added, a line of
+JSON each, and those that it has already are not made again. `--unseen` takes changes that the rule's numbers were not
+chosen on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from stages.judging.precision import About
-from tests.faults.judges import Case, Values, cases
+from tests.faults.judges import Case, Values, cases, unseen_cases
 from tests.faults.many_intervals import intervals
 
 ROUNDS, QUERIES = 10_000, 500
@@ -101,11 +102,11 @@ def _counted(people: Values, model: Values, mean_f: Values, about: About, truth:
     )
 
 
-def counted(rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
+def counted(among: Sequence[Case], rounds: int, only: str = "", kept: Path | None = None) -> Iterator[Cell]:
     """Those of every change and judge whose names hold `only`."""
     lines = kept.read_text("utf-8").splitlines() if kept and kept.exists() else []
     done = [one for one in (Cell(**json.loads(line)) for line in lines) if one.rounds == rounds]
-    for case in cases():
+    for case in among:
         if only not in f"{case.change}, {case.judge}":
             continue
         found = [one for one in done if (one.change, one.judge) == (case.change, case.judge)]
@@ -144,9 +145,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="")
     parser.add_argument("--kept", type=Path)
+    parser.add_argument("--unseen", action="store_true")
     options = parser.parse_args()
     found = []
-    for one in counted(options.rounds, options.only, options.kept):
+    for one in counted(unseen_cases() if options.unseen else cases(), options.rounds, options.only, options.kept):
         found.append(one)
         told = f"{one.coverage:.2%} of {one.told:,} told, width {one.wider:.3f}, leaned {one.leaned:,}"
         name = f"{one.change}, {one.judge}, {one.n} judged, {one.about}"

@@ -40,6 +40,32 @@ def changes() -> list[Population]:
     return [one.with_mean(TRUE_MEAN) for one in (bell, *populations())]
 
 
+def unseen() -> list[Population]:
+    """Changes that no rule was chosen on: of a hit rate, reciprocal ranks, heavy tails, nine in ten of them none,
+    and exponential.
+    """
+    places = (np.arange(EACH) + 0.5) / EACH
+    parts: dict[str, list[tuple[float, list[float] | Values]]] = {
+        "hits": [(0.83, [0.0]), (0.05, [-1.0]), (0.12, [1.0])],
+        "reciprocal ranks": [
+            (0.6, [0.0]),
+            (0.1, [-1 / 2, -2 / 3, -3 / 4, -4 / 5]),
+            (0.3, [1 / 2, 1 / 6, 2 / 3, 1 / 12, -1 / 4, 1 / 4]),
+        ],
+        "heavy tails": [(0.15, [0.0]), (0.85, 0.1 + 0.14 * stats.t.ppf(places, 5))],
+        "nine in ten unchanged": [(0.9, [0.0]), (0.03, 0.4 + 0.6 * places), (0.07, 0.1 * places - 0.05)],
+        "exponential": [(1.0, 0.15 * stats.expon.ppf(places) - 0.13)],
+    }
+    return [
+        Population(
+            name,
+            np.concatenate([values for _, values in of_name]),
+            np.concatenate([np.full(len(values), share / len(values)) for share, values in of_name]),
+        )
+        for name, of_name in parts.items()
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A judge of changes of one kind, drawn from a population and by its judge, or from graded documents."""
@@ -60,10 +86,15 @@ class Case:
 
 def cases() -> list[Case]:
     """Every judge of every kind of change, and those that grade documents."""
-    return [
-        *(Case(one.name, name, (one, judge)) for one in changes() for name, judge in JUDGES.items()),
-        *(Case("graded documents", one.name, one) for one in SCENARIOS),
-    ]
+    return [*_judged(changes()), *(Case("graded documents", one.name, one) for one in SCENARIOS)]
+
+
+def unseen_cases() -> list[Case]:
+    return _judged(unseen())
+
+
+def _judged(populations: list[Population]) -> list[Case]:
+    return [Case(one.name, name, (one, judge)) for one in populations for name, judge in JUDGES.items()]
 
 
 def alike(rho: float) -> Judge:

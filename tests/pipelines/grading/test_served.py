@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from stages.store.replies import REPLIES, ReplyStore
+from stages.core.errors import DataError
+from stages.store.replies import ReplyStore
 from tests.pipelines.unjudged_runs import unjudged_run
 from tests.tiny_models import make_judge
 from tests.wheels import ROOT
@@ -27,6 +28,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 def command() -> list[str]:
     return [sys.executable, "-m", "pipelines", "judge", "run", "--config", "judge.yaml", "--out", "judged"]
+
+
+def replies(store: Path) -> int:
+    """How many are kept; 0 while the file is made."""
+    try:
+        return len(ReplyStore(store, read_only=True))
+    except DataError:
+        return 0
 
 
 def judge(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -54,14 +63,16 @@ def test_killed_and_called_again_it_asks_for_what_is_left_and_a_third_time_start
         "tracking": {"uri": None},
     }
     (tmp_path / "judge.yaml").write_text(yaml.safe_dump(content))
-    killed = subprocess.Popen(command(), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-    store, deadline = tmp_path / "judged" / "store", time.monotonic() + 400
-    while not (store / REPLIES.file).exists() or not len(ReplyStore(store, read_only=True)):
-        assert time.monotonic() < deadline and killed.poll() is None
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    kept = len(ReplyStore(store, read_only=True))
+    store = tmp_path / "judged" / "store"
+    with subprocess.Popen(command(), cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as killed:
+        try:
+            deadline = time.monotonic() + 400
+            while not replies(store):
+                assert time.monotonic() < deadline and killed.poll() is None
+                time.sleep(0.05)
+        finally:
+            killed.send_signal(signal.SIGKILL)
+    kept = replies(store)
     shown, found = judge(tmp_path)
     assert "engine      ready after" in shown
     assert found["counts"]["pairs"] == found["counts"]["graded"] == PAIRS and found["counts"]["stored"] >= kept > 0

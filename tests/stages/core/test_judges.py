@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.core.judges import judge_of, judged_by, mark_of
+from stages.core.judges import by_query, judge_of, judged_by, mark_of, shown_name
 from stages.core.records import Judgements
 
 
@@ -28,6 +28,18 @@ def test_the_mark_names_the_judge_and_how_many_queries_are_its() -> None:
     told = {"by": "both", "judge": "tiny", "queries_by_people": 2, "queries_by_model": 3}
     assert mark_of({"judgements": told}) == "by model judgement (tiny) of 3 of 5 queries"
     assert mark_of({"judgements": told | {"by": "model"}}) == "by model judgement (tiny)"
+
+
+def test_a_marked_key_is_told_in_words() -> None:
+    assert shown_name("by_model/ndcg_at_10") == "ndcg@10, by model judgement"
+    assert shown_name("ndcg_at_10") == "ndcg@10"
+
+
+def test_each_query_is_people_s_or_the_model_s_and_without_a_judge_nothing_is_told() -> None:
+    grades = {"q1": {"d": 1}, "q2": {"d": 1}}
+    assert by_query(Judgements(grades)) == {}
+    judged = Judgements(grades, judge="tiny", by_model=grades, by_people={"q2": {"d": 1}})
+    assert by_query(judged) == {"q1": "model", "q2": "people"}
 
 
 def test_who_judged_is_part_of_what_was_judged() -> None:
