@@ -1,4 +1,4 @@
-"""Two judges side by side: how far they agree with each other, and each with people, over the pairs that both graded."""
+"""Two judges side by side: how far they agree with each other and with people, over the pairs that both graded."""
 
 from __future__ import annotations
 
