@@ -115,7 +115,7 @@ def _require_places(messages: Sequence[Message], fields: Mapping[str, Field], pl
 
 
 def _ending(ending: str, reasoning: int, prefix: str, place: str) -> str:
-    """Raises ConfigError for one that could not be told from other words, or does not go on from the prefix."""
+    """Raises ConfigError for one that could not be told from other words."""
     if ending.count(GRADE) != 1 or "\n" in ending or ending.strip() != ending:
         raise ConfigError(f'{place}: ending {ending!r:.60} needs {GRADE} once, on one line, as "Grade: {GRADE}"')
     before, after = ending.split(GRADE)
@@ -127,8 +127,4 @@ def _ending(ending: str, reasoning: int, prefix: str, place: str) -> str:
         )
     if reasoning and prefix:
         raise ConfigError(f"{place}: answer_prefix is for a prompt without reasoning: leave out one of the two")
-    if prefix.strip() not in ("", before.strip()):
-        raise ConfigError(
-            f"{place}: answer_prefix {prefix!r:.40} is not what stands before {GRADE} in ending, {before!r}"
-        )
     return ending

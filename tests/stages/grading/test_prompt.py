@@ -71,7 +71,6 @@ WRONG = [
     ("ending", "Grade:\n{grade}", "needs {grade} once"),
     ("ending", "{grade}/3", "has a digit beside"),
     ("ending", "{grade}/３", "has a digit beside"),
-    ("answer_prefix", "Score: ", "is not what stands before"),
     ("answer_prefix", None, "answer_prefix is a text"),
 ]
 
