@@ -56,9 +56,9 @@ class RunningJudge(RunningEngine):
 
 
 @pytest.fixture(scope="module")
-def folder(poisoned_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with a chat template. What holds POISON gives NaN."""
-    return make_judge(poisoned_qwen3, tmp_path_factory.mktemp("tiny-judge"))
+    return make_judge(tiny_qwen3, tmp_path_factory.mktemp("tiny-judge"), poisoned=True)
 
 
 def settings(folder: Path, answer: Answer) -> JudgeModelSettings:
