@@ -16,11 +16,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from serve_app.engine.judge import JudgeEngine
-from serve_app.engine.judge_encoder import JudgeEncoder
+from serve_app.engine.judge_encoder import load_judge_encoder
 from serve_app.engine.judge_identity import foresee_judge
 from serve_app.engine.judge_model import describe_judge
 from serve_app.engine.judge_ways import Way, way_of
-from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.judge_settings import Answer, JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.grades import Message, Reply
@@ -73,7 +72,7 @@ def judge(folder: Path) -> Iterator[RunningJudge]:
 def way(folder: Path, answer: Answer, prompt: JudgePrompt) -> Way:
     asked = settings(folder, answer)
     model = describe_judge(asked)
-    return way_of(JudgeEncoder(model, prompt, answer, load_tokenizer(model.info)), prompt, asked)
+    return way_of(load_judge_encoder(model, prompt, answer), prompt, asked)
 
 
 @pytest.fixture(scope="module")
