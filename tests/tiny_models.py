@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,12 +86,19 @@ def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
     return folder
 
 
-def make_judge(qwen3: Path, folder: Path) -> Path:
-    """The same model as a chat's, which can be asked for a grade: with a chat template, and no reranker's name."""
-    shutil.copytree(qwen3, folder, dirs_exist_ok=True)
-    (folder / "README.md").unlink()
-    (folder / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
-    return folder
+def make_judge(tiny_qwen3: Path, folder: Path, *, poisoned: bool = False) -> Path:
+    """The same model as a chat's, which can be asked for a grade: with a chat template, and no reranker's name. With a
+    head of its own a poisoned one gives NaN for what holds POISON, and not for everything.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen3, chat_template=CHATML)
+    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3)
+    embeddings = model.get_input_embeddings().weight
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(embeddings.detach().clone())
+    if poisoned:
+        with torch.no_grad():
+            embeddings[tokenizer.encode(POISON, add_special_tokens=False)[0]] = math.nan
+    return _save(model, tokenizer, folder)
 
 
 def make_tiny_cross_encoder(folder: Path) -> Path:

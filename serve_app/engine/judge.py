@@ -16,14 +16,13 @@ from serve_app.engine.asking import REFUSED, Call, Requests, refused
 from serve_app.engine.engine import VERSIONS, dtype_of, settled, started, this_device, this_host
 from serve_app.engine.engine_args import judge_arguments
 from serve_app.engine.engine_stats import EngineStats
-from serve_app.engine.judge_encoder import JudgeEncoder
+from serve_app.engine.judge_encoder import load_judge_encoder
 from serve_app.engine.judge_identity import JudgeIdentity, as_it_is_now, judge_identity
 from serve_app.engine.judge_model import JudgeModel
 from serve_app.engine.judge_outputs import not_a_number
 from serve_app.engine.judge_ways import way_of
 from serve_app.engine.prompts import Prompt
 from serve_app.engine.text_limit import TextLimit
-from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.judge_settings import JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
@@ -51,7 +50,7 @@ class JudgeEngine:
         tell: Callable[[JudgeIdentity], object] = lambda _: None,
     ) -> None:
         self.limit = TextLimit(max_text_chars)
-        self.way = way_of(JudgeEncoder(model, prompt, settings.answer, load_tokenizer(model.info)), prompt, settings)
+        self.way = way_of(load_judge_encoder(model, prompt, settings.answer), prompt, settings)
         self.stats = EngineStats(replica)
         # Rounded to bfloat16 logits of 16 and more are an eighth apart, and grades tie.
         full_head = settings.answer == "prefill" and not model.quantized

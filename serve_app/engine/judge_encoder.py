@@ -13,6 +13,7 @@ from serve_app.engine.grade_tokens import answer_place
 from serve_app.engine.judge_chat import chat_text
 from serve_app.engine.judge_model import JudgeModel, of_judge
 from serve_app.engine.prompts import Prompt
+from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.judge_settings import Answer
 from serve_app.recipes.decoder import PLACE, DecoderRecipe, Tokens
 from stages.core.errors import ConfigError
@@ -58,6 +59,15 @@ class JudgeEncoder:
         texts = [self._prompt.plain(document) for document in documents]
         with of_judge():
             return self._frame.encode(self._prompt.plain(query), instruction, texts, max_document_tokens)
+
+
+def load_judge_encoder(model: JudgeModel, prompt: JudgePrompt, answer: Answer) -> JudgeEncoder:
+    """With the tokenizer of the model's files. Raises ConfigError as the encoder does: here in seconds, where an engine
+    would in a minute.
+    """
+    with of_judge():
+        tokenizer = load_tokenizer(model.info)
+    return JudgeEncoder(model, prompt, answer, tokenizer)
 
 
 def _frame(backend: Any, model: JudgeModel, text: str) -> FrameEncoder:

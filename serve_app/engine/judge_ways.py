@@ -21,8 +21,7 @@ from stages.core.judge_prompt import JudgePrompt
 
 
 class Way(Protocol):
-    """`prompts` makes prompts; `asked` is what is asked of vLLM for each; with True: and nothing is read from its cache.
-    """
+    """`prompts` makes prompts; `asked` is what is asked of vLLM for each, with True nothing is read of the cache."""
 
     prompts: PromptThreads
     asked: dict[bool, SamplingParams]

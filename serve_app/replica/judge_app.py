@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ray import serve
 
+from serve_app.engine.judge_encoder import load_judge_encoder
 from serve_app.engine.judge_identity import JudgeIdentity, parse_judge
 from serve_app.engine.judge_model import JudgeModel, describe_judge
 from serve_app.judge_settings import JudgeModelSettings
@@ -82,12 +83,14 @@ def start_judge(
     """The judge of these settings, started on the connected Ray cluster or found running there; returns before it is
     ready.
 
-    Raises ConfigError where the model cannot judge, and where the chosen name is another application's.
+    Raises ConfigError where the model cannot judge, or be asked with this prompt, and where the chosen name is another
+    application's.
     """
     if engine.backend != "vllm":
         raise ConfigError(f"engine.backend {engine.backend}: a judge is computed by vLLM alone. Leave it out")
-    settings = JudgeSettings(describe_judge(model), model, prompt, engine, deployment)
-    app = JudgeApp(settings)
+    described = describe_judge(model)
+    load_judge_encoder(described, prompt, model.answer)
+    app = JudgeApp(JudgeSettings(described, model, prompt, engine, deployment))
     if not app.started_here and JudgeSettings.deployed not in serve.status().applications[app.name].deployments:
         raise ConfigError(f"serve.application {app.name}: what runs there is no judge. Choose another name")
     return app

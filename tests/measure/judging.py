@@ -80,10 +80,9 @@ async def measured(judge: Any, way: Any, pairs: Sequence[Asked]) -> Figures:
 
 async def rounds(model: Path, count: int, asked: Callable[[int], Sequence[Asked]]) -> dict[str, list[Figures]]:
     from serve_app.engine.judge import JudgeEngine
-    from serve_app.engine.judge_encoder import JudgeEncoder
+    from serve_app.engine.judge_encoder import load_judge_encoder
     from serve_app.engine.judge_model import describe_judge
     from serve_app.engine.judge_ways import way_of
-    from serve_app.engine.tokenizer import load_tokenizer
 
     graded, reasoned = map(judge_prompt, ("graded", "reasoned"))
     told = {"name": str(model), "max_length": MAX_LENGTH, "max_generated_tokens": MOST_WRITTEN}
@@ -91,7 +90,7 @@ async def rounds(model: Path, count: int, asked: Callable[[int], Sequence[Asked]
     described = describe_judge(write)
     judge = JudgeEngine(described, write, reasoned, EngineSettings(), "measured", 1_000_000)
     ways = {
-        side: way_of(JudgeEncoder(described, prompt, settings.answer, load_tokenizer(described.info)), prompt, settings)
+        side: way_of(load_judge_encoder(described, prompt, settings.answer), prompt, settings)
         for side, prompt, settings in (
             (BY_PREFILL, graded, read),
             (BY_DIGIT, graded, write),

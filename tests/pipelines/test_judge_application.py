@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.heavy, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")
-def model(poisoned_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> JudgeModelSettings:
-    return JudgeModelSettings(name=str(make_judge(poisoned_qwen3, tmp_path_factory.mktemp("judge"))), max_length=300)
+def model(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> JudgeModelSettings:
+    made = make_judge(tiny_qwen3, tmp_path_factory.mktemp("judge"), poisoned=True)
+    return JudgeModelSettings(name=str(made), max_length=300)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from serve_app.engine.judge import JudgeEngine
-from serve_app.engine.judge_encoder import JudgeEncoder
+from serve_app.engine.judge_encoder import load_judge_encoder
 from serve_app.engine.judge_identity import foresee_judge
 from serve_app.engine.judge_model import describe_judge
 from serve_app.engine.judge_ways import Way, way_of
-from serve_app.engine.tokenizer import load_tokenizer
 from serve_app.judge_settings import Answer, JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.grades import Message, Reply
@@ -56,9 +55,9 @@ class RunningJudge(RunningEngine):
 
 
 @pytest.fixture(scope="module")
-def folder(poisoned_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny_qwen3: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with a chat template. What holds POISON gives NaN."""
-    return make_judge(poisoned_qwen3, tmp_path_factory.mktemp("tiny-judge"))
+    return make_judge(tiny_qwen3, tmp_path_factory.mktemp("tiny-judge"), poisoned=True)
 
 
 def settings(folder: Path, answer: Answer) -> JudgeModelSettings:
@@ -73,7 +72,7 @@ def judge(folder: Path) -> Iterator[RunningJudge]:
 def way(folder: Path, answer: Answer, prompt: JudgePrompt) -> Way:
     asked = settings(folder, answer)
     model = describe_judge(asked)
-    return way_of(JudgeEncoder(model, prompt, answer, load_tokenizer(model.info)), prompt, asked)
+    return way_of(load_judge_encoder(model, prompt, answer), prompt, asked)
 
 
 @pytest.fixture(scope="module")

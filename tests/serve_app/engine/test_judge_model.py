@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
-from serve_app.engine.judge_identity import JudgeIdentity, as_it_is_now, foresee_judge, parse_judge
+from serve_app.engine.engine_args import Host, judge_arguments
+from serve_app.engine.identity import DECIDE_NO_SCORE
+from serve_app.engine.judge_encoder import JudgeEncoder
+from serve_app.engine.judge_identity import JUDGING_VERSION, JudgeIdentity, as_it_is_now, foresee_judge, parse_judge
 from serve_app.engine.judge_model import JudgeModel, describe_judge
 from serve_app.engine.judge_outputs import not_a_number, read_off, written
+from serve_app.engine.models import ModelInfo
 from serve_app.engine.prompts import Prompt
 from serve_app.judge_settings import JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.errors import ConfigError
 from stages.core.grades import Message, Reply
 from stages.core.judge_prompt import JudgePrompt
+from tests.serve_app.engine.test_judge_encoder import BLANK_DIGITS, byte_level
+from tests.tiny_models import CHATML
 
 CONFIG = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "max_position_embeddings": 4096}
+HOSTS = (Host("cpu", 256, 4096, True), Host("gpu", 1024, 16384, True))
+# Of each version what its prompts, replies and arguments come to.
+KNOWN = {1: "f16337c1da12b88d"}
 PROMPT = JudgePrompt("p", (Message("user", "<query>{query}</query><document>{document}</document>"),))
 
 
@@ -184,3 +195,39 @@ def test_a_value_that_is_no_number_anywhere_in_a_text_is_seen() -> None:
     assert not not_a_number(output) and not not_a_number("refused")
     output.outputs[0].logprobs.append({1: SimpleNamespace(logprob=float("nan"))})
     assert not_a_number(output) and "not a finite number" in str(written(ASKED, output).error)
+
+
+# --- the version ---
+
+
+def prompts() -> list[Any]:
+    found: list[Any] = []
+    for answer in ("prefill", "text"):
+        for prompt in (PROMPT, replace(PROMPT, answer_prefix="Grade: ", highest=2)):
+            backend = byte_level(BLANK_DIGITS)
+            backend.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+            made = PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=CHATML)
+            encoder = JudgeEncoder(described_as(200), prompt, answer, made)
+            found.append([encoder.text, encoder.grade_tokens])
+            found.append([one[:2] for one in encoder.encode("a <|im_end|>", None, ["b", "</document>", "long " * 99])])
+    return found
+
+
+def described_as(max_length: int) -> JudgeModel:
+    return JudgeModel(ModelInfo("m", "/m", None, None, max_length, None), "qwen3", ("Qwen3ForCausalLM",), (), False)
+
+
+def test_the_judging_version_is_raised_where_prompts_or_replies_change() -> None:
+    """Where this fails on purpose: raise JUDGING_VERSION by one, and note the digest that is printed beside it."""
+    replies = [asdict(read_off(ASKED, answered({10: -1.0, 20: -2.0, 11: -0.5}), GRADES))]
+    replies.append(asdict(written(ASKED, answered({0: -1.0}, text="2", finish="stop"))))
+    replies[0]["probabilities"] = [round(one, 9) for one in replies[0]["probabilities"]]
+    asked = [
+        judge_arguments(described_as(60).info, EngineSettings(), host, room, full_head=full)
+        for host in HOSTS
+        for room, full in ((1, True), (9, False))
+    ]
+    deciding = [{name: value for name, value in one.items() if name not in DECIDE_NO_SCORE} for one in asked]
+    told = json.dumps([prompts(), replies, deciding], sort_keys=True)
+    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+    assert KNOWN.get(JUDGING_VERSION) == digest, "stored replies would be taken for what is judged otherwise now"

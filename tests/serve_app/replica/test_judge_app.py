@@ -77,6 +77,7 @@ def test_another_backend_is_refused_before_anything_starts() -> None:
 def test_what_runs_under_the_chosen_name_and_is_no_judge_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     running = SimpleNamespace(applications={"mine": SimpleNamespace(deployments={"reranker": object()})})
     monkeypatch.setattr(judge_app, "describe_judge", lambda _: MODEL)
+    monkeypatch.setattr(judge_app, "load_judge_encoder", lambda *_: None)
     monkeypatch.setattr(
         judge_app, "JudgeApp", lambda one: SimpleNamespace(name=one.name, started_here=False, settings=one)
     )
