@@ -13,6 +13,7 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -109,8 +110,9 @@ def _broken(text: str, delimiters: tuple[str, ...]) -> str:
     sign = folded(delimiters[0])[0]
     if sign not in unicodedata.normalize("NFKD", text):
         return text
-    places = [place for place, one in enumerate(text) for _ in folded(one)]
-    line, wanted = "".join(map(folded, text)), tuple(map(folded, delimiters))
+    letters = [_folded(one) for one in text]
+    places = [place for place, one in enumerate(letters) for _ in one]
+    line, wanted = "".join(letters), tuple(map(folded, delimiters))
     cuts = {
         places[found.start()] for found in re.finditer(re.escape(sign), line) if line.startswith(wanted, found.start())
     }
@@ -119,5 +121,11 @@ def _broken(text: str, delimiters: tuple[str, ...]) -> str:
 
 def folded(text: str) -> str:
     """As it looks: without case and width; nothing of blanks, marks and what is not seen at all."""
-    plain = "".join(unicodedata.normalize("NFKD", one) for one in text).casefold()
+    return "".join(map(_folded, text))
+
+
+@lru_cache(maxsize=4096)
+def _folded(letter: str) -> str:
+    """Of a text's letters most come again: a document in HTML would take a judge's time otherwise."""
+    plain = unicodedata.normalize("NFKD", letter).casefold()
     return "".join(one for one in plain if not one.isspace() and unicodedata.category(one) not in UNSEEN)

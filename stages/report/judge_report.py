@@ -16,6 +16,7 @@ from stages.report.judge_tables import (
 )
 
 NO_PEOPLE = "People judged none of these pairs, so that nothing here says how far the judge is to be believed"
+NO_GRADE = "The judge gave no grade to any pair that people judged: it is of no use as it is asked here"
 GRADE_WORDS = ("unrelated", "related", "useful", "complete")
 """What the prompts that come along call grades 0 to 3, in a word."""
 
@@ -24,7 +25,7 @@ def judge_report(content: Mapping[str, Any]) -> Document:
     """`content` is that of judge.json, as `stages.grading.record.told` makes it."""
     sections = [
         Section("What may be concluded?", [*_verdicts(content["verdicts"])]),
-        Section("Does it agree with people?", [*_agreement(content["agreement"])]),
+        Section("Does it agree with people?", [*_agreement(content["agreement"], content["counts"])]),
         Section("Does it say the same again?", [*_repeatability(content["repeatability"])]),
         Section("Can a document tell it what to say?", [*_planted(content["planted"])]),
         Section("What was graded?", [*_graded(content)]),
@@ -41,7 +42,7 @@ def _lead(content: Mapping[str, Any]) -> Iterator[Text]:
         yield from (Text(f"{sentence}.", "unsure") for sentence in rest)
     agreement = content["agreement"]
     if agreement is None:
-        yield Text(f"{NO_PEOPLE}.", "bad")
+        yield Text(f"{without_agreement(content['counts'])}.", "bad")
     else:
         yield Text(f"{agreement['words'][0]}.", "bad" if agreement["badly"] else "good")
     for note in content["notes"]:
@@ -76,9 +77,16 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
         )
 
 
-def _agreement(agreement: Mapping[str, Any] | None) -> Iterator[Block]:
+def without_agreement(counts: Mapping[str, Any]) -> str:
+    """Why nobody can tell how far it agrees with people."""
+    return NO_GRADE if counts["by_people"] and not counts["graded"] else NO_PEOPLE
+
+
+def _agreement(agreement: Mapping[str, Any] | None, counts: Mapping[str, Any]) -> Iterator[Block]:
     if agreement is None:
-        yield Text(f"{NO_PEOPLE}. Judge some by hand: rerank-eval plan-judging says which and how many.", "bad")
+        why = without_agreement(counts)
+        remedy = ". Judge some by hand: rerank-eval plan-judging says which and how many." if why == NO_PEOPLE else "."
+        yield Text(f"{why}{remedy}", "bad")
         return
     yield Items([f"{sentence}." for sentence in agreement["words"]])
     yield Text(f"{agreement['scale']}.")
