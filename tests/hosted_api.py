@@ -95,7 +95,7 @@ class StubApi:
         self.paths.append(path)
         if method == "GET":
             status = self.told_status if path in self.info else 404
-            return await _send(writer, status, {}, self.info.get(path, {}))
+            return await send(writer, status, {}, self.info.get(path, {}))
         self.tries += 1
         self.arrivals_s.append(time.monotonic())
         self.at_once += 1
@@ -112,10 +112,10 @@ class StubApi:
         if fault.dropped:
             return False
         if fault.status != 200:
-            return await _send(writer, fault.status, fault.headers, fault.body)
+            return await send(writer, fault.status, fault.headers, fault.body)
         if len(documents) > self.most_documents:
             told = {"message": f"too many documents: {len(documents)}, the maximum is {self.most_documents}"}
-            return await _send(writer, self.refused_with, {}, told)
+            return await send(writer, self.refused_with, {}, told)
         pairs = await self.scorer.score(query, documents)
         scores = [(pair.score or 0.0) + self.shift for pair in pairs]
         content, extra = _formed(self.api, scores, documents)
@@ -124,7 +124,7 @@ class StubApi:
         if not fault.cut:
             self.asked.append((query, documents))
             self.when_answered()
-        return await _send(writer, 200, extra | fault.headers, content, fault)
+        return await send(writer, 200, extra | fault.headers, content, fault)
 
 
 def _asked(api: str, body: Any) -> tuple[str, list[str]]:
@@ -169,7 +169,7 @@ def _formed(api: str, scores: list[float], documents: list[str]) -> tuple[Any, d
     raise AssertionError(api)
 
 
-async def _send(
+async def send(
     writer: asyncio.StreamWriter, status: int, headers: dict[str, str], content: Any, fault: Fault | None = None
 ) -> bool:
     """Whether the connection goes on."""
@@ -191,7 +191,15 @@ async def _send(
 @contextlib.contextmanager
 def stub_api(api: str, **settings: Any) -> Iterator[StubApi]:
     """One that listens, in a thread of its own."""
-    stub, listens = StubApi(api, **settings), threading.Event()
+    stub = StubApi(api, **settings)
+    with listening(stub):
+        yield stub
+
+
+@contextlib.contextmanager
+def listening(stub: StubApi) -> Iterator[None]:
+    """While open, the stub answers, in a thread of its own."""
+    listens = threading.Event()
     ended: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def listen() -> None:
@@ -205,7 +213,7 @@ def stub_api(api: str, **settings: Any) -> Iterator[StubApi]:
     thread.start()
     assert listens.wait(60), "the stub does not listen"
     try:
-        yield stub
+        yield
     finally:
         loop, end = ended[0]
         loop.call_soon_threadsafe(end.set)

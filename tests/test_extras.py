@@ -25,6 +25,7 @@ LOCKS = {
 NEEDED = {
     "pipelines.base": {"job"},  # `cluster` and `interruption`
     "pipelines.direct": {"job"},
+    "pipelines.grading": {"job"},
     "pipelines.hosted": {"job"},
     "pipelines.job": {"job"},
     "pipelines.nightly": {"job"},

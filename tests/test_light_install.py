@@ -75,6 +75,7 @@ WORKS: list[tuple[str, str]] = [
     ("compare a b --uri sqlite:///tracked.db", "comparison"),
     ("gate b --against a --max-drop ndcg_at_10=0.01 --min-queries 6", "passed"),
     ("plan-judging a --metric ndcg@10 --width 0.1 --out plan", "1 query, the pilot"),
+    ("judge a --config judge.yaml --out judged --dry-run", "2 pairs of 1 query: the top 10 of 2 lists"),
     ("frontier c", "Quality against cost"),
     ("sync a --uri sqlite:///tracked.db", "logged as MLflow run"),
     ("handbook", "Choos"),
@@ -121,6 +122,8 @@ def light(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (made.folder / "run.trec").write_text("q1 Q0 a 1 2 t\nq1 Q0 b 2 1 t\n")
     (made.folder / "qrels.txt").write_text("q1 0 b 1\n")
     demo = {"format": "beir", "path": "configs/demo", "run": "configs/demo/runs/bm25.trec"}
+    asked = {"url": "http://127.0.0.1:1/v1", "served_as": "m"}
+    (made.folder / "judge.yaml").write_text(yaml.safe_dump({"judge": asked}))
     (made.folder / "run.yaml").write_text(yaml.safe_dump({"data": demo, "model": {"name": "overlap"}}))
     return made
 

@@ -54,6 +54,7 @@ def test_every_file_of_the_packages_is_in_the_wheel_and_nothing_else(installed: 
     assert {name for name in names if not name.startswith(data)} == set.union(*(files(ROOT / p) for p in PACKAGES))
     configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").glob("*.yaml")}
     configs |= {str(path.relative_to(ROOT)) for path in (ROOT / "configs" / "recipes").glob("*.yaml")}
+    configs |= {str(path.relative_to(ROOT)) for path in (ROOT / "configs" / "judges").glob("*.yaml")}
     assert shared == configs | files(ROOT / "configs" / "demo") | {"HANDBOOK.md", "HANDBOOK.zh.md"}
 
 

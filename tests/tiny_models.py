@@ -38,6 +38,12 @@ QWEN3_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_st
 QWEN3_ADDED = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 XLM_ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+# As Qwen3's, without its tools: who knows the switch has no thoughts.
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
 # A letter of no living script. A poisoned model's embedding of its first byte is NaN: a pair that holds it fails.
 POISON = "ꙮ"
 
@@ -78,6 +84,21 @@ def make_poisoned_qwen3(tiny_qwen3: Path, folder: Path) -> Path:
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text("# Qwen3-Reranker-poisoned\n", encoding="utf-8")
     return folder
+
+
+def make_judge(tiny_qwen3: Path, folder: Path, *, poisoned: bool = False) -> Path:
+    """The same model as a chat's, which can be asked for a grade: with a chat template, and no reranker's name. With a
+    head of its own a poisoned one gives NaN for what holds POISON, and not for everything.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen3, chat_template=CHATML)
+    model = AutoModelForCausalLM.from_pretrained(tiny_qwen3)
+    embeddings = model.get_input_embeddings().weight
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(embeddings.detach().clone())
+    if poisoned:
+        with torch.no_grad():
+            embeddings[tokenizer.encode(POISON, add_special_tokens=False)[0]] = math.nan
+    return _save(model, tokenizer, folder)
 
 
 def make_tiny_cross_encoder(folder: Path) -> Path:

@@ -196,6 +196,7 @@ class ServeConfig(Settings):
 
 
 Config = TypeVar("Config", RunConfig, ServeConfig)
+Sections = TypeVar("Sections", bound=Settings)
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), *, cascade: bool = False) -> RunConfig:
@@ -242,7 +243,7 @@ def refuse_hidden(content: Mapping[str, Any], name: str) -> None:
         )
 
 
-def validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Config:
+def validated(kind: type[Sections], content: Mapping[str, Any], name: str) -> Sections:
     """The config of these sections. Raises ConfigError, which begins with `name`."""
     try:
         return kind.model_validate(content)
@@ -252,7 +253,7 @@ def validated(kind: type[Config], content: Mapping[str, Any], name: str) -> Conf
         ) from error
 
 
-def read_sections(path: Path) -> dict[str, Any]:
+def read_sections(path: Path, kind: type[Settings] = RunConfig) -> dict[str, Any]:
     """A config's sections as they are written; paths of a bundled one lead to what came with it.
 
     Raises ConfigError where it cannot be read, or has no sections.
@@ -260,9 +261,7 @@ def read_sections(path: Path) -> dict[str, Any]:
     file = ConfigFile.find(path)
     content = read_yaml(file.path, "config", file.remedy)
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"config {path}: expected sections ({', '.join(RunConfig.model_fields)}), found {content!r:.60}"
-        )
+        raise ConfigError(f"config {path}: expected sections ({', '.join(kind.model_fields)}), found {content!r:.60}")
     content = of_today(content, check_version(content.pop(VERSION_KEY, 1), CONFIG_VERSION, f"config {path}"))
     sections = {name: {} if section is None else section for name, section in content.items()}  # `model:` alone
     return sections | ({"data": file.placed(sections["data"])} if "data" in sections else {})

@@ -10,11 +10,18 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipelines.base.config import RunConfig
+from pipelines.base.judge_config import JudgeConfig, JudgedSettings
+from pipelines.base.judge_sections import JudgeSettings
 
 
 def config_reference() -> str:
-    """One table per section: key, what it takes, its default, what it means."""
-    return "\n".join(_sections("", RunConfig))
+    """One table per section: key, what it takes, its default, what it means. At the end what a judge's config has of
+    its own.
+    """
+    own = [_section("judge", JudgeSettings), _section("evaluate", JudgedSettings)]
+    others = ", ".join(f"`{name}`" for name in JudgeConfig.model_fields if name not in ("judge", "evaluate"))
+    judge = f"The config of `rerank-eval judge` has the sections {others} as above, and two of its own:\n"
+    return "\n".join([*_sections("", RunConfig), judge, *own])
 
 
 def _sections(prefix: str, model: type[BaseModel]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from stages.core.errors import ConfigError
-from stages.core.metrics import Metrics, QualityPart, UnjudgedPart
+from stages.core.metrics import InferencePart, Metrics, QualityPart, UnjudgedPart
 from stages.core.words import key_name, nearest
 from stages.quality.evaluate import metric_key
 
@@ -22,6 +22,7 @@ SHORT_NAMES = {
     "queue_p95_ms": "queue.time_ms.p95",
     "queue_p99_ms": "queue.time_ms.p99",
 }
+_OF_JUDGEMENTS = ("quality.", "unjudged.", "slices.", "fused_first_stages.", "harm.")
 RERANKED, GAINED = "quality.reranked.", "quality.delta."
 """Where the quality of the new order stands in metrics.json, and what it gained."""
 
@@ -42,7 +43,13 @@ def places(metrics: Sequence[str]) -> list[str]:
     keys = [metric_key(name) for name in metrics]
     measured = [f"quality.{side}.{key}" for side in QualityPart.__annotations__ for key in keys]
     measured += [f"unjudged.{key}.{place}" for key in keys for place in _numbers(UnjudgedPart)]
+    measured += [f"inference.{key}.{place}" for key in keys for place in _numbers(InferencePart)]
     return [*measured, *_numbers(Metrics)]
+
+
+def is_of_judgements(place: str) -> bool:
+    """Whether the number at this place comes of the judgements as they are: `inference` allows for a model's errors."""
+    return place.startswith(_OF_JUDGEMENTS)
 
 
 def place_of(name: str, known: Collection[str]) -> str:

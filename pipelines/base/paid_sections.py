@@ -39,7 +39,12 @@ class HostedSettings(Settings):
     price_per_1000_search_units: float | None = Field(
         None, ge=0, description="Price of 1,000 of Cohere's search units."
     )
-    price_per_million_tokens: float | None = Field(None, ge=0, description="Price of a million billed tokens.")
+    price_per_million_tokens: float | None = Field(
+        None, ge=0, description="Price of a million billed tokens; of a judge, of its prompts."
+    )
+    price_per_million_generated_tokens: float | None = Field(
+        None, ge=0, description="Of a judge: price of a million tokens that it generates. null: that of its prompts."
+    )
     recheck_pairs: int = Field(
         10, ge=0, description="Stored pairs that each run asks for again, to tell whether their scores moved."
     )
@@ -50,7 +55,12 @@ class HostedSettings(Settings):
 
     @property
     def _prices(self) -> tuple[float | None, ...]:
-        return self.price_per_1000_requests, self.price_per_1000_search_units, self.price_per_million_tokens
+        return (
+            self.price_per_1000_requests,
+            self.price_per_1000_search_units,
+            self.price_per_million_tokens,
+            self.price_per_million_generated_tokens,
+        )
 
     @model_validator(mode="after")
     def _has_a_price(self) -> Self:

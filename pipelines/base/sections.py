@@ -183,8 +183,10 @@ class GateSettings(Settings):
     )
     slice_max_drop: dict[str, Drop] = Field({}, description="As `max_drop`, for each slice. Empty: those of max_drop.")
     min_queries: int = Field(MIN_QUERIES, ge=1, description="Fewer cannot tell a drop, unless every list is the same.")
-    allow: tuple[Literal["candidates", "judgements"], ...] = Field(
-        (), description="What may differ from the baseline's: candidates, judgements."
+    allow: tuple[Literal["candidates", "judgements", "model_judgements"], ...] = Field(
+        (),
+        description="What may differ from the baseline's: candidates, judgements. model_judgements: quality may be "
+        "gated though a model judged, the same one for both.",
     )
 
     @property

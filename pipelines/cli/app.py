@@ -18,7 +18,7 @@ import typer
 from pipelines.base.extras import needed_by, require_package
 from pipelines.base.process import INTERRUPTED, called_with
 from pipelines.base.surroundings import settle
-from pipelines.cli import data, frontier, judging, models, runs, scores, service, speed
+from pipelines.cli import data, frontier, grading, judging, models, runs, scores, service, speed
 from pipelines.cli.options import ConfigOption, JsonOption, SetOption
 from stages.core.errors import ConfigError, RerankEvalError
 
@@ -184,6 +184,7 @@ data.add_to(app)
 runs.add_to(app)
 frontier.add_to(app)
 judging.add_to(app)
+grading.add_to(app)
 service.add_to(app)
 speed.add_to(app)
 app.add_typer(models.app, name="models")

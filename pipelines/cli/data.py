@@ -27,7 +27,7 @@ def evaluate(
     json_output: JsonOption = False,
 ) -> None:
     """Score a TREC run file against judgements, as trec_eval does; no engine is involved."""
-    from pipelines.job.evaluate_files import print_evaluation
+    from pipelines.job.evaluate_printed import print_evaluation
 
     columns = None if run_columns is None else [name.strip(" []") for name in run_columns.split(",")]
     wanted = tuple(metrics.split(","))

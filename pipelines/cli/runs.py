@@ -63,10 +63,16 @@ def compare(
     no_track: Annotated[bool, typer.Option("--no-track", help="Do not log the comparison to MLflow.")] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart."""
+    """Several runs against the first: differences with intervals, corrected p values, cost, and what was set apart; or
+    two judgings: how far their judges agree with each other and with people.
+    """
     from pipelines.comparing.command import Wanted, print_comparison
+    from pipelines.grading.comparing import are_judgings, print_judges
     from pipelines.verdict.runs import Allowed
 
+    if are_judgings(runs):
+        print_judges(runs, "json" if json_output else form, out)
+        return
     wanted = [name.strip() for name in metrics.split(",")] if metrics else []
     print_comparison(
         runs,
@@ -115,6 +121,9 @@ def gate(
     ] = None,
     other_judgements: OtherJudgements = False,
     other_candidates: OtherCandidates = False,
+    model_judgements: Annotated[
+        bool, typer.Option("--model-judgements", help="Gate quality though a model judged, the same one for both.")
+    ] = False,
     uri: FindOption = None,
     json_output: JsonOption = False,
 ) -> None:
@@ -132,7 +141,7 @@ def gate(
         parse_limits(
             max_drop or (), most or (), least or (), max_drift or (), slices or (), slice_max_drop or (), min_queries
         ),
-        Allowed(other_judgements, other_candidates),
+        Allowed(other_judgements, other_candidates, model_judgements),
         uri or database_there(),
     )
     print_verdict(verdict, as_json=json_output)

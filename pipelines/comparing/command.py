@@ -17,10 +17,13 @@ from pipelines.runs.report import check_form, show
 from pipelines.tracking.find import find_run, log_comparison, logged_id
 from pipelines.verdict.runs import Allowed, Comparison, compare_runs
 from stages.core.errors import ConfigError, TrackingError
+from stages.core.judges import MODEL_PREFIX, mark_of
+from stages.judging.second_opinion import ModelVerdict
 from stages.quality.evaluate import metric_key
 from stages.quality.regression import MIN_QUERIES
 from stages.quality.slices import Slice
-from stages.report.comparison_report import Compared, comparison_document
+from stages.report.by_model import marked
+from stages.report.comparison_report import OF_NO_JUDGEMENT, Compared, comparison_document
 from stages.report.document import Document
 from stages.report.html import write_html
 from stages.report.latex import to_latex
@@ -48,7 +51,7 @@ def print_comparison(references: Sequence[str], metrics: Sequence[str], allowed:
         with libraries_log_to(Path(fetched, "logs")):
             runs = [find_run(reference, wanted.uri, Path(fetched)) for reference in references]
         found = compare_runs(runs, metrics=metrics, allowed=allowed)
-        document = comparison_document(as_compared(found))
+        document = marked(comparison_document(as_compared(found)), found.mark, plain=OF_NO_JUDGEMENT)
         folder = write_comparison(found, document, wanted.out)
         if wanted.form == "json":
             print((folder / "comparison.json").read_text(encoding="utf-8"), end="")
@@ -77,11 +80,16 @@ def numbers(found: Comparison) -> dict[str, Any]:
         "metrics": list(found.metrics),
         "differing": {name: list(values) for name, values in found.differing.items()},
         "notes": list(found.notes),
+        "mark": found.mark,
+        "marks": {label: mark_of(run.metrics) for label, run in found.runs.items()},
         "harm": {label: run.metrics.get("harm") for label, run in found.runs.items()},
         "tested": [
             {"system": one.system, "metric": one.metric, "corrected_p": one.corrected_p, "words": one.words}
             | asdict(one.difference)
             for one in found.tested
+        ],
+        "inference": [
+            {"system": system, "metric": metric} | asdict(one) for (system, metric), one in found.inference.items()
         ],
         "unjudged": [
             {"system": system, "metric": metric, "share": one.share} | asdict(one)
@@ -142,7 +150,7 @@ def _log(found: Comparison, folder: Path, uri: str) -> None:
             experiment,
             comparison_id(found),
             params=_params(found),
-            tags={"baseline": found.runs[found.baseline].run_id, "mlflow.note.content": _note(found)},
+            tags={"baseline": found.runs[found.baseline].run_id, "mlflow.note.content": _note(found), **_judged(found)},
             metrics=_metrics(found),
             files=sorted(path for path in folder.iterdir()),
             links=links,
@@ -151,6 +159,13 @@ def _log(found: Comparison, folder: Path, uri: str) -> None:
         raise TrackingError(
             f"{error} The comparison is complete in {folder}; the same command logs it later."
         ) from error
+
+
+def _judged(found: Comparison) -> dict[str, str]:
+    """As a run's tag; `several` where the runs were not judged by the same."""
+    judged = [run.metrics.get("judgements") for run in found.runs.values()]
+    told = {one.get("by", "people") if one else "people" for one in judged}
+    return {"judged_by": told.pop() if len(told) == 1 else "several"}
 
 
 def _params(found: Comparison) -> dict[str, Any]:
@@ -172,8 +187,19 @@ def _metrics(found: Comparison) -> dict[str, float]:
             f"significance/{key}_ci_low": one.difference.interval.low if one.difference.interval else None,
             f"significance/{key}_ci_high": one.difference.interval.high if one.difference.interval else None,
         }
-        named |= {place + name: value for name, value in values.items() if value is not None}
+        mark = MODEL_PREFIX if found.mark else ""
+        named |= {mark + place + name: value for name, value in values.items() if value is not None}
+        if (opinion := found.inference.get((one.system, one.metric))) is not None:
+            named |= _inferred(f"inference/{place}{key}/delta", opinion)
     return named
+
+
+def _inferred(name: str, found: ModelVerdict) -> dict[str, float]:
+    """What people's grades tell."""
+    if found.change.mean is None or found.change.interval is None:
+        return {}
+    low, high = found.change.interval
+    return {f"{name}/mean": found.change.mean, f"{name}/low": low, f"{name}/high": high}
 
 
 def _note(found: Comparison) -> str:

@@ -24,7 +24,8 @@ class ComparedRuns:
     @property
     def table(self) -> DataFrame:
         """A row for each run but the baseline, and metric: means, `difference`, the ends of its interval, the p value
-        corrected for all rows, queries gained, tied and lost, whether it is `significant`, and a sentence in `words`.
+        corrected for all rows, queries gained, tied and lost, whether it is `significant` (where a model judged, by
+        people's grades alone), by whom it is `judged`, and a sentence in `words`.
         """
         from pandas import DataFrame
 
@@ -41,7 +42,8 @@ class ComparedRuns:
                 "wins": one.difference.wins,
                 "ties": one.difference.ties,
                 "losses": one.difference.losses,
-                "significant": one.significant(),
+                "significant": self.comparison.sure(one),
+                "judged": self.comparison.mark or "by people",
                 "words": one.words,
             }
             for one in self.comparison.tested
@@ -50,6 +52,7 @@ class ComparedRuns:
     def __repr__(self) -> str:
         others = [label for label in self.comparison.runs if label != self.comparison.baseline]
         queries = f"{self.comparison.queries:,} judged queries"
+        queries += f", {self.comparison.mark}" if self.comparison.mark else ""
         return f"<comparison of {', '.join(others)} against {self.comparison.baseline}: {queries}>"
 
     def _repr_html_(self) -> str:

@@ -18,11 +18,13 @@ from pipelines.runs.report import check_form, show
 from pipelines.verdict.runs import settings_of
 from stages.analysis.depth import DEPTHS
 from stages.core.errors import ConfigError
+from stages.core.judges import NO_INTERVAL, mark_of_judgements
 from stages.core.metrics import SCHEMA_VERSION
 from stages.frontier.assemble import Wanted, frontier, point_told
 from stages.frontier.gains import Gains
 from stages.frontier.lists import lists_of
 from stages.frontier.points import Study, letter, parse_point
+from stages.report.by_model import marked
 from stages.report.document import Document
 from stages.report.frontier_report import frontier_document, point_words
 from stages.report.html import write_html
@@ -73,7 +75,8 @@ def print_frontier(order: Order) -> None:
         _write(read, order.write, order.point, as_json=order.form == "json")
         return
     content = compute(read)
-    document = frontier_document(content)
+    plain = ["Which runs?", "How to read this"]
+    document = marked(frontier_document(content), content["mark"], plain, told=False)
     folder = write_frontier(content, document, order.out)
     if order.form == "json":
         print((folder / "frontier.json").read_text(encoding="utf-8"), end="")
@@ -120,6 +123,7 @@ def compute(read: Read) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "frontier_id": f"frontier-{hashlib.sha256(ids.encode()).hexdigest()[:8]}",
         "unit": read.costs.unit,
+        "mark": mark_of_judgements(inputs.judgements),
         "runs": runs,
         **content,
         "notes": [*read.costs.notes, *_notes(read)],
@@ -182,7 +186,8 @@ def _metrics(inputs: Inputs, first: str | None) -> list[str]:
 
 def _notes(read: Read) -> list[str]:
     """What to mind."""
-    told = []
+    mark = mark_of_judgements(read.inputs.judgements)
+    told = [f"all quality is {mark}: {NO_INTERVAL}"] if mark else []
     for place, run in enumerate(read.inputs.runs):
         if failed := run.metrics["coverage"]["failed_pairs"]:
             told.append(
@@ -203,12 +208,15 @@ def _write(read: Read, file: Path, name: str, *, as_json: bool) -> None:
     point = parse_point(name, read.study)
     write_point(point, read.inputs.runs, file)
     told = point_told(read.study, read.inputs.judgements, read.wanted, point)
+    mark = mark_of_judgements(read.inputs.judgements)
     if as_json:
-        print(json.dumps({"config": str(file), "unit": read.costs.unit, **told}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"config": str(file), "unit": read.costs.unit, "mark": mark, **told}, indent=2, ensure_ascii=False
+            )
+        )
         return
     print(f"point       {point.name}: {point_words(told['steps'])}")
-    print(
-        f"foretold    {', '.join(f'{metric} {value:.4f}' for metric, value in told['quality'].items())}; "
-        f"{told['cost']:.4g} {read.costs.unit}"
-    )
+    quality = ", ".join(f"{metric} {value:.4f}" for metric, value in told["quality"].items())
+    print(f"foretold    {quality}{f', {mark}' if mark else ''}; {told['cost']:.4g} {read.costs.unit}")
     print(f"config      {file}; run it: rerank-eval run --config {file}")

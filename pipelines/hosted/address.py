@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,10 +15,22 @@ from stages.core.errors import ConfigError
 SCORES_AT = re.compile(r"(/v\d+)?/(rerank|ranking)/?$")
 
 
-def address_of(name: str) -> SplitResult:
+class Named(NamedTuple):
+    """What a config calls the address, the model's name there and the key; `remedy`: what an address looks like."""
+
+    url: str = "model.name"
+    served_as: str = "model.served_as"
+    key_env: str = "model.key_env"
+    remedy: str = "with model.api give the address, as https://HOST/PATH"
+
+
+MODEL = Named()
+
+
+def address_of(name: str, named: Named = MODEL) -> SplitResult:
     """In its parts. Raises ConfigError where it is none, or holds a secret."""
     shown = redacted_text(name) if name.isprintable() else repr(redacted_text(name))
-    told = f"model.name {shown}: with model.api give the address, as https://HOST/PATH"
+    told = f"{named.url} {shown}: {named.remedy}"
     try:
         parts = urlsplit(name)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -27,8 +40,8 @@ def address_of(name: str) -> SplitResult:
         raise ConfigError(told)
     if HIDDEN in shown or parts.username is not None:
         raise ConfigError(
-            f"model.name {shown}: holds a secret, which would stand in files and logs. Put it into an environment "
-            "variable, and that one's name into model.key_env"
+            f"{named.url} {shown}: holds a secret, which would stand in files and logs. Put it into an environment "
+            f"variable, and that one's name into {named.key_env}"
         )
     return parts
 

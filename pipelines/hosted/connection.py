@@ -85,7 +85,7 @@ class Connection:
                 headers=endpoint.headers, timeout=timeout_s, limits=limits, transport=direct
             )
         except httpx.InvalidURL as error:
-            raise ConfigError(f"model.name {redacted_text(endpoint.url)}: is no address ({error})") from error
+            raise ConfigError(f"{endpoint.named.url} {redacted_text(endpoint.url)}: is no address ({error})") from error
         except (ValueError, ImportError) as error:
             told = redacted_text(first_line(error))
             raise ConfigError(f"the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names: {told}") from error

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from pipelines.base.redaction import HIDDEN, SHORTEST_SECRET, redacted_text
-from pipelines.hosted.address import address_of, beside, proxy_of
+from pipelines.hosted.address import MODEL, Named, address_of, beside, proxy_of
 from pipelines.hosted.shapes import SHAPES, Shape
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import HOSTED, Api, ModelSettings
@@ -28,15 +28,17 @@ class Endpoint:
     request may hold, None where neither the API's documentation nor its server says.
     """
 
-    api: Api
+    api: str
     url: str
     served_as: str | None
     key: str | None = field(default=None, repr=False)
     most_documents: int | None = None
+    named: Named = MODEL
 
     @property
     def shape(self) -> Shape:
-        return SHAPES[self.api]
+        """Of a reranker's API; what asks another one has an endpoint of its own."""
+        return SHAPES[cast("Api", self.api)]
 
     @property
     def host(self) -> str:
@@ -59,7 +61,7 @@ class Endpoint:
 
     def sent_to(self) -> str:
         """The first line of a run: who gets the texts."""
-        told: list[str] = [self.api]
+        told = [self.api]
         if self.served_as:
             told.append(f"model {self.served_as}")
         if not self.url.startswith("https:"):
@@ -79,12 +81,8 @@ def endpoint_of(
         raise ConfigError(f"model.served_as is missing: {model.api}'s API must be told which model")
     if model.instruction is not None and not shape.takes_instruction:
         raise ConfigError(f"model.instruction: {model.api}'s API takes no instruction. Remove it")
-    key = None if keyless else _key(model.key_env, environment)
-    if key and len(key) >= SHORTEST_SECRET and key in f"{model.name} {model.served_as}":
-        raise ConfigError(
-            f"model.name {model.name.replace(key, HIDDEN)}: holds the key of {model.key_env}, or model.served_as does: "
-            "it would stand in files and logs. Remove it there"
-        )
+    key = None if keyless else key_of(model.key_env, environment)
+    refuse_key_in(key, model.name, model.served_as, model.key_env)
     path = shape.path if parts.path in ("", "/") else parts.path
     url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
     return Endpoint(model.api, url, model.served_as, key, shape.most_documents)
@@ -161,14 +159,24 @@ def _may_stand(endpoint: Endpoint, value: Any) -> bool:
     return not (endpoint.key and endpoint.key in text) and not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
 
 
-def _key(name: str | None, environment: Mapping[str, str]) -> str | None:
+def key_of(name: str | None, environment: Mapping[str, str], named: Named = MODEL) -> str | None:
+    """The key in the environment variable `name`. Raises ConfigError where there is none."""
     if name is None:
         return None
     key = environment.get(name, "").strip()
     if not key:
         raise ConfigError(
-            f"model.key_env {name}: the environment variable is not set, or empty. Set it to the API's key"
+            f"{named.key_env} {name}: the environment variable is not set, or empty. Set it to the API's key"
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigError(f"model.key_env {name}: its value has characters that no key has. Set it to the key alone")
+        raise ConfigError(f"{named.key_env} {name}: its value has characters that no key has. Set it to the key alone")
     return key
+
+
+def refuse_key_in(key: str | None, url: str, served_as: str | None, key_env: str | None, named: Named = MODEL) -> None:
+    """Raises ConfigError where the key stands in what files and logs tell."""
+    if key and len(key) >= SHORTEST_SECRET and key in f"{url} {served_as}":
+        raise ConfigError(
+            f"{named.url} {url.replace(key, HIDDEN)}: holds the key of {key_env}, or {named.served_as} does: it would "
+            "stand in files and logs. Remove it there"
+        )

@@ -34,6 +34,8 @@ def check_prices(shape: Shape, api: str, settings: HostedSettings) -> None:
     other = "price_per_million_tokens" if shape.unit == "search_units" else "price_per_1000_search_units"
     if getattr(settings, other) is not None:
         raise ConfigError(f"hosted.{other}: {api}'s API bills {shape.unit.replace('_', ' ')}. Set their price instead")
+    if settings.price_per_million_generated_tokens is not None:
+        raise ConfigError("hosted.price_per_million_generated_tokens: a reranker generates none. Remove it")
 
 
 class Meter:

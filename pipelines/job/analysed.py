@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pipelines.job.harm import with_harm
+from pipelines.job.second_opinion import inference_part
 from stages.core.metrics import Metrics, SlicePart, UnjudgedPart
 from stages.quality.evaluate import metric_key
 
@@ -14,6 +15,8 @@ def with_analysed(metrics: Metrics, analysis: Mapping[str, Any]) -> Metrics:
     """With what changed, what is not judged, and the user's slices."""
     open_, slices = analysis.get("unjudged"), analysis.get("slices")
     metrics["unjudged"] = {metric_key(name): _unjudged(one) for name, one in open_.items()} if open_ else None
+    if (inferred := analysis.get("inference")) is not None:
+        metrics["inference"] = {metric_key(name): inference_part(one) for name, one in inferred.items()}
     if slices:
         metrics["slices"] = {one["name"]: _slice(one) for one in slices}
     return with_harm(metrics, analysis)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipelines.base.config import RunConfig
+from pipelines.job.second_opinion import tell_second_opinion
 from pipelines.runs.folder import RunFolder
 from stages.analysis.assemble import analyse
 from stages.analysis.compared import AnalysisSettings
@@ -29,7 +30,7 @@ class Findings:
     told; None: all, and texts as well. `listwise`: scores belong to whole lists.
     `order_only` counts the queries whose first stage gave an order and no scores. `fused` is what the fusion of several
     first stages came to. `slices` are the user's groups of the queries. `has_first_stage`: the order that the
-    candidates came in is a first stage's.
+    candidates came in is a first stage's. `reranker` is what is known of what ranked, beside a judge.
     """
 
     judgements: Judgements
@@ -45,6 +46,7 @@ class Findings:
     slices: Groups = field(default_factory=dict)
     fused: Mapping[str, Any] | None = None
     has_first_stage: bool = True
+    reranker: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def write_analysis(folder: RunFolder, config: RunConfig, found: Findings) -> dic
     )
     told = analyse(pairs, found.judgements, found.first_stage, found.reranked, settings)
     tell_tokenizer(told, config)
+    tell_second_opinion(told, folder, config, found.judgements, found.reranker)
     told["position"] = found.position and asdict(found.position)
     told["cost"] = found.work and _cost(found.work, found.first_stage, found.reranked, config)
     return write_told(folder, told, found)

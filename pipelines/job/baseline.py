@@ -11,10 +11,11 @@ from pipelines.job.prepare import Prepared
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_metrics
 from stages.analysis.first_stages import TunedFusion, tuned_fusion
+from stages.core.judges import mark_of_judgements
 from stages.core.metrics import FusedPart
 from stages.core.records import Candidates, Judgements, QueryMetrics
 from stages.files.columns import read_listed
-from stages.quality.comparison import Tested, compare_systems
+from stages.quality.comparison import Tested, compare_systems, with_mark
 from stages.quality.evaluate import metric_key
 
 AGAINST = "against the fusion of the first stages, tuned on other queries, "
@@ -69,7 +70,8 @@ def baseline_of(folder: RunFolder, prepared: Prepared, reranked: QueryMetrics, c
         confidence=settings.confidence,
     )
     alone = {name: read_metrics(folder.child(name))["quality"]["first_stage"] or {} for name in names}
-    return Baseline(alone, fusion, tested)
+    mark = mark_of_judgements(judgements)
+    return Baseline(alone, fusion, [with_mark(one, mark) for one in tested])
 
 
 def _lists(folder: RunFolder, names: Sequence[str], judgements: Judgements) -> Iterator[dict[str, Candidates | None]]:

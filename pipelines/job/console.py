@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -17,17 +18,19 @@ from pipelines.base.redaction import redacted_text
 from pipelines.base.sections import TrackingSettings
 from pipelines.job.progress import Progress as Done
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import main_test
+from pipelines.runs.read import verdict_words
 from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
 from serve_app.settings import ModelSettings
 from stages.core.first_stage import MadeFirstStage
+from stages.core.judges import BY_MODEL, mark_of
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
 from stages.core.records import SetAside
 from stages.core.words import counted
 from stages.files.manifest import CandidatesManifest
+from stages.report.by_model import marked_table
 from stages.report.run.stages import stages_table
 from stages.report.slices import of_run, slices_line
 from stages.report.terminal import cost_table, forecast_words, print_table, quality_table
@@ -136,7 +139,7 @@ class JobConsole(Console):
     def table(self, metrics: Metrics, runs: Mapping[str, Metrics]) -> None:
         self.rich.print(quality_table(metrics, runs))
         if stages := metrics.get("stages"):
-            print_table(stages_table(stages), self.rich)
+            print_table(marked_table(stages_table(stages), mark_of(metrics)), self.rich)
         self.rich.print(cost_table(metrics))
         if told := forecast_words(metrics):
             self.say(f"forecast    {told}")
@@ -144,8 +147,8 @@ class JobConsole(Console):
     def verdict(self, folder: RunFolder) -> None:
         """The main metric's sentence, and the page that tells the rest."""
         analysis = json.loads(folder.analysis.read_text(encoding="utf-8"))
-        if tested := main_test(analysis):
-            self.say(f"verdict     {tested['words']}")
+        for label, told in zip(chain(("verdict",), repeat("mind")), verdict_words(analysis), strict=False):
+            self.say(f"{label:<11} {escape(told)}")
         named = 1 if analysis["useless"]["name"] else 0  # the first remark says what the verdict is worth
         self.remarks(analysis["remarks"][:named])
         self.harm(analysis)
@@ -154,12 +157,22 @@ class JobConsole(Console):
         if folder.report.is_file():
             self.say(f"report      {folder.report}")
 
+    def unjudged(self, folder: RunFolder) -> None:
+        """Where nobody judged, how that is mended: by people, and by a model whose grades people check."""
+        run = shlex.quote(str(folder.path))
+        self.say(
+            f"no qrels    rerank-eval plan-judging {run} --metric ndcg@10 --width 0.03 --out judging  (people judge)"
+        )
+        self.say(
+            f"            rerank-eval judge {run} --config judge.yaml --out judged  (a model does: docs/judging.md)"
+        )
+
     def harm(self, analysis: Mapping[str, Any]) -> None:
         """How many lists changed, what was pushed out, and what cannot be told of the order, in a line each."""
         if changes := analysis["changes"]:
             self.say(f"changed     {changes['words']}")
         if (harm := analysis.get("harm")) and changes and changes["anywhere"]:
-            self.say(f"harm        {harm['words']}")
+            self.say(f"harm        {harm['words']}{_mark(analysis)}")
         if not analysis["useless"]["name"]:  # a name is the first remark
             self.notes(analysis["useless"]["words"])
 
@@ -167,9 +180,9 @@ class JobConsole(Console):
         """What of the lists is not judged, and the user's slices; nothing where all is judged, or none asked for."""
         for metric, found in list((analysis.get("unjudged") or {}).items())[:1]:
             if line := unjudged_line(metric, found):
-                self.say(f"judged      {line}")
+                self.say(f"judged      {line}{_mark(analysis)}")
         if line := slices_line(of_run(analysis.get("slices") or [], analysis.get("metrics") or [])):
-            self.say(f"slices      {escape(line)}")
+            self.say(f"slices      {escape(line)}{_mark(analysis)}")
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""
@@ -193,6 +206,11 @@ class JobConsole(Console):
             command = f"mlflow ui --backend-store-uri {shlex.quote(shown)}"
             self.say(f"compare     {shown if shown.startswith('http') else command}")
         self.say(f"run folder  {folder.path}")
+
+
+def _mark(analysis: Mapping[str, Any]) -> str:
+    """After numbers that come of a model's judgements."""
+    return f"; {BY_MODEL}" if "inference" in analysis else ""
 
 
 def _pace(done: Done, point: TimelinePoint) -> str:

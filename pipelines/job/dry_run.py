@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -23,10 +24,12 @@ from pipelines.job.prepare import counted_candidates, judged, order_only, with_c
 from pipelines.job.remarks import data_remarks
 from pipelines.job.slices import slicings
 from pipelines.job.stage_forecasts import Forecasts, told_forecast
+from pipelines.verdict.gate import check_judge_of
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo
 from stages.analysis.groups import GroupedQuery, group_queries
 from stages.core.errors import EngineError, NothingLeftError
+from stages.core.judges import judged_by
 from stages.core.listed import ListCounts, order_in_words
 from stages.core.prepare import Report
 from stages.core.reasons import kinds, told_kinds
@@ -45,6 +48,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
+    check_judge_of(config, judging.judgements)
     forecasts = Forecasts(config, models, gpu)
     counts = ListCounts()
     values: dict[str, set[str]] = {field: set() for field in config.gate.slices}
@@ -70,6 +74,7 @@ def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
         "first_stage_made": {name: {**made.part(), "index": made.index()} for name, made in source.made.items()},
         "order_only_queries": order_only(counts, meetings.get(FIRST_STAGE)),
         "judged_queries": len(judgements),
+        "judged_by": asdict(judged_by(judgements)),
         "judged_queries_with_candidates": with_candidates,
         "set_aside_rows": len(set_aside),
         "remarks": [

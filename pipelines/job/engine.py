@@ -187,7 +187,7 @@ class JobEngine:
         if self.app:
             self.app.stop()
 
-    def _open_store(self) -> ForgivingStore | None:
+    def _open_store(self) -> ForgivingStore[PairScore] | None:
         """The job's store; a damaged one is set aside first."""
         rerank = self.config.rerank
         if rerank.store is None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from html import escape
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from stages.core.errors import ConfigError, DataError
+from stages.core.judges import PEOPLE, JudgedBy, by_query, judged_by, mark_of_judgements
 from stages.core.meeting import Encounter, Meeting
 from stages.core.order import trec_order
-from stages.core.reasons import told_kinds
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.quality.evaluate import evaluate
 from stages.quality.measures import metric_key, parse_metric
 from stages.sources.formats.nested import read_any_qrels, read_any_run
+from stages.sources.grades import parse_grade
 from stages.sources.run_columns import RunColumns
 from stages.sources.settings import OWN_DOCUMENT
-from stages.sources.trec import parse_grade
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,7 +37,8 @@ class Evaluation:
 
     `unjudged_share` is that part of the first `unjudged_top` documents that has no judgement, averaged over the
     answered queries; None where there are none. `unjudged_top` is the largest cutoff of the metrics, or TOP.
-    `set_aside` are the lines that could not be used, `remarks` where run and judgements meet in part.
+    `set_aside` are the lines that could not be used, `remarks` where run and judgements meet in part. `judged_by` says
+    who judged; where a model did, `mark` stands beside every value, and `by_query` says whose grades each query has.
     """
 
     values: QueryMetrics
@@ -48,6 +46,9 @@ class Evaluation:
     unjudged_share: float | None
     set_aside: Sequence[SetAside]
     remarks: Sequence[str] = ()
+    judged_by: JudgedBy = PEOPLE
+    mark: str | None = None
+    by_query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def means(self) -> dict[str, float]:
@@ -56,16 +57,18 @@ class Evaluation:
 
     @property
     def per_query(self) -> DataFrame:
-        """A row for each judged query: `query_id`, `answered`, each metric."""
+        """A row for each judged query: `query_id`, `answered`, each metric; `judged_by` where a model judged."""
         from pandas import DataFrame
 
         columns = {"query_id": self.values.query_ids, "answered": self.values.answered}
-        return DataFrame(columns | dict(self.values.values))
+        judged = {"judged_by": [self.by_query[one] for one in self.values.query_ids]} if self.by_query else {}
+        return DataFrame(columns | judged | dict(self.values.values))
 
     def summary(self) -> dict[str, Any]:
         """The content of `--json`."""
         queries, answered = len(self.values.query_ids), sum(self.values.answered)
         return {
+            "judged_by": asdict(self.judged_by),
             "means": {metric_key(name): mean for name, mean in self.means.items()},
             "queries": queries,
             "answered": answered,
@@ -78,13 +81,14 @@ class Evaluation:
     def __repr__(self) -> str:
         told = ", ".join(f"{name} {mean:.4f}" for name, mean in self.means.items())
         mind = "".join(f"; mind: {remark}" for remark in self.remarks)
-        return f"<evaluation: {told} over {len(self.values.query_ids):,} judged queries{mind}>"
+        mark = f", {self.mark}" if self.mark else ""
+        return f"<evaluation: {told} over {len(self.values.query_ids):,} judged queries{mark}{mind}>"
 
     def _repr_html_(self) -> str:
         from pandas import Series
 
         mind = "".join(f"<p>Mind: {escape(remark)}.</p>" for remark in self.remarks)
-        return str(Series(self.means, name="mean").to_frame().to_html(float_format="{:.4f}".format)) + mind
+        return str(Series(self.means, name=self.mark or "mean").to_frame().to_html(float_format="{:.4f}".format)) + mind
 
 
 def evaluate_run(
@@ -116,7 +120,16 @@ def evaluate_run(
     # An unanswered query adds 0 to the sum.
     answered, judged = sum(values.answered), sum(found.values[f"judged@{top}"])
     unjudged = 1 - judged / answered if answered else None
-    return Evaluation(values, top, unjudged, tuple(set_aside), tuple(meeting.remarks()))
+    return Evaluation(
+        values,
+        top,
+        unjudged,
+        tuple(set_aside),
+        tuple(meeting.remarks()),
+        judged_by(judgements),
+        mark_of_judgements(judgements),
+        by_query(judgements),
+    )
 
 
 def _meeting(
@@ -193,49 +206,3 @@ def _by_text(given: object, name: str) -> dict[str, Any]:
     if len(found) < len(given):
         raise DataError(f"{name} has ids that are the same as text, such as 7 and '7': make them one")
     return found
-
-
-def print_evaluation(
-    run_file: Path,
-    qrels: Path,
-    metrics: tuple[str, ...],
-    run_columns: Sequence[str] | None = None,
-    *,
-    per_query: bool,
-    as_json: bool,
-    drop_self: bool = False,
-) -> None:
-    """Print means, with `per_query` each query before them; what was set aside, and what to mind, to stderr."""
-    found = evaluate_run(run_file, qrels, metrics, run_columns, drop_self=drop_self)
-    summary = found.summary()
-    for kind in told_kinds(found.set_aside):
-        typer.echo(f"set aside {kind}", err=True)
-    for remark in found.remarks:
-        typer.echo(f"mind: {remark}", err=True)
-    rows = _per_query(found.values) if per_query else {}
-    if as_json:
-        typer.echo(json.dumps(summary | ({"per_query": rows} if per_query else {}), indent=2, ensure_ascii=False))
-        return
-    for query_id, by_metric in rows.items():
-        for name, value in by_metric.items():
-            typer.echo(f"{name}\t{query_id}\t{value:.4f}")
-    for line in _means(summary):
-        typer.echo(line)
-
-
-def _means(summary: dict[str, Any]) -> list[str]:
-    unjudged = summary["unjudged"]
-    share = "does not apply" if unjudged["share"] is None else f"{unjudged['share']:.4f}"
-    return [
-        *(f"{name}\tall\t{value:.4f}" for name, value in summary["means"].items()),
-        f"queries\tall\t{summary['queries']}",
-        f"unanswered\tall\t{summary['unanswered']}",
-        f"unjudged_at_{unjudged['top']}\tall\t{share}",
-    ]
-
-
-def _per_query(values: QueryMetrics) -> dict[str, dict[str, float]]:
-    return {
-        query_id: {metric_key(name): values.values[name][index] for name in values.values}
-        for index, query_id in enumerate(values.query_ids)
-    }

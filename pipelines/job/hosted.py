@@ -141,7 +141,7 @@ class HostedEngine(JobEngine):
             f"latency, fewer than the {settings.requests_per_minute:g} of hosted.requests_per_minute: set it higher"
         )
 
-    def _open_store(self) -> ForgivingStore | None:
+    def _open_store(self) -> ForgivingStore[PairScore] | None:
         """Scores that are older than they may be are not there."""
         store = super()._open_store()
         if store is not None:

@@ -85,9 +85,9 @@ class HostedStream:
                     break
                 at_work.add(asyncio.create_task(self._one(one, scorer, writer, stop)))
                 while len(at_work) >= QUERIES_A_PLACE * hosted.places.limit:
-                    at_work = await _some_done(at_work)
+                    at_work = await some_done(at_work)
             while at_work:
-                at_work = await _some_done(at_work)
+                at_work = await some_done(at_work)
         finally:
             for task in at_work:
                 task.cancel()
@@ -115,7 +115,7 @@ class HostedStream:
         self._waiting, self._pairs_waiting = [], 0
 
 
-async def _some_done(at_work: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+async def some_done(at_work: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     """Those that are left once one or more are done. Raises what one of these raised."""
     done, left = await asyncio.wait(at_work, return_when=asyncio.FIRST_COMPLETED)
     for task in done:

@@ -11,6 +11,7 @@ from pipelines.base.config import RunConfig
 from pipelines.job.judging import Judging
 from pipelines.job.remarks import data_remarks
 from pipelines.runs.folder import RunFolder
+from pipelines.verdict.gate import check_judge_of
 from stages.core.errors import DataError, NothingLeftError
 from stages.core.first_stage import MadeFirstStage
 from stages.core.listed import ListCounts
@@ -100,6 +101,7 @@ def prepare_data(source: Source, config: RunConfig, folder: RunFolder, see: See)
     set_aside: list[SetAside] = []
     report = set_aside.append if folder.private is None else lambda row: set_aside.append(told_row(row))
     judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
+    check_judge_of(config, judging.judgements)
     see = _both(judging.see, see)
     depth, runs = config.data.depth, dict[str, CandidatesManifest]()
     try:

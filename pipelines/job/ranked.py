@@ -14,6 +14,7 @@ from pipelines.job.analysis import Findings
 from pipelines.job.summary import Coverage
 from pipelines.runs.folder import RunFolder
 from pipelines.runs.read import read_fields
+from stages.core.judges import by_query
 from stages.core.records import Judgements, Location, QueryMetrics, SetAside
 from stages.files.failures import write_failures
 from stages.files.judgements import write_judgements
@@ -67,7 +68,7 @@ def write_findings(
 ) -> None:
     """The values, judgements and failures of each query, and what they were found with."""
     fields = {**read_fields(folder, config.gate.slices), **found.slices}
-    folder.write_per_query(found.first_stage, found.reranked, fields)
+    folder.write_per_query(found.first_stage, found.reranked, fields, by_query(found.judgements))
     if len(found.judgements):
         write_judgements(found.judgements, folder.judgements)
     folder.write_json(folder.environment, describe_environment(dataset, engines))

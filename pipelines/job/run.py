@@ -118,6 +118,8 @@ def _conclude(
     folder.link_as_latest()
     console.table(metrics, {name: read_metrics(folder.child(name)) for name in scored[0].prepared.runs})
     console.verdict(folder)
+    if metrics["quality"]["reranked"] is None and config.output.texts:
+        console.unjudged(folder)
     try:
         faults = [*_gated(folder, config, console), *_logged(folder, config, log)]
         if too_many_failed(metrics, config.rerank.max_failed_share):

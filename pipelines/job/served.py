@@ -20,8 +20,9 @@ from serve_app.engine.models import ModelInfo
 from serve_app.replica.app import AppSettings, RunningApp, reranker_handle
 from serve_app.replica.client import ServedScorer, UrgentScorer
 from stages.core.identity import ScoringIdentity
+from stages.core.records import PairScore
 from stages.core.scoring import Scorer
-from stages.store.store import ScoreStore
+from stages.store.store import KeyedStore
 
 GIB = 1 << 30
 
@@ -41,7 +42,7 @@ def keep_logs(engines: Sequence[Mapping[str, Any]], config: RunConfig, folder: R
         console.note(f"the engines' logs stay in {session_logs()}, as output.texts is false")
 
 
-def access_to(store: ScoreStore, identity: ScoringIdentity, model: str, vectors_gib: float) -> StoreAccess:
+def access_to(store: KeyedStore[PairScore], identity: ScoringIdentity, model: str, vectors_gib: float) -> StoreAccess:
     """The driver's store, for workers on any node. Vectors of documents may take `vectors_gib` in it."""
     node_id = ray.get_runtime_context().get_node_id()
     return StoreAccess(

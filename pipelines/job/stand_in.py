@@ -19,7 +19,9 @@ def scores_here(model: ModelInfo, serve: DeploymentSettings) -> bool:
     return model.family == OVERLAP and not in_cluster() and cluster_address(serve) is None
 
 
-def stand_in_scores(candidates: Candidates, store: Store | None, identity: ScoringIdentity) -> list[PairScore]:
+def stand_in_scores(
+    candidates: Candidates, store: Store[PairScore] | None, identity: ScoringIdentity
+) -> list[PairScore]:
     """One score for each candidate; what the store lacks is kept there."""
     scorer: Scorer = OverlapScorer()
     if store is not None:

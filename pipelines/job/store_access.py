@@ -22,12 +22,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from serve_app.replica.client import ServedScorer
 from serve_app.replica.vector_client import EmbeddingScorer
 from stages.core.identity import read_key
-from stages.core.records import PairScore
 from stages.core.scoring import Scorer
 from stages.core.vectors import KEPT_FAMILY, Floats, TextKeys, VectorKeeper, Vectors
 from stages.store.records import QueryKeys
 from stages.store.scorer import ForgivingStore, Store, StoredScorer, StoreFaults
-from stages.store.store import ScoreStore
+from stages.store.store import Codec, KeyedStore, ScoreCodec
 from stages.store.vector_keeper import ForgivingVectors
 
 FAULTS = "rerank-eval-store-faults"  # a namespace of the cluster's key-value store
@@ -37,8 +36,8 @@ FAULTS = "rerank-eval-store-faults"  # a namespace of the cluster's key-value st
 class StoreAccess:
     """All that a worker needs to reach the store: its folder on the node `node_id`, and whose scores are asked for.
 
-    `job` is what the job's faults are found under. Vectors of documents may take `most_vector_bytes`; with 0 there are
-    none.
+    `job` is what the job's faults are found under, `codec` what kind of values the store keeps. Vectors of documents
+    may take `most_vector_bytes`; with 0 there are none.
     """
 
     folder: str
@@ -48,10 +47,11 @@ class StoreAccess:
     model: str
     job: str = field(default_factory=lambda: uuid.uuid4().hex)
     most_vector_bytes: int = 0
+    codec: Codec[Any] = field(default_factory=ScoreCodec)
 
-    def open(self) -> ForgivingStore:
+    def open(self) -> ForgivingStore[Any]:
         """The store itself, on the driver's node. Raises DataError."""
-        store = ScoreStore(Path(self.folder), read_only=self.read_only)
+        store = KeyedStore(Path(self.folder), self.codec, read_only=self.read_only)
         return ForgivingStore(store, partial(_report, f"{self.job}/{uuid.uuid4().hex}"))
 
     def open_vectors(self) -> ForgivingVectors:
@@ -65,7 +65,7 @@ class StoreAccess:
             read_only=self.read_only,
         )
 
-    def connect(self) -> Store:
+    def connect(self) -> Store[Any]:
         """The store, from any node of the cluster."""
         return self.open() if self._is_here else RemoteStore(self)
 
@@ -93,11 +93,11 @@ class RemoteStore:
     def __init__(self, access: StoreAccess) -> None:
         self._actor = _actor(StoreActor, access)
 
-    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
-        found: dict[bytes, PairScore] = ray.get(self._actor.lookup.remote(keys))
+    def lookup(self, keys: QueryKeys) -> dict[bytes, Any]:
+        found: dict[bytes, Any] = ray.get(self._actor.lookup.remote(keys))
         return found
 
-    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str) -> None:
+    def write(self, query: int, scores: Mapping[bytes, Any], identity: str, model: str) -> None:
         ray.get(self._actor.write.remote(query, scores, identity, model))
 
 
@@ -107,10 +107,10 @@ class StoreActor:
     def __init__(self, access: StoreAccess) -> None:
         self._store = access.open()
 
-    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
+    def lookup(self, keys: QueryKeys) -> dict[bytes, Any]:
         return self._store.lookup(keys)
 
-    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str) -> None:
+    def write(self, query: int, scores: Mapping[bytes, Any], identity: str, model: str) -> None:
         self._store.write(query, scores, identity, model)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,8 +25,9 @@ from ray.data._internal.execution import streaming_executor_state
 from pipelines.base.interruption import StopFlag
 from pipelines.job.progress import Progress, StreamResult
 from pipelines.job.ranges import CandidatesAccess, Range, blocks_of, range_of, ranges_of
-from serve_app.replica.app import told_by_all
+from serve_app.replica.app import AppSettings, told_by_all
 from serve_app.replica.collector import News, collector_of
+from stages.core.records import Candidates
 from stages.core.rerank import rerank
 from stages.core.scoring import Scorer
 from stages.core.withheld import told_ranking
@@ -47,44 +48,68 @@ WORKER_OBJECT_BYTES = 1 << 26
 SETTLE_S = 5.0
 
 
-class RerankBatches:
-    """Ray Data calls this with a few ranges at a time; the queries of each are one Serve call."""
+class Batches:
+    """What Ray Data calls with a range at a time, in a worker. What is made of its queries is a table of `schema`, a
+    row each, in whose columns `doc_ids`, `store_hits` and `failed` a Ranking has what is counted of it.
+    """
+
+    schema: ClassVar[pa.Schema]
+
+    def __init__(self, access: CandidatesAccess, stop: StopFlag, quoting: bool = True) -> None:
+        self.reader, self.stop, self.quoting = access.connect(), stop, quoting
+
+    async def __call__(self, batch: pa.Table) -> pa.Table:
+        if self.stop.is_set():
+            return _timed(self.schema.empty_table(), 0.0)
+        candidates = await asyncio.to_thread(self.reader.read, range_of(batch))
+        began_s = time.perf_counter()
+        made = await self.make(candidates)
+        return _timed(made, time.perf_counter() - began_s)
+
+    async def make(self, candidates: Sequence[Candidates]) -> pa.Table:
+        raise NotImplementedError
+
+
+class RerankBatches(Batches):
+    """The queries of a range are one Serve call."""
+
+    schema = RANKING_SCHEMA
 
     def __init__(
         self, make_scorer: Callable[[], Scorer], access: CandidatesAccess, stop: StopFlag, quoting: bool = True
     ) -> None:
-        self.scorer, self.reader = make_scorer(), access.connect()
-        self.stop, self.quoting = stop, quoting
+        super().__init__(access, stop, quoting)
+        self.scorer = make_scorer()
 
-    async def __call__(self, batch: pa.Table) -> pa.Table:
-        if self.stop.is_set():
-            return _timed(rankings_table([]), 0.0)
-        candidates = await asyncio.to_thread(self.reader.read, range_of(batch))
-        began_s = time.perf_counter()
-        rankings = await rerank(candidates, self.scorer)
-        took_s = time.perf_counter() - began_s
-        return _timed(rankings_table(rankings if self.quoting else list(map(told_ranking, rankings))), took_s)
+    async def make(self, candidates: Sequence[Candidates]) -> pa.Table:
+        rankings = await rerank(list(candidates), self.scorer)
+        return rankings_table(rankings if self.quoting else list(map(told_ranking, rankings)))
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How workers feed the engine: `make_scorer` is called once in each; once `stop` is set they begin no query.
+    """How workers feed the engine: `make_scorer` is called once in each, by `batches`, which asks what it gives; once
+    `stop` is set they begin no query.
 
     `batch_queries` are one call at most, of which each worker has so many at once that three times as many queries are
     at work. Where `growing`, each query is a call: Serve, which grows by the number of calls, then sees how many wait.
-    `quoting` says whether the reasons of pairs that fail may quote a text.
+    `quoting` says whether the reasons of pairs that fail may quote a text. `deployed` is what the application calls its
+    engines.
     """
 
-    make_scorer: Callable[[], Scorer]
+    make_scorer: Callable[[], Any]
     workers: int
     batch_queries: int
     stop: StopFlag
     quoting: bool = True
     growing: bool = False
+    deployed: str = AppSettings.deployed
+    batches: type[Batches] = RerankBatches
 
 
 class Stream:
-    """Reranks every query under `candidates` into `rankings`/part-00000.parquet; block by block, in bounded memory.
+    """Reranks every query under `candidates` into `rankings`/part-00000.parquet, or makes of it what the feed's batches
+    do; block by block, in bounded memory.
 
     Ray Data takes seconds to start, so it starts here, while the engine does too; the first calls wait for the engine.
     The engines of `application` (None: there is no engine) are watched meanwhile.
@@ -93,14 +118,14 @@ class Stream:
     def __init__(self, candidates: Path, rankings: Path, feed: Feed, application: str | None) -> None:
         _set_up_ray_data(feed.workers)
         self.progress = Progress()
-        self._rankings = rankings
+        self._rankings, self._schema = rankings, feed.batches.schema
         self._latencies = Latencies()
-        self._watch = EngineWatch(application, self.progress)
+        self._watch = EngineWatch(application, self.progress, feed.deployed)
         ranges = list(ranges_of(candidates, 1 if feed.growing else feed.batch_queries))
         calls = calls_at_once(ranges, feed.batch_queries)
         access = CandidatesAccess(ray.get_runtime_context().get_node_id())
         self._dataset = ray.data.from_arrow(blocks_of(ranges)).map_batches(
-            RerankBatches,
+            feed.batches,
             fn_constructor_args=(feed.make_scorer, access, feed.stop, feed.quoting),
             batch_size=1,
             batch_format="pyarrow",
@@ -131,11 +156,11 @@ class Stream:
 
     def _write_all(self) -> None:
         self._rankings.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(self._rankings / "part-00000.parquet", RANKING_SCHEMA) as writer:
+        with pq.ParquetWriter(self._rankings / "part-00000.parquet", self._schema) as writer:
             for table in self._dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 assert isinstance(table, pa.Table)
                 self._observe(table)
-                writer.write_table(table.select(RANKING_SCHEMA.names).cast(RANKING_SCHEMA))
+                writer.write_table(table.select(self._schema.names).cast(self._schema))
                 self.progress.add(table)
 
     def _observe(self, table: pa.Table) -> None:
@@ -165,8 +190,8 @@ class EngineWatch:
     What they had done before this was made does not count.
     """
 
-    def __init__(self, application: str | None, progress: Progress) -> None:
-        self._application = application
+    def __init__(self, application: str | None, progress: Progress, deployed: str = AppSettings.deployed) -> None:
+        self._application, self._deployed = application, deployed
         self._collector: Any = collector_of(application) if application else None
         self._sequence, self._baselines = 0, {}
         if self._collector is not None:
@@ -213,7 +238,7 @@ class EngineWatch:
 
     def _settle(self) -> None:
         """Have the last counts of all replicas that live."""
-        if self._application and not told_by_all(self._application, SETTLE_S):
+        if self._application and not told_by_all(self._application, SETTLE_S, self._deployed):
             logging.getLogger("ray.data").warning("a replica did not tell its last counts within %g s", SETTLE_S)
         self._poll()
 

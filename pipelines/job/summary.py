@@ -13,6 +13,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.settings import Canaries
 from stages.core.first_stage import MadeFirstStage
 from stages.core.identity import ScoringIdentity
+from stages.core.judges import JudgedBy, judged_by
 from stages.core.metrics import (
     SCHEMA_VERSION,
     CachePart,
@@ -160,6 +161,8 @@ def summarise(facts: RunFacts) -> Metrics:
 
 def judgements_part(judgements: Judgements, answers: AnswerCounts | None) -> JudgementsPart:
     told: JudgementsPart = {"kind": judgements.kind}
+    if judgements.kind == "qrels":
+        told |= _by_whom(judged_by(judgements))
     if answers is not None:
         told |= {
             "match": answers.match,
@@ -167,6 +170,20 @@ def judgements_part(judgements: Judgements, answers: AnswerCounts | None) -> Jud
             "short_answers": answers.short.count,
             "queries_in_none": answers.in_none.count,
             "queries_in_all": answers.in_all.count,
+        }
+    return told
+
+
+def _by_whom(found: JudgedBy) -> JudgementsPart:
+    told: JudgementsPart = {"kind": "qrels", "by": found.by}
+    if found.judge is not None:
+        told |= {
+            "judge": found.judge,
+            "queries_by_people": found.queries_by_people,
+            "queries_by_model": found.queries_by_model,
+            "pairs_by_people": found.pairs_by_people,
+            "pairs_by_model": found.pairs_by_model,
+            "pairs_graded": found.pairs_graded,
         }
     return told
 

@@ -24,6 +24,7 @@ from pipelines.job.ranked import (
 )
 from pipelines.job.remarks import moved_remark
 from pipelines.job.scored import Scored, work_of
+from pipelines.job.second_opinion import tell_second_opinion
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
 from pipelines.job.write import write_results
@@ -85,6 +86,7 @@ def _findings(
         order_only=prepared.order_only(),
         slices=scored[0].slices,
         has_first_stage=prepared.has_first_stage(),
+        reranker=_rerankers(scored),
     )
 
 
@@ -132,7 +134,18 @@ def _write_analysis(
     pairs = BesideCandidates(folder, found.labels)
     told = analyse_lists(pairs, found.judgements, found.first_stage, found.reranked, settings, cut)
     tell_tokenizer(told, config)
+    tell_second_opinion(told, folder, config, found.judgements, found.reranker)
     return write_told(folder, told | {"position": None, "cost": dict(cost)}, found)
+
+
+def _rerankers(scored: Sequence[Scored]) -> dict[str, Any]:
+    """What is known of the models of all stages, any of which may be the judge's relative."""
+    names, identities = [one.model.name for one in scored], [one.identity.model for one in scored]
+    return {
+        "name": " > ".join(names),
+        "model": " > ".join(identities),
+        "weights": [one.model.digest for one in scored if one.model.digest],
+    }
 
 
 def _failed(folders: Iterable[RunFolder]) -> Iterator[SetAside]:

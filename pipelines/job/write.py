@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from pipelines.base.config import RunConfig
 from pipelines.job.analysed import with_analysed
@@ -25,6 +25,7 @@ from pipelines.job.remarks import failed_remark, moved_remark
 from pipelines.job.scored import Scored, work_of
 from pipelines.job.summary import Coverage, RunFacts, summarise
 from pipelines.runs.folder import RunFolder
+from pipelines.runs.models import model_type
 from stages.core.metrics import HostedPart
 from stages.core.records import QueryMetrics
 from stages.files.columns import read_first_stage
@@ -97,7 +98,14 @@ def _findings(
         order_only=prepared.order_only(name),
         slices=scored.slices,
         has_first_stage=prepared.has_first_stage(name),
+        reranker=_reranker(scored),
     )
+
+
+def _reranker(scored: Scored) -> dict[str, Any]:
+    model = scored.model
+    of_model = {"name": model.name, "family": model.family, "weights_digest": model.digest, "api": model.api}
+    return of_model | {"model": scored.identity.model, "model_type": model_type(model.path)}
 
 
 def _facts(

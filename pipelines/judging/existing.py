@@ -13,6 +13,7 @@ from pipelines.runs.config import section
 from pipelines.runs.read import RunContent
 from pipelines.verdict.runs import kind_of
 from stages.core.errors import InputError, first_line
+from stages.core.judges import judged_by
 from stages.core.records import Judgements, SetAside
 from stages.core.words import counted
 from stages.files.judgements import read_judgements
@@ -42,9 +43,9 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
     """
     if qrels is not None:
         set_aside: list[SetAside] = []
-        grades = read_any_qrels(qrels, set_aside.append).grades
+        given = read_any_qrels(qrels, set_aside.append)
         told = [f"{counted(len(set_aside), 'line')} of {qrels} set aside: {one.reason}" for one in set_aside[:1]]
-        return Existing(grades, str(qrels), tuple(told))
+        return _of_people(given, str(qrels), told)
     judged = [run for run in runs if run.reranked.query_ids]
     if by_answers := [run.run_id for run in judged if kind_of(run) == "answers"]:
         remark = f"{by_answers[0]} was judged by answers, not by people: that is not used, and all is to be judged"
@@ -57,7 +58,20 @@ def existing_judgements(runs: Sequence[RunContent], qrels: Path | None) -> Exist
         return Existing({}, "nobody", (_unread(judged[0], first_line(error)),))
     if found.digest != judged[0].metrics.get("judgements_digest"):
         return Existing({}, "nobody", (_unread(judged[0], "other judgements are there now"),))
-    return Existing(found.grades, f"the data of {judged[0].run_id}")
+    return _of_people(found, f"the data of {judged[0].run_id}")
+
+
+def _of_people(found: Judgements, name: str, told: Sequence[str] = ()) -> Existing:
+    """What people judged of them: a model's grades are no judgements here, also of what it alone judged."""
+    judged = judged_by(found)
+    if judged.judge is None:
+        return Existing(found.grades, name, tuple(told))
+    remark = (
+        f"{name}: {counted(judged.pairs_by_model, 'pair')} that {judged.judge} judged, not people, are not used; "
+        f"{counted(judged.pairs_by_people, 'pair')} by people are"
+    )
+    whose = f"{name} (by people)" if found.by_people else "nobody"
+    return Existing(found.by_people, whose, (*told, remark))
 
 
 def _judgements(run: RunContent) -> Judgements:

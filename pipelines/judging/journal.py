@@ -78,18 +78,16 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def alone_with(folder: Path) -> Iterator[None]:
-    """While open, no other process has the plan. SQLite's lock goes with its process, however that ends, and there is
-    one on every system. Raises DataError where another has it.
+def alone_with(folder: Path, remedy: str = "use its page, or end it with Ctrl-C first") -> Iterator[None]:
+    """While open, no other process has the folder, as a plan's. SQLite's lock goes with its process, however that
+    ends, and there is one on every system. Raises DataError where another has it.
     """
     database = sqlite3.connect(folder / ".lock", timeout=0, isolation_level=None, check_same_thread=False)
     try:
         try:
             database.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            raise DataError(
-                f"{folder} is open in another process ({first_line(error)}): use its page, or end it with Ctrl-C first"
-            ) from error
+            raise DataError(f"{folder} is open in another process ({first_line(error)}): {remedy}") from error
         yield
     finally:
         database.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.runs.read import RunContent, per_query_table, read_run_folder, verdict
 from pipelines.runs.report import run_report
 from stages.core.errors import DataError
+from stages.core.judges import BY_MODEL, mark_of
 from stages.core.metrics import Metrics
 from stages.core.records import Ranking
 from stages.core.words import counted, metric_value, signed, written_name
@@ -143,7 +144,8 @@ class FinishedRun:
             (written_name(key), metric_value(before.get(key)), metric_value(after), signed(change.get(key)))
             for key, after in (quality["reranked"] or {}).items()
         ]
-        heads = "".join(f"<th>{head}</th>" for head in ("", "first stage", "reranked", "change"))
+        corner = BY_MODEL if mark_of(self.metrics) else ""
+        heads = "".join(f"<th>{head}</th>" for head in (corner, "first stage", "reranked", "change"))
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in cells)
         said = f"<p>{escape(self.verdict)}</p>" if self.verdict else ""
         table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
@@ -155,7 +157,8 @@ class FinishedRun:
         told = []
         for key, after in list((quality["reranked"] or {}).items())[:1]:
             change = f" ({signed(quality['delta'][key])})" if quality["delta"] else ""
-            told.append(f"{written_name(key)} {metric_value(after)}{change}")
+            mark = f", {told_mark}" if (told_mark := mark_of(self.metrics)) else ""
+            told.append(f"{written_name(key)} {metric_value(after)}{change}{mark}")
         return [*told, counted(coverage["queries"], "query", "queries"), counted(coverage["pairs"], "pair")]
 
 

@@ -145,10 +145,11 @@ class RunFolder:
         first_stage: QueryMetrics,
         reranked: QueryMetrics,
         fields: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        judged_by: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """One row per judged query: `answered`, and each metric before, after and its change, under the names that it
         has in metrics.json and in MLflow (`delta/ndcg_at_10`); and those of the query's own fields that are given,
-        field -> query id -> value.
+        field -> query id -> value. Where a model judged, `judged_by` says whose grades a query's values come of.
 
         `first_stage` without values, as where there is no single one, leaves the reranked columns alone.
         """
@@ -159,6 +160,8 @@ class RunFolder:
             if before := first_stage.values.get(metric):
                 columns[f"first_stage/{key}"] = before
                 columns[f"delta/{key}"] = [b - a for a, b in zip(before, after, strict=True)]
+        if judged_by:
+            columns["judged_by"] = [judged_by[query_id] for query_id in reranked.query_ids]
         table = pa.table({name: list(values) for name, values in columns.items()})
         for name, of_query in fields.items():
             table = table.append_column(

@@ -119,8 +119,24 @@ def verdict(analysis: Mapping[str, Any]) -> str | None:
     """The main metric's sentence on the change, and what must be known of the data to read it; None where nothing was
     tested.
     """
+    told = verdict_words(analysis)
+    return ". Mind: ".join([*told, *(analysis.get("remarks") or ())]) if told else None
+
+
+def verdict_words(analysis: Mapping[str, Any]) -> list[str]:
+    """Of the main metric: the sentence on its change, and where a model judged those on what must be known of that.
+    Nothing where nothing was tested.
+    """
+    if (inferred := main_inference(analysis)) is not None:
+        return list(inferred["words"])
     tested = main_test(analysis)
-    return ". Mind: ".join([tested["words"], *(analysis.get("remarks") or ())]) if tested else None
+    return [tested["words"]] if tested else []
+
+
+def main_inference(analysis: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What people's grades, and a model's, say of the main metric's change; None where no model judged."""
+    inferred: Mapping[str, Mapping[str, Any]] = analysis.get("inference") or {}
+    return inferred.get(next(iter(analysis.get("metrics") or inferred), ""))
 
 
 def read_per_query(path: Path) -> tuple[QueryMetrics, QueryMetrics]:

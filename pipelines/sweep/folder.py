@@ -26,7 +26,8 @@ _NAMED = re.compile(r"\d{8}-\d{6}-sweep-.")
 class PointResult(BaseModel):
     """What became of one point. `exit_code` is None until it was run; `run_folder` is relative to the sweep's.
 
-    `metrics` are the means of the reranked lists, by their keys in metrics.json; `mlflow_run_id` is None until it is
+    `metrics` are the means of the reranked lists, by their keys in metrics.json, with `by_model/` before those that a
+    model's judgements give: no point is the best of both. `mlflow_run_id` is None until it is
     logged. `anew` says why results of an earlier try, in the folder `replaces`, do not stand for it.
     """
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import shown
-from stages.core.words import count, metric_value, number, written_name
+from stages.core.judges import MODEL_PREFIX, shown_name
+from stages.core.words import count, metric_value, number
 from stages.report.document import Cell, Column, Document, Section, Table, Text
 
 OUTCOMES = {None: "not run yet", 0: "done", 3: "too many pairs failed", 4: "not copied"}
@@ -36,7 +37,7 @@ def compare_command(folder: SweepFolder, state: SweepState) -> str | None:
 def _columns(state: SweepState) -> list[Column]:
     return [
         *(Column(key, numeric=False) for key in state.grid),
-        *(Column(written_name(key)) for key in best(state)),
+        *(Column(shown_name(key)) for key in best(state)),
         Column("pairs scored"),
         Column("pairs/s"),
         Column("outcome", numeric=False),
@@ -59,6 +60,6 @@ def _metrics(state: SweepState, point: PointResult) -> Iterator[Cell]:
         value = point.metrics.get(key)
         others = {one.metrics[key] for one in state.points if key in one.metrics}
         if value == highest and len(others) > 1:
-            yield Cell(f"{metric_value(value)} *", "good")
+            yield Cell(f"{metric_value(value)} *", "unsure" if key.startswith(MODEL_PREFIX) else "good")
         else:
             yield Cell(metric_value(value))

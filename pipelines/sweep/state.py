@@ -16,6 +16,7 @@ from pipelines.sweep.folder import STATE_VERSION, PointResult, SweepFolder, Swee
 from pipelines.sweep.grid import GridPoint, engines_of
 from pipelines.sweep.key import CHANGES, PointKey, key_in_time, key_of_run, keys_of_now
 from stages.core.errors import TooManyFailuresError
+from stages.core.judges import MODEL_PREFIX, judge_of
 from stages.core.metrics import Metrics
 
 
@@ -119,7 +120,8 @@ def take_numbers(result: PointResult, run: RunFolder, folder: SweepFolder, confi
         return
     metrics = read_metrics(run)
     coverage, throughput = metrics["coverage"], metrics["throughput"]
-    result.metrics = metrics["quality"]["reranked"] or {}
+    prefix = MODEL_PREFIX if judge_of(metrics) else ""
+    result.metrics = {prefix + key: value for key, value in (metrics["quality"]["reranked"] or {}).items()}
     result.pairs, result.scored_pairs = coverage["pairs"], throughput["scored_pairs"]
     result.wall_s, result.pairs_per_s = throughput["wall_s"], throughput["pairs_per_s"]
     if result.exit_code == 0 and too_many_failed(metrics, config.rerank.max_failed_share):

@@ -23,8 +23,9 @@ from pipelines.sweep.state import dataset, sweep_remarks, sweep_state, take_numb
 from pipelines.sweep.tracking import SweepTracker
 from pipelines.tracking.uri import check_tracking
 from stages.core.errors import InterruptedRunError, RerankEvalError, TrackingError
+from stages.core.judges import shown_name
 from stages.core.metrics import Metrics
-from stages.core.words import count, metric_value, shortened, written_name
+from stages.core.words import count, metric_value, shortened
 from stages.report.terminal import print_document
 
 NAMES_SHOWN = 200
@@ -182,7 +183,7 @@ def _run_point(
         result.mlflow_run_id = tracker.logged.get(path.name)
         take_numbers(result, RunFolder(path), folder, point.config)
     if result.finished:
-        quality = ", ".join(f"{written_name(key)} {metric_value(value)}" for key, value in result.metrics.items())
+        quality = ", ".join(f"{shown_name(key)} {metric_value(value)}" for key, value in result.metrics.items())
         console.say(f"done        {quality or 'no judgements'}; {count(result.scored_pairs)} pairs scored")
 
 

@@ -32,6 +32,7 @@ from pipelines.tracking.content import (
 from pipelines.tracking.database import made_whole
 from pipelines.tracking.values import SeriesPoint, run_metrics, run_series
 from stages.core.errors import DataError, TrackingError, first_line
+from stages.core.judges import judge_of
 
 # Without these a dead server blocks every call for minutes, a dead PostgreSQL server a connection.
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "PGCONNECT_TIMEOUT": "5"}
@@ -202,7 +203,11 @@ def _log_folder(
         log_tags(client, run_id, {**tracking.tags, **run_tags(content, child), NOTE_TAG: run_note(content, child)})
         numbers = run_metrics(content.metrics, content.analysis)
         log_points(client, run_id, [SeriesPoint(name, value, finished_ms, 0) for name, value in numbers.items()])
-        log_points(client, run_id, run_series(folder, content.analysis, finished_ms))
+        log_points(
+            client,
+            run_id,
+            run_series(folder, content.analysis, finished_ms, by_model=judge_of(content.metrics) is not None),
+        )
         _log_candidates(client, run_id, content)
         _log_artifacts(client, run_id, folder)
         client.set_terminated(run_id, end_time=finished_ms)

@@ -17,7 +17,8 @@ from pipelines.base.flatten import flatten
 from pipelines.base.redaction import redacted, redacted_text
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.outgoing import outgoing, secrets_of
-from pipelines.runs.read import RunContent, main_test, verdict
+from pipelines.runs.read import RunContent, main_inference, main_test, verdict
+from stages.core.judges import mark_of
 from stages.core.metrics import Metrics, QualityPart
 from stages.core.words import counted, is_significant, key_name, written_name
 
@@ -62,6 +63,8 @@ def run_tags(content: RunContent, child: str | None = None) -> dict[str, str]:
         "candidates_digest": metrics["candidates_digest"],
         "lists_digest": metrics.get("lists_digest"),
         "judgements": judgements["kind"] if (judgements := metrics.get("judgements")) else None,
+        "judged_by": judgements.get("by", "people") if judgements and judgements["kind"] == "qrels" else None,
+        "judge": judgements.get("judge") if judgements else None,
         "outcome": _outcome(metrics, config.get("rerank", {}).get("max_failed_share", 0.0)),
         "verdict": _verdict(content),
         "useless": harm["useless"] if (harm := metrics.get("harm")) else None,
@@ -97,6 +100,8 @@ def run_note(content: RunContent, child: str | None = None) -> str:
         lines.append(told)
     main = next(iter(content.analysis.get("metrics") or ()), None)
     lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
+    if mark := mark_of(metrics):
+        lines.append(f"All values here are {mark}.")
     return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]
 
 
@@ -140,7 +145,13 @@ def _outcome(metrics: Metrics, max_failed_share: float) -> str:
 
 
 def _verdict(content: RunContent) -> str | None:
-    """`better`, `worse` or `no_difference` by the main metric and its corrected p; None where nothing was tested."""
+    """`better`, `worse` or `no_difference` by the main metric and its corrected p; None where nothing was tested. Where
+    a model judged, by the interval that people's grades give, and `not_told` without one.
+    """
+    if (inferred := main_inference(content.analysis)) is not None:
+        if (ends := inferred["change"]["interval"]) is None:
+            return "not_told"
+        return "better" if ends[0] > 0 else "worse" if ends[1] < 0 else "no_difference"
     tested = main_test(content.analysis)
     if tested is None or tested.get("corrected_p") is None:
         return None

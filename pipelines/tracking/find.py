@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pipelines.base.logs import libraries_log_to
@@ -133,14 +134,16 @@ def log_finding(
     note: str,
     metrics: Mapping[str, float],
     files: Sequence[Path],
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Log what a command found about a service, in place of an earlier run of this name; returns MLflow's id.
+    """Log what a command found about a service, or with a judge, in place of an earlier run of this name; returns
+    MLflow's id.
 
     `kind` is the command's (`diagnosis`, `loadtest` ...), by which such runs are told from runs of the job; `note` is
     Markdown.
     """
     with opened(uri) as client:
-        return _log(client, experiment, name, params, {NOTE_TAG: note, KIND_TAG: kind}, metrics, files)
+        return _log(client, experiment, name, params, {**tags, NOTE_TAG: note, KIND_TAG: kind}, metrics, files)
 
 
 def fetch_run(uri: str, id_or_name: str, to: Path, *, rows: bool = False) -> Path:

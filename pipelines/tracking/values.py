@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.base.flatten import flatten
 from pipelines.runs.folder import RunFolder
 from pipelines.tracking.content import legal_name
+from stages.core.judges import MODEL_PREFIX, judge_of
 from stages.core.metrics import Metrics, StagePart
 from stages.quality.evaluate import metric_key
 
@@ -30,6 +31,12 @@ SERIES = {
 # Points of a series in MLflow, whose charts draw 320; all are in the Parquet files. Of a longer run every second, third
 # ... moment is logged: ten hours in full took two minutes.
 LONGEST_SERIES = 3600
+# Of these no value comes of judgements but those that begin so.
+PLAIN = (
+    *("Summary", "judgements", "coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens"),
+    *("harm", "ties", "position", "cost"),
+)
+OF_JUDGEMENTS = ("gain_per_engine_s", "first_lost", "pushed_out", "rescued")
 SECTIONS = ("judgements", "coverage", "scores", "throughput", "queue", "latency", "hosted", "cache", "tokens", "harm")
 ANALYSED = ("oracle", "fusion", "calibration", "ties", "judged", "position", "cost")
 # What analysis.json calls it -> with its unit.
@@ -63,7 +70,8 @@ class SeriesPoint(NamedTuple):
 
 def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, float]:
     """metrics.json and analysis.json under MLflow's names: the reranked quality bare (`ndcg_at_10`), all else under its
-    section. Values that do not apply are left out.
+    section. Values that do not apply are left out. Those that come of a model's judgements begin with `by_model/`, so
+    that no page puts them beside people's.
     """
     quality = metrics["quality"]
     named: dict[str, Any] = dict(quality["reranked"] or {})
@@ -80,12 +88,24 @@ def run_metrics(metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, floa
     for number, stage in enumerate(metrics.get("stages") or (), 1):
         named |= dict(_of_stage(stage, f"stage_{number}/"))
     named |= dict(_analysed(analysis))
-    named |= summary(named, metrics, analysis)
+    by_model = judge_of(metrics) is not None
+    named |= summary(named, metrics, analysis, "by_model_" if by_model else "")
+    if by_model:
+        named = {of_model(name): value for name, value in named.items()}
+    named |= dict(flatten(metrics.get("inference") or {}, "inference/", "/"))
     return {legal_name(name): float(value) for name, value in named.items() if _is_number(value)}
 
 
-def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """The ten values to look at first, in this order, of the main metric and of the cost."""
+def of_model(name: str) -> str:
+    """Marked, but for what is not of judgements: the job's cost and speed, and what a summary names already."""
+    parts = name.split("/")
+    section = parts[1] if parts[0].startswith("stage_") and len(parts) > 2 else parts[0]
+    plain = section in PLAIN and not name.rpartition("/")[2].startswith(OF_JUDGEMENTS)
+    return name if plain else MODEL_PREFIX + name
+
+
+def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any], mark: str = "") -> dict[str, Any]:
+    """The ten values to look at first, in this order, of the main metric and of the cost; `mark` begins the former."""
     main = next((metric_key(name) for name in analysis.get("metrics", ())), None)
     main = main or next(iter(metrics["quality"]["reranked"] or {}), None)
     quality = {main: main, f"{main}_first_stage": f"first_stage/{main}", f"{main}_change": f"delta/{main}"}
@@ -98,19 +118,22 @@ def summary(named: dict[str, Any], metrics: Metrics, analysis: Mapping[str, Any]
         "queue_p95_ms": "queue/time_ms_p95",
         "prefix_hit_rate": "cache/prefix_hit_rate",
     }
-    ordered = [*quality.items(), *cost.items()]
+    ordered = [*((f"{mark}{name}", key) for name, key in quality.items()), *cost.items()]
     return {f"Summary/{place:02}_{name}": named.get(key or "") for place, (name, key) in enumerate(ordered, 1)}
 
 
-def run_series(folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int) -> Iterator[SeriesPoint]:
-    """All series: the timeline and the nodes by elapsed second, the depth curve by depth."""
+def run_series(
+    folder: RunFolder, analysis: Mapping[str, Any], finished_ms: int, *, by_model: bool = False
+) -> Iterator[SeriesPoint]:
+    """All series: the timeline and the nodes by elapsed second, the depth curve, marked `by_model`, by depth."""
     length_s = 0.0
     if folder.timeline.exists():
         yield from timeline_series(folder.timeline, finished_ms)
         length_s = max(pq.read_table(folder.timeline, columns=["elapsed_s"]).column(0).to_pylist(), default=0.0)
     if folder.system.exists():
         yield from system_series(folder.system, finished_ms, length_s)
-    yield from depth_series(analysis, finished_ms)
+    for point in depth_series(analysis, finished_ms):
+        yield point._replace(name=MODEL_PREFIX + point.name) if by_model else point
 
 
 def timeline_series(timeline: Path, finished_ms: int) -> Iterator[SeriesPoint]:

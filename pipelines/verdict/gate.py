@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.base.config import RunConfig
+from pipelines.base.limits import place_of, places
 from pipelines.base.logs import libraries_log_to
 from pipelines.base.sections import GateSettings
 from pipelines.runs.folder import RunFolder
@@ -22,9 +23,12 @@ from pipelines.tracking.content import gate_tags
 from pipelines.tracking.find import find_run, set_tags
 from pipelines.verdict.baseline import Found, Places, last_passed, pinned_run, that_is_there
 from pipelines.verdict.limits import Limits
+from pipelines.verdict.refused import asks_quality, refuse_model
 from pipelines.verdict.rules import Verdict, judge
 from pipelines.verdict.runs import Allowed
 from stages.core.errors import CannotTellError, ConfigError, DataError, RegressedError, RerankEvalError, TrackingError
+from stages.core.judges import mark_of_judgements
+from stages.core.records import Judgements
 from stages.quality.regression import Ruling
 
 MARKS = {Ruling.PASSED: ("ok", "green"), Ruling.CANNOT_TELL: ("?", "yellow"), Ruling.REGRESSED: ("FAILED", "red")}
@@ -92,6 +96,15 @@ def check_pinned(config: RunConfig) -> None:
             return  # MLflow may be there again when the night is over
 
 
+def check_judge_of(config: RunConfig, judgements: Judgements) -> None:
+    """Raises DataError where the config's gate asks for quality that a model judged: before anything is scored."""
+    if config.gate.asked and "model_judgements" not in config.gate.allow:
+        limits, known = Limits.of(config.gate), places(config.evaluate.metrics)
+        limited = [place_of(name, known) for name in (*limits.most, *limits.least)]
+        if asks_quality(limits, limited):
+            refuse_model("the data's quality", mark_of_judgements(judgements))
+
+
 def fault_of(verdict: Verdict, folder: RunFolder) -> RerankEvalError | None:
     """What a run raises after this verdict."""
     told = f"{verdict.sentence()}. The results are complete in {folder.path}"
@@ -127,6 +140,7 @@ def _by_config(run: RunContent, gate: GateSettings, allowed: Allowed, uri: str |
     allowed = Allowed(
         judgements=allowed.judgements or "judgements" in gate.allow,
         candidates=allowed.candidates or "candidates" in gate.allow,
+        model_judgements=allowed.model_judgements or "model_judgements" in gate.allow,
     )
     return _judged(run, limits, allowed, _Against(found, pinned))
 

@@ -9,9 +9,11 @@ from pipelines.base.limits import GAINED, RERANKED, metric_of, numbers_of, place
 from pipelines.runs.read import RunContent
 from pipelines.verdict.doubts import doubted_drop, held_limit
 from pipelines.verdict.limits import Limits, parse_limits
+from pipelines.verdict.refused import asks_quality, check_judge
 from pipelines.verdict.runs import Allowed, compare_runs, differing_inputs, same_lists, settings_of
 from pipelines.verdict.slices import check_slices
 from stages.core.errors import ConfigError
+from stages.core.judges import mark_of
 from stages.core.words import counted
 from stages.quality.regression import Check, Ruling, check_drop, check_limit, worst
 
@@ -29,7 +31,7 @@ _OF_THE_ENGINE = ("throughput.", "queue.", "cache.prefix", "cache.kv", "tokens.g
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`against` is the baseline's run id, `pinned` the pinned run's; None where there was none. `differing` is what
-    differed though it was allowed to: candidates, judgements.
+    differed though it was allowed to: candidates, judgements; `mark` stands where quality is by a model's judgements.
     """
 
     run: str
@@ -39,6 +41,7 @@ class Verdict:
     notes: Sequence[str]
     pinned: str | None = None
     differing: Sequence[str] = ()
+    mark: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -56,6 +59,7 @@ class Verdict:
             told += f" ({'; '.join(doubts)})" if doubts else ""
         else:
             told = f"{self.outcome}: {'; '.join(telling)}"
+        told += f"; quality is {self.mark}" if self.mark else ""
         return told + (f" (with other {' and '.join(self.differing)}, as allowed)" if self.differing else "")
 
 
@@ -78,6 +82,9 @@ def judge(
         raise ConfigError("--max-drift needs a pinned run to drift from: give --pin RUN")
     numbers = dict.fromkeys(places(list(run.reranked.values))) | numbers_of(run.metrics)
     most, least = ({place_of(name, numbers): limit for name, limit in of.items()} for of in (limits.most, limits.least))
+    of_quality = asks_quality(limits, {*most, *least})
+    others = filter(None, (baseline if limits.compares else None, pinned if limits.drifts else None))
+    check_judge(run, others, limits, {*most, *least}, allowed=(allowed or Allowed()).model_judgements)
     held = [*_drops(run, baseline, limits, allowed), *_drifts(run, pinned, limits, allowed)]
     checks, notes = [_canaries(run)], [*_not_gated(limits, {*most, *least}), *(run.analysis.get("remarks") or ())]
     if unknown is not None and limits.compares:
@@ -99,6 +106,7 @@ def judge(
         notes=list(dict.fromkeys(notes)),
         pinned=pinned.run_id if pinned else None,
         differing=list(dict.fromkeys(name for one in held for name in one.differing)),
+        mark=mark_of(run.metrics) if of_quality else None,
     )
 
 

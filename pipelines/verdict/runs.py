@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.runs.read import RunContent
 from pipelines.verdict.differing import differing_keys
 from pipelines.verdict.identity import identity_notes
+from pipelines.verdict.judges import judged_difference, second_opinions, unlike
 from pipelines.verdict.queries import data_notes, groups_of, restricted, shared_queries
 from pipelines.verdict.unjudged import unjudged_between
 from stages.core.errors import DataError
+from stages.core.judges import mark_of
 from stages.files.rankings import read_rankings
+from stages.judging.second_opinion import ModelVerdict
 from stages.quality.comparison import Tested, compare_systems
 from stages.quality.evaluate import metric_key
 from stages.quality.significance import CONFIDENCE
@@ -22,10 +25,11 @@ from stages.quality.unjudged import Unjudged, with_reservation
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What may differ between compared runs, where the user says so."""
+    """What may differ between compared runs, where the user says so; and whether a gate takes a model's judgements."""
 
     judgements: bool = False
     candidates: bool = False
+    model_judgements: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Comparison:
     """`runs` by label, the baseline first; `tested` are the others against it, over the `queries` that all share.
 
     `differing` are the config keys in which the runs differ, each with its value in each run. `unjudged` is by run and
-    metric, where it is known; `slices` are the groups of the runs' `evaluate.slices`.
+    metric, where it is known; `slices` are the groups of the runs' `evaluate.slices`. Where a model judged,
+    `inference` has by run and metric what people's grades make of it.
     """
 
     runs: Mapping[str, RunContent]
@@ -44,10 +49,28 @@ class Comparison:
     notes: Sequence[str]
     unjudged: Mapping[tuple[str, str], Unjudged] = field(default_factory=dict)
     slices: Sequence[Slice] = ()
+    inference: Mapping[tuple[str, str], ModelVerdict] = field(default_factory=dict)
 
     @property
     def baseline(self) -> str:
         return next(iter(self.runs))
+
+    @property
+    def mark(self) -> str | None:
+        """What stands beside every value, where a model judged any of the runs: then it says which."""
+        marks = {label: mark_of(run.metrics) for label, run in self.runs.items()}
+        given = list(dict.fromkeys(filter(None, marks.values())))
+        if len(given) == 1 and all(marks.values()):
+            return given[0]
+        return "; ".join(f"{mark} in {label}" for label, mark in marks.items() if mark) or None
+
+    def sure(self, tested: Tested) -> bool:
+        """Whether there is a difference: where a model judged, as people's grades tell."""
+        if mark_of(self.runs[tested.system].metrics) is None:
+            return tested.significant()
+        found = self.inference.get((tested.system, tested.metric))
+        ends = found.change.interval if found else None
+        return ends is not None and not ends.low <= 0 <= ends.high
 
 
 def compare_runs(
@@ -60,7 +83,8 @@ def compare_runs(
     sliced: bool = True,
 ) -> Comparison:
     """The first run is the baseline. `metrics`: those to compare, by default all that every run has. `confidence` and
-    `seed` are by default those of the runs' own evaluation (see `settings_of`). Not `sliced`: without slices.
+    `seed` are by default those of the runs' own evaluation (see `settings_of`). Not `sliced`: neither slices nor
+    what people's grades make of a model's are there.
 
     Raises DataError where fewer than two runs are given, where one is given twice, where they have no metric or query
     in common, and where judgements or candidates differ that are not `allowed` to.
@@ -88,15 +112,27 @@ def compare_runs(
     }
     tested = compare_systems(baseline, values, shared, seed=seed, confidence=confidence)
     groups = groups_of(runs) if sliced else {}
+    by_label = dict(zip(labels, runs, strict=True))
+    opinions = {
+        label: second_opinions(runs[0], by_label[label], shared, confidence) if sliced else {} for label in values
+    }
+    slices = compare_slices(baseline, values, groups, shared, seed=seed, confidence=confidence)
+
+    def judged(one: Tested, found: Mapping[str, ModelVerdict]) -> Tested:
+        return judged_difference(one, runs[0], by_label[one.system], found)
+
     return Comparison(
-        runs=dict(zip(labels, runs, strict=True)),
-        tested=[with_reservation(one, open_.get((one.system, one.metric))) for one in tested],
+        runs=by_label,
+        tested=[
+            judged(with_reservation(one, open_.get((one.system, one.metric))), opinions[one.system]) for one in tested
+        ],
         metrics=shared,
         queries=len(queries),
         differing=differing,
         notes=notes,
         unjudged=open_,
-        slices=compare_slices(baseline, values, groups, shared, seed=seed, confidence=confidence),
+        slices=[replace(one, tested=[judged(each, {}) for each in one.tested]) for one in slices],
+        inference={(label, metric): one for label, found in opinions.items() for metric, one in found.items()},
     )
 
 
@@ -198,6 +234,8 @@ def _kinds(one: RunContent, other: RunContent) -> str:
     kinds = kind_of(one), kind_of(other)
     if kinds[0] != kinds[1]:
         return f" (the one by {kinds[0]}, the other by {kinds[1]})"
+    if told := unlike(one, other):
+        return f" ({told})"
     return " (answers judge the candidates of their own run)" if kinds[0] == "answers" else ""
 
 

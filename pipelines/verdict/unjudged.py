@@ -27,7 +27,7 @@ def unjudged_between(
         whole = read_judgements(baseline.folder.judgements)
         if whole.grades.keys() < set(before.query_ids):
             return {}
-        judgements = Judgements({query_id: whole.grades[query_id] for query_id in before.query_ids})
+        judgements = whole.of(before.query_ids)
         first, second = (_lists(one, judgements) for one in (baseline, run))
     except (OSError, ValueError, KeyError):
         return {}

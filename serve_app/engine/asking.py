@@ -6,8 +6,9 @@ scheduler of the user's own, and for prompts that vLLM is to refuse in its own w
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from vllm import PoolingParams
 from vllm.exceptions import VLLMClientError
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from serve_app.engine.engine_stats import EngineStats
 from serve_app.engine.outputs import Output, Task, Value
@@ -28,7 +30,7 @@ from serve_app.engine.packing import (
     unpack_told,
     unpack_values,
 )
-from stages.core.errors import first_line
+from stages.core.errors import EngineDiedError, EngineError, first_line
 
 # A message holds the work of so many of the engine's steps: what is counted of its prompts is when the last is done.
 STEPS = 4
@@ -62,40 +64,55 @@ class Call:
     longest_wait_s: float = 0.0
 
 
-class EachAlone:
-    """A request a prompt."""
+class Requests:
+    """What is given to vLLM, under names of its own."""
 
     def __init__(self, llm: AsyncLLM, stats: EngineStats) -> None:
         self.llm, self.stats = llm, stats
         self._ids = itertools.count()
 
-    async def ask(self, prompts: Sequence[Asked], task: Task, call: Call, *, skip_cache: bool = False) -> list[Output]:
-        """One output for each prompt; a str says why there is none. `skip_cache`: nothing is read from the cache."""
-        queues = [await self._refused_or_given(prompt, task, call, skip_cache) for prompt in prompts]
-        return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
-
-    async def give_up(self, call: Call) -> None:
-        """Whatever of a call is still in the engine."""
-        await self.llm.abort(call.names)
-        self.stats.forget(call.names)
-
-    async def _refused_or_given(self, prompt: Asked, task: Task, call: Call, skip_cache: bool) -> Any:
-        """The queue that the result will come through, or why the engine refuses this prompt."""
-        types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
-        try:
-            name, queue = await self._submit(prompt.token_ids, parameters(task, types, skip_cache=skip_cache), call)
-        except REFUSED as error:
-            return f"the engine refused the prompt: {first_line(error)}"
-        self.stats.await_one(name)
-        return queue
-
-    async def _submit(self, ids: list[int], params: PoolingParams, call: Call) -> tuple[str, Any]:
+    async def submit(self, ids: list[int], params: Any, call: Call) -> tuple[str, Any]:
         """A request's name, and the queue that its result will come through. Raises one of REFUSED where it is that."""
         name = str(next(self._ids))
         call.names.append(name)  # before it is given: a task may be cancelled in the middle of that
         queue = await self.llm.add_request(name, tokens_input(ids), params, priority=call.priority)
         call.given = True
         return name, queue
+
+    @contextlib.asynccontextmanager
+    async def kept_for(self, call: Call) -> AsyncIterator[None]:
+        """Whatever ends what is inside, a cancelled task too, what is left of the call is taken out of the engine.
+
+        Raises EngineError where the engine died; EngineDiedError where it may have died of this call.
+        """
+        try:
+            yield
+        except BaseException as error:
+            await self.llm.abort(call.names)
+            self.stats.forget(call.names)
+            if isinstance(error, EngineDeadError | EngineGenerateError):
+                kind = EngineDiedError if call.given else EngineError
+                raise kind("the engine died while it scored") from error
+            raise
+
+
+class EachAlone(Requests):
+    """A request a prompt."""
+
+    async def ask(self, prompts: Sequence[Asked], task: Task, call: Call, *, skip_cache: bool = False) -> list[Output]:
+        """One output for each prompt; a str says why there is none. `skip_cache`: nothing is read from the cache."""
+        queues = [await self._refused_or_given(prompt, task, call, skip_cache) for prompt in prompts]
+        return [queue if isinstance(queue, str) else await queue.get() for queue in queues]
+
+    async def _refused_or_given(self, prompt: Asked, task: Task, call: Call, skip_cache: bool) -> Any:
+        """The queue that the result will come through, or why the engine refuses this prompt."""
+        types = None if prompt.second_part is None else {"compressed_token_type_ids": prompt.second_part}
+        try:
+            name, queue = await self.submit(prompt.token_ids, parameters(task, types, skip_cache=skip_cache), call)
+        except REFUSED as error:
+            return refused(error)
+        self.stats.await_one(name)
+        return queue
 
 
 class AsOne(EachAlone):
@@ -118,7 +135,7 @@ class AsOne(EachAlone):
                 continue
             params = parameters(task, {KEY: packed}, skip_cache=skip_cache)
             try:
-                name, queue = await self._submit(some[0].token_ids[:shared] or CARRIER, params, call)
+                name, queue = await self.submit(some[0].token_ids[:shared] or CARRIER, params, call)
             except REFUSED:  # by something else than its prompts: told of each
                 alone += places
                 continue
@@ -158,6 +175,11 @@ class AsOne(EachAlone):
             return [Value(number, one.cached_tokens) for number, one in zip(numbers, told, strict=True)]
         values = unpack_values(packed, told)
         return [Computed(Data(value), one.cached_tokens) for value, one in zip(values, told, strict=True)]
+
+
+def refused(error: Exception) -> str:
+    """What is told of one of REFUSED."""
+    return f"the engine refused the prompt: {first_line(error)}"
 
 
 def parameters(task: Task, told: dict[str, Any] | None, *, skip_cache: bool = False) -> PoolingParams:

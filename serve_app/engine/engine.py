@@ -14,7 +14,6 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
-from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
 from serve_app.engine.asking import AsOne, Call, EachAlone
@@ -27,7 +26,6 @@ from serve_app.engine.outputs import Output, not_finite
 from serve_app.engine.packing import Asked
 from serve_app.engine.prompts import Prompt
 from serve_app.settings import EngineSettings, ModelSettings
-from stages.core.errors import EngineDiedError, EngineError
 from stages.core.identity import ScoringIdentity
 
 VERSIONS: dict[str, str] = {"vllm": vllm.__version__}
@@ -51,28 +49,15 @@ class VllmEngine(HostedEngine):
         super().__init__(model, model_settings, engine, replica, max_text_chars)
         arguments = AsyncEngineArgs(**engine_arguments(model, engine, this_host(engine.tensor_parallel)))
         config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
-        device = "cpu" if current_platform.is_cpu() else "cuda"
-        _, self.identity = identified(model, model_settings, engine, device, _dtype(config))
+        _, self.identity = identified(model, model_settings, engine, this_device(), dtype_of(config))
         tell(self.identity)
-        self.llm = AsyncLLM.from_vllm_config(
-            config,
-            stat_loggers=[_logger_factory(self.stats)],
-            enable_log_requests=arguments.enable_log_requests,
-            disable_log_stats=arguments.disable_log_stats,
-        )
+        self.llm = started(arguments, config, self.stats)
         self._unfit = why_not(config)
         self._asking = (EachAlone if self._unfit else AsOne)(self.llm, self.stats)
 
     def facts(self) -> dict[str, Any]:
         """What the engine settled on, for the record of a run."""
-        config = self.llm.vllm_config
-        return {
-            "device": current_platform.get_device_name(),
-            "dtype": _dtype(config),
-            "block_size": config.cache_config.block_size,
-            "max_num_seqs": config.scheduler_config.max_num_seqs,
-            "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
-        } | (
+        return settled(self.llm) | (
             {"note": f"vLLM gets each prompt as a request of its own, which is slower: {self._unfit}"}
             if self._unfit
             else {}
@@ -89,14 +74,8 @@ class VllmEngine(HostedEngine):
 
     async def _computed(self, prompts: Sequence[Prompt], priority: int) -> tuple[list[Output], float]:
         call = Call(priority)
-        try:
+        async with self._asking.kept_for(call):
             outputs = await self._all_outputs(prompts, call)
-        except BaseException as error:
-            await self._asking.give_up(call)
-            if isinstance(error, EngineDeadError | EngineGenerateError):
-                kind = EngineDiedError if call.given else EngineError
-                raise kind("the engine died while it scored") from error
-            raise
         return outputs, max(call.longest_wait_s * 1000, self.stats.longest_wait_ms(call.names))
 
     async def _all_outputs(self, prompts: Sequence[Prompt], call: Call) -> list[Output]:
@@ -124,6 +103,28 @@ class VllmEngine(HostedEngine):
         return outputs
 
 
+def started(arguments: AsyncEngineArgs, config: Any, stats: EngineStats) -> AsyncLLM:
+    """vLLM's engine of this config of its own, which comes of the arguments; `stats` counts what it does."""
+    return AsyncLLM.from_vllm_config(
+        config,
+        stat_loggers=[_logger_factory(stats)],
+        enable_log_requests=arguments.enable_log_requests,
+        disable_log_stats=arguments.disable_log_stats,
+    )
+
+
+def settled(llm: AsyncLLM) -> dict[str, Any]:
+    """What an engine settled on, for the record of a run."""
+    config = llm.vllm_config
+    return {
+        "device": current_platform.get_device_name(),
+        "dtype": dtype_of(config),
+        "block_size": config.cache_config.block_size,
+        "max_num_seqs": config.scheduler_config.max_num_seqs,
+        "max_num_batched_tokens": config.scheduler_config.max_num_batched_tokens,
+    }
+
+
 def _logger_factory(stats: EngineStats) -> Any:
     """What vLLM calls to make one stat logger per engine core; all of them feed `stats`."""
 
@@ -138,8 +139,13 @@ def _logger_factory(stats: EngineStats) -> Any:
     return lambda _vllm_config, _engine_index=0: Logger()
 
 
-def _dtype(config: Any) -> str:
+def dtype_of(config: Any) -> str:
     return str(config.model_config.dtype).removeprefix("torch.")
+
+
+def this_device() -> str:
+    """As an identity has it."""
+    return "cpu" if current_platform.is_cpu() else "cuda"
 
 
 def this_host(tensor_parallel: int) -> Host:

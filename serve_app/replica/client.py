@@ -1,4 +1,5 @@
-"""ServedScorer: a Scorer over a Serve handle, patient with replicas that die or are full, and wary of pairs that kill.
+"""Callers over a Serve handle, patient with replicas that die or are full, and wary of pairs that kill. ServedScorer is
+one that scores.
 
 The queries of a batch are one call, which one replica answers. A query that was at work when an engine died is a
 *suspect*: it is asked again by itself, while nothing else of this scorer is in the engine. Where it kills again it is
@@ -12,8 +13,9 @@ import contextlib
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import Any, Generic, TypeAlias, TypeGuard
 
 from ray.exceptions import ActorDiedError, ObjectLostError, RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -22,14 +24,14 @@ from serve_app.replica.exclusion import Exclusion
 from stages.core.columns import Columns, unpack
 from stages.core.errors import EngineDiedError, EngineError, ScoringError, first_line
 from stages.core.records import Asked, Outcome, PairScore, TimedScores
-from stages.core.scoring import required, score_each
+from stages.core.scoring import Item, required, score_each
 
 # What another replica, or the same one after its restart, may well answer.
 TRANSIENT = (RayActorError, ObjectLostError, BackPressureError, DeploymentUnavailableError, EngineError)
 # What may be the query's own doing: the engine's process died under it, or the whole replica did.
 DEATHS = (EngineDiedError, ActorDiedError)
-Settled = Outcome | ActorDiedError
-Answer = Settled | RayActorError | ObjectLostError | BackPressureError | DeploymentUnavailableError
+Settled: TypeAlias = list[Item] | ScoringError | ActorDiedError
+Answer: TypeAlias = Settled[Item] | RayActorError | ObjectLostError | BackPressureError | DeploymentUnavailableError
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 10.0
 # A suspect call is cut into so many parts. Each death costs an engine start (half a minute and more), each part without
 # the killer next to nothing: with eight, one pair in 100 is found with three further deaths, with two it takes seven.
@@ -41,12 +43,14 @@ DEATHS_TO_CONVICT = 2
 DEATHS_TO_DESPAIR = 8
 
 
-class ServedScorer:
+class PatientCaller(ABC, Generic[Item]):
     """Sends a batch of queries as one call; retries elsewhere, with back-off, for `retry_for_s` seconds.
 
-    With `identity`, the digest of a ScoringIdentity, only a replica answers whose scores are decided by just that.
-    `listwise`: a list is scored as a whole or not at all, so one that kills is never cut into parts.
+    With `identity`, a digest, only a replica answers whose values are decided by just that. `listwise`: a list is
+    scored as a whole or not at all, so one that kills is never cut into parts.
     """
+
+    work = "score"  # what is asked for, in words
 
     def __init__(self, handle: Any, retry_for_s: float, identity: str | None = None, *, listwise: bool = False) -> None:
         self.handle = handle
@@ -56,12 +60,15 @@ class ServedScorer:
         self._exclusion = Exclusion()
         self._deaths_in_a_row = 0
 
-    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
-        """As `score_batch`, for one query. Raises what it failed of."""
-        (outcome,) = await self.score_batch([Asked(query, tuple(documents), instruction)])
-        return required(outcome)
+    @abstractmethod
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer[Item]]:
+        """One call, and what came of each query."""
 
-    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+    @abstractmethod
+    def _fault(self, reason: str) -> Item:
+        """What comes of a document that cannot be had."""
+
+    async def ask_batch(self, batch: Sequence[Asked]) -> list[list[Item] | ScoringError]:
         """What the replica made of each query, in order; an EngineError where none answered in time or every call kills
         the engine. A pair that killed the engine by itself comes back failed, with that as its error.
         """
@@ -72,15 +79,15 @@ class ServedScorer:
             for asked, answer in zip(batch, answers, strict=True)
         ]
 
-    async def _alone(self, asked: Asked, death: Exception) -> Outcome:
+    async def _alone(self, asked: Asked, death: Exception) -> list[Item] | ScoringError:
         """Ask again about a query that was at work when the engine died, while nothing else of this scorer is there."""
         if self._deaths_in_a_row >= DEATHS_TO_DESPAIR:
             return _hopeless(death)
         async with self._exclusion.alone():
             return await self._suspect(asked, deaths=0)
 
-    async def _suspect(self, asked: Asked, deaths: int) -> Outcome:
-        """Score a query that was there when the engine died; `deaths` counts those with nothing else in the engine."""
+    async def _suspect(self, asked: Asked, deaths: int) -> list[Item] | ScoringError:
+        """Ask about a query that was there when the engine died; `deaths` counts those with nothing else in it."""
         (answer,) = await self._patiently([asked])
         if not isinstance(answer, DEATHS):
             return answer
@@ -90,22 +97,22 @@ class ServedScorer:
         documents = asked.documents
         if (self.listwise or len(documents) == 1) and deaths >= DEATHS_TO_CONVICT:
             killer = "list" if self.listwise else "pair"
-            fault = PairScore(None, error=f"scoring this {killer} kills the engine: {reason_of(answer)}")
+            fault = self._fault(f"{self.work.removesuffix('e')}ing this {killer} kills the engine: {reason_of(answer)}")
             return [fault] * len(documents)
-        scores: list[PairScore] = []
+        answered: list[Item] = []
         for part in [documents] if self.listwise else _parts(documents):
             outcome = await self._suspect(asked._replace(documents=part), deaths)
             if isinstance(outcome, ScoringError):
                 return outcome
-            scores += outcome
-        return scores
+            answered += outcome
+        return answered
 
-    async def _patiently(self, batch: Sequence[Asked]) -> list[Settled]:
+    async def _patiently(self, batch: Sequence[Asked]) -> list[Settled[Item]]:
         """Ask until each query is answered or a replica died of it (DEATHS); a full or missing replica is waited for.
         What is answered is not asked again.
         """
         deadline, wait_s = time.monotonic() + self.retry_for_s, FIRST_WAIT_S
-        answers: dict[int, Settled] = {}
+        answers: dict[int, Settled[Item]] = {}
         while True:
             left = [place for place in range(len(batch)) if place not in answers]
             fresh = dict(zip(left, await self._ask([batch[place] for place in left]), strict=True))
@@ -116,13 +123,13 @@ class ServedScorer:
                 if _settled(answer):
                     answers[place] = answer
                 elif late:
-                    answers[place] = _given_up(answer)
+                    answers[place] = _given_up(answer, self.work)
             if len(answers) == len(batch):
                 return [answers[place] for place in range(len(batch))]
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
-    async def _ask(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+    async def _ask(self, batch: Sequence[Asked]) -> Sequence[Answer[Item]]:
         """One try. What the call as a whole failed of is the answer to each query."""
         try:
             with as_raised():
@@ -130,15 +137,31 @@ class ServedScorer:
         except (ScoringError, *TRANSIENT) as error:
             return [error] * len(batch)
 
-    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+
+class ServedScorer(PatientCaller[PairScore]):
+    """A Scorer. `identity` is that of a ScoringIdentity."""
+
+    async def score(self, query: str, documents: Sequence[str], instruction: str | None = None) -> list[PairScore]:
+        """As `score_batch`, for one query. Raises what it failed of."""
+        (outcome,) = await self.score_batch([Asked(query, tuple(documents), instruction)])
+        return required(outcome)
+
+    async def score_batch(self, batch: Sequence[Asked]) -> list[Outcome]:
+        """As `ask_batch`."""
+        return await self.ask_batch(batch)
+
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer[PairScore]]:
         columns: Columns = await self.handle.score_batch.remote(list(batch), self.identity)
         return unpack(columns)
+
+    def _fault(self, reason: str) -> PairScore:
+        return PairScore(None, error=reason)
 
 
 class UrgentScorer(ServedScorer):
     """As ServedScorer, ahead of all batch work: for a few pairs that somebody waits for."""
 
-    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer[PairScore]]:
         return await score_each(self._urgently, batch)
 
     async def _urgently(self, query: str, documents: Sequence[str], instruction: str | None) -> list[PairScore]:
@@ -176,15 +199,15 @@ def reason_of(error: Exception) -> str:
     return first_line(error)
 
 
-def _settled(answer: Answer) -> TypeGuard[Settled]:
+def _settled(answer: Answer[Item]) -> TypeGuard[Settled[Item]]:
     """Whether the same call, made again a little later, is of no use."""
     return isinstance(answer, DEATHS) or not isinstance(answer, TRANSIENT)
 
 
-def _given_up(error: Answer) -> EngineError:
+def _given_up(error: Answer[Item], work: str) -> EngineError:
     """What a query fails of that was asked for as long as it may be."""
     assert isinstance(error, Exception)
-    fault = EngineError(f"no replica could score the query: {reason_of(error)}")
+    fault = EngineError(f"no replica could {work} the query: {reason_of(error)}")
     fault.__cause__ = error
     return fault
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from serve_app.replica.client import Answer, ServedScorer
 from stages.core.columns import Columns, unpack
-from stages.core.records import Asked
+from stages.core.records import Asked, PairScore
 from stages.core.vectors import TextKeys, VectorKeeper, VectorRows, distinct_texts, vector_rows
 
 
@@ -20,7 +20,7 @@ class EmbeddingScorer(ServedScorer):
         super().__init__(scorer.handle, scorer.retry_for_s, scorer.identity, listwise=scorer.listwise)
         self.keeper, self.keys = keeper, keys
 
-    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer]:
+    async def _call(self, batch: Sequence[Asked]) -> Sequence[Answer[PairScore]]:
         texts = [self.keys.of(text) for text in distinct_texts(batch)]
         # In a thread, as other lookups: a process may hold the file for a while, and other queries go on meanwhile.
         known = await asyncio.to_thread(self._known, texts)

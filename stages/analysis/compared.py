@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stages.analysis.depth import DEPTHS
+from stages.core.judges import mark_of_judgements
 from stages.core.records import Judgements, QueryMetrics
-from stages.quality.comparison import Tested, compare_systems
+from stages.quality.comparison import Tested, compare_systems, with_mark
 from stages.quality.regression import MIN_QUERIES
 from stages.quality.significance import CONFIDENCE
 from stages.quality.slices import BASELINE, Groups, Slice, compare_slices
@@ -42,20 +43,25 @@ def compared(
 ) -> dict[str, Any]:
     """The change, what of both lists is not judged, and the user's slices."""
     open_ = unjudged(lists, judgements, first, reranked, highest=highest_grade(judgements))
+    mark = mark_of_judgements(judgements)
     return {
-        "significance": _significance(first, reranked, settings, open_),
+        "significance": _significance(first, reranked, settings, open_, mark),
         "unjudged": {metric: asdict(one) | {"share": one.share} for metric, one in open_.items()},
-        "slices": [_slice(one) for one in _slices(first, reranked, settings)],
+        "slices": [_slice(one, mark) for one in _slices(first, reranked, settings)],
     }
 
 
 def _significance(
-    first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings, open_: Mapping[str, Unjudged]
+    first: QueryMetrics,
+    reranked: QueryMetrics,
+    settings: AnalysisSettings,
+    open_: Mapping[str, Unjudged],
+    mark: str | None,
 ) -> dict[str, Any]:
     tested = compare_systems(
         first, {RERANKED: reranked}, settings.metrics, seed=settings.seed, confidence=settings.confidence
     )
-    return tested_in_json([with_reservation(one, open_.get(one.metric)) for one in tested])
+    return tested_in_json([with_mark(with_reservation(one, open_.get(one.metric)), mark) for one in tested])
 
 
 def _slices(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSettings) -> list[Slice]:
@@ -69,7 +75,7 @@ def _slices(first: QueryMetrics, reranked: QueryMetrics, settings: AnalysisSetti
     )
 
 
-def _slice(found: Slice) -> dict[str, Any]:
+def _slice(found: Slice, mark: str | None) -> dict[str, Any]:
     """`tested` is null where there are too few queries, the means where none is judged."""
     return {
         "name": found.name,
@@ -77,7 +83,7 @@ def _slice(found: Slice) -> dict[str, Any]:
         "needed": MIN_QUERIES,
         "first_stage": found.means.get(BASELINE),
         "reranked": found.means.get(RERANKED),
-        "tested": tested_in_json(found.tested) or None,
+        "tested": tested_in_json([with_mark(one, mark) for one in found.tested]) or None,
     }
 
 

@@ -41,7 +41,7 @@ def cut_and_read(
     affected = [one for one in outcomes if one.in_passages and one.query_id in judgements.grades]
     if not affected:
         return None
-    judged = Judgements({one.query_id: judgements.grades[one.query_id] for one in affected})
+    judged = judgements.of(one.query_id for one in affected)
     cut = evaluate({one.query_id: one.listed(_cut_order(one)) for one in affected}, judged, metrics)
     read = evaluate({one.query_id: one.listed(one.order.tolist()) for one in affected}, judged, metrics)
     several = [one.passages > 1 for one in affected]

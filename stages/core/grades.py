@@ -23,8 +23,9 @@ class Reply:
 
     `text` is what was generated; `probabilities` are those of the grades 0, 1, ... in the place of the answer, as they
     are beside all other tokens, so that their sum is the share of what the judge would have said that is a grade at
-    all. One of both is there, unless `error` says why neither is. `finished`: the text ended by itself, and was not cut
-    at the limit of tokens. `truncated`: the end of the document was not shown to the judge.
+    all. One of both is there, unless `error` says why neither is. `withheld`: that is the judge's own answer, which a
+    filter or the model itself refused, and not a fault that another try mends. `finished`: the text ended by itself,
+    and was not cut at the limit of tokens. `truncated`: the end of the document was not shown to the judge.
     """
 
     text: str = ""
@@ -34,6 +35,12 @@ class Reply:
     generated_tokens: int = 0
     truncated: bool = False
     error: str | None = None
+    withheld: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came back: such a reply is not kept."""
+        return self.error is not None and not self.withheld
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,14 +105,64 @@ class JudgementsPart(TypedDict):
     """What judged: `kind` is qrels, or answers, which were looked for by `match`. Of these alone: how many `answers`
     there were, `short_answers` of fewer than three letters or digits, and the queries whose answers are in none of
     their candidates, or in all.
+
+    Of qrels, `by` says who judged: people, model or both; runs of before did not tell, and people did. Where a model
+    did, `judge` is its name, and the counts are of queries and pairs: the values of `queries_by_model` come of a grade
+    that it gave; `pairs_graded` are all of its grades, those of pairs that people judged too among them.
     """
 
     kind: str
+    by: NotRequired[str]
+    judge: NotRequired[str]
+    queries_by_people: NotRequired[int]
+    queries_by_model: NotRequired[int]
+    pairs_by_people: NotRequired[int]
+    pairs_by_model: NotRequired[int]
+    pairs_graded: NotRequired[int]
     match: NotRequired[str]
     answers: NotRequired[int]
     short_answers: NotRequired[int]
     queries_in_none: NotRequired[int]
     queries_in_all: NotRequired[int]
+
+
+class InferredPart(TypedDict):
+    """A mean over all judged queries as people would judge them, with its interval; null where there is none. `method`
+    is people, ppi, ppi++ or exact; people judged `judged` of the `population` of queries, and `rho` is how closely the
+    model's values go along with theirs.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    method: str | None
+    rho: float | None
+    judged: int
+    population: int
+
+
+class JudgeErrorPart(TypedDict):
+    """How much larger the change is by the model's grades than by people's; `told`: surely not 0."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    told: bool
+
+
+class InferencePart(TypedDict):
+    """Of one metric, where a model judged: the change and both means, `by_model` the change by its grades alone, which
+    no interval covers. `judge_error` null where people judged no query with it; `kin` says how judge and reranker are
+    related, null where they are not, or that cannot be told. `words` are the verdict's sentences.
+    """
+
+    delta: InferredPart
+    first_stage: InferredPart
+    reranked: InferredPart
+    by_model: float
+    judge_error: JudgeErrorPart | None
+    kin: str | None
+    words: list[str]
 
 
 class MadePart(TypedDict):
@@ -347,6 +397,7 @@ class Metrics(TypedDict):
     model: ModelPart
     identity: NotRequired[IdentityPart]
     quality: QualityPart
+    inference: NotRequired[dict[str, InferencePart]]
     unjudged: NotRequired[dict[str, UnjudgedPart] | None]
     slices: NotRequired[dict[str, SlicePart]]
     fused_first_stages: NotRequired[FusedPart]

@@ -6,8 +6,8 @@ score, the scores make a *ranking*, and *judgements* (qrels) say what each docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -238,18 +238,30 @@ class Judgements:
     def __len__(self) -> int:
         return len(self.grades)
 
+    def of(self, query_ids: Iterable[str]) -> Judgements:
+        """Those of these queries alone, whoever judged; one without a judgement is not among them."""
+        wanted = [query_id for query_id in query_ids if query_id in self.grades]
+        told = (self.grades, self.tokens, self.by_model, self.by_people)
+        grades, tokens, by_model, by_people = (
+            {query_id: one[query_id] for query_id in wanted if query_id in one} for one in told
+        )
+        return replace(self, grades=grades, tokens=tokens, by_model=by_model, by_people=by_people)
+
     @property
     def digest(self) -> str:
-        """64 hex digits (SHA-256) over what was judged and how, in whatever order it came. Judgements of two kinds have
-        two, though their grades be the same.
+        """64 hex digits (SHA-256) over what was judged, how and by whom, in whatever order it came. Judgements of two
+        kinds have two, though their grades be the same.
         """
         total = sha256()
         if self.kind != "qrels":
             total.update(repr((self.kind, self.match)).encode())
         for query_id in sorted(self.grades):
             total.update(repr((query_id, sorted(self.grades[query_id].items()))).encode())
-        for query_id in sorted(self.by_model):
-            total.update(repr(("model", query_id, sorted(self.by_model[query_id].items()))).encode())
+        if self.judge is not None:
+            total.update(repr(("judge", self.judge)).encode())
+        for who, of_queries in (("model", self.by_model), ("people", self.by_people)):
+            for query_id in sorted(of_queries):
+                total.update(repr((who, query_id, sorted(of_queries[query_id].items()))).encode())
         return total.hexdigest()
 
 

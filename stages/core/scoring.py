@@ -6,10 +6,12 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from stages.core.errors import ScoringError
 from stages.core.records import Asked, Outcome, PairScore
+
+Item = TypeVar("Item")  # what comes of one document
 
 
 class Scorer(Protocol):
@@ -37,8 +39,8 @@ async def score_batch(scorer: Scorer, batch: Sequence[Asked]) -> list[Outcome]:
 
 
 async def score_each(
-    score: Callable[[str, Sequence[str], str | None], Awaitable[list[PairScore]]], batch: Sequence[Asked]
-) -> list[Outcome]:
+    score: Callable[[str, Sequence[str], str | None], Awaitable[list[Item]]], batch: Sequence[Asked]
+) -> list[list[Item] | ScoringError]:
     """What comes of each query, in order, all being at work together. Cancelling it cancels them all.
 
     What is no ScoringError is a bug, and raised when all have ended.
@@ -47,8 +49,8 @@ async def score_each(
     return [_expected(outcome) for outcome in outcomes]
 
 
-def required(outcome: Outcome) -> list[PairScore]:
-    """The scores. Raises what the query failed of."""
+def required(outcome: list[Item] | ScoringError) -> list[Item]:
+    """What came of each document. Raises what the query failed of."""
     if isinstance(outcome, ScoringError):
         raise outcome
     return outcome
@@ -72,7 +74,7 @@ class OverlapScorer:
         return PairScore(score=share, prompt_tokens=len(wanted) + len(found))
 
 
-def _expected(outcome: list[PairScore] | BaseException) -> Outcome:
+def _expected(outcome: list[Item] | BaseException) -> list[Item] | ScoringError:
     if isinstance(outcome, BaseException) and not isinstance(outcome, ScoringError):
         raise outcome
     return outcome

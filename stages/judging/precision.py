@@ -145,26 +145,26 @@ def estimate(strata: Sequence[Stratum], about: About, confidence: float) -> Esti
     if (found := spread(strata, about)) is None:
         return None
     mean = math.fsum(one.size / population * one.mean for one in strata if len(one.values))
-    number = _judged(strata)
-    error = _error(strata, population, found, about)
+    number = judged(strata)
+    error = math.sqrt(sampled_variance(strata) + (found.whole / population if about is About.LIKE_THESE else 0.0))
     below, above = reaches(number, found.skewness, confidence, found.degrees)
     scale = math.sqrt(number) * error
     return Estimate(mean, Interval(mean - scale * below, mean + scale * above))
 
 
-def _judged(strata: Sequence[Stratum]) -> int:
+def judged(strata: Sequence[Stratum]) -> int:
     """How many values the spread comes from: those of what is not known, or of all where everything is."""
     return sum(len(one.values) for one in strata if not one.known) or sum(len(one.values) for one in strata)
 
 
-def _error(strata: Sequence[Stratum], population: int, found: Spread, about: About) -> float:
-    """As `Spread.error`, with the sizes that the strata's samples really have."""
-    sampled = math.fsum(
+def sampled_variance(strata: Sequence[Stratum]) -> float:
+    """Of the mean over exactly these queries: as in `Spread.error`, with the sizes that the samples really have."""
+    population = sum(one.size for one in strata)
+    return math.fsum(
         (one.size / population) ** 2 * (1 - len(one.values) / one.size) * one.variance / len(one.values)
         for one in strata
         if not one.known
     )
-    return math.sqrt(sampled + (found.whole / population if about is About.LIKE_THESE else 0.0))
 
 
 def _skewness(strata: Sequence[Stratum]) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stages.core.errors import DataError
+from stages.core.judges import NO_INTERVAL
 from stages.core.records import QueryMetrics
 from stages.quality.significance import CONFIDENCE, Difference, compare_values, holm, in_words
 
@@ -26,6 +27,13 @@ class Tested:
 
     def significant(self) -> bool:
         return self.corrected_p < 1 - self.difference.confidence
+
+
+def with_mark(tested: Tested, mark: str | None) -> Tested:
+    """The sentence says that a model judged: the test is of which queries there are, and not of its errors."""
+    if mark is None:
+        return tested
+    return replace(tested, words=f"{tested.words}; {mark}: {NO_INTERVAL}")
 
 
 def compare_systems(

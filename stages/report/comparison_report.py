@@ -22,8 +22,14 @@ from stages.report import figures
 from stages.report.beside_harms import beside_harms, named_useless
 from stages.report.beside_hosted import beside_hosted
 from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
+from stages.report.second_opinion import TITLE as INFERRED
+from stages.report.second_opinion import beside_inferences, inferred_tone_of
 from stages.report.slices import SliceRow, slices_blocks
 from stages.report.unjudged import OpenRow, doubts, unjudged_blocks
+
+COSTS, DIFFERING = "What does each cost?", "In what do they differ?"
+OF_NO_JUDGEMENT = (DIFFERING, INFERRED)
+"""Sections without a number that comes of judgements; and the one that tells such numbers apart by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,11 @@ def comparison_document(compared: Compared) -> Document:
     )
     sections = [
         Section("Is the difference real?", [*_quality(compared)]),
+        *beside_inferences(content),
         *beside_harms(compared.harms),
         *_slices(compared),
-        Section("What does each cost?", [*_costs(compared)]),
-        Section("In what do they differ?", [*_differing(content)]),
+        Section(COSTS, [*_costs(compared)]),
+        Section(DIFFERING, [*_differing(content)]),
     ]
     return Document(title, [*_lead(compared)], sections)
 
@@ -64,6 +71,8 @@ def _lead(compared: Compared) -> Iterator[Text]:
     for told in compared.tested(compared.main):
         sure = is_significant(told) and not doubts(_open(compared.content, told))
         tone = tone_of(told) if sure else "unsure"
+        if compared.content.get("mark"):
+            tone = inferred_tone_of(compared.content, told)
         yield Text(f"{told['system']}: {told['words']}.", tone)
     yield Text(f"Over {count(compared.content['queries'])} judged queries. {_corrected(compared.content)}")
     yield from named_useless(compared.harms)
@@ -73,6 +82,8 @@ def _lead(compared: Compared) -> Iterator[Text]:
 
 def _corrected(content: Mapping[str, Any]) -> str:
     tests = len(content["tested"])
+    if content.get("mark"):
+        return f"Values are {content['mark']}, and p is of them."
     if tests == 1:
         return "p is of the paired randomization test."
     return f"p is of the paired randomization test, corrected by Holm over all {tests} comparisons on this page."

@@ -14,8 +14,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from stages.core.judges import BY_MODEL, mark_of
 from stages.core.metrics import CachePart, CoveragePart, Metrics, QualityPart, ThroughputPart
-from stages.core.words import number, written_name
+from stages.core.words import first_up, number, written_name
 from stages.report.document import Block, Code, Details, Document, Figure, Items, Table, Text, cell
 
 # A text from the data must not move the cursor or rename the window.
@@ -118,14 +119,16 @@ def quality_table(metrics: Metrics, runs: Mapping[str, Metrics] | None = None) -
 
     With several first stages, `runs` holds each one's own metrics, `metrics` those of all candidates together.
     """
-    table = RichTable(title_justify="left", header_style="bold")
-    table.add_column("quality")
+    mark = next(filter(None, map(mark_of, (metrics, *(runs or {}).values()))), None)
+    title = _text(first_up(mark)) if mark else None
+    table = RichTable(title=title, title_justify="left", header_style="bold", title_style="italic")
+    table.add_column(f"quality, {BY_MODEL}" if mark else "quality")
     for heading in ("first stage", "reranked", "change"):
         table.add_column(heading, justify="right")
     for name, of_run in (runs or {"": metrics}).items():
-        _add_quality(table, of_run["quality"], name)
+        _add_quality(table, of_run["quality"], name, sure=not mark)
     if runs:
-        _add_quality(table, _against_fusion(metrics), "all together")
+        _add_quality(table, _against_fusion(metrics), "all together", sure=not mark)
         if "fused_first_stages" in metrics:
             table.caption = "All together, the first stage is their fusion, tuned on other queries."
     if not metrics["quality"]["reranked"]:
@@ -141,12 +144,13 @@ def _against_fusion(metrics: Metrics) -> QualityPart:
     return {"first_stage": before, "reranked": metrics["quality"]["reranked"], "delta": delta}
 
 
-def _add_quality(table: RichTable, quality: QualityPart, run: str) -> None:
+def _add_quality(table: RichTable, quality: QualityPart, run: str, *, sure: bool) -> None:
+    """Green and red where people judged."""
     for name, after in (quality["reranked"] or {}).items():
         cells = ["", f"{after:.4f}", ""]
         if (before := quality["first_stage"]) and (changes := quality["delta"]):
             change = changes[name]
-            colour = "green" if change > 0 else "red" if change < 0 else "default"
+            colour = "default" if not sure else "green" if change > 0 else "red" if change < 0 else "default"
             cells = [f"{before[name]:.4f}", f"{after:.4f}", f"[{colour}]{change:+.4f}[/]"]
         table.add_row(f"{run} {written_name(name)}".strip(), *cells)
     table.add_section()

@@ -94,8 +94,7 @@ class CollectionSource:
         judgements = Judgements({}) if self._answers else self._qrels.read(set_aside)
         if self._limit is None:
             return judgements
-        grades = judgements.grades
-        return Judgements({query_id: grades[query_id] for query_id in self._limited() if query_id in grades})
+        return judgements.of(self._limited())
 
     def _limited(self) -> QueryIds:
         query_ids = QueryIds(self._limit)

@@ -18,6 +18,8 @@ from stages.sources.columns import Columns
 from stages.sources.formats.nested import read_any_qrels
 from stages.sources.formats.shape import LABELS_APART
 from stages.sources.formats.shapes import RECORDS_SEEN, shapes_of
+from stages.sources.grades import parse_grade
+from stages.sources.judged import BY_MODEL, JUDGED_BY
 from stages.sources.layouts import JudgedQuery, by_pair, by_query
 from stages.sources.lines import existing_file
 from stages.sources.mteb import by_relevance
@@ -32,7 +34,6 @@ from stages.sources.settings import (
     QUERY_COLUMNS,
     DataSettings,
 )
-from stages.sources.trec import parse_grade
 
 Layout = Callable[[RowTable, Columns, Report], Iterator[JudgedQuery]]
 
@@ -89,7 +90,7 @@ class RowSource:
         if self._limit is None:
             return judgements
         limited = {as_id(query.query_id) for query in self._judged(_reported_by_queries)}
-        return Judgements({query_id: grades for query_id, grades in judgements.grades.items() if query_id in limited})
+        return judgements.of(query_id for query_id in judgements.grades if query_id in limited)
 
     def meetings(self) -> dict[str, Meeting]:
         if self._by_answers:
@@ -133,6 +134,12 @@ class RowSource:
             yield query
 
     def _own_judgements(self, set_aside: Report) -> Judgements:
+        """Raises DataError where the rows say who judged: here all would be taken for people's."""
+        if judged := [name for name in self._table.columns if name.strip().lower() in (*JUDGED_BY, *BY_MODEL)]:
+            raise DataError(
+                f"{self._table.name}: the column {judged[0]} says who judged, which is read of qrels alone: give these "
+                "judgements as data.qrels, with columns query-id, corpus-id, score, judged-by, by-model"
+            )
         grades: dict[str, dict[str, int]] = {}
         for query in self._judged(_reported_by_queries):
             query_id = as_id(query.query_id)

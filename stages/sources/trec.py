@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
-from decimal import Decimal
-from numbers import Real
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from stages.core.errors import DataError
 from stages.core.prepare import Report
-from stages.core.records import Judgements, Location, SetAside
+from stages.core.records import Judgements, SetAside
+from stages.sources.grades import parse_grade
+from stages.sources.judged import HEADER, headerless, judged_lines, judgements_by, tells_who_judged
 from stages.sources.lines import Line, read_lines
 from stages.sources.refusal import Tally
 from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds, RunList, open_run
 
-LARGEST_GRADE = 2**31 - 1
+_FORM = "qrels have lines of `query_id 0 doc_id grade`, or `query_id<TAB>doc_id<TAB>grade`"
 # A header calls its first column and its last one so, whatever separates their words and in either case.
 _QUERY_WORDS = ("query", "queryid", "qid", "topic", "topicid", "topicno", "topicnumber")
 _GRADE_WORDS = (
@@ -38,14 +39,37 @@ def read_trec_run(
 
 def read_qrels(path: Path, set_aside: Report) -> Judgements:
     """Judgements from `query_id 0 doc_id grade` (TREC) or `query_id doc_id grade` (BEIR), with or without a header: a
-    first line is one by the words in it, not because its grade is none.
+    first line is one by the words in it, not because its grade is none. A header with `judged-by` says who judged
+    (`stages.sources.judged`).
 
-    The first judgement of a pair counts. Raises DataError for a fractional grade, and where the file cannot be read or
-    has no usable line.
+    The first judgement of a pair counts. Raises DataError for a fractional grade, for grades of two judges, and where
+    the file cannot be read or has no usable line.
     """
-    grades: dict[str, dict[str, int]] = {}
     tally = Tally(set_aside)
-    for line in read_lines(path, tally):
+    lines = read_lines(path, tally)
+    first = next(lines, None)
+    if first is not None and (header := _judged_header(path, first)) is not None:
+        rows = judged_lines(header, lines, tally)
+        return judgements_by(rows, tally, lambda: tally.refusal(path, f"below its header {HEADER} are such lines"))
+    return _plain(path, chain([] if first is None else [first], lines), tally)
+
+
+def _judged_header(path: Path, first: Line) -> list[str] | None:
+    """The names of its columns. Raises DataError where they, or the header, are not all there."""
+    fields = [field.strip() for field in first.by_tabs(1)]
+    try:
+        if tells_who_judged(fields):
+            return fields
+    except DataError as error:
+        raise DataError(f"{first.where}: {error}") from error
+    if headerless(fields):
+        raise DataError(f"{path} says who judged, but not in which columns: its first line must be the header {HEADER}")
+    return None
+
+
+def _plain(path: Path, lines: Iterator[Line], tally: Tally) -> Judgements:
+    grades: dict[str, dict[str, int]] = {}
+    for line in lines:
         fields = _qrels_fields(line)
         if line.where.line == 1 and _is_header(fields):
             continue
@@ -58,23 +82,8 @@ def read_qrels(path: Path, set_aside: Report) -> Judgements:
         else:
             grades.setdefault(fields[0], {})[fields[-2]] = grade
     if not grades:
-        raise tally.refusal(path, "qrels have lines of `query_id 0 doc_id grade`, or `query_id<TAB>doc_id<TAB>grade`")
+        raise tally.refusal(path, _FORM)
     return Judgements(grades)
-
-
-def parse_grade(value: object, where: Location) -> int | None:
-    """A judgement as an integer (`1.0` is 1), None where it is no number. Raises DataError for a fraction."""
-    if not isinstance(value, str | int | float | Real | Decimal):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    if not math.isfinite(number) or abs(number) > LARGEST_GRADE:
-        return None
-    if not number.is_integer() or (isinstance(value, Decimal) and value != number):
-        raise DataError(f"{where}: judgement {value} is a fraction; grades are integers: multiply or round them first")
-    return int(number)
 
 
 def _qrels_fields(line: Line) -> list[str]:

@@ -37,12 +37,13 @@ SCHEMA = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one kind of file is laid out. `ends` reads its ends, where damage shows early."""
+    """How one kind of file is laid out. `ends` reads its ends, where damage shows early; `setting` names its folder."""
 
     file: str
     number: int
     schema: tuple[str, ...]
     ends: str
+    setting: str = "rerank.store"
 
 
 SCORES = Layout(FILE, LAYOUT, SCHEMA, "SELECT max(id), (SELECT query FROM batches ORDER BY query LIMIT 1) FROM batches")
@@ -75,24 +76,24 @@ def is_damaged(error: BaseException) -> bool:
     return isinstance(error, UnicodeDecodeError) or (code is not None and code & 0xFF in DAMAGED)
 
 
-def set_aside_if_damaged(folder: Path) -> Path | None:
+def set_aside_if_damaged(folder: Path, layout: Layout = SCORES) -> Path | None:
     """Rename a database that cannot be opened because it is damaged; gives its new path.
 
     Other faults are left to who opens it. Damage deeper in the file is met, and told, when it is read.
     """
-    path = folder / FILE
+    path = folder / layout.file
     if not path.exists():
         return None
     try:
-        open_database(folder).close()
+        open_database(folder, layout=layout).close()
     except (OSError, DataError):
         return None
     except FILE_ERRORS as error:
         if not is_damaged(error):
             return None
-        aside = path.with_name(f"{FILE}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+        aside = path.with_name(f"{layout.file}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
         for suffix in ("", "-wal", "-shm", "-journal"):
-            if (file := path.with_name(FILE + suffix)).exists():
+            if (file := path.with_name(layout.file + suffix)).exists():
                 file.rename(aside.with_name(aside.name + suffix))
         return aside
     return None
@@ -138,7 +139,9 @@ def _connect(
 def _open_to_read(path: Path, layout: Layout, *, untouched: bool = False) -> sqlite3.Connection:
     """Also from a read-only folder, where SQLite can make no shared memory for a WAL: none is needed if it is empty."""
     if not path.exists():
-        raise DataError(f"rerank.store {path.parent}: holds no scores, and may not be made: it is opened read-only.")
+        raise DataError(
+            f"{layout.setting} {path.parent}: holds no {path.stem}, and may not be made: it is opened read-only."
+        )
     uri, wal = f"{path.resolve().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     at_rest = not (wal.exists() and wal.stat().st_size)
     if untouched and at_rest:
@@ -172,7 +175,7 @@ def _check(database: sqlite3.Connection, expected: Layout) -> None:
     (number,) = database.execute("PRAGMA user_version").fetchone()
     if number != expected.number:
         raise DataError(
-            f"rerank.store: its {expected.file} has layout {number}, this version reads {expected.number}. "
+            f"{expected.setting}: its {expected.file} has layout {number}, this version reads {expected.number}. "
             "Move it away or choose another folder."
         )
     database.execute(expected.ends).fetchone()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol
 from weakref import WeakValueDictionary
 
 from stages.core.errors import ScoringError
@@ -14,15 +14,15 @@ from stages.core.records import Asked, Outcome, PairScore
 from stages.core.scoring import Scorer, required, score_batch
 from stages.store.file import FILE_ERRORS, is_damaged
 from stages.store.records import QueryKeys, query_keys
-from stages.store.store import ScoreStore
+from stages.store.store import KeyedStore, Value
 
 
-class Store(Protocol):
+class Store(Protocol[Value]):
     """What a StoredScorer asks, from threads: a score store here, or one in another process. It does not raise."""
 
-    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]: ...
+    def lookup(self, keys: QueryKeys) -> dict[bytes, Value]: ...
 
-    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str) -> None: ...
+    def write(self, query: int, scores: Mapping[bytes, Value], identity: str, model: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,20 @@ class StoreFaults:
         )
 
 
-class ForgivingStore:
+class ForgivingStore(Generic[Value]):
     """A store whose faults (a full disk, a damaged file) cost time, never results: they are counted and reported.
 
     A lookup that fails finds nothing; a write that fails keeps nothing, and after damage nothing more is written.
     `report` is called with the sum after each fault. Scores that were written before `since_s` (Unix s) are not known.
     """
 
-    def __init__(self, store: ScoreStore, report: Callable[[StoreFaults], None], since_s: float = 0.0) -> None:
+    def __init__(self, store: KeyedStore[Value], report: Callable[[StoreFaults], None], since_s: float = 0.0) -> None:
         self.store, self.faults, self.since_s = store, StoreFaults(), since_s
         self._report = report
         self._writable = not store.read_only
 
-    def lookup(self, keys: QueryKeys) -> dict[bytes, PairScore]:
-        found: dict[bytes, PairScore] = {}
+    def lookup(self, keys: QueryKeys) -> dict[bytes, Value]:
+        found: dict[bytes, Value] = {}
         try:
             found = self.store.lookup(keys, self.since_s)
         except FILE_ERRORS as error:
@@ -71,7 +71,7 @@ class ForgivingStore:
             self._note("a checksum does not match", damaged_batches=self.store.damaged)
         return found
 
-    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str) -> None:
+    def write(self, query: int, scores: Mapping[bytes, Value], identity: str, model: str) -> None:
         if self.store.read_only:
             return
         try:
@@ -81,7 +81,7 @@ class ForgivingStore:
             reason: Exception | str = self.faults.reason
         except FILE_ERRORS as error:
             reason = error
-        unkept = sum(pair.score is not None for pair in scores.values())
+        unkept = sum(map(self.store.codec.is_kept, scores.values()))
         self._note(reason, unkept_scores=self.faults.unkept_scores + unkept)
 
     def _note(self, reason: Exception | str, **counts: int) -> None:
@@ -99,7 +99,9 @@ class StoredScorer:
     belongs to its whole list, which is asked for as a whole where the store lacks one of it.
     """
 
-    def __init__(self, scorer: Scorer, store: Store, scoring: str, model: str = "", *, listwise: bool = False) -> None:
+    def __init__(
+        self, scorer: Scorer, store: Store[PairScore], scoring: str, model: str = "", *, listwise: bool = False
+    ) -> None:
         self.scorer, self.store = scorer, store
         self.scoring, self.model, self.listwise = scoring, model, listwise
         self._at_work: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -158,7 +160,7 @@ class StoredScorer:
             self.store.write(query, pairs, self.scoring, self.model)
 
 
-def stored_scores(keys: QueryKeys, store: Store) -> list[PairScore] | None:
+def stored_scores(keys: QueryKeys, store: Store[PairScore]) -> list[PairScore] | None:
     """A query's scores, parallel to its documents, where the store knows all of them; else None."""
     known = store.lookup(keys)
     return _once(keys.pairs, known) if known.keys() >= set(keys.pairs) else None

@@ -11,14 +11,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from stages.core.errors import DataError
 from stages.core.identity import BEFORE
 from stages.core.records import PairScore
-from stages.store.file import FILE, FILE_ERRORS, give_space_back, open_database
+from stages.store.file import FILE_ERRORS, SCORES, Layout, give_space_back, open_database
 from stages.store.records import QueryKeys, pack, scores_in, unpack
 
 # Batches per statement where many are read or deleted: other processes get their turn in between.
@@ -45,65 +46,103 @@ class StoredScoring:
         return self.identity.startswith(BEFORE)
 
 
+Value = TypeVar("Value")
+
+
 @dataclass(frozen=True, slots=True)
-class StoredBatch:
+class StoredBatch(Generic[Value]):
     """One batch as it lies in the store. `scores` is None where it is damaged."""
 
     identity: str
     model: str
     written_s: int
-    scores: dict[bytes, PairScore] | None
+    scores: dict[bytes, Value] | None
 
 
-class ScoreStore:
-    """The scores in a folder, for any number of threads and processes.
+class Codec(Protocol[Value]):
+    """One kind of value as a store keeps it: how its file is laid out, and a batch's bytes."""
 
-    Raises DataError where it cannot be opened or is no score store. Methods raise FILE_ERRORS where the file fails.
+    @property
+    def layout(self) -> Layout: ...
+
+    def is_kept(self, value: Value) -> bool:
+        """Whether it is one at all: what failed is asked for again."""
+        ...
+
+    def pack(self, query: int, scoring_id: int, values: Mapping[bytes, Value]) -> bytes: ...
+
+    def unpack(
+        self, query: int, scoring_id: int, batch: object, wanted: Collection[bytes] | None = None
+    ) -> dict[bytes, Value] | None:
+        """Of the `wanted` keys alone where they are given; None where a bit of the batch is not as it was written."""
+        ...
+
+
+class ScoreCodec:
+    """Scores of a reranker."""
+
+    layout = SCORES
+
+    def is_kept(self, value: PairScore) -> bool:
+        return value.score is not None
+
+    def pack(self, query: int, scoring_id: int, values: Mapping[bytes, PairScore]) -> bytes:
+        return pack(query, scoring_id, values)
+
+    def unpack(
+        self, query: int, scoring_id: int, batch: object, wanted: Collection[bytes] | None = None
+    ) -> dict[bytes, PairScore] | None:
+        records = unpack(query, scoring_id, batch)
+        return None if records is None else scores_in(records, wanted)
+
+
+class KeyedStore(Generic[Value]):
+    """What a folder keeps of one kind, for any number of threads and processes; below called scores.
+
+    Raises DataError where it cannot be opened or is no such store. Methods raise FILE_ERRORS where the file fails.
     `damaged` counts the batches that were met and not read. `untouched`, of one that is read: see `open_database`.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, untouched: bool = False) -> None:
-        self.path, self.read_only = folder / FILE, read_only
+    def __init__(self, folder: Path, codec: Codec[Value], *, read_only: bool = False, untouched: bool = False) -> None:
+        self.codec, self.path, self.read_only = codec, folder / codec.layout.file, read_only
         self.damaged = 0
         self._scorings: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
-            self._database = open_database(folder, read_only=read_only, untouched=untouched)
+            self._database = open_database(folder, read_only=read_only, untouched=untouched, layout=codec.layout)
         except (OSError, *FILE_ERRORS) as error:
             raise DataError(
-                f"rerank.store {folder}: cannot be opened ({error}). Move it away or choose another."
+                f"{codec.layout.setting} {folder}: cannot be opened ({error}). Move it away or choose another."
             ) from error
 
     def __len__(self) -> int:
         return self.count()
 
-    def lookup(self, keys: QueryKeys, since_s: float = 0.0) -> dict[bytes, PairScore]:
-        """The scores that are known among `keys.pairs`, the newest of each, written at `since_s` (Unix s) or later;
-        `stored` is set on each.
-        """
-        wanted, found = frozenset(keys.pairs), dict[bytes, PairScore]()
+    def lookup(self, keys: QueryKeys, since_s: float = 0.0) -> dict[bytes, Value]:
+        """The scores that are known among `keys.pairs`, the newest of each, written at `since_s` (Unix s) or later."""
+        wanted, found = frozenset(keys.pairs), dict[bytes, Value]()
         with self._lock:
             rows = self._database.execute(
                 "SELECT id, scoring, records FROM batches WHERE query = ? AND written_s >= ? ORDER BY id",
                 (keys.query, since_s),
             ).fetchall()
         for batch_id, scoring_id, batch in rows:
-            if (records := unpack(keys.query, scoring_id, batch)) is None:
+            if (some := self.codec.unpack(keys.query, scoring_id, batch, wanted)) is None:
                 self._drop_damaged(batch_id)
             else:
-                found.update(scores_in(records, wanted))
+                found.update(some)
         return found
 
-    def write(self, query: int, scores: Mapping[bytes, PairScore], identity: str, model: str = "") -> None:
+    def write(self, query: int, scores: Mapping[bytes, Value], identity: str, model: str = "") -> None:
         """Keep these scores of one query; a failed pair is not one. All of them or, after a crash, none."""
-        good = {key: pair for key, pair in scores.items() if pair.score is not None}
+        good = {key: one for key, one in scores.items() if self.codec.is_kept(one)}
         if not good:
             return
         with self._lock:
             scoring_id = self._scorings.get(identity) or self._scoring_id(identity, model)
             self._database.execute(
                 "INSERT INTO batches (query, scoring, written_s, scores, records) VALUES (?, ?, ?, ?, ?)",
-                (query, scoring_id, int(time.time()), len(good), pack(query, scoring_id, good)),
+                (query, scoring_id, int(time.time()), len(good), self.codec.pack(query, scoring_id, good)),
             )
 
     def count(self, model: str | None = None, before_s: float | None = None) -> int:
@@ -123,7 +162,7 @@ class ScoreStore:
         )
         return [StoredScoring(*row) for row in rows]
 
-    def batches(self) -> Iterator[StoredBatch]:
+    def batches(self) -> Iterator[StoredBatch[Value]]:
         """Every batch, oldest first; no lock is held between two of them."""
         last = 0
         while rows := self._database.execute(
@@ -132,8 +171,7 @@ class ScoreStore:
             (last, BATCHES_AT_ONCE),
         ).fetchall():
             for last, query, scoring_id, identity, model, written_s, batch in rows:  # noqa: B007
-                records = unpack(query, scoring_id, batch)
-                yield StoredBatch(identity, model, written_s, None if records is None else scores_in(records))
+                yield StoredBatch(identity, model, written_s, self.codec.unpack(query, scoring_id, batch))
 
     def prune(self, model: str | None = None, before_s: float | None = None) -> int:
         """Delete what `count` counts, give its space back, and tell how many it was. Others may write meanwhile."""
@@ -182,6 +220,13 @@ class ScoreStore:
         if not self.read_only:
             with self._lock:
                 self._database.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+
+
+class ScoreStore(KeyedStore[PairScore]):
+    """The scores in a folder; `stored` is set on each that is found."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False, untouched: bool = False) -> None:
+        super().__init__(folder, ScoreCodec(), read_only=read_only, untouched=untouched)
 
 
 def _condition(model: str | None, before_s: float | None) -> tuple[str, list[object]]:

@@ -4,11 +4,11 @@ deep, at what cost, how did the system behave, can the scores be trusted, what w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.core.judges import mark_of
 from stages.core.metrics import CoveragePart, Metrics
 from stages.core.words import (
     count,
@@ -23,16 +23,24 @@ from stages.core.words import (
     written_name,
 )
 from stages.report import figures
-from stages.report.document import Block, Cell, Code, Column, Details, Document, Figure, Section, Table, Text, change
+from stages.report.by_model import marked
+from stages.report.document import Block, Cell, Column, Document, Figure, Section, Table, Text, change
 from stages.report.run.depth import depth_section
 from stages.report.run.fused import fused_blocks, fused_lead
 from stages.report.run.harm import first_told, harm_section
 from stages.report.run.passages import passages_section
 from stages.report.run.prompt import prompt_section
+from stages.report.run.settings import settings_section
 from stages.report.run.stages import stages_section
 from stages.report.run.system import cost_section, set_aside_section, system_section, trust_section
 from stages.report.run.where import where_section
+from stages.report.second_opinion import TITLE as INFERRED
+from stages.report.second_opinion import inference_lead, inference_section
 from stages.report.unjudged import OpenRow, doubts, unjudged_blocks
+
+OF_MODEL = " All of it is of the model's judgements: their own errors are in no interval, and in no p."
+OF_NO_JUDGEMENT = ("How did the system behave?", "What was set aside?", "With what settings?", INFERRED)
+"""Sections without a number that comes of judgements; and the one that tells such numbers apart by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ def run_document(run: RunNumbers) -> Document:
     """The whole report. `config` must hold no secret any more."""
     sections = [
         _quality_section(run),
+        inference_section(run.analysis),
         prompt_section(run.analysis),
         harm_section(run.analysis),
         stages_section(run.metrics),
@@ -68,9 +77,10 @@ def run_document(run: RunNumbers) -> Document:
         system_section(run.metrics, run.timeline),
         trust_section(run.analysis, run.metrics),
         set_aside_section(run.analysis, run.metrics),
-        _settings_section(run),
+        settings_section(run.metrics, run.environment, run.config_text),
     ]
-    return Document(_title(run), [*_lead(run)], [section for section in sections if section is not None])
+    document = Document(_title(run), [*_lead(run)], [section for section in sections if section is not None])
+    return marked(document, mark_of(run.metrics), plain=OF_NO_JUDGEMENT)
 
 
 def _title(run: RunNumbers) -> str:
@@ -80,7 +90,10 @@ def _title(run: RunNumbers) -> str:
 
 def _lead(run: RunNumbers) -> Iterator[Text]:
     """The verdict first."""
-    if run.main is None:
+    inferred = (run.analysis.get("inference") or {}).get(run.main)
+    if inferred is not None:
+        yield from inference_lead(inferred)
+    elif run.main is None:
         yield fused_lead(run.analysis) or Text(_no_verdict(run), "unsure")
     else:
         told = run.analysis["significance"][run.main]
@@ -153,7 +166,7 @@ def _quality_section(run: RunNumbers) -> Section:
     blocks: list[Block] = [
         *first_told(run.analysis),
         _quality_table(run.analysis),
-        Text(_how_tested(tested)),
+        Text(_how_tested(tested) + (OF_MODEL if mark_of(run.metrics) else "")),
         *_unjudged(run),
     ]
     deltas = run.per_query.get(f"delta/{key_name(run.main)}")
@@ -233,22 +246,3 @@ def _plain_quality(metrics: Metrics) -> Block:
     known = {side: means for side, means in sides.items() if means}
     rows = [[written_name(name), *(metric_value(means.get(name)) for means in known.values())] for name in reranked]
     return Table([Column("metric", numeric=False), *map(Column, known)], rows)
-
-
-def _settings_section(run: RunNumbers) -> Section:
-    environment, model = run.environment, run.metrics["model"]
-    packages = ", ".join(f"{name} {version}" for name, version in (environment.get("packages") or {}).items())
-    hardware = environment.get("hardware") or {}
-    rows: list[list[Cell | str]] = [
-        ["model", f"{model['name']} ({model['family']}, {model['dtype'] or 'not loaded'})"],
-        ["scored as", model.get("recipe") or model["family"]],
-        ["weights", str(model["weights_digest"] or model["revision"] or "not told")],
-        ["commit", str(environment.get("git_commit") or "not told")],
-        ["hardware", ", ".join(f"{name} {value}" for name, value in hardware.items())],
-        ["packages", packages],
-        ["settings, candidates", f"{run.metrics['config_digest']}, {run.metrics['candidates_digest'][:16]}"],
-    ]
-    table = Table([Column("", numeric=False), Column("", numeric=False)], rows)
-    told = json.dumps(environment, indent=2, ensure_ascii=False, default=str)
-    folded = [Details("The whole config", [Code(run.config_text)]), Details("The whole environment", [Code(told)])]
-    return Section("With what settings?", [table, *folded])

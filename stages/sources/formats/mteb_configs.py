@@ -17,7 +17,7 @@ from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, Location, SetAside
 from stages.sources.formats.configs import Configs, open_configs
 from stages.sources.formats.lists import ListIndex, Stretch, open_lists
-from stages.sources.formats.nested import judgements_from
+from stages.sources.formats.nested import judged_table, judgements_from
 from stages.sources.given import given_qrels, given_runs
 from stages.sources.lines import Record
 from stages.sources.parts import Parts, Run
@@ -120,7 +120,8 @@ class TableQrels:
         return self.table.name
 
     def read(self, set_aside: Report) -> Judgements:
-        return judgements_from(self.table.name, self._rows(set_aside), set_aside)
+        judged = judged_table(self.table.name, self.table, set_aside)
+        return judged or judgements_from(self.table.name, self._rows(set_aside), set_aside)
 
     def _rows(self, set_aside: Report) -> Iterator[tuple[Location, object, object, object]]:
         for record in self.table.records(set_aside):

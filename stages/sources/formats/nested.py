@@ -19,11 +19,13 @@ from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report, as_id
 from stages.core.records import Judgements, Location, SetAside
 from stages.sources.formats.lists import ListIndex, Stretch, open_lists
+from stages.sources.grades import parse_grade
+from stages.sources.judged import judged_row, judgements_by, tells_who_judged
 from stages.sources.lines import Record, reading, unpacked
-from stages.sources.row_files import ParquetTable
+from stages.sources.row_files import ParquetTable, RowTable
 from stages.sources.run_columns import RunColumns
 from stages.sources.run_index import QueryIds, RunIndex, RunList, open_run
-from stages.sources.trec import parse_grade, read_qrels
+from stages.sources.trec import read_qrels
 
 LZ4, PARQUET = b"\x04\x22\x4d\x18", b"PAR1"
 QUERY_COLUMNS = ("q_id", "query_id", "qid", "query-id")
@@ -68,10 +70,10 @@ def read_any_qrels(path: Path, set_aside: Report) -> Judgements:
     if not path.is_file():
         return read_qrels(path, set_aside)
     if _begins(path, PARQUET):
-        rows = (
-            (record.where, *_columns(path, record, GRADE_COLUMNS))
-            for record in ParquetTable(path.name, (path,)).records(set_aside)
-        )
+        table = ParquetTable(path.name, (path,))
+        if (judged := judged_table(str(path), table, set_aside)) is not None:
+            return judged
+        rows = ((record.where, *_columns(path, record, GRADE_COLUMNS)) for record in table.records(set_aside))
         return judgements_from(str(path), rows, set_aside)
     if (found := _object(path)) is None:
         return read_qrels(path, set_aside)
@@ -85,6 +87,17 @@ def read_any_qrels(path: Path, set_aside: Report) -> Judgements:
         ),
         set_aside,
     )
+
+
+def judged_table(name: str, table: RowTable, set_aside: Report) -> Judgements | None:
+    """Of a table whose columns say who judged; None of another one. Raises as `judgements_by` does."""
+    try:
+        if not tells_who_judged(table.columns):
+            return None
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    rows = (judged_row(record.where, record.fields) for record in table.records(set_aside))
+    return judgements_by(rows, set_aside, lambda: DataError(f"{name} has no usable judgement"))
 
 
 def judgements_from(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stages.core.records import Location
 from stages.sources.formats.tables import DELIMITERS
+from stages.sources.judged import JUDGED_BY
 from stages.sources.lines import Line
 from stages.sources.recognise.finding import Finding
 from stages.sources.recognise.keys import of_columns
@@ -23,6 +24,8 @@ HIGHEST_GRADE = 10  # beyond it a whole number in a third or fourth column is ha
 
 def of_lines(path: Path, lines: Sequence[str]) -> Finding:
     """By the columns that most lines have. `lines` are the first of the file, without blank ones and comments."""
+    if {name.strip().lower() for name in lines[0].split("\t")}.intersection(JUDGED_BY):
+        return Finding(str(path), "judgements (qrels) that say who judged, people or a model", "qrels")
     if table := _table(path, lines[0]):
         return table
     fields = [TREC.fields(Line(Location(str(path)), line)) for line in lines]

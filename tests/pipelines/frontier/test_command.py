@@ -74,6 +74,18 @@ def test_two_runs_leave_files_that_agree_and_a_table_on_the_terminal(
     assert [path.name for path in (folder / "figures").iterdir()] == ["frontier.png"]
 
 
+def test_what_a_model_judged_is_marked_in_every_form(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grades = MADE.judgements.grades
+    judged = replace(MADE, judgements=Judgements(grades, judge="tiny@0123456789ab", by_model=grades))
+    assert exit_code(made_run(here / "cheap", judged, 0), "--depths", "3,6") == 0
+    shown = capsys.readouterr().out
+    (folder,) = (here / "frontiers").iterdir()
+    assert json.loads((folder / "frontier.json").read_text("utf-8"))["mark"] == "by model judgement (tiny@0123456789ab)"
+    for text in (shown, (folder / "frontier.md").read_text("utf-8"), (folder / "frontier.html").read_text("utf-8")):
+        assert "By model judgement (tiny@0123456789ab)" in text
+        assert "no interval covers the judge" in " ".join(text.split())
+
+
 def test_a_whole_run_is_foretold_to_cost_what_it_cost_and_to_be_as_good_as_it_was(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

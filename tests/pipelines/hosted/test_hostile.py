@@ -13,7 +13,8 @@ import pytest
 
 from pipelines.base.paid_sections import HostedSettings
 from pipelines.base.ports import free_port
-from pipelines.hosted.client import MOST_USELESS, HostedScorer
+from pipelines.hosted.asker import MOST_USELESS
+from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, limited, told_by
 from pipelines.hosted.meter import Meter
 from serve_app.settings import Api, ModelSettings

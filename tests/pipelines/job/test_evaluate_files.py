@@ -12,7 +12,8 @@ import pytest
 import pytrec_eval
 
 from pipelines.cli.app import main
-from pipelines.job.evaluate_files import evaluate_run, print_evaluation
+from pipelines.job.evaluate_files import evaluate_run
+from pipelines.job.evaluate_printed import print_evaluation
 from stages.core.errors import ConfigError, DataError
 
 IN_TREC_EVAL = {
@@ -92,6 +93,7 @@ def test_each_query_has_the_value_that_trec_eval_gives_it(
 
 def test_means_are_over_all_judged_queries_and_those_without_an_answer_are_counted(tmp_path: Path) -> None:
     summary = evaluate_run(*small(tmp_path), ("mrr", "hit_rate@1")).summary()
+    assert summary.pop("judged_by")["by"] == "people"
     assert summary == {
         "means": {"mrr": pytest.approx((1 + 0.5 + 0) / 3), "hit_rate_at_1": pytest.approx(1 / 3)},
         "queries": 3,
@@ -320,3 +322,23 @@ def test_a_real_run_gets_the_values_of_trec_eval_for_every_query(name: str, seed
         wanted = [expected[query_id][theirs] if query_id in expected else 0.0 for query_id in values.query_ids]
         assert values.values[ours] == pytest.approx(wanted, abs=5e-5), ours
         assert values.mean(ours) == pytest.approx(sum(wanted) / len(judged), abs=5e-5), ours
+
+
+def test_what_a_model_judged_has_another_name_and_a_word_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, qrels = small(tmp_path)
+    header = "query-id\tcorpus-id\tscore\tjudged-by\tby-model\n"
+    qrels.write_text(f"{header}q1\ta\t1\tpeople\t0\nq2\tc\t1\tmodel:tiny@0123456789ab\t1\n", encoding="utf-8")
+    found = evaluate_run(run, qrels, ["mrr"])
+    assert found.mark == "by model judgement (tiny@0123456789ab) of 1 of 2 queries"
+    assert found.mark in repr(found) and found.mark in found._repr_html_()
+    assert found.per_query["judged_by"].tolist() == ["people", "model"]
+    shown((run, qrels), "mrr", per_query=True)
+    told = capsys.readouterr()
+    assert told.out.splitlines()[:3] == ["mrr\tq1\t1.0000", "by_model/mrr\tq2\t0.5000", "by_model/mrr\tall\t0.7500"]
+    assert "no interval covers the judge's own error" in told.err
+    shown((run, qrels), "mrr", per_query=True, as_json=True)
+    content = json.loads(capsys.readouterr().out)
+    assert (content["judged_by"]["by"], content["judged_by"]["judge"]) == ("both", "tiny@0123456789ab")
+    assert content["per_query"]["q2"] == {"mrr": 0.5, "judged_by": "model"}

@@ -112,7 +112,7 @@ ADDED: dict[str, Any] = {
     "part_of": None,
     "lists_digest": None,
     "judgements_digest": None,
-    "judgements": {"kind": None},
+    "judgements": {"kind": None, "by": None},
     "scores": dict.fromkeys(("tied_share", "canaries_passed", "canaries_asked", "canary_drift", "canary_tolerance")),
     "identity": keys_of_identity(),
 }

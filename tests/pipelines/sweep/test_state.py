@@ -12,7 +12,9 @@ from pipelines.base.config import RunConfig
 from pipelines.runs.folder import RunFolder
 from pipelines.sweep.folder import PointResult, SweepFolder, SweepState
 from pipelines.sweep.grid import GridPoint
-from pipelines.sweep.state import sweep_remarks
+from pipelines.sweep.report import best, sweep_document
+from pipelines.sweep.state import sweep_remarks, take_numbers
+from stages.report.document import Table
 from tests.pipelines.finished_runs import METRICS
 
 
@@ -28,6 +30,24 @@ def remarks_of(path: Path, points: list[tuple[dict[str, Any], dict[str, Any]]]) 
         results.append(PointResult(name="x", values={}, config_digest="c", run_folder=f"points/{place}", exit_code=0))
     state = SweepState(sweep_id="s", name="s", config="c", overrides=[], grid={}, points=results)
     return list(sweep_remarks(folder, state, grid))
+
+
+def test_a_point_that_a_model_judged_is_the_best_of_no_metric_of_people_s(tmp_path: Path) -> None:
+    folder, points = SweepFolder(tmp_path), []
+    config = RunConfig.model_validate({"data": {"format": "jsonl", "path": "rows.jsonl"}})
+    for name, by, value in (("a", "people", 0.5), ("b", "model", 0.9)):
+        run = RunFolder(folder.points / name)
+        run.path.mkdir(parents=True)
+        judged = {"quality": {"reranked": {"ndcg_at_10": value}}, "judgements": {"kind": "qrels", "by": by}}
+        run.metrics.write_text(json.dumps(METRICS | {"run_id": name} | judged))
+        points.append(PointResult(name=name, values={}, config_digest=name, exit_code=0))
+        take_numbers(points[-1], run, folder, config)
+    state = SweepState(sweep_id="s", name="s", config="c", overrides=[], grid={}, points=points)
+    assert best(state) == {"ndcg_at_10": 0.5, "by_model/ndcg_at_10": 0.9}
+    (section,) = sweep_document(state).sections
+    (table,) = section.blocks
+    assert isinstance(table, Table)
+    assert [column.heading for column in table.columns][:2] == ["ndcg@10", "ndcg@10, by model judgement"]
 
 
 def with_depth(depth: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pipelines.tracking.values import (
     SERIES,
     SeriesPoint,
     depth_series,
+    of_model,
     run_metrics,
     run_series,
     system_series,
@@ -170,3 +171,28 @@ def test_what_was_pushed_out_is_logged_by_its_first_places_and_a_name_is_no_numb
         "harm/set_changed_share_at_1": 0.5,
         "harm/set_changed_share_at_10": 0.25,
     }
+
+
+def test_what_a_model_judged_has_names_that_no_page_puts_beside_people_s() -> None:
+    judged = METRICS | {"judgements": {"kind": "qrels", "by": "model", "judge": "tiny", "queries_by_model": 3}}
+    plain, told = named(), named(judged)
+    judged_ones = {name for name in told if name not in plain}
+    assert "ndcg_at_10" in plain and "ndcg_at_10" not in told
+    assert {"by_model/ndcg_at_10", "by_model/delta/ndcg_at_10", "Summary/01_by_model_ndcg_at_10"} <= judged_ones
+    cost = {name for name in plain if name.split("/")[0] in ("coverage", "throughput", "queue", "cache", "tokens")}
+    assert cost and cost <= told.keys()
+    unmarked = {name.removeprefix("by_model/").replace("by_model_", "") for name in told}
+    assert unmarked == plain.keys() | {"judgements/queries_by_model"}
+    assert not any(name.split("/")[0] in ("significance", "depth", "oracle", "fusion") for name in told)
+
+
+def test_a_stage_s_quality_and_the_depth_curve_are_marked_too(tmp_path: Path) -> None:
+    assert of_model("stage_1/ndcg_at_10") == "by_model/stage_1/ndcg_at_10"
+    assert of_model("stage_1/delta/ndcg_at_10") == "by_model/stage_1/delta/ndcg_at_10"
+    assert of_model("stage_1/coverage/pairs") == "stage_1/coverage/pairs"
+    assert of_model("harm/pushed_out_share_at_10") == "by_model/harm/pushed_out_share_at_10"
+    assert of_model("harm/order_changed_share_at_10") == "harm/order_changed_share_at_10"
+    assert of_model("cost/gain_per_engine_s_map") == "by_model/cost/gain_per_engine_s_map"
+    points = list(run_series(make_folder(tmp_path, "file"), ANALYSIS, finished_ms=0, by_model=True))
+    by_depth = [point.name for point in points if point.name.endswith("_by_depth")]
+    assert by_depth and all(name.startswith("by_model/") for name in by_depth)

@@ -36,7 +36,6 @@ from serve_app.engine.prompts import Prompt
 from serve_app.recipes.recipe import Score
 from serve_app.settings import EMBEDDED_MODEL, EngineSettings, ModelSettings
 from stages.core.errors import EngineError, QueryTooLongError, TextTooLongError
-from stages.core.identity import ScoringIdentity
 from stages.core.records import PairScore
 from stages.telemetry.telemetry import Snapshot, since
 from tests.checkpoints.sentence_transformers import add_modules, normalize, pooling
@@ -65,8 +64,8 @@ DOCUMENTS = (
 class RunningEngine:
     """A VllmEngine on an event loop in a thread of its own, as a replica hosts it."""
 
-    def __init__(self, model: ModelSettings, dtype: str, **engine_settings: Any) -> None:
-        self.told: list[ScoringIdentity] = []
+    def __init__(self, model: Any, dtype: str, **engine_settings: Any) -> None:
+        self.told: list[Any] = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -82,7 +81,7 @@ class RunningEngine:
         self.processes = [child for child in children if "resource_tracker" not in str(child.cmdline())]
         assert self.processes, "the engine computes in a process of its own"
 
-    async def _start(self, model: ModelSettings, settings: EngineSettings) -> VllmEngine:
+    async def _start(self, model: Any, settings: EngineSettings) -> VllmEngine:
         return VllmEngine(describe(model), model, settings, "replica", MAX_TEXT_CHARS, self.told.append)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Any:
@@ -133,11 +132,13 @@ class RunningEngine:
         self.loop.close()
 
 
-def running(model: ModelSettings, dtype: str, **engine_settings: Any) -> Iterator[RunningEngine]:
+def running(
+    model: Any, dtype: str, *, kind: type[RunningEngine] = RunningEngine, **engine_settings: Any
+) -> Iterator[RunningEngine]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cpu_environment(os.sched_getaffinity(0), 0, 1, 1).items():
             patch.setenv(name, value)
-        engine = RunningEngine(model, dtype, **engine_settings)
+        engine = kind(model, dtype, **engine_settings)
         yield engine
         engine.close()
 

@@ -29,3 +29,15 @@ def test_what_answers_judged_is_read_back_as_that(tmp_path: Path) -> None:
     write_judgements(judged, file)
     assert read_judgements(file) == judged
     assert read_judgements(file).digest == judged.digest
+
+
+def test_who_judged_is_read_back(tmp_path: Path) -> None:
+    judged = Judgements(
+        {"q1": {"d1": 3, "d2": 0}, "q2": {"d1": 1}},
+        judge="tiny@0123456789ab",
+        by_model={"q1": {"d1": 1}, "q2": {"d1": 1}},
+        by_people={"q1": {"d1": 3, "d2": 0}},
+    )
+    write_judgements(judged, file := tmp_path / "judgements.parquet")
+    assert read_judgements(file) == judged
+    assert read_judgements(file).digest == judged.digest

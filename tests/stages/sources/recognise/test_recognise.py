@@ -87,6 +87,12 @@ def test_rows_are_told_with_a_section_that_reads_them(
     assert sum(1 for _ in source.queries(lambda _: None)) == finding.counts["queries"] == 1
 
 
+def test_qrels_that_say_who_judged_are_qrels(tmp_path: Path) -> None:
+    text = "query-id\tcorpus-id\tscore\tjudged-by\tby-model\nq1\ta\t1\tpeople\t\nq2\tb\t1\tmodel:tiny\t1\n"
+    finding, _ = of_text(tmp_path, "qrels.tsv", text)
+    assert (finding.role, finding.told) == ("qrels", "judgements (qrels) that say who judged, people or a model")
+
+
 def test_files_of_a_collection_are_put_together(tmp_path: Path) -> None:
     texts = {"bm25.trec": TREC_RUN, "qrels.txt": QRELS, "topics.tsv": QUERIES, "corpus.jsonl": in_lines(DOCUMENTS)}
     for name, text in texts.items():

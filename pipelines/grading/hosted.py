@@ -1,0 +1,108 @@
+"""A judge behind an OpenAI-compatible API, asked from the command's own process, without Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.base.interruption import Interruption
+from pipelines.base.judge_config import JudgeConfig
+from pipelines.base.judge_sections import Answer
+from pipelines.grading.judge import Asked, Progress, Tell, asking_of, hosted_identity
+from pipelines.grading.pool import Pair
+from pipelines.hosted.chat import ChatEndpoint, ChatMeter, ChatRequest, chat_endpoint
+from pipelines.hosted.chat_client import ChatJudge
+from pipelines.job.hosted_stream import QUERIES_A_PLACE, in_a_thread, some_done
+from stages.core.grades import Reply
+from stages.core.judge_prompt import JudgePrompt
+from stages.core.records import Candidates
+from stages.files.tables import read_candidates
+from stages.store.grader import StoredGrader
+from stages.store.scorer import ForgivingStore
+
+
+class HostedJudge:
+    """Raises ConfigError where it cannot be asked; `keyless`: nobody is, so that no key is needed."""
+
+    def __init__(
+        self,
+        config: JudgeConfig,
+        prompt: JudgePrompt,
+        answer: Answer,
+        store: ForgivingStore[Reply],
+        *,
+        keyless: bool = False,
+    ) -> None:
+        judge = config.judge
+        assert judge.url is not None
+        self.endpoint: ChatEndpoint = chat_endpoint(judge.url, judge.served_as, judge.key_env, keyless=keyless)
+        self.name = judge.served_as or self.endpoint.host
+        self.meter = ChatMeter(config.hosted)
+        grades = prompt.highest + 1 if answer == "prefill" else None
+        self.request = ChatRequest(judge.max_generated_tokens, judge.seed, grades)
+        self.identity: Mapping[str, Any] = hosted_identity(config, prompt, answer)
+        self._config, self._prompt, self._store = config, prompt, store
+        self._chat: ChatJudge | None = None
+
+    def ask(self, pairs: Path, salt: str, tell: Tell, stops: Interruption) -> Asked:
+        asked, progress, began_s = Asked(), Progress(), time.monotonic()
+        asking = asking_of(self.identity, salt)
+
+        def meanwhile() -> None:
+            progress.waits = self._waits(progress)
+            tell(progress)
+
+        in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
+        asked.seconds = time.monotonic() - began_s
+        meanwhile()
+        return asked
+
+    def phase(self) -> str:
+        return self._chat.waits.told() if self._chat else "nothing"
+
+    def cost(self) -> Mapping[str, Any]:
+        return self.meter.told()
+
+    def close(self) -> list[str]:
+        return []
+
+    def _waits(self, progress: Progress) -> str:
+        if self._chat is None:
+            return ""
+        return self._chat.waits.held() if progress.pairs else self._chat.waits.told()
+
+    async def _all(self, pairs: Path, asking: str, asked: Asked, progress: Progress, stop: Callable[[], bool]) -> None:
+        """As many queries at once as there are places for requests, which may become more."""
+        settings, max_chars = self._config.hosted, self._config.judge.max_chars
+        chat = ChatJudge(self.endpoint, settings, self.meter, self.request, self._prompt.filled, max_chars)
+        grader = StoredGrader(chat, self._store, asking, self.name, each=True)
+        self._chat = chat
+        at_work: set[asyncio.Task[None]] = set()
+        async with chat:
+            try:
+                for one in read_candidates(pairs):
+                    if stop() or chat.stopped is not None:
+                        asked.whole = False
+                        break
+                    at_work.add(asyncio.create_task(_one(one, grader, asked, progress)))
+                    while len(at_work) >= QUERIES_A_PLACE * chat.places.limit:
+                        at_work = await some_done(at_work)
+                while at_work:
+                    at_work = await some_done(at_work)
+            finally:
+                for task in at_work:
+                    task.cancel()
+        asked.stopped = chat.stopped
+        asked.whole = asked.whole and chat.stopped is None
+
+
+async def _one(one: Candidates, grader: StoredGrader, asked: Asked, progress: Progress) -> None:
+    told = await grader.grade(one.query, one.texts)
+    for doc_id, reply in zip(one.doc_ids, told, strict=True):
+        asked.told[Pair(one.query_id, doc_id)] = reply
+        progress.pairs += 1
+        progress.stored += reply.stored
+        progress.failed += reply.reply.failed
