@@ -38,9 +38,9 @@ TEST_PACKAGES := prometheus chromium hey curl
 demo: install
 	$(BIN)/rerank-eval run --config configs/demo.yaml
 
-# Two processes: see tests/conftest.py.
+# Two at once, and one that waits for the engine's to end: see tests/in_processes.py.
 test: install-dev test-system
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 3
 
 test-quick: install-dev
 	$(BIN)/python -m pytest -q -m "not heavy"

@@ -91,18 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two processes for `make test`: one for all that has to do with an engine, one for the rest.
+    """Which test runs in which process of `make test`."""
+    from tests.in_processes import ByEngine
 
-    An engine is waited for as often as it computes, and two at once would only be in each other's way. Not xdist's
-    own `--dist loadgroup`: 3.8.0 reads no group under pytest 9.2, and says nothing.
-    """
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return "engine" if nodeid.startswith(ENGINE_FILES) else "rest"
-
-    return ByEngine(config, log)
+    return ByEngine(config, log, ENGINE_FILES)
 
 
 @pytest.fixture(scope="session")

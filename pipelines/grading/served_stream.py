@@ -9,12 +9,12 @@ from dataclasses import asdict
 
 import pyarrow as pa
 import ray
-from serve_app.replica.judge_app import connect_judge
 
 from pipelines.base.interruption import StopFlag
 from pipelines.job.ranges import CandidatesAccess
 from pipelines.job.store_access import StoreAccess
 from pipelines.job.stream import Batches
+from serve_app.replica.judge_app import connect_judge
 from stages.core.grades import Reply
 from stages.core.records import Candidates
 from stages.store.grader import StoredGrader, Told

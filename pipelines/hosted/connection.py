@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 
 from pipelines.base.redaction import redacted_text
-from pipelines.hosted.address import is_here
+from pipelines.hosted.address import is_here, proxy_of
 from pipelines.hosted.endpoint import Endpoint
 from stages.core.errors import ConfigError, first_line
 
@@ -74,6 +74,8 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, timeout_s: float, at_once: int) -> None:
         self.endpoint, self._timeout_s = endpoint, timeout_s
+        proxy = proxy_of(endpoint.url)
+        self._through = f"through the proxy {proxy}" if proxy else ""
         limits = httpx.Limits(max_connections=at_once, keepalive_expiry=KEEP_ALIVE_S)
         # As everywhere else, proxies are for what is not on this machine.
         direct = httpx.AsyncHTTPTransport(limits=limits) if is_here(endpoint.url) else None
@@ -103,12 +105,13 @@ class Connection:
             async with asyncio.timeout(self._timeout_s):
                 return _answer(await answer)
         except (TimeoutError, httpx.TimeoutException):
-            return Again("time-out")
+            return Again("time-out", detail=self._through)
         except httpx.DecodingError as error:
             return Again(CUT, detail=first_line(error))
         except httpx.RequestError as error:
             causes = list(_causes(error))
             detail = next((first_line(one) for one in causes if str(one)), first_line(error))
+            detail = ", ".join(filter(None, [detail, self._through]))
             return Again(BROKEN, detail=detail, lasting=any(map(_lasts, causes)))
 
 

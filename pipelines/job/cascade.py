@@ -11,8 +11,8 @@ from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, See, prepare_data
 from pipelines.job.prepare_next import prepare_next
 from pipelines.job.score import Job, Part, make_engine, score, stop
+from pipelines.job.scored import Scored
 from pipelines.job.unfinished import stopped_between
-from pipelines.job.write import Scored
 from pipelines.runs.folder import RunFolder
 from serve_app.engine.models import ModelInfo
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from serve_app.settings import DeploymentSettings
 # What Ray also counts GPUs by, and on a Mac Apple's: an autoscaler's word, AMD's driver, the packages of Intel's and
 # MetaX's.
 OVERRIDES, AMD, PACKAGES = "RAY_OVERRIDE_RESOURCES", Path("/sys/class/kfd"), ("dpctl", "pymxsml")
+# What a Mac's node has beside its GPU, which Ray counts and no engine computes on.
+APPLE = re.compile(r"accelerator_type:M\d(-\w+)?")
 
 
 def cluster_address(serve: DeploymentSettings) -> str | None:
@@ -44,7 +48,12 @@ def cluster_device() -> str:
     """cpu or cuda, as the connected cluster has it."""
     import ray
 
-    return _device(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return _device(sum(_gpus_of(node["Resources"]) for node in nodes if node["Alive"]))
+
+
+def _gpus_of(resources: Mapping[str, float]) -> float:
+    return 0 if any(map(APPLE.fullmatch, resources)) else resources.get("GPU", 0)
 
 
 def local_gpus() -> int | None:

@@ -14,10 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.base.config import RunConfig
+from pipelines.base.reachable import require_cluster
 from pipelines.base.redaction import redacted_text
 from pipelines.hosted.endpoint import endpoint_of
 from pipelines.hosted.places import Places
 from pipelines.job.checks import check_before_scoring
+from pipelines.job.device import cluster_address, in_cluster
 from pipelines.job.prepare import counted_candidates, judged, order_only, with_causes
 from pipelines.job.remarks import data_remarks
 from pipelines.job.slices import slicings
@@ -26,7 +28,7 @@ from pipelines.verdict.gate import check_judge_of
 from pipelines.verdict.slices import refuse_unknown
 from serve_app.engine.models import ModelInfo
 from stages.analysis.groups import GroupedQuery, group_queries
-from stages.core.errors import NothingLeftError
+from stages.core.errors import EngineError, NothingLeftError
 from stages.core.judges import judged_by
 from stages.core.listed import ListCounts, order_in_words
 from stages.core.prepare import Report
@@ -42,6 +44,7 @@ from stages.sources import FIRST_STAGE, Source
 def make_plan(config: RunConfig, gpu: str | None = None) -> dict[str, Any]:
     """What a run would do, forecast for `gpu` where that names one. Raises ConfigError or DataError, as a run does."""
     models, source, notes = check_before_scoring(config)
+    notes += _dead_cluster(config)
     set_aside: list[SetAside] = []
     report = set_aside.append if config.output.texts else lambda row: set_aside.append(told_row(row))
     judging, meetings = judged(source, config.answers.match, config.evaluate.metrics, report)
@@ -100,6 +103,20 @@ def _candidates(
         yield from counted_candidates(source, config.data.depth, report, counts)
     except NothingLeftError as error:
         raise with_causes(error, set_aside) from error
+
+
+def _dead_cluster(config: RunConfig) -> Iterator[str]:
+    """What a run would end with that needs an engine; one whose scores are all stored needs none. Raises ConfigError
+    for an address that is none.
+    """
+    address = cluster_address(config.serve)
+    asked = any(one.model.api is None for one in config.stages())
+    if address in (None, "auto", "local") or in_cluster() or not asked:  # what auto finds, only Ray knows
+        return
+    try:
+        require_cluster(address)
+    except EngineError as error:
+        yield str(error)
 
 
 def _stages(config: RunConfig, models: Sequence[ModelInfo]) -> dict[str, Any]:

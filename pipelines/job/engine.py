@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipelines.job.store_faults import describe_faults
 from serve_app.engine.canaries import CanaryDrift, canary_drift, check_canaries, describe_drift
 from serve_app.engine.models import ModelInfo
 from serve_app.settings import OVERLAP
-from stages.analysis.position import PositionCheck, position_check
+from stages.analysis.position import PositionCheck, position_check, top_of
 from stages.core.identity import ScoringIdentity, read_key
 from stages.core.records import Candidates, PairScore
 from stages.core.scoring import OverlapScorer, Scorer
@@ -34,9 +33,6 @@ if TYPE_CHECKING:  # Ray, Serve and vLLM's client take seconds to import: what r
     from pipelines.job.store_access import StoreAccess
     from serve_app.replica.app import RunningApp
     from serve_app.replica.client import ServedScorer
-
-# Enough to see a score that depends on its place, few enough to cost a second.
-POSITION_DOCUMENTS = 20
 
 
 class JobEngine:
@@ -139,7 +135,7 @@ class JobEngine:
         if not self.app or not queries:
             return None
         asked = (one for one in read_candidates(candidates) if one.texts)
-        scorer, some = self._urgent(self.app.name), map(_top, islice(asked, queries))
+        scorer, some = self._urgent(self.app.name), map(top_of, islice(asked, queries))
         return awaited(position_check(scorer, some, listwise=self.identity.listwise))
 
     def phase(self) -> str:
@@ -241,14 +237,3 @@ class JobEngine:
     @property
     def _retry_for_s(self) -> float:
         return self.config.serve.retry_for_s
-
-
-def _top(candidates: Candidates) -> Candidates:
-    return replace(
-        candidates,
-        doc_ids=candidates.doc_ids[:POSITION_DOCUMENTS],
-        texts=candidates.texts[:POSITION_DOCUMENTS],
-        scores=candidates.scores[:POSITION_DOCUMENTS],
-        tail=(),
-        listed=(),
-    )

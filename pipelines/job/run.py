@@ -18,8 +18,9 @@ from pipelines.job.connection import LateCluster, most_replicas
 from pipelines.job.console import JobConsole
 from pipelines.job.prepare import prepare_data
 from pipelines.job.score import Job, Part, make_engine, score
+from pipelines.job.scored import Scored
 from pipelines.job.whole import write_cascade
-from pipelines.job.write import Scored, write_results
+from pipelines.job.write import write_results
 from pipelines.runs.folder import RunFolder, too_many_failed
 from pipelines.runs.read import read_metrics
 from pipelines.runs.report import try_report

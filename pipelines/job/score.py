@@ -15,10 +15,10 @@ from pipelines.job.console import JobConsole
 from pipelines.job.engine import JobEngine
 from pipelines.job.prepare import Prepared, See
 from pipelines.job.progress import StreamResult
+from pipelines.job.scored import Scored
 from pipelines.job.slices import grouped
 from pipelines.job.stored import StoredRankings
 from pipelines.job.unfinished import interrupted
-from pipelines.job.write import Scored
 from pipelines.runs.folder import RunFolder
 from pipelines.verdict.slices import check_slices_there
 from serve_app.engine.models import ModelInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.base.config import RunConfig
 from pipelines.base.process import same_again
 from pipelines.job.prepare import Prepared
-from pipelines.job.write import failed_pairs, write_trec
+from pipelines.job.ranked import failed_pairs, write_trec
 from pipelines.runs.folder import RunFolder
 from stages.core.errors import InterruptedRunError
 from stages.files.failures import write_failures

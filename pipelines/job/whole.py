@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,32 +12,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.base.config import RunConfig
-from pipelines.base.environment import describe_environment
 from pipelines.job.analysed import with_analysed
 from pipelines.job.analysis import BesideCandidates, Findings, tell_tokenizer, write_told
+from pipelines.job.ranked import (
+    evaluate_lists,
+    evaluate_rankings,
+    failed_pairs,
+    query_ids_of,
+    write_findings,
+    write_trec,
+)
 from pipelines.job.remarks import moved_remark
+from pipelines.job.scored import Scored, work_of
 from pipelines.job.second_opinion import tell_second_opinion
 from pipelines.job.summary import Coverage
 from pipelines.job.whole_metrics import WholeFacts, cascade_metrics, stage_part, whole_cost
-from pipelines.job.write import (
-    Scored,
-    evaluate_lists,
-    failed_pairs,
-    query_ids_of,
-    work_of,
-    write_results,
-    write_trec,
-)
+from pipelines.job.write import write_results
 from pipelines.runs.folder import RunFolder
-from pipelines.runs.read import read_fields, read_metrics
+from pipelines.runs.read import read_metrics
 from stages.analysis.assemble import analyse_lists
 from stages.analysis.compared import AnalysisSettings
-from stages.core.judges import by_query
-from stages.core.records import QueryMetrics, SetAside
+from stages.core.records import SetAside
 from stages.files.columns import read_first_stage
-from stages.files.failures import write_failures
-from stages.files.judgements import write_judgements
-from stages.files.rankings import read_answered, read_lists
+from stages.files.rankings import read_answered
 
 
 def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]) -> None:
@@ -51,53 +48,14 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
         coverages.append(write_results(stage, one))
     shutil.copytree(folders[-1].rankings, folder.rankings)
     write_trec(folder)
-    judgements = scored[0].prepared.judgements
-    first_stage = evaluate_lists(read_first_stage(folder.candidates), judgements, config)
     answered = frozenset(query_id for stage in folders for query_id in read_answered(stage.rankings))
-    reranked = evaluate_lists(read_lists(folder.rankings), judgements, config)
-    reranked = replace(reranked, answered=tuple(query_id in answered for query_id in reranked.query_ids))
-    slices = scored[0].slices
-    fields = {**read_fields(folder, config.gate.slices), **slices}
-    folder.write_per_query(first_stage, reranked, fields, by_query(judgements))
-    if len(judgements):
-        write_judgements(judgements, folder.judgements)
-    engines = [engine for one in scored for engine in one.engines]
-    folder.write_json(folder.environment, describe_environment(scored[0].dataset, engines))
-    failures = [*scored[0].prepared.set_aside, *_failed(folders)]
-    write_failures(failures, folder.failures)
+    found = _findings(folder, config, scored, coverages, answered)
+    write_findings(folder, config, found, scored[0].dataset, [engine for one in scored for engine in one.engines])
     costs = [json.loads(stage.analysis.read_text(encoding="utf-8"))["cost"] for stage in folders]
-    found = Findings(
-        judgements=judgements,
-        first_stage=first_stage,
-        reranked=reranked,
-        failures=failures,
-        work=None,
-        position=None,
-        remarks=[*scored[0].prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
-        labels=scored[0].prepared.labels,
-        order_only=scored[0].prepared.order_only(),
-        slices=slices,
-        has_first_stage=scored[0].prepared.has_first_stage(),
-        reranker=_rerankers(scored),
-    )
-    cost = whole_cost(costs, [one.hosted is not None for one in scored], _gains(first_stage, reranked))
+    gains = {name: found.reranked.mean(name) - found.first_stage.mean(name) for name in found.first_stage.values}
+    cost = whole_cost(costs, [one.hosted is not None for one in scored], gains)
     told = _write_analysis(folder, config, found, _cut(folders), cost)
-    manifest = scored[0].prepared.manifest
-    facts = WholeFacts(
-        run_id=folder.run_id,
-        started=scored[0].started,
-        config_digest=config.digest,
-        candidates_digest=manifest.digest,
-        lists_digest=manifest.lists_digest,
-        judgements=judgements,
-        answers=scored[0].prepared.answers,
-        first_stage=first_stage,
-        reranked=reranked,
-        queries=len(frozenset(query_ids_of(folder)) | set(judgements.grades)),
-        answered=len(answered),
-        identities=[(one.identity, one.config.data.depth) for one in scored],
-        prompt_tokens=sum(one.prompt_tokens for one in coverages),
-    )
+    facts = _facts(folder, config, scored, found, len(answered), sum(one.prompt_tokens for one in coverages))
     stages = [
         stage_part(read_metrics(stage), one.config.data.depth, work_of(coverage, one).engine_s, cost)
         for stage, one, coverage, cost in zip(folders, scored, coverages, costs, strict=True)
@@ -106,6 +64,56 @@ def write_cascade(folder: RunFolder, config: RunConfig, scored: Sequence[Scored]
     if (made := read_metrics(folders[0]).get("first_stage_made")) is not None:
         metrics["first_stage_made"] = made
     folder.write_json(folder.metrics, metrics)
+
+
+def _findings(
+    folder: RunFolder,
+    config: RunConfig,
+    scored: Sequence[Scored],
+    coverages: Sequence[Coverage],
+    answered: frozenset[str],
+) -> Findings:
+    prepared = scored[0].prepared
+    return Findings(
+        judgements=prepared.judgements,
+        first_stage=evaluate_lists(read_first_stage(folder.candidates), prepared.judgements, config),
+        reranked=evaluate_rankings(folder, answered, prepared.judgements, config),
+        failures=[*prepared.set_aside, *_failed(folder.stage(number) for number in range(1, len(scored) + 1))],
+        work=None,
+        position=None,
+        remarks=[*prepared.remarks(), *_failed_remarks(coverages), *_moved_remarks(scored)],
+        labels=prepared.labels,
+        order_only=prepared.order_only(),
+        slices=scored[0].slices,
+        has_first_stage=prepared.has_first_stage(),
+        reranker=_rerankers(scored),
+    )
+
+
+def _facts(
+    folder: RunFolder,
+    config: RunConfig,
+    scored: Sequence[Scored],
+    found: Findings,
+    answered: int,
+    prompt_tokens: int,
+) -> WholeFacts:
+    prepared = scored[0].prepared
+    return WholeFacts(
+        run_id=folder.run_id,
+        started=scored[0].started,
+        config_digest=config.digest,
+        candidates_digest=prepared.manifest.digest,
+        lists_digest=prepared.manifest.lists_digest,
+        judgements=found.judgements,
+        answers=prepared.answers,
+        first_stage=found.first_stage,
+        reranked=found.reranked,
+        queries=len(frozenset(query_ids_of(folder)) | set(found.judgements.grades)),
+        answered=answered,
+        identities=[(one.identity, one.config.data.depth) for one in scored],
+        prompt_tokens=prompt_tokens,
+    )
 
 
 def _write_analysis(
@@ -140,7 +148,7 @@ def _rerankers(scored: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-def _failed(folders: Sequence[RunFolder]) -> Iterator[SetAside]:
+def _failed(folders: Iterable[RunFolder]) -> Iterator[SetAside]:
     for number, folder in enumerate(folders, 1):
         for one in failed_pairs(folder):
             yield replace(one, reason=f"stage {number}: {one.reason}")
@@ -169,7 +177,3 @@ def _cut(folders: Sequence[RunFolder]) -> frozenset[str]:
             table = pq.read_table(file, columns=["query_id", "truncated_pairs"], partitioning=None)
             found.update(table.filter(pc.greater(table["truncated_pairs"], 0)).column("query_id").to_pylist())
     return frozenset(found)
-
-
-def _gains(first: QueryMetrics, reranked: QueryMetrics) -> dict[str, float]:
-    return {metric: reranked.mean(metric) - first.mean(metric) for metric in first.values}

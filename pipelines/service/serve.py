@@ -97,6 +97,8 @@ def _described_stages(config: ServeConfig) -> list[Served]:
 
 def _described(config: ServeConfig) -> AppSettings:
     model = describe(config.model, config.engine.backend)
+    if model.recipe is None:
+        raise ConfigError(f"model.name {model.name}: the stand-in has no engine that could be served. Name a model")
     require_procedure(model, config.model)
     return AppSettings(model, config.model, config.engine, config.serve)
 

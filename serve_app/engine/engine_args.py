@@ -87,7 +87,7 @@ def judge_arguments(
         arguments |= _cpu(engine, host) | {"scheduler_cls": CPU_SCHEDULER, "async_scheduling": False}
     else:
         arguments |= _gpu(engine)
-    return arguments | engine.extra
+    return arguments | engine.extra | {"logprobs_mode": "raw_logprobs"}  # which a grade's probability is made of
 
 
 def _common(model: ModelInfo, engine: EngineSettings, host: Host) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def analyse_lists(
     """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
     of the queries `cut` were not read to their end.
     """
-    judged, lists = list[QueryOutcome](), list[tuple[str, tuple[str, ...]]]()
+    judged, both = list[QueryOutcome](), list[TwoLists]()
     main = settings.metrics[0]
     changes, orders = Changes(main), Orders(main, has_first_stage=settings.has_first_stage)
     for candidates, ranking in pairs():
@@ -95,7 +95,7 @@ def analyse_lists(
         orders.add(outcome, judgements.grades.get(outcome.query_id))
         if outcome.query_id in judgements.grades:
             judged.append(outcome)
-            lists.append((candidates.query_id, ranking.ordered()))
+            both.append(TwoLists(outcome.query_id, outcome.first_stage(), ranking.ordered()))
     told: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "changes": changes.told(settings.metrics) if settings.has_first_stage else None,
@@ -103,7 +103,6 @@ def analyse_lists(
     }
     if not first.values:
         return told
-    both = [TwoLists(one.query_id, one.first_stage(), new) for one, (_, new) in zip(judged, lists, strict=True)]
     return told | {
         "metrics": list(settings.metrics),
         **_prompt(both, judgements, settings),
@@ -113,8 +112,8 @@ def analyse_lists(
         "harm": _harm(judged, judgements, settings),
         "movers": asdict(movers(pairs(), judgements, first, reranked, main)),
         "judged": {
-            "first_stage": _judged(((one.query_id, one.first_stage()) for one in judged), judgements),
-            "reranked": _judged(lists, judgements),
+            "first_stage": _judged(((one.query_id, one.first) for one in both), judgements),
+            "reranked": _judged(((one.query_id, one.second) for one in both), judgements),
         },
     }
 
@@ -224,7 +223,7 @@ def _fusion(judged: Sequence[QueryOutcome], judgements: Judgements, settings: An
     }
 
 
-def _judged(lists: Iterable[tuple[str, tuple[str, ...]]], judgements: Judgements) -> dict[str, float]:
+def _judged(lists: Iterable[tuple[str, Sequence[str]]], judgements: Judgements) -> dict[str, float]:
     found = evaluate_stream(lists, judgements, [f"judged@{cutoff}" for cutoff in JUDGED_AT])
     return {name: found.mean(name) for name in found.values}
 

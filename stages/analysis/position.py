@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stages.core.errors import ScoringError
 from stages.core.records import Candidates
 from stages.core.rerank import rank
 from stages.core.scoring import Scorer
+
+# Enough to see a score that depends on its place, few enough to cost a second.
+POSITION_DOCUMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ async def position_check(scorer: Scorer, queries: Iterable[Candidates], *, listw
         largest_logit=max((change.logit for change in changes if change.logit is not None), default=None),
         where=worst.where if worst and (worst.score or worst.logit) else None,
         listwise=listwise,
+    )
+
+
+def top_of(candidates: Candidates) -> Candidates:
+    """Their first documents, in whose places a score may be seen to depend on them."""
+    return replace(
+        candidates,
+        doc_ids=candidates.doc_ids[:POSITION_DOCUMENTS],
+        texts=candidates.texts[:POSITION_DOCUMENTS],
+        scores=candidates.scores[:POSITION_DOCUMENTS],
+        tail=(),
+        listed=(),
     )
 
 

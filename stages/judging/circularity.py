@@ -22,7 +22,8 @@ from stages.quality.significance import TIE
 @dataclass(frozen=True, slots=True)
 class Circularity:
     """`error` is the mean of f - y in the metric's unit, over the `n` queries that people and the model judged, with
-    its interval at `confidence`; both None where it has no spread. `told`: it is not 0, and not by chance.
+    its interval at `confidence`: None where it has no spread, and no interval of too few. `told`: it is not 0, and not
+    by chance.
     """
 
     error: float | None
@@ -40,23 +41,22 @@ def circularity(strata: Sequence[Labelled], confidence: float) -> Circularity:
     found = estimate(errors, About.LIKE_THESE, confidence)
     if found is None:
         return Circularity(None, None, False, n, confidence, _without_spread(errors, n))
-    low, high = found.interval
-    sure = not why_none(errors)
-    told = sure and not low <= 0 <= high
     words = (
         f"over {counted(n, 'query', 'queries')} that both judged the change is {abs(found.mean):.4f} "
-        f"{'larger' if found.mean > 0 else 'smaller'} by the model's grades than by people's "
-        f"({percent(confidence)} interval {low:+.3f} to {high:+.3f})"
+        f"{'larger' if found.mean > 0 else 'smaller'} by the model's grades than by people's"
     )
-    return Circularity(found.mean, found.interval, told, n, confidence, words + _verdict(found.mean, told, sure))
-
-
-def _verdict(error: float, told: bool, sure: bool) -> str:
-    if not sure:
-        return ": too few to say whether the judge favours either order"
-    if not told:
-        return ": that may be chance"
-    return f": more than chance, so it favours the order {'after' if error > 0 else 'before'}"
+    if why_none(errors):
+        too_few = f"{words}: too few to say whether the judge favours either order"
+        return Circularity(found.mean, None, False, n, confidence, too_few)
+    low, high = found.interval
+    told = not low <= 0 <= high
+    words += f" ({percent(confidence)} interval {low:+.3f} to {high:+.3f}): "
+    words += (
+        f"more than chance, so it favours the order {'after' if low > 0 else 'before'}"
+        if told
+        else "that may be chance"
+    )
+    return Circularity(found.mean, found.interval, told, n, confidence, words)
 
 
 def _without_spread(errors: Sequence[Stratum], n: int) -> str:

@@ -65,12 +65,10 @@ def compare_slices(
             name,
             len(places),
             _means({BASELINE: baseline, **systems}, places),
-            [
-                _corrected(one, name, corrected[name, place], len(corrected))
-                for place, one in enumerate(found.get(name, ()))
-            ],
+            [_corrected(one, name, corrected[name, place], len(corrected)) for place, one in enumerate(tested)],
         )
         for name, places in members.items()
+        for tested in [found.get(name, ())]
     ]
 
 

@@ -15,7 +15,9 @@ from stages.report.judge_tables import (
     slices_table,
 )
 
-NO_PEOPLE = "People judged none of these pairs, so that nothing here says how far the judge is to be believed"
+NO_PEOPLE = (
+    "No pair has a grade of people's and one of the judge's: nothing here says how far the judge is to be believed"
+)
 NO_GRADE = "The judge gave no grade to any pair that people judged: it is of no use as it is asked here"
 GRADE_WORDS = ("unrelated", "related", "useful", "complete")
 """What the prompts that come along call grades 0 to 3, in a word."""
@@ -108,7 +110,10 @@ def _repeatability(found: Mapping[str, Any] | None) -> Iterator[Block]:
 
 def _planted(found: Mapping[str, Any] | None) -> Iterator[Block]:
     if found is None:
-        yield Text("No instruction was planted in a document.")
+        yield Text(
+            "No instruction was planted in a document: nobody asked for it, or the judge gave every pair the highest "
+            "grade, so that none could be raised."
+        )
         return
     yield Text(f"{found['words']}.", _planted_tone(found))
     if moved := found["expected_change"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
+from stages.sources.json_once import OnceDecoder
 from stages.sources.packed import DAMAGED, ENDINGS, foreign, unpacking
 
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
@@ -82,13 +82,16 @@ def reading(path: Path) -> Iterator[None]:
 
 def read_objects(path: Path, set_aside: Report) -> Iterator[Record]:
     """The JSON object of each line. Raises DataError where the file cannot be read."""
+    json = OnceDecoder()
     for line in read_lines(path, set_aside):
         try:
-            value = json.loads(line.text)
+            value = json.decode(line.text)
         except (ValueError, RecursionError) as error:
             set_aside(SetAside(line.where, f"not JSON: {error}"))
             continue
-        if isinstance(value, dict):
+        if json.fault:
+            set_aside(SetAside(line.where, json.fault))
+        elif isinstance(value, dict):
             yield Record(line.where, value)
         else:
             set_aside(SetAside(line.where, f"not a JSON object but {type(value).__name__}"))

@@ -9,69 +9,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stages.sources.bm25.settings import Bm25Settings
+from stages.sources.format_keys import EVERYWHERE, NEEDED, TAKEN, Format
 from stages.sources.run_columns import RunColumns
-
-Format = Literal[
-    "beir",
-    "trec",
-    "msmarco",
-    "jsonl",
-    "parquet",
-    "huggingface",
-    "mteb",
-    "ir_datasets",
-    "json",
-    "csv",
-    "rank_llm",
-    "flagembedding",
-    "tevatron",
-    "sentence_transformers",
-    "langchain",
-    "llamaindex",
-    "haystack",
-]
-
-# Per format: the fields that it needs, and those that it takes besides format, depth and limit.
-NEEDED: dict[str, tuple[str, ...]] = {
-    "beir": ("path", "run"),
-    "trec": ("run", "qrels", "queries", "documents"),
-    "msmarco": ("path",),
-    "jsonl": ("path",),
-    "parquet": ("path",),
-    "huggingface": ("path",),
-    "mteb": ("path",),
-    "ir_datasets": ("path",),
-    "json": ("path",),
-    "csv": ("path",),
-    "rank_llm": ("path",),
-    "flagembedding": ("path",),
-    "tevatron": ("path",),
-    "sentence_transformers": ("path",),
-    "langchain": ("path",),
-    "llamaindex": ("path",),
-    "haystack": ("path",),
-}
-MADE = ("first_stage", "bm25")  # where there is a corpus that can be searched
-TAKEN: dict[str, tuple[str, ...]] = {
-    "beir": (*MADE, "runs", "run_columns", "split", "qrels", "queries", "documents", "columns"),
-    "trec": (*MADE, "runs", "run_columns", "columns"),
-    "msmarco": (*MADE, "split", "run", "runs", "run_columns", "qrels", "queries", "documents"),
-    "jsonl": ("qrels", "columns"),
-    "parquet": ("qrels", "columns"),
-    "huggingface": ("split", "subset", "revision", "qrels", "columns"),
-    "mteb": (*MADE, "split", "subset", "revision", "columns", "run", "runs", "run_columns", "qrels"),
-    "ir_datasets": (*MADE, "run", "runs", "run_columns", "qrels"),
-    "json": ("qrels", "columns"),
-    "csv": ("qrels", "columns"),
-    "rank_llm": ("split", "subset", "revision", "qrels"),
-    "flagembedding": ("split", "subset", "revision", "qrels"),
-    "tevatron": ("split", "subset", "revision", "qrels"),
-    "sentence_transformers": ("split", "subset", "revision", "qrels"),
-    "langchain": ("split", "subset", "revision", "qrels", "columns"),
-    "llamaindex": ("split", "subset", "revision", "qrels", "columns"),
-    "haystack": ("split", "subset", "revision", "qrels", "columns"),
-}
-EVERYWHERE = ("format", "depth", "limit", "drop_self", "judgements")
 
 # Why a document is set aside where `drop_self` asks for that.
 OWN_DOCUMENT = "the query's own document (data.drop_self)"

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from stages.core.errors import DataError, first_line
 from stages.core.prepare import Report
 from stages.core.records import Location, SetAside
+from stages.sources.json_once import OnceDecoder
 from stages.sources.lines import Record, read_objects, reading, unpacked
 
 BYTES_PER_READ = 2**20
@@ -23,8 +24,11 @@ _NEAR_THE_END = 8  # characters: of a literal or an escape that the end of what 
 
 
 class Value(NamedTuple):
+    """`fault`: why it cannot be told what is meant."""
+
     where: Location
     value: object
+    fault: str | None = None
 
 
 def read_json(path: Path, set_aside: Report) -> Iterator[Record]:
@@ -34,8 +38,10 @@ def read_json(path: Path, set_aside: Report) -> Iterator[Record]:
     if not is_in_pieces(path):
         yield from read_objects(path, set_aside)
         return
-    for where, value in read_values(path):
-        if isinstance(value, dict):
+    for where, value, fault in read_values(path):
+        if fault:
+            set_aside(SetAside(where, fault))
+        elif isinstance(value, dict):
             yield Record(where, value)
         else:
             set_aside(SetAside(where, f"not a JSON object but {type(value).__name__}"))
@@ -90,7 +96,7 @@ class _Text:
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path, self._file = path, file
         self._decode = codecs.getincrementaldecoder("utf-8")()
-        self._json = json.JSONDecoder()
+        self._json = OnceDecoder()
         self._held, self._at, self._line, self._ended = "", 0, 1, False
 
     def peek(self) -> str | None:
@@ -121,7 +127,7 @@ class _Text:
                 if end < len(self._held) or not self._more():  # else a number may go on
                     self._line += self._held.count("\n", self._at, end)
                     self._at = end
-                    return Value(where, value)
+                    return Value(where, value, self._json.fault)
 
     def _is_cut(self, error: json.JSONDecodeError) -> bool:
         """Whether more of the file may mend it."""

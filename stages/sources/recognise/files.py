@@ -98,7 +98,7 @@ def _of_json(path: Path) -> Finding:
         require_lines(path)
         records = [record.fields for record in islice(read_objects(path, _ignore), RECORDS_SEEN)]
         return _of_records(path, records, "jsonl")
-    values = [value for _, value in islice(read_values(path), RECORDS_SEEN)]
+    values = [one.value for one in islice(read_values(path), RECORDS_SEEN)]
     records = [value for value in values if isinstance(value, dict)]
     # Pairs of a document and its score, as LangChain's stores return them.
     records += [value[0] for value in values if isinstance(value, list) and value and isinstance(value[0], dict)]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.cli.app import main
+
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[3]
@@ -125,16 +127,32 @@ EVALUATE = ("evaluate", "--run", "data/run.trec", "--qrels", "data/qrels/test.ts
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_mistake_is_exit_code_2_and_one_line_that_says_what_and_where(
-    arguments: tuple[str, ...], told: list[str], folder: Path
+    arguments: tuple[str, ...],
+    told: list[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
-    done = rerank_eval(folder, *arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    [line] = done.stderr.splitlines()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    [line] = err.splitlines()
     assert line.startswith("rerank-eval: ")
     for words in told:
         assert words in line
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [(*DRY_RUN, "--set", "model.name=./strange"), (*EVALUATE[:-1], "none.tsv")])
+def test_in_a_process_of_its_own_a_mistake_is_that_line_alone_too(arguments: tuple[str, ...], folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    done = rerank_eval(folder, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("rerank-eval: ")
     assert sorted(folder.rglob("*")) == before
 
 
@@ -182,11 +200,15 @@ def test_a_dry_run_prints_the_plan_as_json_and_writes_nothing(folder: Path) -> N
 
 
 @pytest.mark.parametrize("out", ["2024-06-01", "a: b"])
-def test_a_folder_for_results_may_have_any_name(out: str, folder: Path) -> None:
+def test_a_folder_for_results_may_have_any_name(
+    out: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
     (folder / out).write_text("a file where the folder should be")
-    done = rerank_eval(folder, "run", "-c", "run.yaml", "--out", out)
-    assert done.returncode == 2
-    assert f"output.dir {out}: cannot make a run folder" in done.stderr
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "-c", "run.yaml", "--out", out])
+    assert ended.value.code == 2
+    assert f"output.dir {out}: cannot make a run folder" in capfd.readouterr().err
 
 
 def test_evaluate_prints_a_number_for_each_metric(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.base.paid_sections import HostedSettings
+from pipelines.base.ports import free_port
 from pipelines.hosted.asker import MOST_USELESS
 from pipelines.hosted.client import HostedScorer
 from pipelines.hosted.endpoint import endpoint_of, limited, told_by
@@ -224,6 +225,16 @@ def test_another_is_asked_through_the_proxy_which_the_first_line_names(monkeypat
         assert [pair.score for pair in one.score()] == local()
     assert proxy.paths == ["http://reranker.example/v1/rerank"]
     assert "through the proxy http://***@127.0.0.1" in one.endpoint.sent_to()
+
+
+def test_where_nobody_answers_the_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:pw12345@127.0.0.1:{free_port()}")
+    one = Asking("http://reranker.example", "jina", retry_for_s=0.01)
+    told = {pair.error for pair in one.score()}
+    assert len(told) == 1 and "(broken connection: " in str(told), told
+    assert "through the proxy http://***@127.0.0.1:" in str(told), told
 
 
 def test_a_proxy_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

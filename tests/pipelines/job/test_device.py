@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.job import device
-from pipelines.job.device import known_device, local_gpus
+from pipelines.job.device import cluster_device, known_device, local_gpus
 from serve_app.settings import DeploymentSettings
 
 
@@ -76,3 +76,22 @@ def test_only_the_cluster_knows_its_gpus(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert local_gpus() is not None
     monkeypatch.setattr("sys.platform", "darwin")
     assert local_gpus() is None, "Ray counts Apple's there"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "computes_on"),
+    [
+        ([{"CPU": 4}], "cpu"),
+        ([{"CPU": 4}, {"CPU": 8, "GPU": 2, "accelerator_type:A100": 1}], "cuda"),
+        ([{"CPU": 8, "GPU": 1, "accelerator_type:M2-Max": 1}], "cpu"),
+        ([{"CPU": 8, "GPU": 1, "accelerator_type:M4": 1}, {"GPU": 1, "accelerator_type:L4": 1}], "cuda"),
+        ([{"CPU": 4, "GPU": 1}], "cuda"),
+    ],
+)
+def test_the_gpu_of_a_mac_in_the_cluster_computes_nothing(
+    nodes: list[dict[str, float]], computes_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = {"Alive": False, "Resources": {"GPU": 8}}
+    alive = [{"Alive": True, "Resources": resources} for resources in nodes]
+    monkeypatch.setattr("ray.nodes", lambda: [*alive, gone])
+    assert cluster_device() == computes_on

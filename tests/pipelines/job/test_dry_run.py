@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.base.config import RunConfig
+from pipelines.base.ports import free_port
 from pipelines.job.dry_run import make_plan, print_plan
 from stages.core.errors import ConfigError, DataError
 
@@ -190,3 +191,19 @@ def test_a_first_stage_that_is_made_here_is_named_and_kept(
     assert not (tmp_path / "results").exists()
     elsewhere = data | {"bm25": {"folder": "elsewhere"}}
     assert RunConfig.model_validate(config.model_dump() | {"data": elsewhere}).digest == with_bm25.digest
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_line(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", dead)
+    print_plan(config, as_json=False)
+    told = [line for line in capsys.readouterr().out.splitlines() if dead in line]
+    assert len(told) == 1 and told[0].startswith(f"mind        no Ray cluster at {dead}: Connection refused. Start it")
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    with pytest.raises(ConfigError, match="the Ray address nowhere is not of the form"):
+        make_plan(config)
+    for unasked in ("auto", "local"):
+        monkeypatch.setenv("RAY_ADDRESS", unasked)
+        assert not any("Ray" in remark for remark in make_plan(config)["remarks"])

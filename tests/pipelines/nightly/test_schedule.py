@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pipelines.cli.app import main
 
 pytestmark = pytest.mark.heavy
 
@@ -76,9 +80,12 @@ def folder(
 
 
 def status(folder: Path) -> dict[str, Any]:
-    told = schedule(folder, "--status", "--json")
-    assert (told.returncode, told.stderr) == (0, "")
-    content: dict[str, Any] = json.loads(told.stdout)
+    """In this process, as it only reads."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), pytest.raises(SystemExit) as ended:
+        main(command(folder, "--status", "--json")[3:])
+    assert not ended.value.code
+    content: dict[str, Any] = json.loads(told.getvalue())
     return content
 
 
@@ -187,11 +194,19 @@ def test_a_daemon_says_what_is_next_and_ends_when_asked_to(folder: Path) -> None
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_mistake_is_exit_code_2_and_nothing_is_started(arguments: tuple[str, ...], told: str, folder: Path) -> None:
+def test_a_mistake_is_exit_code_2_and_nothing_is_started(
+    arguments: tuple[str, ...],
+    told: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
-    done = schedule(folder, *arguments)
-    assert done.returncode == 2
-    [line] = done.stderr.splitlines()
+    with pytest.raises(SystemExit) as ended:
+        main(command(folder, *arguments)[3:])
+    assert ended.value.code == 2
+    [line] = capfd.readouterr().err.splitlines()
     assert line.startswith("rerank-eval: ") and told in line
     assert sorted(folder.rglob("*")) == before
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -145,22 +146,29 @@ def wide_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as one:
+        yield one
+
+
 @pytest.mark.parametrize("width", [360, 768, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_never_scrolls_sideways_and_its_text_stands_out(wide_page: Path, width: int, scheme: str) -> None:
+def test_the_page_never_scrolls_sideways_and_its_text_stands_out(
+    browser: Any, wide_page: Path, width: int, scheme: str
+) -> None:
     contrast: Callable[[str, str], float] = _contrast
-    with chromium() as browser:
-        tab = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
-        tab.goto(wide_page.as_uri())
-        tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        box = tab.locator(".table").first
-        assert box.evaluate("one => one.scrollWidth > one.clientWidth")
-        colour = "one => getComputedStyle(one).color"
-        ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        # WCAG 2.2, 1.4.3: text needs 4.5 to 1.
-        assert contrast(tab.locator("td").first.evaluate(colour), ground) > 4.5
-        assert contrast(tab.locator("svg").first.evaluate(colour), ground) > 4.5
+    tab = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    tab.goto(wide_page.as_uri())
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    box = tab.locator(".table").first
+    assert box.evaluate("one => one.scrollWidth > one.clientWidth")
+    colour = "one => getComputedStyle(one).color"
+    ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    # WCAG 2.2, 1.4.3: text needs 4.5 to 1.
+    assert contrast(tab.locator("td").first.evaluate(colour), ground) > 4.5
+    assert contrast(tab.locator("svg").first.evaluate(colour), ground) > 4.5
 
 
 def _contrast(one: str, other: str) -> float:

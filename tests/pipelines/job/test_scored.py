@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.job.write import held_s
+from pipelines.job.scored import held_s
 
 
 def replica(began_s: float, ended_s: float | None = None) -> dict[str, float | None]:
