@@ -86,8 +86,7 @@ def analyse_lists(
     """As `analyse`, of lists that no one score orders, as those of a cascade: what their order alone tells. Documents
     of the queries `cut` were not read to their end.
     """
-    judged, both = list[QueryOutcome](), list[TwoLists]()
-    main = settings.metrics[0]
+    judged, both, main = list[QueryOutcome](), list[TwoLists](), settings.metrics[0]
     changes, orders = Changes(main), Orders(main, has_first_stage=settings.has_first_stage)
     for candidates, ranking in pairs():
         outcome = outcome_of_list(candidates, ranking, truncated=candidates.query_id in cut)
