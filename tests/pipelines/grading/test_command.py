@@ -508,6 +508,44 @@ def test_a_plan_that_is_not_finished_is_refused_and_a_finished_one_says_how_its_
     assert "plan plan" in capfd.readouterr().out
 
 
+def judge_a_plan(*options: object) -> None:
+    """Made, filled in and ended."""
+    assert called("run", "--metric", "ndcg@6", "--out", "plan", *options, command="plan-judging") == 0
+    while not Path("plan/verdict.json").exists():
+        fill(Path("plan/tasks.jsonl"))
+        assert called("plan", command="plan-judging") == 0
+
+
+def test_a_stratified_plan_that_holds_a_part_of_the_queries_has_its_interval() -> None:
+    languages = ["en" if number % 3 else "zh" for number in range(60)]
+    unjudged_run(Path("run"), 60, 12, same=0, fields={"language": languages})
+    judge_a_plan("--width", 0.5, "--stratify", "language")
+    plan = json.loads(Path("plan/plan.json").read_text())
+    assert len(plan["order"]) < sum(plan["sizes"].values()) == 60 - plan["unchanged"] and len(plan["sizes"]) == 2
+    with chat_api(judge=lambda query, document: len(document) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        found = run_judge("--plan", "plan")
+    (verdict,) = found["verdicts"]
+    assert verdict["method"] is not None and verdict["numbers"]["queries"] == 60, verdict["words"]
+
+
+def test_what_people_judged_of_other_data_is_refused_and_a_plan_of_another_run_told(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    unjudged_run(Path("run"), 40, 8)
+    judge_a_plan("--width", 0.5)
+    unjudged_run(Path("other"), 40, 8)
+    Path("qrels.tsv").write_text("query-id\tcorpus-id\tscore\nx1\td1\t1\n")
+    with chat_api(judge=lambda query, document: len(document) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        asked = ("run", "--config", "judge.yaml", "--out", "judged")
+        line = refused(capfd, *asked, "--qrels", "qrels.tsv")
+        assert "qrels.tsv judges none of the runs' 40 queries" in line and "'x1'" in line and stub.tries == 0
+        assert called("other", *asked[1:], "--plan", "plan") == 0
+    (note,) = json.loads(Path("judged/judge.json").read_text())["notes"]
+    assert "how it drew tells nothing of another change" in note
+
+
 def test_a_judging_is_a_run_in_mlflow_that_says_who_judged() -> None:
     judged_run(judged=3)
     uri = "sqlite:///tracked.db"
