@@ -363,6 +363,31 @@ def test_a_server_without_probabilities_is_refused_in_one_line(capfd: pytest.Cap
     assert "has no probabilities (logprobs). Set judge.answer to text" in line and stub.tries < 10
 
 
+@pytest.mark.parametrize(
+    ("choice", "code"),
+    [({"logprobs": None, "finish_reason": "content_filter"}, 0), ({"logprobs": None}, 3)],
+    ids=["withheld", "left out"],
+)
+def test_one_answer_without_probabilities_among_others_does_not_end_the_judging(
+    choice: dict[str, Any], code: int
+) -> None:
+    judged_run(judged=0)
+    faults = [Fault(), Fault(), spoilt(**choice)]
+    with chat_api(judge=said_by(), faults=faults) as stub:
+        write(stub, judge={"answer": "prefill", "repeat": 0, "planted": 0}, hosted={"concurrency": 1})
+        found = run_judge(code=code)
+    assert found["counts"]["graded"] == 71 and found["counts"]["missing"] == 1
+
+
+def test_a_key_of_a_digit_hides_no_grade(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged_run(judged=0)
+    monkeypatch.setenv("KEY", "2")
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        found = run_judge()
+    assert found["counts"]["graded"] == 72 and not found["missing"]
+
+
 # --- what is refused, and the plan ---
 
 
