@@ -161,7 +161,9 @@ def _conclude(read: Read, folder: JudgeFolder, found: Found, console: GradingCon
     verdicts = verdicts_of(read.order.config, read.runs, judgements, read.people, found.judge)
     record = record_of(found, verdicts, list(notes_of(found)))
     if left_out := _write(folder, record, rows, judge, judgements.by_people):
-        console.note(f"{left_out:,} pairs are not in {folder.qrels}: their ids hold a tab or a line break")
+        console.note(
+            f"{left_out:,} pairs are not in {folder.qrels}: their ids hold a tab or a line break, or a blank at an end"
+        )
     console.found(record)
     console.say(f"report      {folder.report}")
     faults = list(_faults(read.order.config, folder, record, rows))

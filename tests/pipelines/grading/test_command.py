@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from pipelines.cli.app import main
 from pipelines.runs.folder import RunFolder
 from stages.core.records import Judgements, QueryMetrics
 from stages.files.judgements import write_judgements
+from stages.files.tables import read_candidates, write_candidates
 from stages.sources.formats.nested import read_any_qrels
 from tests.chat_api import ChatStub, chat_api
 from tests.hosted_api import Fault
@@ -401,6 +404,7 @@ def test_a_key_of_a_digit_hides_no_grade(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"prompt": "gradde"}, {}, "judge.prompt gradde"),
         ({"prompt": "reasoned", "answer": "prefill"}, {}, "asks for reasons"),
         ({"depth": 3}, {}, "judge.depth 3: ndcg@6 looks deeper"),
+        ({"served_as": "a\tb"}, {}, "judge.served_as: 'a\\tb': a name has no tabs"),
         ({"key_env": "NONE_SUCH"}, {}, "judge.key_env NONE_SUCH: the environment variable is not set"),
         ({"url": f"http://h/?key={KEY}"}, {}, "judge.url http://h/?key=***: "),
         ({}, {"engine": {"dtype": "float32"}}, "engine, serve: a hosted judge has none here"),
@@ -435,6 +439,32 @@ def test_a_dry_run_tells_pairs_requests_and_money_and_asks_nobody(capfd: pytest.
     assert (plan["new_pairs"], plan["stored_pairs"], plan["sample_pairs"], plan["requests"]) == (72, 0, 13, 85)
     assert plan["overlap_queries"] == 4 and plan["overlap_share"] == pytest.approx(24 / 72)
     assert 0 < plan["money"] < 1 and plan["least_s"] == 85
+
+
+def test_a_dry_run_counts_a_pair_of_texts_once_whatever_its_ids(capfd: pytest.CaptureFixture[str]) -> None:
+    run = unjudged_run(Path("run"), 4, 6, text="the same")
+    rows = [replace(one, query="same?") for one in read_candidates(run.folder.candidates)]
+    shutil.rmtree(run.folder.candidates)
+    write_candidates(rows, run.folder.candidates)
+    with chat_api() as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        assert called("run", "--config", "judge.yaml", "--out", "judged", "--dry-run", "--json") == 0
+        plan = json.loads(capfd.readouterr().out)
+        assert (plan["asked_pairs"], plan["new_pairs"], plan["requests"]) == (24, 1, 1)
+        run_judge()
+    assert stub.tries == 1
+
+
+def test_an_id_that_would_be_read_as_another_is_not_in_the_qrels_and_told(capfd: pytest.CaptureFixture[str]) -> None:
+    run = unjudged_run(Path("run"), 2, 6)
+    rows = [replace(one, query_id=f" {one.query_id}") for one in read_candidates(run.folder.candidates)]
+    shutil.rmtree(run.folder.candidates)
+    write_candidates([rows[0], *rows[1:]], run.folder.candidates)
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        run_judge()
+    assert "12 pairs are not in judged/qrels.tsv" in capfd.readouterr().out
+    assert " q0" not in Path("judged/qrels.tsv").read_text()
 
 
 def test_a_run_that_kept_no_texts_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
