@@ -68,7 +68,9 @@ class _Store:
     console: GradingConsole
 
     def close(self) -> None:
-        if told_faults := describe_faults(self.forgiving.faults):
+        if told_faults := describe_faults(
+            self.forgiving.faults, "replies", "What was not kept is asked for again next time."
+        ):
             self.console.note(f"judge.store {self.forgiving.store.path.parent}: {told_faults}")
         self.forgiving.store.close()
 
@@ -143,7 +145,7 @@ def _require_whole(asked: Asked, pairs: int, store: ForgivingStore[Reply]) -> No
     """Raises what asking stopped of; InterruptedRunError for Ctrl-C."""
     if asked.whole:
         return
-    done = sum(not one.reply.failed for one in asked.told.values())
+    done = max(0, sum(not one.reply.failed for one in asked.told.values()) - store.faults.unkept_scores)
     kept = (
         f"{done:,} of {counted(pairs, 'pair')} have a reply, which {store.store.path.parent} keeps: the same command "
         "goes on"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from stages.core.records import Judgements, QueryMetrics
 from stages.files.judgements import write_judgements
 from stages.files.tables import read_candidates, write_candidates
 from stages.sources.formats.nested import read_any_qrels
+from stages.store.replies import ReplyStore
 from tests.chat_api import ChatStub, chat_api
 from tests.hosted_api import Fault
 from tests.pipelines.unjudged_runs import fill, unjudged_run
@@ -327,6 +329,24 @@ def test_a_damaged_store_is_set_aside_and_another_is_begun(capfd: pytest.Capture
         write(stub, judge={"store": "shared", "repeat": 0, "planted": 0})
         run_judge()
     assert "set aside as replies.sqlite.corrupt-" in capfd.readouterr().out
+
+
+def test_where_a_reply_cannot_be_kept_no_more_is_paid_for(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=0)
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0}, hosted={"concurrency": 2})
+        ReplyStore(Path("judged/store")).close()
+        Path("judged/.judging").write_text('{"word": "x"}')
+        with sqlite3.connect("judged/store/replies.sqlite") as database:
+            database.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON batches BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+            )
+        line = refused(capfd, "run", "--config", "judge.yaml", "--out", "judged")
+        assert "a reply cannot be kept (disk is full)" in line and "0 of 72 pairs have a reply" in line
+        assert stub.tries <= 4
+        with sqlite3.connect("judged/store/replies.sqlite") as database:
+            database.execute("DROP TRIGGER full")
+        assert run_judge()["counts"]["graded"] == 72
 
 
 def test_a_folder_of_another_judging_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
