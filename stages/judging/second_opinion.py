@@ -231,7 +231,7 @@ class _Told:
         found = self.opinions
         if found.judged and self.draw is None and self.change.interval is not None:
             whose = counted(len(found.judged), "query", "queries")
-            yield f"this holds if the {whose} that people judged were drawn at random: nobody told"
+            yield f"this holds if the {whose} that people judged were drawn at random, which nobody told"
         if self.change.doubt:
             yield self.change.doubt
         if self.draw is not None and self.draw.skipped:

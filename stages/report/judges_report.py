@@ -54,8 +54,8 @@ def _value(part: Mapping[str, Any] | None, name: str) -> str:
     told = part[name]
     if told["value"] is None:
         return "-"
-    ends = f" ({told['interval'][0]:.3f} to {told['interval'][1]:.3f})" if told["interval"] else ""
-    return f"{told['value']:.3f}{ends}"
+    ends = f" ({told['interval'][0]:z.3f} to {told['interval'][1]:z.3f})" if told["interval"] else ""
+    return f"{told['value']:z.3f}{ends}"
 
 
 def _notes(content: Mapping[str, Any]) -> Iterator[Items]:

@@ -72,7 +72,7 @@ def test_people_s_grades_of_some_queries_and_a_good_model_s_of_all_make_one_inte
     assert found.change.n >= 55
     assert found.change.interval is not None
     assert "prediction-powered inference" in found.words[0]
-    assert "were drawn at random: nobody told" in found.words[-1]
+    assert "were drawn at random, which nobody told" in found.words[-1]
     assert "nobody told" not in " ".join(verdict(given, draw=Draw(dict.fromkeys(given[0], ""), set(given[0]))).words)
 
 
