@@ -16,7 +16,7 @@ from pipelines.base.console import LOG_EVERY_S, Console
 from pipelines.grading.judge import Progress, Tell
 from pipelines.grading.people import People
 from pipelines.grading.pool import Wanted
-from stages.core.words import count, counted, first_up, number, share
+from stages.core.words import count, counted, number, share
 from stages.grading.record import JudgeRecord
 from stages.report.judge_report import without_agreement
 
@@ -100,8 +100,10 @@ def lines_of(record: JudgeRecord) -> Iterator[tuple[str, str]]:
     for note in record.notes:
         yield "mind", note
     for verdict in record.verdicts:
-        words = ". ".join(map(first_up, verdict.words))
-        yield "verdict", f"{verdict.second}: {words}" if len(record.runs) > 1 else words
+        of = f"{verdict.second}: " if len(record.runs) > 1 else ""
+        first, *rest = verdict.words
+        yield "verdict", f"{of}{first}"
+        yield from (("mind", f"{of}{words}") for words in rest)
 
 
 def cost_words(record: JudgeRecord) -> str:

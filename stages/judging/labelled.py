@@ -58,7 +58,8 @@ Value = Callable[[Pair], float]
 class Opinions:
     """Of one metric, by query: `people` of those that people judged, `model` of all; `unchanged` are the queries of
     which the metric sees the same in both lists. `ungraded` of people's the model was not asked about. `of_lists`: the
-    pool is what the metric sees of the two lists, as people judged no more.
+    pool is what the metric sees of the two lists, as people did not judge all of the wider one. `beyond`: documents
+    outside the pool that people call relevant, of the queries that count as judged.
     """
 
     people: Mapping[str, Pair]
@@ -66,6 +67,7 @@ class Opinions:
     unchanged: frozenset[str]
     ungraded: int = 0
     of_lists: bool = False
+    beyond: int = 0
     strata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -137,6 +139,11 @@ def _opinions(
     if of_lists:
         by_model = {query_id: _within(grades, _both(seen[query_id])) for query_id, grades in by_model.items()}
     people, model = (_pairs(grades, seen, metrics) for grades in (by_people, by_model))
+    beyond = sum(
+        grade > 0 and doc_id not in pool
+        for query_id, pool in by_people.items()
+        for doc_id, grade in judgements.by_people[query_id].items()
+    )
     nothing = Pair(0.0, 0.0)
     return {
         name: Opinions(
@@ -145,6 +152,7 @@ def _opinions(
             unchanged=unchanged,
             ungraded=sum(not judgements.by_model.get(one) for one in by_people.keys() - unchanged),
             of_lists=of_lists,
+            beyond=beyond,
             strata=draw.strata if draw else {},
         )
         for name in metrics

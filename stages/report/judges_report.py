@@ -59,8 +59,11 @@ def _value(part: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _notes(content: Mapping[str, Any]) -> Iterator[Items]:
-    if content["notes"]:
-        yield Items(content["notes"])
+    notes = list(content["notes"])
+    if content["together"]["kappa"]["value"] is None:
+        notes.append("kappa with each other is not defined: the first judge gave all of these pairs one grade")
+    if notes:
+        yield Items(notes)
 
 
 def _of_people(content: Mapping[str, Any]) -> Iterator[Section]:

@@ -557,3 +557,17 @@ def test_the_pace_is_that_of_asking_and_not_of_the_engines_start(monkeypatch: py
     assert pace.words(Progress()) == "0.0 pairs/s, 0 from the store"
     now_s += 10
     assert pace.words(Progress(pairs=20, failed=1)) == "2.0 pairs/s, 0 from the store, 1 failed"
+
+
+def test_two_judgings_by_one_model_are_told_apart_by_their_folders(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=6)
+    for out, chars in (("first", 20_000), ("second", 19_000)):
+        with chat_api(judge=said_by(lambda *_: 2)) as stub:
+            write(stub, judge={"max_chars": chars})
+            run_judge(out=out)
+    capfd.readouterr()
+    assert called("first", "second", "--json", command="compare") == 0
+    first, second = json.loads(capfd.readouterr().out)["judges"]
+    assert first.endswith(" (first)") and second.endswith(" (second)") and first[:23] != second[:23]
+    assert called("first", "second", command="compare") == 0
+    assert "kappa with each other is not defined" in " ".join(capfd.readouterr().out.split())
