@@ -98,11 +98,6 @@ def prompt_and_answer(config: JudgeConfig) -> tuple[JudgePrompt, Answer]:
             f"judge.answer prefill: the prompt {prompt.name} asks for reasons, which a prefill has no room for. Set "
             "judge.answer to text, or judge.prompt to graded"
         )
-    if answer == "prefill" and judge.url is not None and prompt.answer_prefix:
-        raise ConfigError(
-            f"judge.answer prefill: the prompt {prompt.name} has an answer_prefix, which an API cannot be told. Leave "
-            "it out of the prompt, or set judge.answer to text"
-        )
     return prompt, answer
 
 
