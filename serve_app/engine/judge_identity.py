@@ -10,7 +10,7 @@ from typing import Any
 
 from serve_app.engine.identity import computed_in, deciding_settings, installed
 from serve_app.engine.judge_model import JudgeModel
-from serve_app.engine.models import folder_digest, model_config
+from serve_app.engine.models import ModelInfo, folder_digest, model_config
 from serve_app.judge_settings import JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.judge_prompt import JudgePrompt
