@@ -99,13 +99,13 @@ def _grade(
     asked_pairs = read.wanted.pairs - len(without)
     judge = make_judge(read, folder, store, console)
     try:
-        with console.asking("grading", asked_pairs) as tell, stops.finishing_work():
+        with console.asking("grading", asked_pairs) as tell:
             asked = judge.ask(pairs, "", tell, stops)
         _require_whole(asked, asked_pairs, store)
         rows = rows_of(asked, read.prompt)
         samples = Samples(read.order.config, folder, pairs, read.prompt, judge, word)
         most = read.order.config.judge.repeat + 2 * read.order.config.judge.planted
-        with console.asking("samples", most) as tell, stops.finishing_work():
+        with console.asking("samples", most) as tell:
             sampled: Sampled = samples.ask(rows, tell, stops)
         for one in sampled.asked:
             _require_whole(one, most, store)

@@ -57,7 +57,8 @@ class HostedJudge:
             progress.waits = self._waits(progress)
             tell(progress)
 
-        in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
+        with stops.finishing_work():
+            in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
         asked.seconds = time.monotonic() - began_s
         meanwhile()
         return asked

@@ -56,7 +56,8 @@ class Judge(Protocol):
 
     def ask(self, pairs: Path, salt: str, tell: Tell, stops: Interruption) -> Asked:
         """A reply to each pair in the folder, found in the store and kept there under `asking_of` the identity and the
-        salt. `tell` is called now and then; once `stops` is requested no further query is begun.
+        salt. `tell` is called now and then. While pairs are asked for, not while an engine starts, a first signal lets
+        calls at work end: once `stops` is requested no further query is begun.
         """
         ...
 

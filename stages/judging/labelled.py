@@ -58,8 +58,9 @@ Value = Callable[[Pair], float]
 class Opinions:
     """Of one metric, by query: `people` of those that people judged, `model` of all; `unchanged` are the queries of
     which the metric sees the same in both lists. The model gave no grade of `ungraded` of people's. `of_lists`: the
-    pool is what the metric sees of the two lists, as people judged no more. `whole` is as `model`, with people's grades
-    of the `filled` pairs that the model gave none, as it was not asked for them.
+    pool is what the metric sees of the two lists, as people did not judge all of the wider one. `beyond`: documents
+    outside the pool that people call relevant, of the queries that count as judged. `whole` is as `model`, with
+    people's grades of the `filled` pairs that the model gave none, as it was not asked for them.
     """
 
     people: Mapping[str, Pair]
@@ -67,6 +68,7 @@ class Opinions:
     unchanged: frozenset[str]
     ungraded: int = 0
     of_lists: bool = False
+    beyond: int = 0
     strata: Mapping[str, str] = field(default_factory=dict)
     whole: Mapping[str, Pair] = field(default_factory=dict)
     filled: int = 0
@@ -141,6 +143,11 @@ def _opinions(
         by_model = {query_id: _within(grades, _both(seen[query_id])) for query_id, grades in by_model.items()}
     whole, filled = filled_with(by_model, judgements.by_people, {one: _both(lists) for one, lists in seen.items()})
     people, model, both = (_pairs(grades, seen, metrics) for grades in (by_people, by_model, whole))
+    beyond = sum(
+        grade > 0 and doc_id not in pool
+        for query_id, pool in by_people.items()
+        for doc_id, grade in judgements.by_people[query_id].items()
+    )
     nothing = Pair(0.0, 0.0)
     return {
         name: Opinions(
@@ -149,6 +156,7 @@ def _opinions(
             unchanged=unchanged,
             ungraded=sum(not judgements.by_model.get(one) for one in by_people.keys() - unchanged),
             of_lists=of_lists,
+            beyond=beyond,
             strata=draw.strata if draw else {},
             whole={query_id: both[name].get(query_id, nothing) for query_id in seen},
             filled=filled,

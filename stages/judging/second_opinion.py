@@ -17,7 +17,7 @@ from stages.judging.circularity import Circularity, circularity
 from stages.judging.inference import Inference, Method, infer
 from stages.judging.labelled import Draw, Lists, Opinions, opinions
 from stages.judging.precision import About
-from stages.quality.measures import parse_metric
+from stages.quality.measures import OF_ALL_RELEVANT, parse_metric
 
 __all__ = ["Draw", "ModelVerdict", "model_verdict", "model_verdicts"]
 
@@ -238,7 +238,7 @@ class _Told:
         found = self.opinions
         if found.judged and self.draw is None and self.change.interval is not None:
             whose = counted(len(found.judged), "query", "queries")
-            yield f"this holds if the {whose} that people judged were drawn at random: nobody told"
+            yield f"this holds if the {whose} that people judged were drawn at random, which nobody told"
         if self.change.doubt:
             yield self.change.doubt
         if self.draw is not None and self.draw.skipped:
@@ -247,6 +247,11 @@ class _Told:
                 "those that can be judged"
             )
         if found.of_lists and found.people:
-            yield (f"of each query the pool is what {self.metric} sees of the two lists: people judged no more of it")
+            yield f"of each query the pool is what {self.metric} sees of the two lists: people did not judge all else"
+        if found.beyond and parse_metric(self.metric).measure in OF_ALL_RELEVANT:
+            yield (
+                f"{self.metric} is of the pool alone here: {counted(found.beyond, 'document')} outside it that people "
+                "call relevant would lower both sides, so a run judged by all of people's grades tells other numbers"
+            )
         if self.without:
             yield f"{counted(self.without, 'query', 'queries')} of the lists have no grade by anybody: left out"

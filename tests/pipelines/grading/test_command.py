@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,8 @@ import pytest
 import yaml
 
 from pipelines.cli.app import main
+from pipelines.grading.console import Pace
+from pipelines.grading.judge import Progress
 from pipelines.runs.folder import RunFolder
 from stages.core.records import Judgements, QueryMetrics
 from stages.files.judgements import write_judgements
@@ -659,3 +662,49 @@ def test_a_judging_is_a_run_in_mlflow_that_says_who_judged() -> None:
     assert logged.data.tags["judged_by"] == f"model:stub-judge@{digest}" and logged.data.tags["team"] == "a"
     assert logged.data.metrics["agreement/kappa"] == pytest.approx(1.0)
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} >= {"judge.json", "qrels.tsv"}
+
+
+def test_ctrl_c_while_the_engine_starts_does_not_wait_for_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.grading.served import OwnJudge
+
+    def made(judge: Any, config: Any, _prompt: object, _answer: object, store: object, *_: object) -> None:
+        judge.name, judge.identity, judge._store, judge._app = "judge", {}, store, None
+        judge._cluster = contextlib.nullcontext()
+
+    def starts(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        raise AssertionError("the start went on")
+
+    monkeypatch.setattr(OwnJudge, "__init__", made)
+    monkeypatch.setattr(OwnJudge, "_start", starts)
+    judged_run(judged=0)
+    Path("judge.yaml").write_text("{judge: {model: some}, evaluate: {metrics: [ndcg@6]}, tracking: {uri: null}}")
+    assert called("run", "--config", "judge.yaml", "--out", "judged") == 130
+    assert "stopping" not in capfd.readouterr().out
+
+
+def test_the_pace_is_that_of_asking_and_not_of_the_engines_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    pace = Pace()
+    now_s += 60
+    assert pace.words(Progress()) == "0.0 pairs/s, 0 from the store"
+    now_s += 10
+    assert pace.words(Progress(pairs=20, failed=1)) == "2.0 pairs/s, 0 from the store, 1 failed"
+
+
+def test_two_judgings_by_one_model_are_told_apart_by_their_folders(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=6)
+    for out, chars in (("first", 20_000), ("second", 19_000)):
+        with chat_api(judge=said_by(lambda *_: 2)) as stub:
+            write(stub, judge={"max_chars": chars})
+            run_judge(out=out)
+    capfd.readouterr()
+    assert called("first", "second", "--json", command="compare") == 0
+    first, second = json.loads(capfd.readouterr().out)["judges"]
+    assert first.endswith(" (first)") and second.endswith(" (second)") and first[:23] != second[:23]
+    assert called("first", "second", command="compare") == 0
+    assert "kappa with each other is not defined" in " ".join(capfd.readouterr().out.split())

@@ -172,3 +172,11 @@ def test_each_slice_has_its_own_agreement() -> None:
     assert sum(one.pairs for one in found.by_slice) == found.pairs
     alone = agreement({q: g for q, g in people.items() if language[q] == "en"}, model)
     assert alone is not None and found.by_slice[1].kappa == alone.kappa
+
+
+def test_a_judge_of_one_grade_is_said_to_tell_nothing_and_no_zero_has_a_minus() -> None:
+    found = told([(3, person) for person in (0, 0, 0, 1, 2)] * 60)
+    assert found.kappa.value == 0
+    assert found.words[1] == "It gave every one of these pairs grade 3: it tells no document from another"
+    assert "-0.00" not in " ".join(found.words)
+    assert not any("every one of these pairs" in one for one in told(GOOD).words)

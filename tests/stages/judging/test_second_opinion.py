@@ -72,7 +72,7 @@ def test_people_s_grades_of_some_queries_and_a_good_model_s_of_all_make_one_inte
     assert found.change.n >= 55
     assert found.change.interval is not None
     assert "prediction-powered inference" in found.words[0]
-    assert "were drawn at random: nobody told" in found.words[-1]
+    assert "were drawn at random, which nobody told" in found.words[-1]
     assert "nobody told" not in " ".join(verdict(given, draw=Draw(dict.fromkeys(given[0], ""), set(given[0]))).words)
 
 
@@ -113,7 +113,19 @@ def test_where_people_judged_what_the_metric_sees_and_no_more_that_is_the_pool_o
     assert found.of_lists
     assert len(found.people) == 40
     told = verdict((before, after, replace(judged, by_people=less)))
-    assert any("people judged no more of it" in one for one in told.words)
+    assert any("people did not judge all else" in one for one in told.words)
+
+
+@pytest.mark.parametrize(("metric", "said"), [("ndcg@5", True), ("recall@5", True), ("mrr@5", False)])
+def test_what_people_found_outside_the_pool_is_told_of_metrics_that_look_at_all_relevant_documents(
+    metric: str, said: bool
+) -> None:
+    before, after, judged = collection(60, 40)
+    more = {query_id: {**grades, "elsewhere": 2, "useless": 0} for query_id, grades in judged.by_people.items()}
+    found = model_verdict(before, after, replace(judged, by_people=more), metric, About.LIKE_THESE, 0.95)
+    told = f"{metric} is of the pool alone here: 40 documents outside it that people call relevant"
+    assert any(told in one for one in found.words) == said
+    assert not any("of the pool alone" in one for one in verdict((before, after, judged)).words)
 
 
 def test_a_query_whose_lists_are_the_same_has_no_change_and_needs_no_judge() -> None:
