@@ -16,6 +16,7 @@ from stages.core.grades import Graded, Reply
 from stages.core.judge_prompt import GRADE, JudgePrompt
 
 FAILED = "the judge gave no reply"
+WITHHELD = "the judge, or a filter before it, withheld the reply"
 CUT = "the reply was cut at the limit of tokens"
 EMPTY = "the reply is empty"
 NO_GRADE = "the reply has no grade in the form that was asked for"
@@ -24,7 +25,7 @@ SEVERAL = "the reply has several final grades"
 UNLIKELY = "the judge would have said something else than a grade"
 UNDECIDED = "several grades are as likely as each other"
 NO_NUMBERS = "the probabilities are no probabilities"
-REASONS = (FAILED, CUT, EMPTY, NO_GRADE, OUT_OF_RANGE, SEVERAL, UNLIKELY, UNDECIDED, NO_NUMBERS)
+REASONS = (FAILED, WITHHELD, CUT, EMPTY, NO_GRADE, OUT_OF_RANGE, SEVERAL, UNLIKELY, UNDECIDED, NO_NUMBERS)
 """All that `reason_of` can say."""
 
 LEAST_SHARE = 0.5
@@ -38,7 +39,8 @@ _BLANKS = " \t\r\n"
 def grade_of(reply: Reply, prompt: JudgePrompt) -> Graded:
     """The grade of one pair. Probabilities, where there are any, and not the text beside them, decide."""
     if reply.error is not None:
-        return _graded(reply, missing=f"{FAILED}: {' '.join(reply.error.split())}")
+        what = WITHHELD if reply.withheld else FAILED
+        return _graded(reply, missing=f"{what}: {' '.join(reply.error.split())}")
     if reply.probabilities:
         return _likeliest(reply, prompt.highest)
     found = _written(reply, prompt)

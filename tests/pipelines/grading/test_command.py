@@ -219,8 +219,8 @@ def spoilt(**choice: Any) -> Fault:
     ("fault", "missing"),
     [
         (spoilt(finish_reason="length"), "the reply was cut at the limit of tokens"),
-        (spoilt(finish_reason="content_filter"), "the judge gave no reply"),
-        (spoilt(message={"content": None, "refusal": "no"}), "the judge gave no reply"),
+        (spoilt(finish_reason="content_filter"), "the judge, or a filter before it, withheld the reply"),
+        (spoilt(message={"content": None, "refusal": "no"}), "the judge, or a filter before it, withheld the reply"),
     ],
 )
 def test_a_reply_that_was_withheld_or_cut_is_missing_and_not_asked_for_again(fault: Fault, missing: str) -> None:
