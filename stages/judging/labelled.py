@@ -57,9 +57,10 @@ Value = Callable[[Pair], float]
 @dataclass(frozen=True, slots=True)
 class Opinions:
     """Of one metric, by query: `people` of those that people judged, `model` of all; `unchanged` are the queries of
-    which the metric sees the same in both lists. `ungraded` of people's the model was not asked about. `of_lists`: the
+    which the metric sees the same in both lists. The model gave no grade of `ungraded` of people's. `of_lists`: the
     pool is what the metric sees of the two lists, as people did not judge all of the wider one. `beyond`: documents
-    outside the pool that people call relevant, of the queries that count as judged.
+    outside the pool that people call relevant, of the queries that count as judged. `whole` is as `model`, with
+    people's grades of the `filled` pairs that the model gave none, as it was not asked for them.
     """
 
     people: Mapping[str, Pair]
@@ -69,6 +70,8 @@ class Opinions:
     of_lists: bool = False
     beyond: int = 0
     strata: Mapping[str, str] = field(default_factory=dict)
+    whole: Mapping[str, Pair] = field(default_factory=dict)
+    filled: int = 0
 
     @property
     def judged(self) -> list[str]:
@@ -138,7 +141,8 @@ def _opinions(
     by_model = judgements.by_model
     if of_lists:
         by_model = {query_id: _within(grades, _both(seen[query_id])) for query_id, grades in by_model.items()}
-    people, model = (_pairs(grades, seen, metrics) for grades in (by_people, by_model))
+    whole, filled = filled_with(by_model, judgements.by_people, {one: _both(lists) for one, lists in seen.items()})
+    people, model, both = (_pairs(grades, seen, metrics) for grades in (by_people, by_model, whole))
     beyond = sum(
         grade > 0 and doc_id not in pool
         for query_id, pool in by_people.items()
@@ -154,9 +158,23 @@ def _opinions(
             of_lists=of_lists,
             beyond=beyond,
             strata=draw.strata if draw else {},
+            whole={query_id: both[name].get(query_id, nothing) for query_id in seen},
+            filled=filled,
         )
         for name in metrics
     }
+
+
+def filled_with(
+    model: Grades, people: Grades, pools: Mapping[str, Collection[str]]
+) -> tuple[dict[str, dict[str, int]], int]:
+    """A model's grades, and people's of what it gave none in each query's pool; and of how many pairs that is."""
+    added = {
+        query_id: _within(people.get(query_id, {}), set(pool) - model.get(query_id, {}).keys())
+        for query_id, pool in pools.items()
+    }
+    grades = {query_id: {**model.get(query_id, {}), **added.get(query_id, {})} for query_id in [*pools]}
+    return grades, sum(map(len, added.values()))
 
 
 def _by_cutoff(metrics: Sequence[str]) -> dict[int, list[str]]:

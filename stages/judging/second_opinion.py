@@ -27,7 +27,8 @@ SIDES = ("first stage", "reranked")
 @dataclass(frozen=True, slots=True)
 class ModelVerdict:
     """Of one metric, in its unit. `change` is what people's grades, or theirs and the model's together, tell; without
-    an interval there it stands for nothing, and `by_model` is the change by the model's grades alone. `bounds` are
+    an interval there it stands for nothing, and `by_model` is the change by the model's grades, and by
+    people's where it gave none; None where it graded nothing. `bounds` are
     where that lies whatever grades the documents had that nobody graded. `first` and `second` are the means of both
     sides. `error` is the judge's on the change, None where no query is there to tell. `words` are sentences without a
     full stop: the change, how far the judge is off, and what must hold.
@@ -36,7 +37,7 @@ class ModelVerdict:
     metric: str
     judge: str
     change: Inference
-    by_model: float
+    by_model: float | None
     bounds: tuple[float, float] | None
     first: Inference
     second: Inference
@@ -115,7 +116,7 @@ def model_verdicts(
             confidence=confidence,
             opinions=of_metric,
             change=infer(strata, about, confidence),
-            by_model=_mean_of_model(of_metric),
+            by_model=_mean_of_model(of_metric) if any(judgements.by_model.values()) else None,
             bounds=bounds.get(metric),
             error=circularity(strata, confidence) if of_metric.judged and not of_metric.ungraded else None,
             kin=kin,
@@ -128,8 +129,8 @@ def model_verdicts(
 
 
 def _mean_of_model(found: Opinions) -> float:
-    """The mean change by the model's grades alone."""
-    changes = [pair.after - pair.before for pair in found.model.values()]
+    """The mean change by the model's grades, and by people's where it gave none."""
+    changes = [pair.after - pair.before for pair in found.whole.values()]
     return math.fsum(changes) / len(changes) if changes else 0.0
 
 
@@ -144,7 +145,7 @@ class _Told:
     confidence: float
     opinions: Opinions
     change: Inference
-    by_model: float
+    by_model: float | None
     bounds: tuple[float, float] | None
     error: Circularity | None
     kin: str | None
@@ -170,7 +171,7 @@ class _Told:
 
     def _of_change(self) -> str:
         found, queries = self.change, len(self.opinions.model)
-        if len(self.opinions.unchanged) == queries:
+        if queries and len(self.opinions.unchanged) == queries:
             return f"{self.metric} sees the same in both lists of every query: it does not change, whoever judges"
         if found.interval is None or found.mean is None:
             return self._without_interval()
@@ -200,7 +201,7 @@ class _Told:
             return f"By people's grades of {people} and {self.judge}'s of all ({name}): {self.change.reason}"
         if self.opinions.ungraded:
             return (
-                f"By people's grades of {people} alone: {self.judge} was not asked about {self.opinions.ungraded:,} of "
+                f"By people's grades of {people} alone: {self.judge} gave no grade of {self.opinions.ungraded:,} of "
                 "them, and its grades of the others are of no use without"
             )
         return f"By people's grades of {people} alone: {self.change.reason}"
@@ -215,7 +216,13 @@ class _Told:
             if self.partly
             else "people judged no query"
         )
-        told = f"{BY_MODEL} ({self.judge}), {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
+        if self.by_model is None:
+            return (
+                f"{self.judge} gave no grade at all: {self.metric} tells no change, and there is no interval, as {why}"
+            )
+        filled = self.opinions.filled
+        mixed = f", and people's grades of {counted(filled, 'pair')} that it gave none" if filled else ""
+        told = f"{BY_MODEL} ({self.judge}){mixed}, {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
         if self.bounds is None or self.bounds[0] == self.bounds[1]:
             return told
         return f"{told}. Whatever it left ungraded, that is between {self.bounds[0]:+.4f} and {self.bounds[1]:+.4f}"

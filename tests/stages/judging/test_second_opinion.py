@@ -140,13 +140,38 @@ def test_a_query_whose_lists_are_the_same_has_no_change_and_needs_no_judge() -> 
     assert nothing.words[0].endswith("it does not change, whoever judges")
 
 
+def test_a_model_that_gave_no_grade_tells_no_change_and_not_that_there_is_none() -> None:
+    before, after, _ = collection(40, 0)
+    for grades in ({}, {"q000": {}}):
+        found = verdict((before, after, Judgements({}, judge=JUDGE, by_model=grades)))
+        assert found.by_model is None
+        assert found.words[0].startswith(f"{JUDGE} gave no grade at all: ndcg@5 tells no change")
+        assert "does not change" not in found.words[0]
+
+
+def test_what_people_judged_and_the_model_was_not_asked_for_is_not_taken_for_irrelevant() -> None:
+    before, after, judged = collection(40, 0)
+    truth, asked = judged.by_model, set(DOCUMENTS[:4])
+    by_people, by_model = (
+        {
+            query_id: {one: grade for one, grade in grades.items() if (one in asked) == of_model}
+            for query_id, grades in truth.items()
+        }
+        for of_model in (False, True)
+    )
+    found = verdict((before, after, Judgements(truth, judge=JUDGE, by_model=by_model, by_people=by_people)))
+    assert found.by_model == pytest.approx(verdict((before, after, judged)).by_model, abs=0.01)
+    filled = sum(len({*before[one][:5], *after[one][:5]} - asked) for one in before)
+    assert f", and people's grades of {filled} pairs that it gave none, ndcg@5 rises by" in found.words[0]
+
+
 def test_where_the_model_was_not_asked_about_people_s_queries_people_alone_decide() -> None:
     before, after, judged = collection(120, 60)
     skipped = {query_id: grades for query_id, grades in judged.by_model.items() if query_id not in judged.by_people}
     found = verdict((before, after, replace(judged, by_model=skipped)))
     assert found.change.method is Method.PEOPLE
     assert found.error is None
-    assert "was not asked about 60 of them" in found.words[0]
+    assert "gave no grade of 60 of them" in found.words[0]
 
 
 def test_a_plan_s_strata_are_kept_and_who_was_not_drawn_does_not_count() -> None:
