@@ -127,7 +127,7 @@ def test_a_run_by_answers_and_one_by_qrels_are_not_compared_unnoticed(
         tmp_path, None, data={"format": "jsonl", "path": str(rows)}, evaluate={"metrics": ["ndcg@10"]}, answers={}
     )
     other = read_run_folder(run(by_qrels, JobConsole(quiet=True)).path)
-    assert other.metrics["judgements"] == {"kind": "qrels"}
+    assert other.metrics["judgements"] == {"kind": "qrels", "by": "people"}
     with pytest.raises(DataError, match=r"different judgements \(the one by answers, the other by qrels\)"):
         compare_runs([done, other])
     notes = compare_runs([done, other], allowed=Allowed(judgements=True, candidates=True)).notes
