@@ -127,6 +127,8 @@ def notes_of(found: Found) -> Iterator[str]:
     if shallow:
         told = ", ".join(shallow)
         yield f"{told} reranked less deep than the pool, which is the top {found.config.depth} of each list"
+    if len(found.runs) == 2 and not found.runs[0].after.keys() & found.runs[1].after.keys():
+        yield "the runs have no query in common: nothing is told of the second against the first"
     if found.wanted.skipped:
         yield f"{counted(found.wanted.skipped, 'pair')} that people judged: not asked for (judge.overlap)"
 

@@ -36,6 +36,7 @@ def verdicts_of(
     """Of each change and metric, the metric that decides first."""
     told = []
     for change in changes_of(runs):
+        own = judgements.of(change.before.keys() | change.after.keys())  # of others there is no list, and no change
         draw, about = draw_of(people.drawn, change, runs)
         kin = kinship({"name": judge.name, **judge.identity}, change.reranker)
         metrics = list(config.evaluate.metrics)
@@ -44,13 +45,13 @@ def verdicts_of(
             found = model_verdicts(
                 change.before,
                 change.after,
-                judgements,
+                own,
                 [metric],
                 about,
                 config.evaluate.confidence,
                 draw if fits else None,
                 kin,
-                bounds=bounds_of(change, judgements, metric),
+                bounds=bounds_of(change, own, metric),
                 names=change.names,
             )
             told += [_told(one, change.names) for one in found.values()]
@@ -58,8 +59,8 @@ def verdicts_of(
 
 
 def changes_of(runs: Sequence[PooledRun]) -> Iterator[Change]:
-    """Of two runs their own change comes first."""
-    if len(runs) == 2:
+    """Of two runs their own change comes first, where they have a query in common."""
+    if len(runs) == 2 and runs[0].after.keys() & runs[1].after.keys():
         first, second = runs
         names = (first.run.run_id, second.run.run_id)
         yield Change(_shared(first.after, second.after), _shared(second.after, first.after), names, _model(second))

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -488,6 +489,29 @@ def test_an_id_that_would_be_read_as_another_is_not_in_the_qrels_and_told(capfd:
         run_judge()
     assert "12 pairs are not in judged/qrels.tsv" in capfd.readouterr().out
     assert " q0" not in Path("judged/qrels.tsv").read_text()
+
+
+def test_two_runs_over_other_data_are_told_each_as_by_itself() -> None:
+    unjudged_run(Path("one"), 8, 6)
+    folder = unjudged_run(Path("two"), 12, 6, seed=3).folder
+    rows = [replace(one, query_id=f"x{one.query_id}") for one in read_candidates(folder.candidates)]
+    shutil.rmtree(folder.candidates)
+    write_candidates(rows, folder.candidates)
+    (file,) = folder.rankings.glob("*.parquet")
+    table = pq.read_table(file)
+    ids = pa.array([f"x{one}" for one in table["query_id"].to_pylist()], table.schema.field("query_id").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("query_id"), "query_id", ids), file)
+    values, found = [], dict[str, Any]()
+    with chat_api(judge=lambda query, document: int(document[-2]) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        for runs in (["one"], ["two"], ["one", "two"]):
+            out = Path("of", *runs)
+            assert called(*runs, "--config", "judge.yaml", "--out", out) == 0
+            found = json.loads((out / "judge.json").read_text())
+            values.append([verdict["value"] for verdict in found["verdicts"]])
+            shutil.rmtree(out)
+    assert values[2] == [*values[0], *values[1]] and all(values[2])
+    assert "no query in common" in found["notes"][0]
 
 
 def test_a_run_that_kept_no_texts_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
