@@ -101,7 +101,9 @@ def run_note(content: RunContent, child: str | None = None) -> str:
     main = next(iter(content.analysis.get("metrics") or ()), None)
     lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
     if mark := mark_of(metrics):
-        lines.append(f"All values here are {mark}.")
+        lines.append(
+            f"All values here are {mark}: no p covers the judge's own error, nor does an interval but the verdict's."
+        )
     return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]
 
 

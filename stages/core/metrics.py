@@ -159,7 +159,7 @@ class InferencePart(TypedDict):
     delta: InferredPart
     first_stage: InferredPart
     reranked: InferredPart
-    by_model: float
+    by_model: float | None
     judge_error: JudgeErrorPart | None
     kin: str | None
     words: list[str]

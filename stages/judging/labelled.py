@@ -57,13 +57,14 @@ Value = Callable[[Pair], float]
 @dataclass(frozen=True, slots=True)
 class Opinions:
     """Of one metric, by query: `people` of those that people judged, `model` of all; `unchanged` are the queries of
-    which the metric sees the same in both lists. `ungraded` of people's the model was not asked about. `of_lists`: the
-    pool is what the metric sees of the two lists, as people judged no more.
+    which the metric sees the same in both lists. The model gave grades in those `graded`, and none in `ungraded` of
+    people's. `of_lists`: the pool is what the metric sees of the two lists, as people judged no more.
     """
 
     people: Mapping[str, Pair]
     model: Mapping[str, Pair]
     unchanged: frozenset[str]
+    graded: frozenset[str] = frozenset()
     ungraded: int = 0
     of_lists: bool = False
     strata: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Opinions:
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]
         rest = [query_id for query_id in query_ids if query_id not in self.people]
-        # What it was not asked about it gave no grade, as if nothing were relevant: then the model counts nowhere.
+        # Without a grade it says as much as if nothing were relevant: then the model counts nowhere.
         asked = 0.0 if self.ungraded else 1.0
         return Labelled(
             len(query_ids),
@@ -143,6 +144,7 @@ def _opinions(
             people={query_id: people[name].get(query_id, nothing) for query_id in by_people},
             model={query_id: model[name].get(query_id, nothing) for query_id in seen},
             unchanged=unchanged,
+            graded=frozenset(query_id for query_id, given in judgements.by_model.items() if given and query_id in seen),
             ungraded=sum(not judgements.by_model.get(one) for one in by_people.keys() - unchanged),
             of_lists=of_lists,
             strata=draw.strata if draw else {},

@@ -27,7 +27,8 @@ SIDES = ("first stage", "reranked")
 @dataclass(frozen=True, slots=True)
 class ModelVerdict:
     """Of one metric, in its unit. `change` is what people's grades, or theirs and the model's together, tell; without
-    an interval there it stands for nothing, and `by_model` is the change by the model's grades alone. `bounds` are
+    an interval there it stands for nothing, and `by_model` is the change by the model's grades alone, over the queries
+    that it graded. `bounds` are
     where that lies whatever grades the documents had that nobody graded. `first` and `second` are the means of both
     sides. `error` is the judge's on the change, None where no query is there to tell. `words` are sentences without a
     full stop: the change, how far the judge is off, and what must hold.
@@ -36,7 +37,7 @@ class ModelVerdict:
     metric: str
     judge: str
     change: Inference
-    by_model: float
+    by_model: float | None
     bounds: tuple[float, float] | None
     first: Inference
     second: Inference
@@ -127,10 +128,10 @@ def model_verdicts(
     return found
 
 
-def _mean_of_model(found: Opinions) -> float:
-    """The mean change by the model's grades alone."""
-    changes = [pair.after - pair.before for pair in found.model.values()]
-    return math.fsum(changes) / len(changes) if changes else 0.0
+def _mean_of_model(found: Opinions) -> float | None:
+    """The mean change by the model's grades alone, over the queries that it graded; None where it graded none."""
+    changes = [pair.after - pair.before for query_id, pair in found.model.items() if query_id in found.graded]
+    return math.fsum(changes) / len(changes) if changes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class _Told:
     confidence: float
     opinions: Opinions
     change: Inference
-    by_model: float
+    by_model: float | None
     bounds: tuple[float, float] | None
     error: Circularity | None
     kin: str | None
@@ -200,7 +201,7 @@ class _Told:
             return f"By people's grades of {people} and {self.judge}'s of all ({name}): {self.change.reason}"
         if self.opinions.ungraded:
             return (
-                f"By people's grades of {people} alone: {self.judge} was not asked about {self.opinions.ungraded:,} of "
+                f"By people's grades of {people} alone: {self.judge} gave no grade in {self.opinions.ungraded:,} of "
                 "them, and its grades of the others are of no use without"
             )
         return f"By people's grades of {people} alone: {self.change.reason}"
@@ -215,7 +216,12 @@ class _Told:
             if self.partly
             else "people judged no query"
         )
+        if self.by_model is None:
+            return f"how {self.metric} changes is not known: {self.judge} gave no grade, and {why}"
         told = f"{BY_MODEL} ({self.judge}), {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
+        if left := len(self.opinions.model) - len(self.opinions.graded):
+            graded = counted(len(self.opinions.graded), "query", "queries")
+            told += f". That is of the {graded} that it graded, and not of {left:,} others"
         if self.bounds is None or self.bounds[0] == self.bounds[1]:
             return told
         return f"{told}. Whatever it left ungraded, that is between {self.bounds[0]:+.4f} and {self.bounds[1]:+.4f}"

@@ -83,6 +83,6 @@ def _explained(found: Mapping[str, Any]) -> str:
         "The change, its interval and the two means are what people would say of all queries: by their grades of the "
         f"queries that they judged (people), together with those of {found['judge']} of all (ppi, ppi++), by a rule "
         "that was fixed before anything was seen. The change by the model alone is what its grades say, which no "
-        "interval covers; the judge's error is how much larger it makes the change where both judged. A dash: people "
-        "judged too few queries."
+        "interval covers; the judge's error is how much larger it makes the change over all, as the queries that both "
+        "judged tell it. A dash: people judged too few queries."
     )

@@ -134,7 +134,7 @@ def test_where_the_model_was_not_asked_about_people_s_queries_people_alone_decid
     found = verdict((before, after, replace(judged, by_model=skipped)))
     assert found.change.method is Method.PEOPLE
     assert found.error is None
-    assert "was not asked about 60 of them" in found.words[0]
+    assert "gave no grade in 60 of them" in found.words[0]
 
 
 def test_a_plan_s_strata_are_kept_and_who_was_not_drawn_does_not_count() -> None:
@@ -202,3 +202,26 @@ def test_no_sentence_ends_in_a_full_stop_or_says_a_number_without_its_source() -
         found = verdict(collection(40, judged), bounds=(low, high))
         assert not any(one.endswith(".") for one in found.words)
         assert JUDGE in found.words[0] or "by people" in found.words[0].lower()
+
+
+@pytest.mark.parametrize("judged_by_people", [9, 20])
+def test_the_change_by_the_model_alone_is_of_the_queries_that_it_graded(judged_by_people: int) -> None:
+    lists = (
+        {f"q{number:02}": ["a", "b"] for number in range(40)},
+        {f"q{number:02}": ["b", "a"] for number in range(40)},
+    )
+    people = {query_id: {"a": 0, "b": 0} for query_id in list(lists[0])[:judged_by_people]}
+    model = {query_id: {"a": 0, "b": 3} for query_id in list(lists[0])[judged_by_people:]}
+    judgements = Judgements({**people, **model}, judge=JUDGE, by_model=model, by_people=people)
+    found = model_verdict(*lists, judgements, "mrr@2", About.LIKE_THESE, 0.95)
+    assert found.by_model == pytest.approx(0.5)
+    left = f"of the {40 - judged_by_people} queries that it graded, and not of {judged_by_people} others"
+    assert found.words[0].endswith(left)
+
+
+def test_a_model_without_a_grade_tells_of_no_change() -> None:
+    people = {f"q{number}": {"a": 0, "b": number % 2} for number in range(9)}
+    lists = ({query_id: ["a", "b"] for query_id in people}, {query_id: ["b", "a"] for query_id in people})
+    found = model_verdict(*lists, Judgements(people, judge=JUDGE, by_people=people), "mrr@2", About.LIKE_THESE, 0.95)
+    assert found.by_model is None
+    assert found.words[0].startswith(f"how mrr@2 changes is not known: {JUDGE} gave no grade, and people judged 9")
