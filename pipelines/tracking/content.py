@@ -157,6 +157,8 @@ def _verdict(content: RunContent) -> str | None:
     tested = main_test(content.analysis)
     if tested is None or tested.get("corrected_p") is None:
         return None
+    if mark_of(content.metrics):
+        return "not_told"
     if not is_significant(tested) or not tested["difference"]:
         return "no_difference"
     return "better" if tested["difference"] > 0 else "worse"
