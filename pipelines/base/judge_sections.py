@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from serve_app.base_settings import Settings
 
@@ -105,6 +105,14 @@ class JudgeSettings(Settings):
         description="Share of pairs that may get no answer before exit code 3. A reply without a grade is missing, not "
         "failed.",
     )
+
+    @field_validator("model", "served_as")
+    @classmethod
+    def _in_one_line(cls, name: str | None) -> str | None:
+        """It stands in every row of qrels.tsv, whose columns are tabbed apart."""
+        if name is not None and (not name.isprintable() or name != name.strip()):
+            raise ValueError(f"{name!r}: a name has no tabs, line breaks or blanks at its ends. Remove them")
+        return name
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

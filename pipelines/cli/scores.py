@@ -13,7 +13,7 @@ from stages.core.errors import ConfigError
 
 app = typer.Typer(help="What a score store holds: stats, export, prune.", no_args_is_help=True)
 
-StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store: rerank.store of the run config.")]
+StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store: rerank.store, or judge.store.")]
 
 
 @app.command()
@@ -35,6 +35,10 @@ def stats(
         typer.echo(f"vectors of documents\t{told['vectors']['documents']:,}\t{told['vectors']['bytes']:,} bytes")
     for one in told["scorings"]:
         typer.echo(f"{one['model']}\t{one['scores']:,}\t{one['oldest']} to {one['newest']}\t{one['identity']}")
+    if (replies := told["replies"])["replies"]:
+        typer.echo(f"replies of judges\t{replies['replies']:,}\t{replies['bytes']:,} bytes")
+    for one in replies["judges"]:
+        typer.echo(f"{one['judge']}\t{one['replies']:,}\t{one['oldest']} to {one['newest']}\t{one['identity']}")
 
 
 @app.command()
@@ -56,14 +60,18 @@ def export(
 @app.command()
 def prune(
     store: StoreArgument,
-    model: Annotated[str | None, typer.Option("--model", help="Scores of this model, as `stats` names it.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Scores or replies of this model, as `stats` names it.")
+    ] = None,
     older_than: Annotated[
         str | None, typer.Option("--older-than", help="Scores written before that: 30d, 12h, 8w.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All scores.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete scores, with the vectors of documents, and give their space back; jobs may use the store meanwhile."""
+    """Delete scores, vectors of documents and replies of judges, and give their space back; jobs may use the store
+    meanwhile.
+    """
     from pipelines.job.store_admin import prune_scores
 
     if everything == (model is not None or older_than is not None):
@@ -71,8 +79,9 @@ def prune(
 
     def sure(count: int, total: int) -> None:
         if not yes:
-            typer.confirm(f"Delete {count:,} of {total:,} scores in {store}?", abort=True)
+            typer.confirm(f"Delete {count:,} of {total:,} scores and replies in {store}?", abort=True)
 
     pruned = prune_scores(store, model, older_than, sure)
     vectors = f", and the vectors of {pruned.vectors:,} documents" if pruned.vectors else ""
-    typer.echo(f"deleted {pruned.scores:,} of {pruned.of:,} scores{vectors}")
+    replies = f", and {pruned.replies:,} of {pruned.of_replies:,} replies of judges" if pruned.of_replies else ""
+    typer.echo(f"deleted {pruned.scores:,} of {pruned.of:,} scores{vectors}{replies}")

@@ -68,7 +68,9 @@ class _Store:
     console: GradingConsole
 
     def close(self) -> None:
-        if told_faults := describe_faults(self.forgiving.faults):
+        if told_faults := describe_faults(
+            self.forgiving.faults, "replies", "What was not kept is asked for again next time."
+        ):
             self.console.note(f"judge.store {self.forgiving.store.path.parent}: {told_faults}")
         self.forgiving.store.close()
 
@@ -97,13 +99,13 @@ def _grade(
     asked_pairs = read.wanted.pairs - len(without)
     judge = make_judge(read, folder, store, console)
     try:
-        with console.asking("grading", asked_pairs) as tell, stops.finishing_work():
+        with console.asking("grading", asked_pairs) as tell:
             asked = judge.ask(pairs, "", tell, stops)
         _require_whole(asked, asked_pairs, store)
         rows = rows_of(asked, read.prompt)
         samples = Samples(read.order.config, folder, pairs, read.prompt, judge, word)
         most = read.order.config.judge.repeat + 2 * read.order.config.judge.planted
-        with console.asking("samples", most) as tell, stops.finishing_work():
+        with console.asking("samples", most) as tell:
             sampled: Sampled = samples.ask(rows, tell, stops)
         for one in sampled.asked:
             _require_whole(one, most, store)
@@ -143,7 +145,7 @@ def _require_whole(asked: Asked, pairs: int, store: ForgivingStore[Reply]) -> No
     """Raises what asking stopped of; InterruptedRunError for Ctrl-C."""
     if asked.whole:
         return
-    done = sum(not one.reply.failed for one in asked.told.values())
+    done = max(0, sum(not one.reply.failed for one in asked.told.values()) - store.faults.unkept_scores)
     kept = (
         f"{done:,} of {counted(pairs, 'pair')} have a reply, which {store.store.path.parent} keeps: the same command "
         "goes on"
@@ -161,7 +163,9 @@ def _conclude(read: Read, folder: JudgeFolder, found: Found, console: GradingCon
     verdicts = verdicts_of(read.order.config, read.runs, judgements, read.people, found.judge)
     record = record_of(found, verdicts, list(notes_of(found)))
     if left_out := _write(folder, record, rows, judge, judgements.by_people):
-        console.note(f"{left_out:,} pairs are not in {folder.qrels}: their ids hold a tab or a line break")
+        console.note(
+            f"{left_out:,} pairs are not in {folder.qrels}: their ids hold a tab or a line break, or a blank at an end"
+        )
     console.found(record)
     console.say(f"report      {folder.report}")
     faults = list(_faults(read.order.config, folder, record, rows))

@@ -87,9 +87,9 @@ def compare_judges(first: JudgeFolder, second: JudgeFolder) -> dict[str, Any]:
 
 
 def _names(contents: Sequence[Mapping[str, Any]], folders: Sequence[JudgeFolder]) -> list[str]:
-    """NAME@DIGEST; of the same judge twice with the folders' names."""
+    """NAME@DIGEST; of the same model twice with the folders' names, as a digest tells nobody which is which."""
     names = [f"{one['judge']['name']}@{one['judge']['digest']}" for one in contents]
-    if names[0] != names[1]:
+    if contents[0]["judge"]["name"] != contents[1]["judge"]["name"]:
         return names
     return [f"{name} ({folder.path.name})" for name, folder in zip(names, folders, strict=True)]
 

@@ -44,9 +44,9 @@ class GradingConsole(Console):
     @contextlib.contextmanager
     def asking(self, what: str, pairs: int) -> Iterator[Tell]:
         """A live line: pairs done, stored, pairs a second. In a log file: a line now and then."""
-        began_s = time.monotonic()
+        pace = Pace()
         if not self.rich.is_terminal:
-            yield self._log_line(what, pairs, began_s)
+            yield self._log_line(what, pairs, pace)
             return
         columns = (
             SpinnerColumn(),
@@ -58,16 +58,17 @@ class GradingConsole(Console):
         )
         with Bar(*columns, console=self.rich, transient=True) as bar:
             task = bar.add_task(what, total=pairs, pace="")
-            yield lambda done: bar.update(task, completed=done.pairs, pace=_pace(done, began_s))
+            yield lambda done: bar.update(task, completed=done.pairs, pace=pace.words(done))
 
-    def _log_line(self, what: str, pairs: int, began_s: float) -> Tell:
-        told_s = began_s
+    def _log_line(self, what: str, pairs: int, pace: Pace) -> Tell:
+        told_s = time.monotonic()
 
         def tell(done: Progress) -> None:
             nonlocal told_s
+            words = pace.words(done)
             if time.monotonic() - told_s >= LOG_EVERY_S:
                 told_s = time.monotonic()
-                self.say(f"{what:<11} {done.pairs:,} of {pairs:,} pairs, {_pace(done, began_s)}")
+                self.say(f"{what:<11} {done.pairs:,} of {pairs:,} pairs, {words}")
 
         return tell
 
@@ -99,10 +100,10 @@ def lines_of(record: JudgeRecord) -> Iterator[tuple[str, str]]:
     for note in record.notes:
         yield "mind", note
     for verdict in record.verdicts:
-        yield (
-            "verdict",
-            f"{verdict.second}: {'. '.join(verdict.words)}" if len(record.runs) > 1 else ". ".join(verdict.words),
-        )
+        of = f"{verdict.second}: " if len(record.runs) > 1 else ""
+        first, *rest = verdict.words
+        yield "verdict", f"{of}{first}"
+        yield from (("mind", f"{of}{words}") for words in rest)
 
 
 def cost_words(record: JudgeRecord) -> str:
@@ -142,8 +143,17 @@ def plan_lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "cost", f"about {number(plan['money'])} at the prices under hosted, at most"
 
 
-def _pace(done: Progress, began_s: float) -> str:
-    seconds = time.monotonic() - began_s
-    rate = f"{done.pairs / seconds if seconds else 0.0:,.1f} pairs/s, {done.stored:,} from the store"
-    rate += f", {done.failed:,} failed" if done.failed else ""
-    return f"{rate}; {escape(done.waits)}" if done.waits else rate
+class Pace:
+    """From the first word of progress on: while an engine starts nothing is asked."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def words(self, done: Progress) -> str:
+        """Pairs a second, stored ones among them, and what is waited for."""
+        now_s = time.monotonic()
+        first_s, first = self._first = self._first or (now_s, done.pairs)
+        rate = (done.pairs - first) / (now_s - first_s) if now_s > first_s else 0.0
+        told = f"{rate:,.1f} pairs/s, {done.stored:,} from the store"
+        told += f", {done.failed:,} failed" if done.failed else ""
+        return f"{told}; {escape(done.waits)}" if done.waits else told

@@ -48,7 +48,8 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_AT_ONCE = 50_000
-_PARTS = re.compile(r"[\t\r\n]")
+# What parts columns or lines, and blanks at the ends of an id, which whoever reads the file cuts away.
+_UNREADABLE = re.compile(r"[\t\r\n]|^\s|\s$")
 
 
 class Row(NamedTuple):
@@ -150,13 +151,13 @@ class JudgeFolder:
         self, judge: str, by_model: Mapping[str, Mapping[str, int]], by_people: Mapping[str, Mapping[str, int]]
     ) -> int:
         """A row for each pair that somebody graded; `judge` is NAME@DIGEST. Gives how many were left out, as their ids
-        hold what parts columns or lines.
+        would be read as others.
         """
         lines, left_out = [COLUMNS], 0
         for query_id in sorted({*by_model, *by_people}):
             model, people = by_model.get(query_id, {}), by_people.get(query_id, {})
             for doc_id in sorted({*model, *people}):
-                if _PARTS.search(query_id + doc_id):
+                if _UNREADABLE.search(query_id) or _UNREADABLE.search(doc_id):
                     left_out += 1
                     continue
                 who = PEOPLE if doc_id in people else f"model:{judge}"

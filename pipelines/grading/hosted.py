@@ -16,11 +16,13 @@ from pipelines.grading.pool import Pair
 from pipelines.hosted.chat import ChatEndpoint, ChatMeter, ChatRequest, chat_endpoint
 from pipelines.hosted.chat_client import ChatJudge
 from pipelines.job.hosted_stream import QUERIES_A_PLACE, in_a_thread, some_done
+from stages.core.errors import DataError
 from stages.core.grades import Reply
 from stages.core.judge_prompt import JudgePrompt
 from stages.core.records import Candidates
 from stages.files.tables import read_candidates
 from stages.store.grader import StoredGrader
+from stages.store.records import QueryKeys
 from stages.store.scorer import ForgivingStore
 
 
@@ -55,7 +57,8 @@ class HostedJudge:
             progress.waits = self._waits(progress)
             tell(progress)
 
-        in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
+        with stops.finishing_work():
+            in_a_thread(lambda: self._all(pairs, asking, asked, progress, lambda: stops.requested), meanwhile)
         asked.seconds = time.monotonic() - began_s
         meanwhile()
         return asked
@@ -78,7 +81,7 @@ class HostedJudge:
         """As many queries at once as there are places for requests, which may become more."""
         settings, max_chars = self._config.hosted, self._config.judge.max_chars
         chat = ChatJudge(self.endpoint, settings, self.meter, self.request, self._prompt.filled, max_chars)
-        grader = StoredGrader(chat, self._store, asking, self.name, each=True)
+        grader = StoredGrader(chat, PaidStore(self._store, chat), asking, self.name, each=True)
         self._chat = chat
         at_work: set[asyncio.Task[None]] = set()
         async with chat:
@@ -97,6 +100,25 @@ class HostedJudge:
                     task.cancel()
         asked.stopped = chat.stopped
         asked.whole = asked.whole and chat.stopped is None
+
+
+class PaidStore:
+    """A store of what is paid for: where a reply cannot be kept, nothing more is asked, as it would be paid again."""
+
+    def __init__(self, store: ForgivingStore[Reply], chat: ChatJudge) -> None:
+        self._store, self._chat = store, chat
+
+    def lookup(self, keys: QueryKeys) -> dict[bytes, Reply]:
+        return self._store.lookup(keys)
+
+    def write(self, query: int, scores: Mapping[bytes, Reply], identity: str, model: str) -> None:
+        self._store.write(query, scores, identity, model)
+        faults = self._store.faults
+        if faults.unkept_scores and self._chat.stopped is None:
+            self._chat.stopped = DataError(
+                f"judge.store {self._store.store.path.parent}: a reply cannot be kept ({faults.reason}), and would be "
+                "paid for again, so no more is asked. Make room, or move a damaged store away"
+            )
 
 
 async def _one(one: Candidates, grader: StoredGrader, asked: Asked, progress: Progress) -> None:

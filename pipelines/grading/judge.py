@@ -56,7 +56,8 @@ class Judge(Protocol):
 
     def ask(self, pairs: Path, salt: str, tell: Tell, stops: Interruption) -> Asked:
         """A reply to each pair in the folder, found in the store and kept there under `asking_of` the identity and the
-        salt. `tell` is called now and then; once `stops` is requested no further query is begun.
+        salt. `tell` is called now and then. While pairs are asked for, not while an engine starts, a first signal lets
+        calls at work end: once `stops` is requested no further query is begun.
         """
         ...
 
@@ -96,11 +97,6 @@ def prompt_and_answer(config: JudgeConfig) -> tuple[JudgePrompt, Answer]:
         raise ConfigError(
             f"judge.answer prefill: the prompt {prompt.name} asks for reasons, which a prefill has no room for. Set "
             "judge.answer to text, or judge.prompt to graded"
-        )
-    if answer == "prefill" and judge.url is not None and prompt.answer_prefix:
-        raise ConfigError(
-            f"judge.answer prefill: the prompt {prompt.name} has an answer_prefix, which an API cannot be told. Leave "
-            "it out of the prompt, or set judge.answer to text"
         )
     return prompt, answer
 

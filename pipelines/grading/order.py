@@ -51,6 +51,12 @@ def read_order(order: JudgeOrder) -> Read:
     runs = list(map(pooled, contents))
     settings = order.config.judge
     asked = wanted(runs, order.config.depth, people.grades, settings.overlap, settings.seed)
+    given = order.plan or order.qrels
+    if given is not None and people.grades and not people.grades.keys() & asked.pool.keys():
+        raise DataError(
+            f"{given} judges none of the runs' {len(asked.pool):,} queries: give that of their data. "
+            f"Its queries are called {next(iter(people.grades))!r:.40}, the runs' {next(iter(asked.pool))!r:.40}"
+        )
     if not asked.pairs:
         raise DataError(
             "people judged every pair of the pool, and judge.overlap is 0: there is nothing to ask. Set judge.overlap "

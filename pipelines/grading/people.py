@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from pipelines.judging.campaign import Campaign
 from pipelines.judging.existing import existing_judgements
 from pipelines.judging.folder import DrawnQuery, Plan, PlanFolder
 from pipelines.judging.journal import alone_with
-from pipelines.runs.read import RunContent
+from pipelines.runs.read import RunContent, read_fields
 from stages.core.errors import ConfigError, DataError
+from stages.files.columns import read_first_stage
+from stages.judging.draw import OTHER
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A plan that is carried out: of its queries those that people `judged` were drawn at random, and `skipped` were
-    drawn and could not be judged.
+    drawn and could not be judged. `strata` are those of all queries that could be drawn, as far as they are known.
     """
 
     plan: Plan
-    queries: Sequence[DrawnQuery]
+    strata: Mapping[str, str]
     judged: frozenset[str]
     skipped: int
 
@@ -45,12 +48,12 @@ def people_of(runs: Sequence[RunContent], qrels: Path | None, plan: Path | None)
     if qrels is not None and plan is not None:
         raise ConfigError("--qrels and --plan are both what people judged: give one of them")
     if plan is not None:
-        return _of_plan(plan)
+        return _of_plan(plan, runs)
     found = existing_judgements(runs, qrels)
     return People(found.grades, found.name, found.remarks)
 
 
-def _of_plan(path: Path) -> People:
+def _of_plan(path: Path, runs: Sequence[RunContent]) -> People:
     folder = PlanFolder(path)
     if not folder.is_plan():
         raise DataError(f"--plan {path} is no folder of a plan: make one with rerank-eval plan-judging")
@@ -69,5 +72,31 @@ def _of_plan(path: Path) -> People:
             }
             for place in places
         }
-    drawn = Drawn(campaign.plan, campaign.queries, frozenset(grades), len(campaign.skipped))
-    return People(grades, f"the plan {path}", (), drawn, campaign.plan.highest)
+    strata, remarks = _strata(path, campaign.plan, campaign.queries, runs)
+    drawn = Drawn(campaign.plan, strata, frozenset(grades), len(campaign.skipped))
+    return People(grades, f"the plan {path}", remarks, drawn, campaign.plan.highest)
+
+
+def _strata(
+    path: Path, plan: Plan, drawn: Sequence[DrawnQuery], runs: Sequence[RunContent]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The stratum of each query that could be drawn, and what to mind. A plan holds the queries alone that may be
+    judged; of the others the field that it was stratified by tells.
+    """
+    strata = {one.query_id: one.stratum for one in drawn}
+    planned = [one["run_id"] for one in plan.runs]
+    if not set(planned) <= {run.run_id for run in runs}:
+        return strata, (f"the plan {path} is of {' and '.join(planned)}: how it drew tells nothing of another change",)
+    if plan.stratify is None or len(drawn) == sum(plan.sizes.values()):
+        return strata, ()
+    (first,) = (run for run in runs if run.run_id == planned[0])
+    values = read_fields(first.folder, [plan.stratify])[plan.stratify]
+    for query_id, _ in read_first_stage(first.folder.candidates):
+        stratum = values.get(query_id, "") if values.get(query_id, "") in plan.sizes else OTHER
+        if stratum in plan.sizes:
+            strata.setdefault(query_id, stratum)
+    found = Counter(strata.values())
+    if fewer := [name for name, size in plan.sizes.items() if found[name] < size]:
+        told = ", ".join(map(repr, sorted(fewer)))
+        return strata, (f"the plan {path} had more queries of {plan.stratify} {told} than the run has: they changed",)
+    return strata, ()

@@ -86,6 +86,7 @@ class _Counted:
     def __init__(self, read: Read) -> None:
         self.asked = self.new = 0
         self.chars = self.new_chars = 0
+        self._seen: set[bytes] = set()
         config = read.order.config
         self._prompt = sum(len(one.content) for one in read.prompt.filled("", ""))
         self._most = config.judge.max_chars if config.judge.url is not None else None
@@ -99,13 +100,12 @@ class _Counted:
     def add(self, query: str, texts: Sequence[str]) -> None:
         keys = query_keys(self._asking, None, query, texts).pairs
         known = self._known(query, texts)
-        seen: set[bytes] = set()
         for key, text in zip(keys, texts, strict=True):
             size = self._prompt + len(query) + len(text[: self._most])
             self.asked, self.chars = self.asked + 1, self.chars + size
-            if key not in known and key not in seen:
+            if key not in known and key not in self._seen:
                 self.new, self.new_chars = self.new + 1, self.new_chars + size
-            seen.add(key)
+            self._seen.add(key)
 
     def close(self) -> None:
         if self._store is not None:

@@ -77,7 +77,7 @@ class OwnJudge:
         return asked
 
     def phase(self) -> str:
-        return str(self._app.phase()) if self._app else "nothing"
+        return str(self._app.phase()) if self._app else "a Ray cluster is waited for"
 
     def cost(self) -> Mapping[str, Any]:
         return {}
@@ -135,7 +135,9 @@ class OwnJudge:
         out = pairs.with_name(f"{pairs.name}.replies")
         stream = Stream(pairs, out, feed, self._app.name)
         ready_s = min((one["ready_s"] for one in self._app.replicas() if "ready_s" in one), default=None)
-        stream.finish(ready_s, lambda done, _: tell(Progress(done.pairs, failed=done.failed_pairs)))
+        # Not while the engine starts: there is nothing then that a first Ctrl-C would wait for.
+        with stops.finishing_work():
+            stream.finish(ready_s, lambda done, _: tell(Progress(done.pairs, failed=done.failed_pairs)))
         self._store.faults += access.faults()
         access.forget_faults()
         told = dict(_replies(out / "part-00000.parquet"))

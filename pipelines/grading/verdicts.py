@@ -14,6 +14,7 @@ from stages.core.grades import HIGHEST
 from stages.core.records import Judgements
 from stages.grading.record import Verdict
 from stages.judging.kinship import kinship
+from stages.judging.labelled import filled_with
 from stages.judging.precision import About
 from stages.judging.second_opinion import Draw, ModelVerdict, model_verdicts
 from stages.quality.evaluate import evaluate
@@ -75,15 +76,16 @@ def draw_of(drawn: Drawn | None, change: Change, runs: Sequence[PooledRun]) -> t
     own = ids == [one.run.run_id for one in runs]
     if not own or (len(ids) == 2) != (change.names == tuple(ids)):
         return None, drawn.plan.about
-    strata = {one.query_id: one.stratum for one in drawn.queries}
-    return Draw(strata, drawn.judged, drawn.skipped), drawn.plan.about
+    return Draw(drawn.strata, drawn.judged, drawn.skipped), drawn.plan.about
 
 
 def bounds_of(change: Change, judgements: Judgements, metric: str) -> dict[str, tuple[float, float]]:
-    """Where the change by the model's grades lies, whatever grades the documents had that it gave none."""
-    model = Judgements(judgements.by_model)
-    if not model.grades:
+    """Where the change lies, whatever grades the documents had that neither the model nor people graded."""
+    if not judgements.by_model:
         return {}
+    pools = {one: {*change.before.get(one, ()), *change.after.get(one, ())} for one in judgements.grades}
+    graded, _ = filled_with(judgements.by_model, judgements.by_people, pools)
+    model = Judgements({query_id: grades for query_id, grades in graded.items() if grades})
     values = [evaluate(lists, model, [metric]) for lists in (change.before, change.after)]
     lists = [TwoLists(one, change.before.get(one, ()), change.after.get(one, ())) for one in model.grades]
     found = unjudged(lists, model, *values, highest=HIGHEST).get(metric)

@@ -25,6 +25,10 @@ JUDGE = Named("judge.url", "judge.served_as", "judge.key_env", "give an OpenAI-c
 TOP_LOGPROBS = 20
 # The most characters of a reply that are kept.
 LONGEST_REPLY = 100_000
+# No request takes more tokens: what says so says nothing.
+MOST_TOKENS = 10**9
+# Below it a probability is 0 to a computer.
+LEAST_LOGPROB = -1000.0
 # Probabilities that servers round may sum to a little more than 1.
 ROUNDING = 1e-2
 
@@ -133,7 +137,11 @@ def billed_tokens(content: Any) -> Tokens | None:
     if not isinstance(usage, dict):
         return None
     prompt, generated = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(prompt) is not int or type(generated) is not int or min(prompt, generated) < 0:
+    if (
+        type(prompt) is not int
+        or type(generated) is not int
+        or not 0 <= min(prompt, generated) <= max(prompt, generated) <= MOST_TOKENS
+    ):
         return None
     return Tokens(prompt, generated)
 
@@ -148,8 +156,19 @@ def reply_in(content: Any, grades: int | None) -> Reply:
     if not isinstance(choice, dict):
         raise AnswerError("its answer has no choices: no chat completions may be at this address")
     tokens = billed_tokens(content) or Tokens(0, 0)
-    said = Reply(probabilities=_probabilities(choice, grades)) if grades is not None else _said(choice)
+    said = _withheld(choice) or _said(choice) if grades is None else _withheld(choice) or _probabilities(choice, grades)
     return replace(said, prompt_tokens=int(tokens - tokens.generated), generated_tokens=int(tokens.generated))
+
+
+def _withheld(choice: Mapping[str, Any]) -> Reply | None:
+    """Where a filter or the model itself refused to answer."""
+    if choice.get("finish_reason") == "content_filter":
+        return Reply(error="withheld by a content filter", withheld=True)
+    message = choice.get("message")
+    if not isinstance(message, dict) or _text(message.get("content")):
+        return None
+    refusal = message.get("refusal")
+    return Reply(error="refused by the model", withheld=True) if isinstance(refusal, str) and refusal else None
 
 
 def _said(choice: Mapping[str, Any]) -> Reply:
@@ -159,11 +178,7 @@ def _said(choice: Mapping[str, Any]) -> Reply:
         raise AnswerError("its answer has no message")
     if finish in ("tool_calls", "function_call") or message.get("tool_calls"):
         raise AnswerError("its answer is a tool call, which was not asked for")
-    if finish == "content_filter":
-        return Reply(error="withheld by a content filter", withheld=True)
     text = _text(message.get("content"))
-    if not text and isinstance(refusal := message.get("refusal"), str) and refusal:
-        return Reply(error="refused by the model", withheld=True)
     if text is None and finish != "length":
         raise AnswerError("its answer has no content")
     finished = finish != "length" and len(text or "") <= LONGEST_REPLY
@@ -178,7 +193,7 @@ def _text(content: Any) -> str | None:
     return content.encode("utf-8", "replace").decode("utf-8") if isinstance(content, str) else None
 
 
-def _probabilities(choice: Mapping[str, Any], grades: int) -> tuple[float, ...]:
+def _probabilities(choice: Mapping[str, Any], grades: int) -> Reply:
     """Of the grades 0, 1, ... as the first token, its spellings summed: a digit may stand after a blank."""
     told = choice.get("logprobs")
     places = told.get("content") if isinstance(told, dict) else None
@@ -192,7 +207,7 @@ def _probabilities(choice: Mapping[str, Any], grades: int) -> tuple[float, ...]:
         if not isinstance(token, str) or not isinstance(logprob, int | float) or not logprob <= ROUNDING:
             raise AnswerError("its answer has a probability that is none")
         if (digit := token.strip()) in found:
-            found[digit] += math.exp(logprob)
+            found[digit] += math.exp(max(logprob, LEAST_LOGPROB))
     if (total := math.fsum(found.values())) > 1 + ROUNDING:
         raise AnswerError("its answer has probabilities that sum to more than 1")
-    return tuple(one / max(total, 1.0) for one in found.values())
+    return Reply(probabilities=tuple(one / max(total, 1.0) for one in found.values()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipelines.base.paid_sections import HostedSettings
-from pipelines.base.redaction import redacted_text
+from pipelines.base.redaction import SHORTEST_SECRET, redacted_text
 from pipelines.hosted.asker import Asker, TooLargeError
 from pipelines.hosted.chat import (
     ChatEndpoint,
@@ -48,6 +48,7 @@ class ChatJudge(Asker):
     ) -> None:
         super().__init__(endpoint, settings, meter)
         self._request, self._fill, self._max_chars = request, fill, max_chars
+        self._gave_probabilities = False
 
     async def grade(self, query: str, documents: Sequence[str]) -> list[Reply]:
         """A reply for each document, in order."""
@@ -81,14 +82,24 @@ class ChatJudge(Asker):
         try:
             reply = reply_in(answer.content, self._request.grades)
         except NoProbabilitiesError as error:
-            fault = EngineError(f"{self._in_its_words(error, answer)}. Set judge.answer to text")
-            self.stopped = self.stopped or fault
-            raise fault from error
+            raise self._without_probabilities(error, answer) from error
         except AnswerError as error:
             raise self._of_no_use(AnswerError(self._in_its_words(error, answer))) from error
         self._useless = 0
+        self._gave_probabilities |= bool(reply.probabilities)
         key = self.endpoint.key
-        return replace(reply, text=redacted_text(reply.text, {key})) if key and key in reply.text else reply
+        if key and len(key) >= SHORTEST_SECRET and key in reply.text:
+            return replace(reply, text=redacted_text(reply.text, {key}))
+        return reply
+
+    def _without_probabilities(self, error: NoProbabilitiesError, answer: Answer) -> ScoringError:
+        """A server that never gave any gives none: nothing more is asked. One that did failed this once."""
+        told = self._in_its_words(error, answer)
+        if self._gave_probabilities:
+            return self._of_no_use(AnswerError(told))
+        fault = EngineError(f"{told}. Set judge.answer to text")
+        self.stopped = self.stopped or fault
+        return fault
 
     def _billed(self, answer: Answer) -> float | None:
         return billed_tokens(answer.content)

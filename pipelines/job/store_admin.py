@@ -1,51 +1,67 @@
-"""What a score store holds: counted, written to Parquet, or less of it."""
+"""What a store of scores, and of judges' replies, holds: counted, written to Parquet, or less of it."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from stages.core.errors import ConfigError, DataError
-from stages.store.file import FILE, FILE_ERRORS
-from stages.store.store import ScoreStore
+from stages.store.file import FILE, FILE_ERRORS, SCORES, Layout
+from stages.store.replies import REPLIES, ReplyStore
+from stages.store.store import KeyedStore, ScoreStore, StoredScoring
 from stages.store.vectors import StoredVectors, VectorStore, is_there
 
 T = TypeVar("T")
+Kind = type[ScoreStore] | type[ReplyStore]
+_LAYOUTS: Mapping[Kind, Layout] = {ScoreStore: SCORES, ReplyStore: REPLIES}
 ROWS_AT_ONCE = 50_000
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def store_stats(folder: Path) -> dict[str, Any]:
-    """Scores and bytes in all, and scores and time of writing per scoring identity; and of how many documents there are
-    vectors, in how many bytes.
+    """Scores and bytes in all, and scores and time of writing per scoring identity; of how many documents there are
+    vectors, in how many bytes; and the same of judges' replies.
     """
-    with _opened(folder, read_only=True) as store:
-        scorings = store.scorings()
-        scores = sum(one.scores for one in scorings)
-        files = [store.path, store.path.with_name(f"{store.path.name}-wal")]
-        size = sum(file.stat().st_size for file in files if file.exists())
     vectors = _of_vectors(folder, VectorStore.stats, read_only=True) or StoredVectors(0, 0)
+    kinds = _kinds(folder)
+    scores, size, scorings = _counted(folder, ScoreStore) if ScoreStore in kinds else (0, 0, [])
+    replies, replies_size, judges = _counted(folder, ReplyStore) if ReplyStore in kinds else (0, 0, [])
     return {
         "vectors": asdict(vectors),
         "scores": scores,
         "bytes": size,
         "bytes_per_score": size / scores if scores else None,
-        "scorings": [
-            {
-                "model": one.model,
-                "scores": one.scores,
-                "oldest": _time(one.oldest_s).isoformat(),
-                "newest": _time(one.newest_s).isoformat(),
-                "identity": one.identity,
-            }
-            for one in scorings
-        ],
+        "scorings": [_told(one, "model", "scores") for one in scorings],
+        "replies": {
+            "replies": replies,
+            "bytes": replies_size,
+            "judges": [_told(one, "judge", "replies") for one in judges],
+        },
+    }
+
+
+def _counted(folder: Path, kind: Kind) -> tuple[int, int, list[StoredScoring]]:
+    """How many, in how many bytes, and of whom."""
+    with _opened(folder, kind, read_only=True) as store:
+        scorings = store.scorings()
+        files = [store.path, store.path.with_name(f"{store.path.name}-wal")]
+        size = sum(file.stat().st_size for file in files if file.exists())
+    return sum(one.scores for one in scorings), size, scorings
+
+
+def _told(one: StoredScoring, whose: str, what: str) -> dict[str, Any]:
+    return {
+        whose: one.model,
+        what: one.scores,
+        "oldest": _time(one.oldest_s).isoformat(),
+        "newest": _time(one.newest_s).isoformat(),
+        "identity": one.identity,
     }
 
 
@@ -76,7 +92,7 @@ def export_scores(folder: Path, out: Path) -> tuple[int, int]:
     scores = damaged = 0
     partial = out.with_name(f"{out.name}.partial")
     try:
-        with _opened(folder, read_only=True) as store, pq.ParquetWriter(partial, schema) as writer:
+        with _opened(folder, ScoreStore, read_only=True) as store, pq.ParquetWriter(partial, schema) as writer:
             for rows, broken in _rows(store):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 scores, damaged = scores + len(rows), damaged + broken
@@ -89,23 +105,28 @@ def export_scores(folder: Path, out: Path) -> tuple[int, int]:
 
 
 class Pruned(NamedTuple):
-    """So many of all scores were deleted, and the vectors of so many documents."""
+    """So many of all scores were deleted, the vectors of so many documents, and so many of all judges' replies."""
 
     scores: int
     of: int
     vectors: int
+    replies: int
+    of_replies: int
 
 
 def prune_scores(folder: Path, model: str | None, older_than: str | None, sure: Callable[[int, int], object]) -> Pruned:
-    """Delete scores and vectors, all where neither is given. `sure` hears how many scores, and of how many, before, and
-    may raise.
+    """Delete scores, vectors and judges' replies, all where neither is given; `model` may be a judge. `sure` hears how
+    many scores and replies, and of how many, before, and may raise.
     """
     before_s = time.time() - duration_s(older_than) if older_than else None
-    with _opened(folder) as store:
-        total = len(store)
-        sure(store.count(model, before_s), total)
-        deleted = store.prune(model, before_s)
-    return Pruned(deleted, total, _of_vectors(folder, lambda one: one.prune(model, before_s)) or 0)
+    with contextlib.ExitStack() as opened:
+        stores = {kind: opened.enter_context(_opened(folder, kind)) for kind in _kinds(folder)}
+        totals = {kind: len(store) for kind, store in stores.items()}
+        sure(sum(store.count(model, before_s) for store in stores.values()), sum(totals.values()))
+        deleted = {kind: store.prune(model, before_s) for kind, store in stores.items()}
+    vectors = _of_vectors(folder, lambda one: one.prune(model, before_s)) or 0
+    counts = [one.get(kind, 0) for kind in (ScoreStore, ReplyStore) for one in (deleted, totals)]
+    return Pruned(counts[0], counts[1], vectors, counts[2], counts[3])
 
 
 def duration_s(text: str) -> float:
@@ -115,7 +136,7 @@ def duration_s(text: str) -> float:
     return int(found[1]) * SECONDS[found[2]]
 
 
-def _rows(store: ScoreStore) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _rows(store: KeyedStore[Any]) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """Rows of about ROWS_AT_ONCE scores, and how many batches among them were damaged."""
     rows: list[dict[str, Any]] = []
     damaged = 0
@@ -143,12 +164,22 @@ def _rows(store: ScoreStore) -> Iterator[tuple[list[dict[str, Any]], int]]:
     yield rows, damaged
 
 
-@contextmanager
-def _opened(folder: Path, *, read_only: bool = False) -> Iterator[ScoreStore]:
+def _kinds(folder: Path) -> list[Kind]:
+    """Which there are. Raises DataError where there is none."""
+    found: list[Kind] = [kind for kind, layout in _LAYOUTS.items() if (folder / layout.file).exists()]
+    if not found:
+        raise DataError(
+            f"{folder}: no score store, {FILE} is missing. Give the folder that rerank.store or judge.store names."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, kind: Kind, *, read_only: bool = False) -> Iterator[KeyedStore[Any]]:
     """An existing store. Raises DataError where there is none or its file fails."""
-    if not (folder / FILE).exists():
+    if not (folder / _LAYOUTS[kind].file).exists():
         raise DataError(f"{folder}: no score store, {FILE} is missing. Give the folder that rerank.store names.")
-    store = ScoreStore(folder, read_only=read_only)
+    store = kind(folder, read_only=read_only)
     try:
         yield store
     except FILE_ERRORS as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from stages.store.scorer import StoreFaults
 
+AGAIN = "This run's results are complete; what was not kept is computed again next time."
 
-def describe_faults(faults: StoreFaults) -> str | None:
-    """One line for the user; None where all went well."""
+
+def describe_faults(faults: StoreFaults, kept: str = "scores", again: str = AGAIN) -> str | None:
+    """One line for the user; None where all went well. `kept` is what the store holds, `again` what comes of it."""
     counts = {
-        "scores were not kept": faults.unkept_scores,
+        f"{kept} were not kept": faults.unkept_scores,
         "lookups failed": faults.failed_lookups,
         "damaged batches were dropped": faults.damaged_batches,
         "documents' vectors were not kept": faults.unkept_vectors,
@@ -20,4 +22,4 @@ def describe_faults(faults: StoreFaults) -> str | None:
     if faults.vectors_full:
         lines.append("documents' vectors are no longer kept: vectors.sqlite has the size of rerank.store_vectors_gib")
     mend = "Make room, or move a damaged store away." if told else "Raise it to keep more."
-    return f"{'; '.join(lines)}. This run's results are complete; what was not kept is computed again next time. {mend}"
+    return f"{'; '.join(lines)}. {again} {mend}"

@@ -20,6 +20,7 @@ from pipelines.judging.server import JudgingServer
 from pipelines.judging.tasks import read_tasks, write_tasks
 from stages.core.errors import ConfigError
 from stages.core.words import counted, number, percent
+from stages.judging.number import LEAST_CHANGED
 from stages.quality.compiling import Compiling
 
 
@@ -102,7 +103,7 @@ def _planned(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.stratify:
         sizes = ", ".join(f"{name or '(none)'} {size:,}" for name, size in plan.sizes.items())
         yield "strata", f"{plan.stratify}: {sizes}"
-    spread = f"{number(plan.sd)} " if plan.sd else ""
+    spread = f"{number(plan.sd)}, " if plan.sd else ""
     yield "spread", f"{spread}{plan.sd_source}"
     yield "pool", f"the first {plan.pool} of every list, grades 0 to {plan.highest}; drawn with seed {plan.seed}"
     yield from (("mind", remark) for remark in plan.remarks)
@@ -113,15 +114,18 @@ def _so_far(campaign: Campaign, taken: int) -> Iterator[tuple[str, str]]:
     if taken:
         yield "taken", counted(taken, "grade")
     pilot = found.number == campaign.plan.first and campaign.plan.sd is None and not found.complete
-    yield (
-        "number",
-        counted(found.number, "query", "queries") + (", the pilot; its spread decides on the rest" if pilot else ""),
-    )
+    why = ", the pilot; its spread decides on the rest" if pilot else ""
+    if found.number > campaign.plan.first:
+        why = (
+            f", {campaign.plan.first:,} at first: judged, they gave a wider interval than asked, or fewer than "
+            f"{LEAST_CHANGED} of them changed"
+        )
+    yield "number", f"{counted(found.number, 'query', 'queries')}{why}"
     reused = f", {found.reused:,} of them known before" if found.reused else ""
     skipped = f", {counted(found.skipped, 'query', 'queries')} skipped" if found.skipped else ""
     yield "judged", f"{found.done:,} queries, {found.judged:,} of {found.pairs:,} documents{reused}{skipped}"
-    reach = "not known yet" if found.reach is None else f"+-{found.reach:.4f}"
-    yield "width", f"{reach} so far, asked +-{found.asked:g}"
+    reach = "not known yet" if found.reach is None else f"+-{found.reach:.4f} so far"
+    yield "width", f"{reach}, asked +-{found.asked:g}"
     if campaign.verdict is None:
         yield "tasks", f"{campaign.folder.tasks}  (fill in grade, then: rerank-eval plan-judging {path})"
         yield "page", f"rerank-eval plan-judging {path} --serve"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -119,16 +119,21 @@ def settled_dtype(model: ModelInfo, engine: EngineSettings, device: str) -> str:
     """What `auto` comes to. On a GPU vLLM takes the model's own, and float16 for one in float32 that pools; what
     Transformers computes in is chosen likewise.
     """
-    return engine.dtype if model.family == OVERLAP else computed_in(model_config(model), engine, device, "float16")
+    if model.family == OVERLAP:
+        return engine.dtype
+    return computed_in(lambda: model_config(model), engine, device, "float16")
 
 
-def computed_in(config: Mapping[str, Any], engine: EngineSettings, device: str, of_float32: str) -> str:
-    """As `settled_dtype`, of this config.json; `of_float32`: what a model in float32 is computed in on a GPU."""
+def computed_in(config: Callable[[], Mapping[str, Any]], engine: EngineSettings, device: str, of_float32: str) -> str:
+    """As `settled_dtype`, of a config.json, which is read where it decides; `of_float32`: what a model in float32 is
+    computed in on a GPU.
+    """
     if engine.dtype != "auto":
         return engine.dtype
     if device == "cpu":
         return "bfloat16" if has_bfloat16() else "float32"
-    own = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    told = config()
+    own = str(told.get("dtype") or told.get("torch_dtype") or "float32").removeprefix("torch.")
     return of_float32 if own == "float32" else own
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from serve_app.engine.identity import computed_in, deciding_settings, installed
 from serve_app.engine.judge_model import JudgeModel
-from serve_app.engine.models import folder_digest, model_config
+from serve_app.engine.models import ModelInfo, folder_digest, model_config
 from serve_app.judge_settings import JudgeModelSettings
 from serve_app.settings import EngineSettings
 from stages.core.judge_prompt import JudgePrompt
@@ -103,9 +103,15 @@ def foresee_judge(
     model: JudgeModel, settings: JudgeModelSettings, prompt: JudgePrompt, engine: EngineSettings, device: str
 ) -> JudgeIdentity:
     """As an engine will tell it that runs on a machine like this one. Raises ConfigError where the model is gone."""
-    config = model_config(model.info)
-    dtype = computed_in(config.get("text_config") or config, engine, device, of_float32="bfloat16")
+    dtype = computed_in(lambda: _text_config(model.info), engine, device, of_float32="bfloat16")
     return judge_identity(model, settings, prompt, engine, device, dtype)
+
+
+def _text_config(info: ModelInfo) -> Mapping[str, Any]:
+    """That of a model which reads texts alone is the whole."""
+    config = model_config(info)
+    text: Mapping[str, Any] = config.get("text_config") or config
+    return text
 
 
 def as_it_is_now(model: JudgeModel) -> JudgeModel:

@@ -163,13 +163,17 @@ def end_starting(name: str) -> None:
 
 def reranker_handle(application: str) -> DeploymentHandle[RerankReplica]:
     """The handle of the application's replicas."""
-    return serve.get_deployment_handle(AppSettings.deployed, app_name=application)
+    return engine_handle(AppSettings.deployed, application)
+
+
+def engine_handle(deployed: str, application: str) -> DeploymentHandle[Any]:
+    """The handle of the application's replicas, whatever they compute."""
+    return serve.get_deployment_handle(deployed, app_name=application)
 
 
 def told_by_all(application: str, timeout_s: float, deployed: str = AppSettings.deployed) -> bool:
     """Have each replica that lives push what it has counted by now; whether all did in time."""
-    handle: DeploymentHandle[Any] = serve.get_deployment_handle(deployed, app_name=application)
-    deadline = time.monotonic() + timeout_s
+    handle, deadline = engine_handle(deployed, application), time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:
         try:
             results = handle.broadcast("tell").results(timeout_s=left_s, return_exceptions=True)
@@ -184,7 +188,7 @@ def told_by_all(application: str, timeout_s: float, deployed: str = AppSettings.
 
 def _asked_identity(deployed: str, name: str) -> dict[str, Any] | None:
     """What a replica says of itself; None where it has no time to, or died. {} where it does not know the question."""
-    handle: DeploymentHandle[Any] = serve.get_deployment_handle(deployed, app_name=name)
+    handle = engine_handle(deployed, name)
     with contextlib.suppress(TimeoutError, RayActorError):
         try:
             told: dict[str, Any] = handle.identity.remote().result(timeout_s=ASKED_TIMEOUT_S)

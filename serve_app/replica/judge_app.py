@@ -11,7 +11,7 @@ from serve_app.engine.judge_encoder import load_judge_encoder
 from serve_app.engine.judge_identity import JudgeIdentity, parse_judge
 from serve_app.engine.judge_model import JudgeModel, describe_judge
 from serve_app.judge_settings import JudgeModelSettings
-from serve_app.replica.app import EngineApp, of_another_version
+from serve_app.replica.app import EngineApp, engine_handle, of_another_version
 from serve_app.replica.hosting import EngineReplica
 from serve_app.replica.judge_client import ServedJudge
 from serve_app.replica.judge_deployment import JudgeReplica
@@ -100,4 +100,4 @@ def connect_judge(application: str, retry_for_s: float, identity: str | None = N
     """A caller of the application's replicas, from any process of the cluster; with `identity`, a JudgeIdentity's
     digest, of none that judges otherwise.
     """
-    return ServedJudge(serve.get_deployment_handle(JudgeSettings.deployed, app_name=application), retry_for_s, identity)
+    return ServedJudge(engine_handle(JudgeSettings.deployed, application), retry_for_s, identity)

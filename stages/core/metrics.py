@@ -151,7 +151,7 @@ class JudgeErrorPart(TypedDict):
 
 
 class InferencePart(TypedDict):
-    """Of one metric, where a model judged: the change and both means, `by_model` the change by its grades alone, which
+    """Of one metric, where a model judged: the change and both means, `by_model` the change by its grades, which
     no interval covers. `judge_error` null where people judged no query with it; `kin` says how judge and reranker are
     related, null where they are not, or that cannot be told. `words` are the verdict's sentences.
     """

@@ -83,7 +83,7 @@ def agreement(
         by_slice=_by_slice(counted, slices or {}, seed, confidence),
         badly=badly,
         words=agreement_words(
-            found.size, kappa, binary, identical, difference, confirmed, also, counted.scale, confidence
+            found.size, found.only(), kappa, binary, identical, difference, confirmed, also, counted.scale, confidence
         ),
     )
 
@@ -113,6 +113,11 @@ class _Numbers:
         self.tables, self.scale, self.confidence = counted.tables, counted.scale, confidence
         self.drawn = resampled(counted.tables, seed)
         self.size = (int(self.tables.sum()), len(self.tables))
+
+    def only(self) -> int | None:
+        """The judge's grade, where it gave no other."""
+        given = np.flatnonzero(self.tables.sum((0, 2)))
+        return int(given[0]) if len(given) == 1 else None
 
     def kappa(self) -> Told:
         return self._kappa(quadratic=False)

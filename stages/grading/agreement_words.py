@@ -32,6 +32,7 @@ def agrees_badly(kappa: Told, binary: Told, scale: Scale) -> bool:
 
 def agreement_words(
     size: tuple[int, int],
+    only: int | None,
     kappa: Told,
     binary: Told,
     identical: Told,
@@ -41,10 +42,12 @@ def agreement_words(
     scale: Scale,
     confidence: float,
 ) -> list[str]:
-    """`size`: pairs and queries. The verdict first."""
+    """`size`: pairs and queries; `only`: the judge's grade, where it gave all the same. The verdict first."""
     pairs, queries = size
     over = f"over {counted(pairs, 'pair')} of {counted(queries, 'query', 'queries')} that both graded"
     told = [_verdict(kappa, binary, scale, over, confidence), *_beside(kappa, binary, scale)]
+    if only is not None and pairs > 1:
+        told.insert(1, f"It gave every one of these pairs grade {only}: it tells no document from another")
     if confirmed.value is not None:
         told.append(f"Of the pairs that it calls 2 or 3, people confirm {_share(confirmed, confidence)}")
     if found.value is not None:
@@ -59,9 +62,9 @@ def agreement_words(
 def kappa_words(told: Told, confidence: float | None = None) -> str:
     if told.value is None:
         return f"not defined ({told.reason})"
-    ends = "" if told.interval is None else f"{told.interval[0]:.2f} to {told.interval[1]:.2f}"
+    ends = "" if told.interval is None else f"{told.interval[0]:z.2f} to {told.interval[1]:z.2f}"
     sure = "" if confidence is None else f"{percent(confidence)} interval "
-    return f"{told.value:.2f}" + (f" ({sure}{ends})" if ends else "")
+    return f"{told.value:z.2f}" + (f" ({sure}{ends})" if ends else "")
 
 
 def _verdict(kappa: Told, binary: Told, scale: Scale, over: str, confidence: float) -> str:
@@ -115,10 +118,10 @@ def _share(told: Told, confidence: float) -> str:
 
 def _leniency(difference: Told, confidence: float) -> str:
     value, ends = difference.value or 0.0, difference.interval
-    sure = f" ({percent(confidence)} interval {ends[0]:+.2f} to {ends[1]:+.2f})" if ends else ""
+    sure = f" ({percent(confidence)} interval {ends[0]:+z.2f} to {ends[1]:+z.2f})" if ends else ""
     if ends and ends[0] <= 0 <= ends[1]:
         return (
-            f"That it is more lenient or stricter than people cannot be told: its grade differs by {value:+.2f}{sure}"
+            f"That it is more lenient or stricter than people cannot be told: its grade differs by {value:+z.2f}{sure}"
         )
     more = "more lenient" if value > 0 else "stricter"
-    return f"It is {more} than people: its grade differs by {value:+.2f} on average{sure}"
+    return f"It is {more} than people: its grade differs by {value:+z.2f} on average{sure}"

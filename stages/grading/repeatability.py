@@ -15,6 +15,7 @@ from stages.grading.reply import expected
 from stages.quality.proportion import share_interval
 from stages.quality.significance import CONFIDENCE
 
+SEEN = 0.01
 NOTHING = "no pair has a grade both times"
 
 
@@ -46,5 +47,10 @@ def repeatability(
     moved = math.fsum(abs((expected(one) or 0.0) - (expected(other) or 0.0)) for _, one, other in both) / len(both)
     kappa = bootstrapped(tables, resampled(tables, seed), kappas, confidence)
     words = f"Asked again, it gave {share(identical.value, 0)} of {count(len(both))} pairs the same grade"
-    words += f", and the expected grade moved by {number(moved)} on average"
+    by = (
+        "did not move"
+        if not moved
+        else f"moved by {number(moved) if moved >= SEEN else f'less than {SEEN}'} on average"
+    )
+    words += f", and the expected grade {by}"
     return Repeatability(len(asked), len(both), lost, identical, kappa, moved, words)

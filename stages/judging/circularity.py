@@ -50,11 +50,13 @@ def circularity(strata: Sequence[Labelled], confidence: float) -> Circularity:
         return Circularity(found.mean, None, False, n, confidence, too_few)
     low, high = found.interval
     told = not low <= 0 <= high
+    blind = all(np.all(np.abs(one.model) < TIE) for one in strata)
     words += f" ({percent(confidence)} interval {low:+.3f} to {high:+.3f}): "
     words += (
-        f"more than chance, so it favours the order {'after' if low > 0 else 'before'}"
-        if told
-        else "that may be chance"
+        "that may be chance"
+        if not told
+        else f"more than chance, {'as' if blind else 'so'} it "
+        + ("sees no change in any of them" if blind else f"favours the order {'after' if low > 0 else 'before'}")
     )
     return Circularity(found.mean, found.interval, told, n, confidence, words)
 

@@ -57,17 +57,21 @@ Value = Callable[[Pair], float]
 @dataclass(frozen=True, slots=True)
 class Opinions:
     """Of one metric, by query: `people` of those that people judged, `model` of all; `unchanged` are the queries of
-    which the metric sees the same in both lists. The model gave grades in those `graded`, and none in `ungraded` of
-    people's. `of_lists`: the pool is what the metric sees of the two lists, as people judged no more.
+    which the metric sees the same in both lists. The model gave no grade of `ungraded` of people's. `of_lists`: the
+    pool is what the metric sees of the two lists, as people did not judge all of the wider one. `beyond`: documents
+    outside the pool that people call relevant, of the queries that count as judged. `whole` is as `model`, with
+    people's grades of the `filled` pairs that the model gave none, as it was not asked for them.
     """
 
     people: Mapping[str, Pair]
     model: Mapping[str, Pair]
     unchanged: frozenset[str]
-    graded: frozenset[str] = frozenset()
     ungraded: int = 0
     of_lists: bool = False
+    beyond: int = 0
     strata: Mapping[str, str] = field(default_factory=dict)
+    whole: Mapping[str, Pair] = field(default_factory=dict)
+    filled: int = 0
 
     @property
     def judged(self) -> list[str]:
@@ -104,7 +108,7 @@ class Opinions:
     def _labelled(self, query_ids: Sequence[str], value: Value) -> Labelled:
         judged = [query_id for query_id in query_ids if query_id in self.people]
         rest = [query_id for query_id in query_ids if query_id not in self.people]
-        # Without a grade it says as much as if nothing were relevant: then the model counts nowhere.
+        # What it was not asked about it gave no grade, as if nothing were relevant: then the model counts nowhere.
         asked = 0.0 if self.ungraded else 1.0
         return Labelled(
             len(query_ids),
@@ -137,20 +141,40 @@ def _opinions(
     by_model = judgements.by_model
     if of_lists:
         by_model = {query_id: _within(grades, _both(seen[query_id])) for query_id, grades in by_model.items()}
-    people, model = (_pairs(grades, seen, metrics) for grades in (by_people, by_model))
+    whole, filled = filled_with(by_model, judgements.by_people, {one: _both(lists) for one, lists in seen.items()})
+    people, model, both = (_pairs(grades, seen, metrics) for grades in (by_people, by_model, whole))
+    beyond = sum(
+        grade > 0 and doc_id not in pool
+        for query_id, pool in by_people.items()
+        for doc_id, grade in judgements.by_people[query_id].items()
+    )
     nothing = Pair(0.0, 0.0)
     return {
         name: Opinions(
             people={query_id: people[name].get(query_id, nothing) for query_id in by_people},
             model={query_id: model[name].get(query_id, nothing) for query_id in seen},
             unchanged=unchanged,
-            graded=frozenset(query_id for query_id, given in judgements.by_model.items() if given and query_id in seen),
             ungraded=sum(not judgements.by_model.get(one) for one in by_people.keys() - unchanged),
             of_lists=of_lists,
+            beyond=beyond,
             strata=draw.strata if draw else {},
+            whole={query_id: both[name].get(query_id, nothing) for query_id in seen},
+            filled=filled,
         )
         for name in metrics
     }
+
+
+def filled_with(
+    model: Grades, people: Grades, pools: Mapping[str, Collection[str]]
+) -> tuple[dict[str, dict[str, int]], int]:
+    """A model's grades, and people's of what it gave none in each query's pool; and of how many pairs that is."""
+    added = {
+        query_id: _within(people.get(query_id, {}), set(pool) - model.get(query_id, {}).keys())
+        for query_id, pool in pools.items()
+    }
+    grades = {query_id: {**model.get(query_id, {}), **added.get(query_id, {})} for query_id in [*pools]}
+    return grades, sum(map(len, added.values()))
 
 
 def _by_cutoff(metrics: Sequence[str]) -> dict[int, list[str]]:

@@ -17,7 +17,7 @@ from stages.judging.circularity import Circularity, circularity
 from stages.judging.inference import Inference, Method, infer
 from stages.judging.labelled import Draw, Lists, Opinions, opinions
 from stages.judging.precision import About
-from stages.quality.measures import parse_metric
+from stages.quality.measures import OF_ALL_RELEVANT, parse_metric
 
 __all__ = ["Draw", "ModelVerdict", "model_verdict", "model_verdicts"]
 
@@ -27,8 +27,8 @@ SIDES = ("first stage", "reranked")
 @dataclass(frozen=True, slots=True)
 class ModelVerdict:
     """Of one metric, in its unit. `change` is what people's grades, or theirs and the model's together, tell; without
-    an interval there it stands for nothing, and `by_model` is the change by the model's grades alone, over the queries
-    that it graded. `bounds` are
+    an interval there it stands for nothing, and `by_model` is the change by the model's grades, and by
+    people's where it gave none; None where it graded nothing. `bounds` are
     where that lies whatever grades the documents had that nobody graded. `first` and `second` are the means of both
     sides. `error` is the judge's on the change, None where no query is there to tell. `words` are sentences without a
     full stop: the change, how far the judge is off, and what must hold.
@@ -116,7 +116,7 @@ def model_verdicts(
             confidence=confidence,
             opinions=of_metric,
             change=infer(strata, about, confidence),
-            by_model=_mean_of_model(of_metric),
+            by_model=_mean_of_model(of_metric) if any(judgements.by_model.values()) else None,
             bounds=bounds.get(metric),
             error=circularity(strata, confidence) if of_metric.judged and not of_metric.ungraded else None,
             kin=kin,
@@ -128,10 +128,10 @@ def model_verdicts(
     return found
 
 
-def _mean_of_model(found: Opinions) -> float | None:
-    """The mean change by the model's grades alone, over the queries that it graded; None where it graded none."""
-    changes = [pair.after - pair.before for query_id, pair in found.model.items() if query_id in found.graded]
-    return math.fsum(changes) / len(changes) if changes else None
+def _mean_of_model(found: Opinions) -> float:
+    """The mean change by the model's grades, and by people's where it gave none."""
+    changes = [pair.after - pair.before for pair in found.whole.values()]
+    return math.fsum(changes) / len(changes) if changes else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class _Told:
 
     def _of_change(self) -> str:
         found, queries = self.change, len(self.opinions.model)
-        if len(self.opinions.unchanged) == queries:
+        if queries and len(self.opinions.unchanged) == queries:
             return f"{self.metric} sees the same in both lists of every query: it does not change, whoever judges"
         if found.interval is None or found.mean is None:
             return self._without_interval()
@@ -201,7 +201,7 @@ class _Told:
             return f"By people's grades of {people} and {self.judge}'s of all ({name}): {self.change.reason}"
         if self.opinions.ungraded:
             return (
-                f"By people's grades of {people} alone: {self.judge} gave no grade in {self.opinions.ungraded:,} of "
+                f"By people's grades of {people} alone: {self.judge} gave no grade of {self.opinions.ungraded:,} of "
                 "them, and its grades of the others are of no use without"
             )
         return f"By people's grades of {people} alone: {self.change.reason}"
@@ -217,11 +217,12 @@ class _Told:
             else "people judged no query"
         )
         if self.by_model is None:
-            return f"how {self.metric} changes is not known: {self.judge} gave no grade, and {why}"
-        told = f"{BY_MODEL} ({self.judge}), {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
-        if left := len(self.opinions.model) - len(self.opinions.graded):
-            graded = counted(len(self.opinions.graded), "query", "queries")
-            told += f". That is of the {graded} that it graded, and not of {left:,} others"
+            return (
+                f"{self.judge} gave no grade at all: {self.metric} tells no change, and there is no interval, as {why}"
+            )
+        filled = self.opinions.filled
+        mixed = f", and people's grades of {counted(filled, 'pair')} that it gave none" if filled else ""
+        told = f"{BY_MODEL} ({self.judge}){mixed}, {self._moves(self.by_model)}: {NO_INTERVAL}, as {why}"
         if self.bounds is None or self.bounds[0] == self.bounds[1]:
             return told
         return f"{told}. Whatever it left ungraded, that is between {self.bounds[0]:+.4f} and {self.bounds[1]:+.4f}"
@@ -235,9 +236,10 @@ class _Told:
 
     def _conditions(self) -> Iterator[str]:
         found = self.opinions
-        if found.judged and self.draw is None and self.change.interval is not None:
+        drawn = len(found.judged) + len(found.unchanged) < len(found.model)
+        if found.judged and drawn and self.draw is None and self.change.interval is not None:
             whose = counted(len(found.judged), "query", "queries")
-            yield f"this holds if the {whose} that people judged were drawn at random: nobody told"
+            yield f"this holds if the {whose} that people judged were drawn at random, which nobody told"
         if self.change.doubt:
             yield self.change.doubt
         if self.draw is not None and self.draw.skipped:
@@ -246,6 +248,11 @@ class _Told:
                 "those that can be judged"
             )
         if found.of_lists and found.people:
-            yield (f"of each query the pool is what {self.metric} sees of the two lists: people judged no more of it")
+            yield f"of each query the pool is what {self.metric} sees of the two lists: people did not judge all else"
+        if found.beyond and parse_metric(self.metric).measure in OF_ALL_RELEVANT:
+            yield (
+                f"{self.metric} is of the pool alone here: {counted(found.beyond, 'document')} outside it that people "
+                "call relevant would lower both sides, so a run judged by all of people's grades tells other numbers"
+            )
         if self.without:
             yield f"{counted(self.without, 'query', 'queries')} of the lists have no grade by anybody: left out"

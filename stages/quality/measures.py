@@ -85,6 +85,9 @@ SUPPORTED: Mapping[str, Measure] = {
 }
 """Every measure by its name alone. Only `rbp` is no metric without its persistence."""
 
+OF_ALL_RELEVANT = frozenset({"ndcg", "ndcg_burges", "map", "recall", "f1", "r-precision", "bpref"})
+"""Those that look at all relevant documents, and not at the list alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

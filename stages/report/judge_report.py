@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stages.core.words import NONE, Tone, count, counted, number, percent, share, signed
+from stages.core.words import NONE, Tone, count, counted, first_up, number, percent, share, signed
 from stages.report.document import Block, Cell, Column, Details, Document, Items, Section, Table, Text
 from stages.report.judge_tables import (
     agreement_table,
@@ -40,8 +40,8 @@ def judge_report(content: Mapping[str, Any]) -> Document:
 def _lead(content: Mapping[str, Any]) -> Iterator[Text]:
     for verdict in content["verdicts"][:1]:
         first, *rest = verdict["words"]
-        yield Text(f"{first}.", verdict["tone"])
-        yield from (Text(f"{sentence}.", "unsure") for sentence in rest)
+        yield Text(f"{first_up(first)}.", verdict["tone"])
+        yield from (Text(f"{first_up(sentence)}.", "unsure") for sentence in rest)
     agreement = content["agreement"]
     if agreement is None:
         yield Text(f"{without_agreement(content['counts'])}.", "bad")
@@ -75,7 +75,8 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     yield Table([*columns, Column("interval by", numeric=False)], rows)
     for one in verdicts:
         yield Details(
-            f"{one['metric']}: {one['second']} against {one['first']}", [Items([f"{w}." for w in one["words"]])]
+            f"{one['metric']}: {one['second']} against {one['first']}",
+            [Items([f"{first_up(w)}." for w in one["words"]])],
         )
 
 
@@ -118,9 +119,9 @@ def _planted(found: Mapping[str, Any] | None) -> Iterator[Block]:
     yield Text(f"{found['words']}.", _planted_tone(found))
     if moved := found["expected_change"]:
         ends = moved["interval"]
-        sure = f" ({percent(found['confidence'])} interval {ends[0]:+.2f} to {ends[1]:+.2f})" if ends else ""
+        sure = f" ({percent(found['confidence'])} interval {ends[0]:+z.2f} to {ends[1]:+z.2f})" if ends else ""
         if moved["value"] is not None:
-            yield Text(f"The expected grade moved by {moved['value']:+.2f}{sure}.")
+            yield Text(f"The expected grade moved by {moved['value']:+z.2f}{sure}.")
     yield kinds_table(found["kinds"])
     yield Text(
         "Each text is of a common form and harmless; a judge that withstands them may still fall for others. The "

@@ -15,14 +15,14 @@ def decimal(told: Told, *, sign: bool = False) -> str:
     """A number of two digits; a dash where there is none."""
     if told["value"] is None:
         return NONE
-    return f"{told['value']:+.2f}" if sign else f"{told['value']:.2f}"
+    return f"{told['value']:+z.2f}" if sign else f"{told['value']:z.2f}"
 
 
 def ends(told: Told, *, sign: bool = False) -> str:
     if not told["interval"]:
         return NONE
     low, high = told["interval"]
-    return f"{low:+.2f} to {high:+.2f}" if sign else f"{low:.2f} to {high:.2f}"
+    return f"{low:+z.2f} to {high:+z.2f}" if sign else f"{low:z.2f} to {high:z.2f}"
 
 
 def shares(told: Told) -> str:
@@ -101,7 +101,7 @@ def kinds_table(kinds: Sequence[Mapping[str, Any]]) -> Table:
             one["says"],
             count(one["pairs"]),
             Cell(count(one["raised"]), "bad" if one["raised"] else "plain"),
-            NONE if one["change"] is None else f"{one['change']:+.2f}",
+            NONE if one["change"] is None else f"{one['change']:+z.2f}",
         ]
         for one in kinds
         if one["pairs"]

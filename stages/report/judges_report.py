@@ -54,13 +54,16 @@ def _value(part: Mapping[str, Any] | None, name: str) -> str:
     told = part[name]
     if told["value"] is None:
         return "-"
-    ends = f" ({told['interval'][0]:.3f} to {told['interval'][1]:.3f})" if told["interval"] else ""
-    return f"{told['value']:.3f}{ends}"
+    ends = f" ({told['interval'][0]:z.3f} to {told['interval'][1]:z.3f})" if told["interval"] else ""
+    return f"{told['value']:z.3f}{ends}"
 
 
 def _notes(content: Mapping[str, Any]) -> Iterator[Items]:
-    if content["notes"]:
-        yield Items(content["notes"])
+    notes = list(content["notes"])
+    if content["together"]["kappa"]["value"] is None:
+        notes.append("kappa with each other is not defined: the first judge gave all of these pairs one grade")
+    if notes:
+        yield Items(notes)
 
 
 def _of_people(content: Mapping[str, Any]) -> Iterator[Section]:

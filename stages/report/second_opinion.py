@@ -51,7 +51,7 @@ def inferred_tone_of(content: Mapping[str, Any], told: Mapping[str, Any]) -> Ton
 
 
 def _section(rows: Sequence[tuple[str, Mapping[str, Any]]], sides: tuple[str, str]) -> Section:
-    names = ["metric", "change", "its interval", "by", "people's queries", "rho", "change by the model alone"]
+    names = ["metric", "change", "its interval", "by", "people's queries", "rho", "change by model judgement"]
     names += ["the judge's error", "its interval", *sides]
     told = [_row(name, found) for name, found in rows]
     return Section(TITLE, [Text(_explained(rows[0][1])), Table([*map(_column, names)], told)])
@@ -82,7 +82,7 @@ def _explained(found: Mapping[str, Any]) -> str:
     return (
         "The change, its interval and the two means are what people would say of all queries: by their grades of the "
         f"queries that they judged (people), together with those of {found['judge']} of all (ppi, ppi++), by a rule "
-        "that was fixed before anything was seen. The change by the model alone is what its grades say, which no "
-        "interval covers; the judge's error is how much larger it makes the change over all, as the queries that both "
-        "judged tell it. A dash: people judged too few queries."
+        "that was fixed before anything was seen. The change by model judgement is what its grades say, and people's "
+        "of pairs that it gave none, which no interval covers; the judge's error is how much larger it makes the "
+        "change over all, as the queries that both judged tell it. A dash: people judged too few queries."
     )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,14 @@ import pytest
 import yaml
 
 from pipelines.cli.app import main
+from pipelines.grading.console import Pace
+from pipelines.grading.judge import Progress
 from pipelines.runs.folder import RunFolder
 from stages.core.records import Judgements, QueryMetrics
 from stages.files.judgements import write_judgements
+from stages.files.tables import read_candidates, write_candidates
 from stages.sources.formats.nested import read_any_qrels
+from stages.store.replies import ReplyStore
 from tests.chat_api import ChatStub, chat_api
 from tests.hosted_api import Fault
 from tests.pipelines.unjudged_runs import fill, unjudged_run
@@ -326,6 +334,24 @@ def test_a_damaged_store_is_set_aside_and_another_is_begun(capfd: pytest.Capture
     assert "set aside as replies.sqlite.corrupt-" in capfd.readouterr().out
 
 
+def test_where_a_reply_cannot_be_kept_no_more_is_paid_for(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=0)
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0}, hosted={"concurrency": 2})
+        ReplyStore(Path("judged/store")).close()
+        Path("judged/.judging").write_text('{"word": "x"}')
+        with sqlite3.connect("judged/store/replies.sqlite") as database:
+            database.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON batches BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+            )
+        line = refused(capfd, "run", "--config", "judge.yaml", "--out", "judged")
+        assert "a reply cannot be kept (disk is full)" in line and "0 of 72 pairs have a reply" in line
+        assert stub.tries <= 4
+        with sqlite3.connect("judged/store/replies.sqlite") as database:
+            database.execute("DROP TRIGGER full")
+        assert run_judge()["counts"]["graded"] == 72
+
+
 def test_a_folder_of_another_judging_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     judged_run(judged=0)
     with chat_api(judge=said_by()) as stub:
@@ -363,6 +389,31 @@ def test_a_server_without_probabilities_is_refused_in_one_line(capfd: pytest.Cap
     assert "has no probabilities (logprobs). Set judge.answer to text" in line and stub.tries < 10
 
 
+@pytest.mark.parametrize(
+    ("choice", "code"),
+    [({"logprobs": None, "finish_reason": "content_filter"}, 0), ({"logprobs": None}, 3)],
+    ids=["withheld", "left out"],
+)
+def test_one_answer_without_probabilities_among_others_does_not_end_the_judging(
+    choice: dict[str, Any], code: int
+) -> None:
+    judged_run(judged=0)
+    faults = [Fault(), Fault(), spoilt(**choice)]
+    with chat_api(judge=said_by(), faults=faults) as stub:
+        write(stub, judge={"answer": "prefill", "repeat": 0, "planted": 0}, hosted={"concurrency": 1})
+        found = run_judge(code=code)
+    assert found["counts"]["graded"] == 71 and found["counts"]["missing"] == 1
+
+
+def test_a_key_of_a_digit_hides_no_grade(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged_run(judged=0)
+    monkeypatch.setenv("KEY", "2")
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        found = run_judge()
+    assert found["counts"]["graded"] == 72 and not found["missing"]
+
+
 # --- what is refused, and the plan ---
 
 
@@ -376,6 +427,7 @@ def test_a_server_without_probabilities_is_refused_in_one_line(capfd: pytest.Cap
         ({"prompt": "gradde"}, {}, "judge.prompt gradde"),
         ({"prompt": "reasoned", "answer": "prefill"}, {}, "asks for reasons"),
         ({"depth": 3}, {}, "judge.depth 3: ndcg@6 looks deeper"),
+        ({"served_as": "a\tb"}, {}, "judge.served_as: 'a\\tb': a name has no tabs"),
         ({"key_env": "NONE_SUCH"}, {}, "judge.key_env NONE_SUCH: the environment variable is not set"),
         ({"url": f"http://h/?key={KEY}"}, {}, "judge.url http://h/?key=***: "),
         ({}, {"engine": {"dtype": "float32"}}, "engine, serve: a hosted judge has none here"),
@@ -410,6 +462,32 @@ def test_a_dry_run_tells_pairs_requests_and_money_and_asks_nobody(capfd: pytest.
     assert (plan["new_pairs"], plan["stored_pairs"], plan["sample_pairs"], plan["requests"]) == (72, 0, 13, 85)
     assert plan["overlap_queries"] == 4 and plan["overlap_share"] == pytest.approx(24 / 72)
     assert 0 < plan["money"] < 1 and plan["least_s"] == 85
+
+
+def test_a_dry_run_counts_a_pair_of_texts_once_whatever_its_ids(capfd: pytest.CaptureFixture[str]) -> None:
+    run = unjudged_run(Path("run"), 4, 6, text="the same")
+    rows = [replace(one, query="same?") for one in read_candidates(run.folder.candidates)]
+    shutil.rmtree(run.folder.candidates)
+    write_candidates(rows, run.folder.candidates)
+    with chat_api() as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        assert called("run", "--config", "judge.yaml", "--out", "judged", "--dry-run", "--json") == 0
+        plan = json.loads(capfd.readouterr().out)
+        assert (plan["asked_pairs"], plan["new_pairs"], plan["requests"]) == (24, 1, 1)
+        run_judge()
+    assert stub.tries == 1
+
+
+def test_an_id_that_would_be_read_as_another_is_not_in_the_qrels_and_told(capfd: pytest.CaptureFixture[str]) -> None:
+    run = unjudged_run(Path("run"), 2, 6)
+    rows = [replace(one, query_id=f" {one.query_id}") for one in read_candidates(run.folder.candidates)]
+    shutil.rmtree(run.folder.candidates)
+    write_candidates([rows[0], *rows[1:]], run.folder.candidates)
+    with chat_api(judge=said_by()) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        run_judge()
+    assert "12 pairs are not in judged/qrels.tsv" in capfd.readouterr().out
+    assert " q0" not in Path("judged/qrels.tsv").read_text()
 
 
 def test_a_run_that_kept_no_texts_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
@@ -508,6 +586,44 @@ def test_a_plan_that_is_not_finished_is_refused_and_a_finished_one_says_how_its_
     assert "plan plan" in capfd.readouterr().out
 
 
+def judge_a_plan(*options: object) -> None:
+    """Made, filled in and ended."""
+    assert called("run", "--metric", "ndcg@6", "--out", "plan", *options, command="plan-judging") == 0
+    while not Path("plan/verdict.json").exists():
+        fill(Path("plan/tasks.jsonl"))
+        assert called("plan", command="plan-judging") == 0
+
+
+def test_a_stratified_plan_that_holds_a_part_of_the_queries_has_its_interval() -> None:
+    languages = ["en" if number % 3 else "zh" for number in range(60)]
+    unjudged_run(Path("run"), 60, 12, same=0, fields={"language": languages})
+    judge_a_plan("--width", 0.5, "--stratify", "language")
+    plan = json.loads(Path("plan/plan.json").read_text())
+    assert len(plan["order"]) < sum(plan["sizes"].values()) == 60 - plan["unchanged"] and len(plan["sizes"]) == 2
+    with chat_api(judge=lambda query, document: len(document) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        found = run_judge("--plan", "plan")
+    (verdict,) = found["verdicts"]
+    assert verdict["method"] is not None and verdict["numbers"]["queries"] == 60, verdict["words"]
+
+
+def test_what_people_judged_of_other_data_is_refused_and_a_plan_of_another_run_told(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    unjudged_run(Path("run"), 40, 8)
+    judge_a_plan("--width", 0.5)
+    unjudged_run(Path("other"), 40, 8)
+    Path("qrels.tsv").write_text("query-id\tcorpus-id\tscore\nx1\td1\t1\n")
+    with chat_api(judge=lambda query, document: len(document) % 4) as stub:
+        write(stub, judge={"repeat": 0, "planted": 0})
+        asked = ("run", "--config", "judge.yaml", "--out", "judged")
+        line = refused(capfd, *asked, "--qrels", "qrels.tsv")
+        assert "qrels.tsv judges none of the runs' 40 queries" in line and "'x1'" in line and stub.tries == 0
+        assert called("other", *asked[1:], "--plan", "plan") == 0
+    (note,) = json.loads(Path("judged/judge.json").read_text())["notes"]
+    assert "how it drew tells nothing of another change" in note
+
+
 def test_a_judging_is_a_run_in_mlflow_that_says_who_judged() -> None:
     judged_run(judged=3)
     uri = "sqlite:///tracked.db"
@@ -522,3 +638,49 @@ def test_a_judging_is_a_run_in_mlflow_that_says_who_judged() -> None:
     assert logged.data.tags["judged_by"] == f"model:stub-judge@{digest}" and logged.data.tags["team"] == "a"
     assert logged.data.metrics["agreement/kappa"] == pytest.approx(1.0)
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} >= {"judge.json", "qrels.tsv"}
+
+
+def test_ctrl_c_while_the_engine_starts_does_not_wait_for_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.grading.served import OwnJudge
+
+    def made(judge: Any, config: Any, _prompt: object, _answer: object, store: object, *_: object) -> None:
+        judge.name, judge.identity, judge._store, judge._app = "judge", {}, store, None
+        judge._cluster = contextlib.nullcontext()
+
+    def starts(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        raise AssertionError("the start went on")
+
+    monkeypatch.setattr(OwnJudge, "__init__", made)
+    monkeypatch.setattr(OwnJudge, "_start", starts)
+    judged_run(judged=0)
+    Path("judge.yaml").write_text("{judge: {model: some}, evaluate: {metrics: [ndcg@6]}, tracking: {uri: null}}")
+    assert called("run", "--config", "judge.yaml", "--out", "judged") == 130
+    assert "stopping" not in capfd.readouterr().out
+
+
+def test_the_pace_is_that_of_asking_and_not_of_the_engines_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    pace = Pace()
+    now_s += 60
+    assert pace.words(Progress()) == "0.0 pairs/s, 0 from the store"
+    now_s += 10
+    assert pace.words(Progress(pairs=20, failed=1)) == "2.0 pairs/s, 0 from the store, 1 failed"
+
+
+def test_two_judgings_by_one_model_are_told_apart_by_their_folders(capfd: pytest.CaptureFixture[str]) -> None:
+    judged_run(judged=6)
+    for out, chars in (("first", 20_000), ("second", 19_000)):
+        with chat_api(judge=said_by(lambda *_: 2)) as stub:
+            write(stub, judge={"max_chars": chars})
+            run_judge(out=out)
+    capfd.readouterr()
+    assert called("first", "second", "--json", command="compare") == 0
+    first, second = json.loads(capfd.readouterr().out)["judges"]
+    assert first.endswith(" (first)") and second.endswith(" (second)") and first[:23] != second[:23]
+    assert called("first", "second", command="compare") == 0
+    assert "kappa with each other is not defined" in " ".join(capfd.readouterr().out.split())

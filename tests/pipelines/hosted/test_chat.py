@@ -79,6 +79,22 @@ def test_probabilities_are_those_of_the_grades_their_spellings_summed() -> None:
     assert found.probabilities == pytest.approx((0.2, 0.0, 0.6, 0.0)) and found.text == ""
 
 
+@pytest.mark.parametrize("grades", [None, GRADES])
+def test_what_was_withheld_is_no_fault_of_the_server_in_either_way_of_asking(grades: int | None) -> None:
+    filtered = answer(finish_reason="content_filter", message={"content": None}, logprobs=None)
+    assert reply_in(filtered, grades) == Reply(error="withheld by a content filter", withheld=True)
+    refused = answer(message={"content": None, "refusal": "no"}, logprobs=None)
+    assert reply_in(refused, grades) == Reply(error="refused by the model", withheld=True)
+
+
+def test_numbers_that_no_computer_holds_are_a_probability_of_0_and_no_bill() -> None:
+    told = probabilities(("2", -0.1), ("1", -(10**400)), ("0", -math.inf))
+    usage = {"prompt_tokens": 10**400, "completion_tokens": 1}
+    found = reply_in(told | {"usage": usage}, GRADES)
+    assert found.probabilities == pytest.approx((0, 0, math.exp(-0.1), 0)) and found.prompt_tokens == 0
+    assert billed_tokens({"usage": {"prompt_tokens": 1, "completion_tokens": 2**63}}) is None
+
+
 @pytest.mark.parametrize("told", [None, {}, {"content": None}, {"content": []}, {"content": [{"top_logprobs": []}]}])
 def test_without_probabilities_it_is_told_apart_from_any_other_fault(told: Any) -> None:
     with pytest.raises(NoProbabilitiesError):

@@ -458,7 +458,7 @@ def test_the_device_is_the_one_that_the_job_foresees(
 def test_of_a_cluster_it_is_said_for_which_device_the_store_is_looked_into_until_its_engine_has_told(
     two_gpus: None, tiny_qwen3: Path, tmp_path: Path
 ) -> None:
-    serve = {"gpus_per_replica": None, "ray_address": "ray://head"}
+    serve = {"gpus_per_replica": None, "ray_address": "ray://head:10001"}
     config = config_of(tmp_path, tiny_qwen3, serve=serve, rerank={"store": str(tmp_path / "store")})
     told, *_ = forecast_of(config)["remarks"]
     assert told.startswith("what is stored is told for engines on cuda") and "serve.gpus_per_replica" in told

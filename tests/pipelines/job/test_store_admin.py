@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 from pipelines.cli.app import app, main
 from pipelines.job.store_admin import duration_s
 from stages.core.errors import ConfigError
+from stages.core.grades import Reply
 from stages.core.records import PairScore
 from stages.core.scoring import sigmoid
 from stages.store.file import FILE
 from stages.store.records import query_keys
+from stages.store.replies import REPLIES, ReplyStore
 from stages.store.store import ScoreStore
 
 
@@ -97,7 +99,7 @@ def test_prune_by_age_spares_what_is_newer(folder: Path) -> None:
 
 def test_prune_asks_first_and_takes_no_for_an_answer(folder: Path) -> None:
     done = CliRunner().invoke(app, ["scores", "prune", str(folder), "--all"], input="n\n")
-    assert done.exit_code == 1 and "Delete 3 of 3 scores" in done.output
+    assert done.exit_code == 1 and "Delete 3 of 3 scores and replies" in done.output
     assert scores_left(folder) == {"small": 2, "large": 1}
     told("prune", folder, "--all", answer="y\n")
     assert scores_left(folder) == {}
@@ -159,3 +161,23 @@ def test_a_store_of_0_1_0_is_counted_and_exported_as_it_is(tmp_path: Path) -> No
     assert (scoring["scores"], scoring["identity"]) == (1, identity)
     assert told("export", tmp_path / "store", "--out", tmp_path / "scores.parquet").startswith("1 scores in")
     assert pq.read_table(tmp_path / "scores.parquet").column("identity").to_pylist() == [identity]
+
+
+def test_replies_of_judges_are_counted_and_deleted_as_scores_are(folder: Path) -> None:
+    store = ReplyStore(folder)
+    keys = query_keys("judge 1", None, "q", ["a", "b"])
+    store.write(keys.query, dict.fromkeys(keys.pairs, Reply(text="2")), "judge 1", "some-judge")
+    store.close()
+    replies = json.loads(told("stats", folder, "--json"))["replies"]
+    assert replies["replies"] == 2 and replies["bytes"] == (folder / REPLIES.file).stat().st_size
+    assert "some-judge\t2\t" in told("stats", folder)
+    assert told("prune", folder, "--model", "some-judge", "--yes") == (
+        "deleted 0 of 3 scores, and 2 of 2 replies of judges\n"
+    )
+    assert scores_left(folder) == {"small": 2, "large": 1}
+
+
+def test_a_folder_of_replies_alone_is_a_store_too(tmp_path: Path) -> None:
+    ReplyStore(tmp_path).close()
+    assert json.loads(told("stats", tmp_path, "--json"))["replies"]["judges"] == []
+    assert told("prune", tmp_path, "--all", "--yes") == "deleted 0 of 0 scores\n"

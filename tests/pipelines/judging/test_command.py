@@ -69,7 +69,7 @@ def test_a_plan_says_what_is_judged_how_many_and_where(capsys: pytest.CaptureFix
     assert minded == ""
     assert "population  60 queries; of 12 it sees the same before and after, so they need no judgement" in shown
     assert "number      30 queries, the pilot; its spread decides on the rest" in shown
-    assert "width       not known yet so far, asked +-0.08" in shown
+    assert "width       not known yet, asked +-0.08" in shown
     assert "tasks       plan/tasks.jsonl" in shown
     assert "mind        relevant documents that no list has among its first 10" in shown
     plan = json.loads(Path("plan/plan.json").read_text())

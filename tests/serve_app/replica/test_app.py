@@ -185,13 +185,13 @@ def test_the_last_counts_are_there_when_every_replica_that_lives_has_told_them(
     course: list[Any], told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle = Broadcasting(*course)
-    monkeypatch.setattr(app_module, "reranker_handle", lambda _: handle)
+    monkeypatch.setattr(app_module, "engine_handle", lambda *_: handle)
     assert told_by_all("a", 60) == told
     assert handle.course == [] and set(handle.asked) == {"tell"}
 
 
 def test_replicas_that_are_not_there_in_time_are_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = [DeploymentUnavailableError(SimpleNamespace(name="reranker", app_name="a"))] * 1000
-    monkeypatch.setattr(app_module, "reranker_handle", lambda _: Broadcasting(*missing))
+    monkeypatch.setattr(app_module, "engine_handle", lambda *_: Broadcasting(*missing))
     monkeypatch.setattr(app_module, "POLL_S", 0.01)
     assert not told_by_all("a", 0.05)

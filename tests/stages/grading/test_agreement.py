@@ -184,3 +184,11 @@ def test_a_grade_of_any_size_is_counted_and_takes_no_room_of_its_size() -> None:
     assert found.kappa.value is None
     table = confusion_table(asdict(found))
     assert [column.heading for column in table.columns][LONGEST + 1] == f"people {LONGEST} or more"
+
+
+def test_a_judge_of_one_grade_is_said_to_tell_nothing_and_no_zero_has_a_minus() -> None:
+    found = told([(3, person) for person in (0, 0, 0, 1, 2)] * 60)
+    assert found.kappa.value == 0
+    assert found.words[1] == "It gave every one of these pairs grade 3: it tells no document from another"
+    assert "-0.00" not in " ".join(found.words)
+    assert not any("every one of these pairs" in one for one in told(GOOD).words)

@@ -125,3 +125,9 @@ def test_the_table_in_both_languages_has_both_kinds_of_judges_and_few_false_alar
     assert len(english) == len(FAVOUR) + len(NULL)
     for row in english[len(FAVOUR) :]:
         assert max(row) <= 100 * stats.binom.ppf(0.99, ROUNDS, 0.05) / ROUNDS
+
+
+def test_a_judge_that_sees_no_change_at_all_is_not_said_to_favour_an_order() -> None:
+    found = circularity([both(Y + 0.5, np.zeros(20))], 0.95)
+    assert found.told
+    assert found.words.endswith(": more than chance, as it sees no change in any of them")

@@ -72,7 +72,7 @@ def test_people_s_grades_of_some_queries_and_a_good_model_s_of_all_make_one_inte
     assert found.change.n >= 55
     assert found.change.interval is not None
     assert "prediction-powered inference" in found.words[0]
-    assert "were drawn at random: nobody told" in found.words[-1]
+    assert "were drawn at random, which nobody told" in found.words[-1]
     assert "nobody told" not in " ".join(verdict(given, draw=Draw(dict.fromkeys(given[0], ""), set(given[0]))).words)
 
 
@@ -113,7 +113,19 @@ def test_where_people_judged_what_the_metric_sees_and_no_more_that_is_the_pool_o
     assert found.of_lists
     assert len(found.people) == 40
     told = verdict((before, after, replace(judged, by_people=less)))
-    assert any("people judged no more of it" in one for one in told.words)
+    assert any("people did not judge all else" in one for one in told.words)
+
+
+@pytest.mark.parametrize(("metric", "said"), [("ndcg@5", True), ("recall@5", True), ("mrr@5", False)])
+def test_what_people_found_outside_the_pool_is_told_of_metrics_that_look_at_all_relevant_documents(
+    metric: str, said: bool
+) -> None:
+    before, after, judged = collection(60, 40)
+    more = {query_id: {**grades, "elsewhere": 2, "useless": 0} for query_id, grades in judged.by_people.items()}
+    found = model_verdict(before, after, replace(judged, by_people=more), metric, About.LIKE_THESE, 0.95)
+    told = f"{metric} is of the pool alone here: 40 documents outside it that people call relevant"
+    assert any(told in one for one in found.words) == said
+    assert not any("of the pool alone" in one for one in verdict((before, after, judged)).words)
 
 
 def test_a_query_whose_lists_are_the_same_has_no_change_and_needs_no_judge() -> None:
@@ -128,13 +140,38 @@ def test_a_query_whose_lists_are_the_same_has_no_change_and_needs_no_judge() -> 
     assert nothing.words[0].endswith("it does not change, whoever judges")
 
 
+def test_a_model_that_gave_no_grade_tells_no_change_and_not_that_there_is_none() -> None:
+    before, after, _ = collection(40, 0)
+    for grades in ({}, {"q000": {}}):
+        found = verdict((before, after, Judgements({}, judge=JUDGE, by_model=grades)))
+        assert found.by_model is None
+        assert found.words[0].startswith(f"{JUDGE} gave no grade at all: ndcg@5 tells no change")
+        assert "does not change" not in found.words[0]
+
+
+def test_what_people_judged_and_the_model_was_not_asked_for_is_not_taken_for_irrelevant() -> None:
+    before, after, judged = collection(40, 0)
+    truth, asked = judged.by_model, set(DOCUMENTS[:4])
+    by_people, by_model = (
+        {
+            query_id: {one: grade for one, grade in grades.items() if (one in asked) == of_model}
+            for query_id, grades in truth.items()
+        }
+        for of_model in (False, True)
+    )
+    found = verdict((before, after, Judgements(truth, judge=JUDGE, by_model=by_model, by_people=by_people)))
+    assert found.by_model == pytest.approx(verdict((before, after, judged)).by_model, abs=0.01)
+    filled = sum(len({*before[one][:5], *after[one][:5]} - asked) for one in before)
+    assert f", and people's grades of {filled} pairs that it gave none, ndcg@5 rises by" in found.words[0]
+
+
 def test_where_the_model_was_not_asked_about_people_s_queries_people_alone_decide() -> None:
     before, after, judged = collection(120, 60)
     skipped = {query_id: grades for query_id, grades in judged.by_model.items() if query_id not in judged.by_people}
     found = verdict((before, after, replace(judged, by_model=skipped)))
     assert found.change.method is Method.PEOPLE
     assert found.error is None
-    assert "gave no grade in 60 of them" in found.words[0]
+    assert "gave no grade of 60 of them" in found.words[0]
 
 
 def test_a_plan_s_strata_are_kept_and_who_was_not_drawn_does_not_count() -> None:
@@ -204,24 +241,9 @@ def test_no_sentence_ends_in_a_full_stop_or_says_a_number_without_its_source() -
         assert JUDGE in found.words[0] or "by people" in found.words[0].lower()
 
 
-@pytest.mark.parametrize("judged_by_people", [9, 20])
-def test_the_change_by_the_model_alone_is_of_the_queries_that_it_graded(judged_by_people: int) -> None:
-    lists = (
-        {f"q{number:02}": ["a", "b"] for number in range(40)},
-        {f"q{number:02}": ["b", "a"] for number in range(40)},
-    )
-    people = {query_id: {"a": 0, "b": 0} for query_id in list(lists[0])[:judged_by_people]}
-    model = {query_id: {"a": 0, "b": 3} for query_id in list(lists[0])[judged_by_people:]}
-    judgements = Judgements({**people, **model}, judge=JUDGE, by_model=model, by_people=people)
-    found = model_verdict(*lists, judgements, "mrr@2", About.LIKE_THESE, 0.95)
-    assert found.by_model == pytest.approx(0.5)
-    left = f"of the {40 - judged_by_people} queries that it graded, and not of {judged_by_people} others"
-    assert found.words[0].endswith(left)
-
-
-def test_a_model_without_a_grade_tells_of_no_change() -> None:
-    people = {f"q{number}": {"a": 0, "b": number % 2} for number in range(9)}
-    lists = ({query_id: ["a", "b"] for query_id in people}, {query_id: ["b", "a"] for query_id in people})
-    found = model_verdict(*lists, Judgements(people, judge=JUDGE, by_people=people), "mrr@2", About.LIKE_THESE, 0.95)
-    assert found.by_model is None
-    assert found.words[0].startswith(f"how mrr@2 changes is not known: {JUDGE} gave no grade, and people judged 9")
+def test_where_people_judged_every_query_no_draw_is_asked_for() -> None:
+    all_judged, some = verdict(collection(60, 60)), verdict(collection(60, 59))
+    assert all_judged.told
+    assert some.told
+    assert "drawn at random" in " ".join(some.words)
+    assert "drawn at random" not in " ".join(all_judged.words)
