@@ -48,8 +48,10 @@ def places(metrics: Sequence[str]) -> list[str]:
 
 
 def is_of_judgements(place: str) -> bool:
-    """Whether the number at this place comes of the judgements as they are: `inference` allows for a model's errors."""
-    return place.startswith(_OF_JUDGEMENTS)
+    """Whether the number at this place comes of the judgements as they are: `inference` allows for a model's errors,
+    but not in the change by the model alone.
+    """
+    return place.startswith(_OF_JUDGEMENTS) or (place.startswith("inference.") and place.endswith(".by_model"))
 
 
 def place_of(name: str, known: Collection[str]) -> str:

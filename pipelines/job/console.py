@@ -23,7 +23,7 @@ from serve_app.engine.models import ModelInfo
 from serve_app.recipes.told import told_recipe
 from serve_app.settings import ModelSettings
 from stages.core.first_stage import MadeFirstStage
-from stages.core.judges import BY_MODEL, mark_of
+from stages.core.judges import BY_MODEL, NO_INTERVAL, mark_of
 from stages.core.listed import order_in_words
 from stages.core.metrics import Metrics
 from stages.core.reasons import told_kinds
@@ -182,7 +182,8 @@ class JobConsole(Console):
             if line := unjudged_line(metric, found):
                 self.say(f"judged      {line}{_mark(analysis)}")
         if line := slices_line(of_run(analysis.get("slices") or [], analysis.get("metrics") or [])):
-            self.say(f"slices      {escape(line)}{_mark(analysis)}")
+            mark = _mark(analysis)
+            self.say(f"slices      {escape(line)}{mark}{f', and {NO_INTERVAL}' if mark else ''}")
 
     def gated(self, sentence: str, notes: Sequence[str]) -> None:
         """The gate's verdict, in the words of `rerank-eval gate`."""

@@ -101,7 +101,9 @@ def run_note(content: RunContent, child: str | None = None) -> str:
     main = next(iter(content.analysis.get("metrics") or ()), None)
     lines += [words for name, words in (content.analysis.get("depth") or {}).get("words", {}).items() if name == main]
     if mark := mark_of(metrics):
-        lines.append(f"All values here are {mark}.")
+        lines.append(
+            f"All values here are {mark}: no p covers the judge's own error, nor does an interval but the verdict's."
+        )
     return redacted_text("\n\n".join([*lines, *_quality_table(metrics["quality"])]), content.secrets)[:LONGEST_TAG]
 
 
@@ -155,6 +157,8 @@ def _verdict(content: RunContent) -> str | None:
     tested = main_test(content.analysis)
     if tested is None or tested.get("corrected_p") is None:
         return None
+    if mark_of(content.metrics):
+        return "not_told"
     if not is_significant(tested) or not tested["difference"]:
         return "no_difference"
     return "better" if tested["difference"] > 0 else "worse"

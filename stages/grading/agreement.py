@@ -21,6 +21,8 @@ from stages.quality.significance import CONFIDENCE
 from stages.quality.slices import Groups
 
 Grades = Mapping[str, Mapping[str, int]]
+LONGEST = 10
+"""People's grades above it are counted with it: a qrels file may have any number as a grade."""
 NO_SCALE = "people's scale has more grades than the judge's, and which of them are alike is not known"
 ONE_GRADE = "people gave all of these pairs one grade, so that no agreement beyond chance can be seen"
 NO_PAIR = "there is no such pair"
@@ -28,7 +30,9 @@ NO_PAIR = "there is no such pair"
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """`tables[q, j, p]`: the pairs of query q that the judge gave j and people p; `scale` is people's."""
+    """`tables[q, j, p]`: the pairs of query q that the judge gave j and people p, or more in the last place of a longer
+    scale; `scale` is people's.
+    """
 
     queries: tuple[str, ...]
     tables: Tables
@@ -91,13 +95,14 @@ def _counted(people: Grades, model: Grades, highest: int | None, relevant: int |
     queries = tuple(sorted(query for query, documents in shared.items() if documents))
     if not queries:
         return None
-    tables = np.zeros((len(queries), HIGHEST + 1, scale.highest + 1))
+    last = min(scale.highest, max(LONGEST, scale.relevant or 0))
+    tables = np.zeros((len(queries), HIGHEST + 1, last + 1))
     for place, query in enumerate(queries):
         for document in shared[query]:
             said = model[query][document]
             if not 0 <= said <= HIGHEST:
                 raise ValueError(f"{said} of {query} {document} is no grade of a judge's")
-            tables[place, said, max(people[query][document], 0)] += 1
+            tables[place, said, min(max(people[query][document], 0), last)] += 1
     return _Counted(queries, tables, scale)
 
 

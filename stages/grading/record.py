@@ -56,7 +56,8 @@ class Agreement:
     people's scale, `kappa_binary` over relevant or not, `kappa_weighted` with quadratic weights. `identical` is the
     share of pairs with the same grade, `difference` the mean of the judge's grade less people's, on people's scale:
     above 0 the judge is lenient. `confirmed`: of the pairs that the judge calls relevant, the share that people do;
-    `found`: the other way round. `confusion[j][p]` counts the pairs that the judge gave j and people p, as they are.
+    `found`: the other way round. `confusion[j][p]` counts the pairs that the judge gave j and people p, as they are;
+    in the last place of a scale longer than it are all above, too.
     `words` are sentences; `badly` is what they say in one.
     """
 

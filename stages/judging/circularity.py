@@ -21,9 +21,9 @@ from stages.quality.significance import TIE
 
 @dataclass(frozen=True, slots=True)
 class Circularity:
-    """`error` is the mean of f - y in the metric's unit, over the `n` queries that people and the model judged, with
-    its interval at `confidence`: None where it has no spread, and no interval of too few. `told`: it is not 0, and not
-    by chance.
+    """`error` is the mean of f - y in the metric's unit over all queries, those that cannot change among them, as the
+    `n` that people and the model judged tell it, with its interval at `confidence`: None where it has no spread, and no
+    interval of too few. `told`: it is not 0, and not by chance.
     """
 
     error: float | None
@@ -42,7 +42,7 @@ def circularity(strata: Sequence[Labelled], confidence: float) -> Circularity:
     if found is None:
         return Circularity(None, None, False, n, confidence, _without_spread(errors, n))
     words = (
-        f"over {counted(n, 'query', 'queries')} that both judged the change is {abs(found.mean):.4f} "
+        f"by {counted(n, 'query', 'queries')} that both judged the change over all is {abs(found.mean):.4f} "
         f"{'larger' if found.mean > 0 else 'smaller'} by the model's grades than by people's"
     )
     if why_none(errors):

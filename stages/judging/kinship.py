@@ -41,6 +41,7 @@ FAMILIES: tuple[tuple[str, str, str], ...] = (
     ("qwen", "Qwen", "Qwen's own models, their rerankers and embedding models among them"),
     ("qwq", "Qwen", "Qwen/QwQ-32B"),
     ("gemma", "Gemma", "google's own models"),
+    ("open-llama", "OpenLLaMA", "openlm-research/open_llama_7b: Llama's architecture, trained from nothing"),
     ("codellama", "Llama", "meta-llama's own models"),
     ("llama", "Llama", "meta-llama's own models"),
     ("mixtral", "Mistral", "mistralai's own models"),
@@ -49,6 +50,7 @@ FAMILIES: tuple[tuple[str, str, str], ...] = (
     ("deepseek", "DeepSeek", "deepseek-ai's own models"),
     ("minicpm", "MiniCPM", "openbmb's own models"),
     ("smollm", "SmolLM", "HuggingFaceTB's own models"),
+    ("granite-embedding", "Granite encoders", "ibm-granite/granite-embedding-*: encoders, no Granite language models"),
     ("granite", "Granite", "ibm-granite's own models"),
     ("phi", "Phi", "microsoft's own models"),
     ("olmo", "OLMo", "allenai's own models"),
@@ -56,7 +58,13 @@ FAMILIES: tuple[tuple[str, str, str], ...] = (
     ("command-r", "Cohere", "CohereLabs's own models"),
     ("c4ai", "Cohere", "CohereLabs's own models"),
     ("aya", "Cohere", "CohereLabs's own models"),
-    ("gpt-oss", "GPT", "openai's own models"),
+    ("gpt-neox", "GPT-NeoX", "EleutherAI/gpt-neox-20b: no model of openai's"),
+    ("gpt-neo", "GPT-Neo", "EleutherAI/gpt-neo-2.7B: no model of openai's"),
+    ("gpt-j", "GPT-J", "EleutherAI/gpt-j-6b: no model of openai's"),
+    ("cerebras-gpt", "Cerebras-GPT", "cerebras/Cerebras-GPT-13B: no model of openai's"),
+    ("gpt2", "GPT-2", "openai-community/gpt2: open weights, from which no hosted model began"),
+    ("gpt-2", "GPT-2", "openai-community/gpt2: open weights, from which no hosted model began"),
+    ("gpt-oss", "gpt-oss", "openai's open weights: which of its models they began with is not told"),
     ("chatgpt", "GPT", "openai's hosted models"),
     ("gpt", "GPT", "openai's hosted models"),
     ("gemini", "Gemini", "google's hosted models"),
@@ -70,7 +78,7 @@ FAMILIES: tuple[tuple[str, str, str], ...] = (
 # `model_type` of a config.json, where the name tells nothing. Many other models have the architecture of Llama, so
 # that alone says nothing of the weights; these are their publisher's own.
 MODEL_TYPES = (
-    *(("qwen", "Qwen"), ("gemma", "Gemma"), ("gpt_oss", "GPT"), ("granite", "Granite"), ("phi3", "Phi")),
+    *(("qwen", "Qwen"), ("gemma", "Gemma"), ("gpt_oss", "gpt-oss"), ("granite", "Granite"), ("phi3", "Phi")),
     *(("cohere", "Cohere"), ("minicpm", "MiniCPM"), ("olmo", "OLMo"), ("deepseek", "DeepSeek"), ("mixtral", "Mistral")),
 )
 _HUB_NAME = re.compile(r"[a-z0-9][^/]*/[^/]+")

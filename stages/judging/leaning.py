@@ -55,8 +55,9 @@ class Labelled:
 class Lean:
     """What the open strata tell of y and f together, each by the part that it has in the error: the `slope` of y on f,
     clipped to 0 and 1, and their correlation `rho`, with the degrees of freedom that are left to it. `errors`: how many
-    judged queries the model gets otherwise than most. `correction` is what the mean of people's values is corrected by,
-    and `variance` that of the mean over exactly these queries when it is.
+    judged queries the model gets otherwise than most, or the slope does within their strata, whichever are fewer.
+    `correction` is what the mean of people's values is corrected by, and `variance` that of the mean over exactly these
+    queries when it is.
     """
 
     slope: float
@@ -99,7 +100,7 @@ def lean(strata: Sequence[Labelled]) -> Lean | None:
         slope=slope,
         rho=fy / math.sqrt(ff * math.fsum(pairs.part * pairs.y**2)),
         spare=spare,
-        errors=otherwise(np.concatenate([one.people - one.model for one in open_ones])),
+        errors=_errors(open_ones, slope),
         correction=slope * unlike,
         variance=max(_least_squares(pairs, slope, unlike, spare), _jackknife(pairs, slope, unlike)),
     )
@@ -109,6 +110,13 @@ def otherwise(values: Values) -> int:
     """How many have another value than the one that most have; all of them where no two have the same."""
     most = int(np.unique(np.round(values / TIE), return_counts=True)[1].max(initial=0))
     return len(values) - most if most > 1 else len(values)
+
+
+def _errors(strata: Sequence[Labelled], slope: float) -> int:
+    """A model that is off by one share, or by one amount in each stratum, leaves nothing to tell its errors from."""
+    left = [one.people - slope * one.model for one in strata]
+    within = sum(otherwise(values) for values in left if np.ptp(values) >= TIE)
+    return min(within, otherwise(np.concatenate([one.people - one.model for one in strata])))
 
 
 def _pairs(strata: Sequence[Labelled], total: int) -> _Pairs:

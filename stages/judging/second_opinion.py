@@ -236,7 +236,8 @@ class _Told:
 
     def _conditions(self) -> Iterator[str]:
         found = self.opinions
-        if found.judged and self.draw is None and self.change.interval is not None:
+        drawn = len(found.judged) + len(found.unchanged) < len(found.model)
+        if found.judged and drawn and self.draw is None and self.change.interval is not None:
             whose = counted(len(found.judged), "query", "queries")
             yield f"this holds if the {whose} that people judged were drawn at random, which nobody told"
         if self.change.doubt:

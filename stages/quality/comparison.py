@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from stages.core.errors import DataError
 from stages.core.judges import NO_INTERVAL
 from stages.core.records import QueryMetrics
-from stages.quality.significance import CONFIDENCE, Difference, compare_values, holm, in_words
+from stages.quality.significance import CONFIDENCE, SIGNIFICANT, Difference, compare_values, holm, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ def with_mark(tested: Tested, mark: str | None) -> Tested:
     """The sentence says that a model judged: the test is of which queries there are, and not of its errors."""
     if mark is None:
         return tested
-    return replace(tested, words=f"{tested.words}; {mark}: {NO_INTERVAL}")
+    words = tested.words.replace(SIGNIFICANT, "more than chance over these queries")
+    return replace(tested, words=f"{words}; {mark}: {NO_INTERVAL}")
 
 
 def compare_systems(

@@ -31,6 +31,7 @@ from stages.core.words import percent
 from stages.quality.interval import Interval, mean_interval
 from stages.quality.randomization import Differences, randomization_p
 
+SIGNIFICANT = "statistically significant"
 TIE = 1e-12
 """A smaller difference, in the metric's unit, is rounding: the query is a tie."""
 
@@ -230,7 +231,7 @@ def _change(difference: float) -> str:
 
 def _verdict(difference: Difference, corrected_p: float, alpha: float) -> str:
     if corrected_p < alpha:
-        return f"statistically significant at the {percent(alpha)} level"
+        return f"{SIGNIFICANT} at the {percent(alpha)} level"
     smallest = minimum_detectable(difference.sd, difference.n, alpha / difference.comparisons)
     if smallest is None:
         return f"it cannot be told from chance; too few queries (n = {difference.n}) to say what could be"

@@ -30,7 +30,7 @@ def shares(told: Told) -> str:
 
 
 def agreement_table(agreement: Mapping[str, Any]) -> Table:
-    grades = agreement["highest"] + 1
+    grades = f"{agreement['highest'] + 1:,}"
     rows = [
         _kappa(f"Cohen's kappa, {grades} grades", agreement["kappa"]),
         _kappa("the same, quadratic weights", agreement["kappa_weighted"]),
@@ -53,7 +53,9 @@ def agreement_table(agreement: Mapping[str, Any]) -> Table:
 
 def confusion_table(agreement: Mapping[str, Any]) -> Table:
     """A row for each of the judge's grades: what people say of the same pairs."""
-    people = range(agreement["highest"] + 1)
+    last = len(agreement["confusion"][0]) - 1
+    above = " or more" if agreement["highest"] > last else ""
+    people = [*map(str, range(last)), f"{last}{above}"]
     columns = [Column("judge", numeric=False), *(Column(f"people {grade}") for grade in people)]
     columns += [Column("pairs"), Column("relevant to people"), Column(f"{percent(agreement['confidence'])} interval")]
     rows: list[list[Cell | str]] = [

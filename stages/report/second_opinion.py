@@ -84,5 +84,5 @@ def _explained(found: Mapping[str, Any]) -> str:
         f"queries that they judged (people), together with those of {found['judge']} of all (ppi, ppi++), by a rule "
         "that was fixed before anything was seen. The change by model judgement is what its grades say, and people's "
         "of pairs that it gave none, which no interval covers; the judge's error is how much larger it makes the "
-        "change where both judged. A dash: people judged too few queries."
+        "change over all, as the queries that both judged tell it. A dash: people judged too few queries."
     )

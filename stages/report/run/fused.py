@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stages.core.judges import BY_MODEL
 from stages.core.words import (
     interval,
     is_significant,
@@ -31,7 +32,8 @@ def fused_lead(analysis: Mapping[str, Any]) -> Text | None:
         head = "Reranking beats the fusion of the first stages"
     else:
         head = "The fusion of the first stages beats reranking"
-    return Text(f"{head}: {told['words']}.", tone_of(told) if is_significant(told) else "unsure")
+    by = f", {BY_MODEL}" if BY_MODEL in told["words"] else ""
+    return Text(f"{head}{by}: {told['words']}.", tone_of(told) if is_significant(told) else "unsure")
 
 
 def fused_blocks(analysis: Mapping[str, Any]) -> Iterator[Block]:

@@ -80,7 +80,8 @@ def run_document(run: RunNumbers) -> Document:
         settings_section(run.metrics, run.environment, run.config_text),
     ]
     document = Document(_title(run), [*_lead(run)], [section for section in sections if section is not None])
-    return marked(document, mark_of(run.metrics), plain=OF_NO_JUDGEMENT)
+    told = bool(run.analysis.get("inference"))
+    return marked(document, mark_of(run.metrics), plain=OF_NO_JUDGEMENT, told=told)
 
 
 def _title(run: RunNumbers) -> str:

@@ -122,6 +122,8 @@ def test_the_verdict_is_that_of_the_corrected_test_of_the_main_metric() -> None:
     assert run_tags(significance(corrected_p=0.06, confidence=0.9))["verdict"] == "better"
     assert "verdict" not in run_tags(significance(corrected_p=None))
     assert "verdict" not in run_tags(content(analysis={}))
+    by_model = METRICS | {"judgements": {"kind": "qrels", "by": "both", "judge": "tiny"}}
+    assert run_tags(content(metrics=by_model))["verdict"] == "not_told"
 
 
 def test_the_description_tells_what_was_compared_the_verdict_and_the_numbers() -> None:

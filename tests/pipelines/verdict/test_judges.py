@@ -118,13 +118,15 @@ def _write_rankings(run: RunContent, order: tuple[str, ...], query_ids: list[str
         {"least": {"ndcg@10": 0.1}},
         {"most": {"quality.delta.ndcg_at_10": 1.0}},
         {"least": {"unjudged.ndcg_at_10.delta.low": 0.0}},
+        {"least": {"inference.ndcg_at_10.by_model": 0.0}},
     ],
 )
 def test_a_gate_on_what_a_model_judged_is_refused_in_one_line_until_it_is_allowed(
     tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     open_ = {"ndcg_at_10": {"delta": {"low": 0.5}}}
-    run = finished_run(tmp_path / "a", BETTER, judgements=told(), unjudged=open_)
+    alone = {"ndcg_at_10": {"by_model": 0.1}}
+    run = finished_run(tmp_path / "a", BETTER, judgements=told(), unjudged=open_, inference=alone)
     with pytest.raises(DataError, match="--model-judgements") as refused:
         judge(run, None, limits(**asked), allowed=Allowed(judgements=True, candidates=True))
     assert "\n" not in str(refused.value)

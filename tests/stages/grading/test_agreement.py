@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.grading.agreement import NO_SCALE, ONE_GRADE, agreement
+from stages.grading.agreement import LONGEST, NO_SCALE, ONE_GRADE, agreement
 from stages.grading.record import Agreement
 from stages.grading.scale import scale_of
+from stages.report.judge_tables import confusion_table
 
 Grades = dict[str, dict[str, int]]
 
@@ -172,6 +173,17 @@ def test_each_slice_has_its_own_agreement() -> None:
     assert sum(one.pairs for one in found.by_slice) == found.pairs
     alone = agreement({q: g for q, g in people.items() if language[q] == "en"}, model)
     assert alone is not None and found.by_slice[1].kappa == alone.kappa
+
+
+def test_a_grade_of_any_size_is_counted_and_takes_no_room_of_its_size() -> None:
+    people = {f"q{number}": {"d": 2**31 - 1 if number < 3 else 1} for number in range(12)}
+    found = agreement(people, {query: {"d": 2} for query in people})
+    assert found is not None
+    assert found.highest == 2**31 - 1
+    assert found.confusion[2] == [0, 9, *[0] * (LONGEST - 2), 3]
+    assert found.kappa.value is None
+    table = confusion_table(asdict(found))
+    assert [column.heading for column in table.columns][LONGEST + 1] == f"people {LONGEST} or more"
 
 
 def test_a_judge_of_one_grade_is_said_to_tell_nothing_and_no_zero_has_a_minus() -> None:

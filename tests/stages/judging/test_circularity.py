@@ -33,7 +33,7 @@ def test_the_error_is_the_mean_of_what_the_model_says_more_with_the_interval_of_
     assert found.interval == pytest.approx(mean_interval(f - Y, 0.95))
     assert found.told
     assert found.words.startswith(
-        f"over 20 queries that both judged the change is {found.error:.4f} larger by the model"
+        f"by 20 queries that both judged the change over all is {found.error:.4f} larger by the model"
     )
     assert found.words.endswith(": more than chance, so it favours the order after")
 

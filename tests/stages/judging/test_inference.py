@@ -239,6 +239,21 @@ def test_a_model_whose_errors_are_too_rare_to_know_is_not_leaned_on(about: About
     assert "in only 0 of 60" in never.reason
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.8])
+@pytest.mark.parametrize("off", [0.0, 0.3])
+@abouts
+def test_a_model_that_leaves_no_error_to_look_at_is_not_leaned_on(about: About, share: float, off: float) -> None:
+    """Off by one share in all queries, and by one amount in each stratum."""
+    strata = [judged(80, 30, 0.5, seed) for seed in (1, 2)]
+    exact = [
+        Labelled(80, share * one.model + off * place, one.model, one.rest) for place, one in enumerate(strata, start=1)
+    ]
+    for given_strata in (exact, exact[:1]):
+        found = infer(given_strata, about, 0.95)
+        assert found.method is Method.PEOPLE
+        assert "in only 0 of" in found.reason
+
+
 FEW_CHANGED = np.concatenate((np.zeros(86), np.linspace(-0.3, 0.4, 14)))
 
 

@@ -36,6 +36,11 @@ def test_relatives_are_told(judge: dict[str, Any], reranker: dict[str, Any], tol
         ({"served_as": "gpt-4o"}, {"name": "rerank-v3.5", "family": "hosted"}, False),
         ({"name": "/models/a", "weights": ["12"]}, {"name": "/models/b", "weights_digest": "34"}, False),
         ({"name": "judge"}, {"name": "judge"}, False),
+        ({"served_as": "gpt-4o"}, {"name": "EleutherAI/gpt-j-6b"}, True),
+        ({"served_as": "gpt-3.5-turbo"}, {"name": "EleutherAI/gpt-neox-20b"}, True),
+        ({"served_as": "gpt-4o"}, {"name": "openai-community/gpt2"}, True),
+        ({"name": "meta-llama/Llama-2-7b"}, {"name": "openlm-research/open_llama_7b"}, True),
+        ({"name": "ibm-granite/granite-3.3-8b"}, {"name": "ibm-granite/granite-embedding-reranker-r2"}, True),
         ({}, {}, False),
     ],
 )

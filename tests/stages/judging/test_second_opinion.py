@@ -239,3 +239,11 @@ def test_no_sentence_ends_in_a_full_stop_or_says_a_number_without_its_source() -
         found = verdict(collection(40, judged), bounds=(low, high))
         assert not any(one.endswith(".") for one in found.words)
         assert JUDGE in found.words[0] or "by people" in found.words[0].lower()
+
+
+def test_where_people_judged_every_query_no_draw_is_asked_for() -> None:
+    all_judged, some = verdict(collection(60, 60)), verdict(collection(60, 59))
+    assert all_judged.told
+    assert some.told
+    assert "drawn at random" in " ".join(some.words)
+    assert "drawn at random" not in " ".join(all_judged.words)

@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import DataError
 from stages.core.records import QueryMetrics
-from stages.quality.comparison import compare_systems
+from stages.quality.comparison import compare_systems, with_mark
 from stages.quality.significance import holm
 
 IDS = tuple(f"q{number}" for number in range(40))
@@ -55,3 +55,17 @@ def test_systems_over_other_queries_are_refused() -> None:
     fewer = values(("q1", "elsewhere"), mrr=BEFORE[:2], map=BEFORE[:2])
     with pytest.raises(DataError, match=r"fewer .* 39 of the baseline's are missing, 1 are its own"):
         compare_systems(BASELINE, {"fewer": fewer}, ["mrr"])
+
+
+def test_of_values_that_a_model_judged_no_sentence_calls_a_change_significant() -> None:
+    queries = tuple(f"q{number}" for number in range(30))
+    before = values(queries, mrr=np.zeros(30))
+    (tested,) = compare_systems(before, {"after": values(queries, mrr=np.linspace(0.1, 0.4, 30))}, ["mrr"])
+    assert "statistically significant" in tested.words
+    assert with_mark(tested, None) == tested
+    marked = with_mark(tested, "by model judgement (tiny)").words
+    assert "significant" not in marked
+    assert marked.endswith(
+        "more than chance over these queries at the 5 % level; by model judgement (tiny): "
+        "no interval covers the judge's own error"
+    )

@@ -542,3 +542,22 @@ def test_every_row_of_every_table_has_a_cell_for_each_column() -> None:
     tables = [one for part in report().sections for one in _blocks(part.blocks) if isinstance(one, Table)]
     assert len(tables) > 8
     assert [(table, row) for table in tables for row in table.rows if len(row) != len(table.columns)] == []
+
+
+def test_where_a_model_judged_the_fusion_is_not_called_beaten_but_by_its_judgement() -> None:
+    words = "ndcg@10 rises; by model judgement (tiny): no interval covers the judge's own error"
+    told = ANALYSIS["significance"]["ndcg@10"] | {"words": words, "corrected_p": 0.001}
+    several = {
+        "alone": {"bm25": {"ndcg_at_10": 0.4}, "dense": {"ndcg_at_10": 0.5}},
+        "chosen_by": "ndcg@10",
+        "chosen": [],
+        "reciprocal_rank": {},
+        "significance": {"ndcg@10": told},
+    }
+    analysis = {name: one for name, one in ANALYSIS.items() if name != "significance"} | {"first_stages": several}
+    by_model = {"judgements": {"kind": "qrels", "by": "model", "judge": "tiny"}}
+    (text, tone), *_ = texts(report(analysis, by_model).lead)
+    assert text.startswith("Reranking beats the fusion of the first stages, by model judgement: ")
+    assert tone == "unsure"
+    (_, of_people), *_ = texts(report(analysis).lead)
+    assert of_people == "good"
