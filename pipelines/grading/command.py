@@ -15,8 +15,8 @@ from pipelines.grading.console import GradingConsole
 from pipelines.grading.folder import JudgeFolder, Row
 from pipelines.grading.judge import Asked, Judge, oldest_used_s
 from pipelines.grading.order import JudgeOrder, Read, marks_of, read_order, store_folder
-from pipelines.grading.outcome import Found, by_model, called, judgements_of, notes_of, record_of, rows_of
-from pipelines.grading.pool import Grades, write_pairs
+from pipelines.grading.outcome import Found, called, judgements_of, notes_of, record_of, rows_of
+from pipelines.grading.pool import write_pairs
 from pipelines.grading.samples import Sampled, Samples
 from pipelines.grading.tracking import log_judging
 from pipelines.grading.verdicts import verdicts_of
@@ -32,6 +32,7 @@ from stages.core.errors import (
     gravest,
 )
 from stages.core.grades import Reply
+from stages.core.records import Judgements
 from stages.core.words import counted
 from stages.grading.record import JudgeRecord, told
 from stages.report.html import write_html
@@ -159,10 +160,11 @@ def _conclude(read: Read, folder: JudgeFolder, found: Found, console: GradingCon
     """Write everything, then log it. Raises the gravest of what is wrong with it."""
     rows = found.rows
     judge = called(found.judge)
-    judgements = judgements_of(judge, rows, read.people, read.wanted.pool)
+    scale = read.people.scale(read.order.config.judge.highest)
+    judgements = judgements_of(judge, rows, read.people, read.wanted.pool, scale)
     verdicts = verdicts_of(read.order.config, read.runs, judgements, read.people, found.judge)
     record = record_of(found, verdicts, list(notes_of(found)))
-    if left_out := _write(folder, record, rows, judge, judgements.by_people):
+    if left_out := _write(folder, record, rows, judgements):
         console.note(
             f"{left_out:,} pairs are not in {folder.qrels}: their ids hold a tab or a line break, or a blank at an end"
         )
@@ -179,11 +181,11 @@ def _conclude(read: Read, folder: JudgeFolder, found: Found, console: GradingCon
     return folder
 
 
-def _write(folder: JudgeFolder, record: JudgeRecord, rows: Sequence[Row], judge: str, people: Grades) -> int:
+def _write(folder: JudgeFolder, record: JudgeRecord, rows: Sequence[Row], found: Judgements) -> int:
     """Gives how many pairs qrels.tsv cannot hold. Raises DataError where the folder cannot be written."""
     try:
         folder.write_grades(rows)
-        left_out = folder.write_qrels(judge, by_model(rows), people)
+        left_out = folder.write_qrels(str(found.judge), found.by_model, found.by_people)
         content = told(record)
         write_html(judge_report(content), folder.report, folder.figures)
         folder.write_json(content)

@@ -24,6 +24,7 @@ from stages.grading.agreement import agreement
 from stages.grading.record import Cost, Counts, Judged, JudgeRecord, Pool, Verdict
 from stages.grading.record import Judge as JudgePart
 from stages.grading.reply import grade_of, reason_of
+from stages.grading.scale import Scale
 
 NO_TEXT = "no run has a text of the pair"
 
@@ -57,18 +58,23 @@ def called(judge: Judge) -> str:
     return f"{judge.name}@{digest_of(judge.identity)}"
 
 
-def by_model(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Query id -> document id -> grade, of the pairs that have one."""
+def by_model(rows: Sequence[Row], scale: Scale | None = None) -> dict[str, dict[str, int]]:
+    """Query id -> document id -> grade, of the pairs that have one; on people's `scale` where it is given and known, as
+    gains of two scales cannot be added.
+    """
+    on_scale = (scale and scale.of_judge) or range(HIGHEST + 1)
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         if row.graded.grade is not None:
-            found.setdefault(row.query_id, {})[row.doc_id] = row.graded.grade
+            found.setdefault(row.query_id, {})[row.doc_id] = on_scale[row.graded.grade]
     return found
 
 
-def judgements_of(judge: str, rows: Sequence[Row], people: People, queries: Mapping[str, object]) -> Judgements:
-    """People's grades of the runs' queries, and the judge's elsewhere."""
-    model = by_model(rows)
+def judgements_of(
+    judge: str, rows: Sequence[Row], people: People, queries: Mapping[str, object], scale: Scale | None
+) -> Judgements:
+    """People's grades of the runs' queries, and the judge's elsewhere, on people's scale."""
+    model = by_model(rows, scale)
     own = {query_id: dict(grades) for query_id, grades in people.grades.items() if query_id in queries}
     grades = {query_id: {**model.get(query_id, {}), **own.get(query_id, {})} for query_id in sorted({*model, *own})}
     return Judgements(grades, judge=judge, by_model=model, by_people=own)
@@ -111,9 +117,28 @@ def record_of(found: Found, verdicts: Sequence[Verdict], notes: Sequence[str]) -
     )
 
 
+def _of_scale(scale: Scale | None) -> Iterator[str]:
+    """Where the judge's grades are told on people's scale, or cannot be."""
+    raw = range(HIGHEST + 1)
+    if scale is None or tuple(scale.of_judge or ()) == tuple(raw):
+        return
+    if scale.of_judge is None:
+        yield (
+            f"people's grades go from 0 to {scale.highest} and the judge's to {HIGHEST}: what metrics make of both "
+            "together is of two scales, and means nothing"
+        )
+        return
+    mapped = ", ".join(f"{grade} is {scale.of_judge[grade]}" for grade in raw)
+    yield (
+        f"people's grades go from 0 to {scale.highest} (judge.highest says otherwise), so in metrics, verdicts and "
+        f"qrels.tsv the judge's {mapped}; grades.parquet has them as it gave them"
+    )
+
+
 def notes_of(found: Found) -> Iterator[str]:
     """What a reader has to mind, beside agreement and verdicts."""
     yield from found.people.remarks
+    yield from _of_scale(found.people.scale(found.config.judge.highest))
     if found.without_text:
         yield (
             f"{counted(len(found.without_text), 'pair has', 'pairs have')} no text in any run, as they lie below "

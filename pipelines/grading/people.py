@@ -15,6 +15,7 @@ from pipelines.judging.journal import alone_with
 from pipelines.runs.read import RunContent, read_fields
 from stages.core.errors import ConfigError, DataError
 from stages.files.columns import read_first_stage
+from stages.grading.scale import Scale, scale_of
 from stages.judging.draw import OTHER
 
 
@@ -39,6 +40,12 @@ class People:
     remarks: tuple[str, ...] = ()
     drawn: Drawn | None = None
     highest: int | None = None
+
+    def scale(self, highest: int | None) -> Scale | None:
+        """Up to `highest` where it is set, else as high as people could or did go; None where that is not known."""
+        given = max((grade for grades in self.grades.values() for grade in grades.values()), default=0)
+        top = max(given, highest or self.highest or 0)
+        return scale_of(top) if self.grades and top > 0 else None
 
 
 def people_of(runs: Sequence[RunContent], qrels: Path | None, plan: Path | None) -> People:

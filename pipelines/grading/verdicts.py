@@ -35,6 +35,8 @@ def verdicts_of(
 ) -> list[Verdict]:
     """Of each change and metric, the metric that decides first."""
     told = []
+    scale = people.scale(config.judge.highest)
+    highest = max((scale and scale.of_judge) or (HIGHEST, scale.highest if scale else 0))
     for change in changes_of(runs):
         own = judgements.of(change.before.keys() | change.after.keys())  # of others there is no list, and no change
         draw, about = draw_of(people.drawn, change, runs)
@@ -51,7 +53,7 @@ def verdicts_of(
                 config.evaluate.confidence,
                 draw if fits else None,
                 kin,
-                bounds=bounds_of(change, own, metric),
+                bounds=bounds_of(change, own, metric, highest),
                 names=change.names,
             )
             told += [_told(one, change.names) for one in found.values()]
@@ -80,8 +82,12 @@ def draw_of(drawn: Drawn | None, change: Change, runs: Sequence[PooledRun]) -> t
     return Draw(drawn.strata, drawn.judged, drawn.skipped), drawn.plan.about
 
 
-def bounds_of(change: Change, judgements: Judgements, metric: str) -> dict[str, tuple[float, float]]:
-    """Where the change lies, whatever grades the documents had that neither the model nor people graded."""
+def bounds_of(
+    change: Change, judgements: Judgements, metric: str, highest: int = HIGHEST
+) -> dict[str, tuple[float, float]]:
+    """Where the change lies, whatever grades, up to `highest`, the documents had that neither the model nor people
+    graded.
+    """
     if not judgements.by_model:
         return {}
     pools = {one: {*change.before.get(one, ()), *change.after.get(one, ())} for one in judgements.grades}
@@ -89,7 +95,7 @@ def bounds_of(change: Change, judgements: Judgements, metric: str) -> dict[str, 
     model = Judgements({query_id: grades for query_id, grades in graded.items() if grades})
     values = [evaluate(lists, model, [metric]) for lists in (change.before, change.after)]
     lists = [TwoLists(one, change.before.get(one, ()), change.after.get(one, ())) for one in model.grades]
-    found = unjudged(lists, model, *values, highest=HIGHEST).get(metric)
+    found = unjudged(lists, model, *values, highest=highest).get(metric)
     if found is None or found.difference.low is None or found.difference.high is None:
         return {}
     return {metric: (found.difference.low, found.difference.high)}
