@@ -75,7 +75,6 @@ WORKS: list[tuple[str, str]] = [
     ("compare a b --uri sqlite:///tracked.db", "comparison"),
     ("gate b --against a --max-drop ndcg_at_10=0.01 --min-queries 6", "passed"),
     ("plan-judging a --metric ndcg@10 --width 0.1 --out plan", "1 query, the pilot"),
-    ("judge a --config judge.yaml --out judged --dry-run", "2 pairs of 1 query: the top 10 of 2 lists"),
     ("frontier c", "Quality against cost"),
     ("sync a --uri sqlite:///tracked.db", "logged as MLflow run"),
     ("handbook", "Choos"),
@@ -93,6 +92,7 @@ NEEDS: list[tuple[str, str]] = [
     ("benchmark --quick", "tokenizers"),
     ("tune --config run.yaml", "tokenizers"),
     ("models", "tokenizers"),
+    ("judge a --config judge.yaml --out judged", "httpx"),
 ]
 
 

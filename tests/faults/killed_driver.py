@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines.job.stream import BLOCKS_AT_ONCE
+from pipelines.job.stream import BATCHES_AT_ONCE
 from stages.core.errors import DataError
 from stages.files.rankings import read_rankings
 from stages.store.store import ScoreStore
@@ -31,7 +31,7 @@ from tests.tiny_models import make_tiny_qwen3
 
 QUERIES, MORE_QUERIES = 300, 360
 KILL_AT = (0.3, 0.6, 0.9)
-IN_FLIGHT = BLOCKS_AT_ONCE * 4 * 8 * 10  # blocks of a worker, batches of a block, queries of a batch, documents
+IN_FLIGHT = BATCHES_AT_ONCE * 8 * 10  # batches of a worker, queries of a batch, documents
 LEFT_OVER_AFTER_S = 20.0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.job.stream import BLOCKS_AT_ONCE
+from pipelines.job.stream import BATCHES_AT_ONCE
 from tests.faults.jobs import TINY_ENGINE, Claims, Job, check_complete, latest, metrics_of, write_config, write_rows
 from tests.faults.killed_parts import ENGINE, RANKED_BYTES, cluster_of, ours
 from tests.faults.processor_time import ONCE, SAMPLE_S, Measured, Watch, listed, measured
@@ -27,7 +27,7 @@ from tests.tiny_models import make_tiny_qwen3
 
 QUERIES, STREAM_QUERIES, DOCUMENTS, BATCH_QUERIES = 120, 4_000, 50, 2
 ENOUGH = 2_000  # pairs/s that the stream must sustain on two cores, scoring included
-IN_FLIGHT = BLOCKS_AT_ONCE * 4 * BATCH_QUERIES  # calls of a worker, of which each replica has one
+IN_FLIGHT = BATCHES_AT_ONCE * BATCH_QUERIES  # queries of a worker, of which each replica has one
 
 
 def watch(claims: Claims, job: Job, results: Path, meanwhile: Callable[[int], None]) -> Measured:

@@ -31,7 +31,7 @@ from tests.tiny_models import CHATML
 CONFIG = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "max_position_embeddings": 4096}
 HOSTS = (Host("cpu", 256, 4096, True), Host("gpu", 1024, 16384, True))
 # Of each version what its prompts, replies and arguments come to.
-KNOWN = {1: "cbc0c1a5704ae72e"}
+KNOWN = {1: "7b48ca2f0ea46129"}
 PROMPT = JudgePrompt("p", (Message("user", "<query>{query}</query><document>{document}</document>"),))
 
 
