@@ -177,7 +177,8 @@ def _counts(found: Found) -> Counts:
 def _cost(found: Found) -> Cost:
     """Of this run, both samples among it; what the store knew cost nothing."""
     all_asked = [found.asked, *found.sampled.asked]
-    fresh = [one.reply for asked in all_asked for one in asked.told.values() if not one.stored]
+    every = [one for asked in all_asked for one in asked.told.values()]
+    fresh, known = ([one.reply for one in every if one.stored is stored] for stored in (False, True))
     seconds = sum(asked.seconds for asked in all_asked)
     told: Mapping[str, Any] = found.judge.cost()
     return Cost(
@@ -188,6 +189,9 @@ def _cost(found: Found) -> Cost:
         pairs_per_s=len(fresh) / seconds if fresh and seconds > 0 else None,
         requests=told.get("requests"),
         money=told.get("cost"),
+        stored=len(known),
+        stored_prompt_tokens=sum(reply.prompt_tokens for reply in known),
+        stored_generated_tokens=sum(reply.generated_tokens for reply in known),
     )
 
 

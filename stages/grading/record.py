@@ -132,7 +132,8 @@ class PlantedEffect:
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What grading took. `asked` are pairs sent to the judge in this run, the repeated and the planted ones among them;
-    `requests` and `money` (in `currency`, by the prices set) are of a hosted judge, None else.
+    `requests` and `money` (in `currency`, by the prices set) are of a hosted judge, None else. The `stored` ones are of
+    replies that the store knew, whichever run had asked: what a killed or repeated judging had taken before.
     """
 
     asked: int
@@ -143,6 +144,9 @@ class Cost:
     requests: int | None = None
     money: float | None = None
     currency: str | None = None
+    stored: int = 0
+    stored_prompt_tokens: int = 0
+    stored_generated_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

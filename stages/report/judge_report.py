@@ -167,6 +167,12 @@ def _cost(cost: Mapping[str, Any]) -> Iterator[Block]:
         rows.append(["requests", count(cost["requests"])])
     if cost["money"] is not None:
         rows.append(["by the prices set", f"{number(cost['money'])} {cost['currency'] or ''}".rstrip()])
+    if cost["stored"]:
+        rows += [
+            ["pairs asked before, whose replies were stored", count(cost["stored"])],
+            ["their prompt tokens", count(cost["stored_prompt_tokens"])],
+            ["their generated tokens", count(cost["stored_generated_tokens"])],
+        ]
     yield Table([Column("", numeric=False), Column("")], rows)
 
 

@@ -314,6 +314,7 @@ def test_a_budget_ends_the_run_and_the_same_command_goes_on(capfd: pytest.Captur
         write(stub, judge={"repeat": 0, "planted": 0})
         found = run_judge()
     assert stub.tries == 72 == len(set(stub.pairs)) and found["counts"]["stored"] == 30
+    assert (found["cost"]["asked"], found["cost"]["stored"]) == (42, 30) and found["cost"]["stored_prompt_tokens"] > 0
 
 
 def test_prompt_and_reply_have_prices_of_their_own() -> None:
