@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,12 +14,11 @@ from pipelines.grading.judge import Asked, Progress, Tell, asking_of, hosted_ide
 from pipelines.grading.pool import Pair
 from pipelines.hosted.chat import ChatEndpoint, ChatMeter, ChatRequest, chat_endpoint
 from pipelines.hosted.chat_client import ChatJudge
-from pipelines.job.hosted_stream import QUERIES_A_PLACE, in_a_thread, some_done
+from pipelines.job.hosted_stream import every_query, in_a_thread
 from stages.core.errors import DataError
 from stages.core.grades import Reply
 from stages.core.judge_prompt import JudgePrompt
 from stages.core.records import Candidates
-from stages.files.tables import read_candidates
 from stages.store.grader import StoredGrader
 from stages.store.records import QueryKeys
 from stages.store.scorer import ForgivingStore
@@ -78,26 +76,17 @@ class HostedJudge:
         return self._chat.waits.held() if progress.pairs else self._chat.waits.told()
 
     async def _all(self, pairs: Path, asking: str, asked: Asked, progress: Progress, stop: Callable[[], bool]) -> None:
-        """As many queries at once as there are places for requests, which may become more."""
         settings, max_chars = self._config.hosted, self._config.judge.max_chars
         chat = ChatJudge(self.endpoint, settings, self.meter, self.request, self._prompt.filled, max_chars)
         grader = StoredGrader(chat, PaidStore(self._store, chat), asking, self.name, each=True)
         self._chat = chat
-        at_work: set[asyncio.Task[None]] = set()
         async with chat:
-            try:
-                for one in read_candidates(pairs):
-                    if stop() or chat.stopped is not None:
-                        asked.whole = False
-                        break
-                    at_work.add(asyncio.create_task(_one(one, grader, asked, progress)))
-                    while len(at_work) >= QUERIES_A_PLACE * chat.places.limit:
-                        at_work = await some_done(at_work)
-                while at_work:
-                    at_work = await some_done(at_work)
-            finally:
-                for task in at_work:
-                    task.cancel()
+            asked.whole = await every_query(
+                pairs,
+                chat.places,
+                lambda one: _one(one, grader, asked, progress),
+                lambda: stop() or chat.stopped is not None,
+            )
         asked.stopped = chat.stopped
         asked.whole = asked.whole and chat.stopped is None
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
 from pipelines.hosted.client import HostedScorer
+from pipelines.hosted.places import Places
 from pipelines.job.progress import Progress, StreamResult
 from pipelines.job.stored import PAIRS_AT_ONCE
 from stages.core.records import Candidates, Ranking
@@ -69,28 +70,16 @@ class HostedStream:
         self._hosted = hosted
         with pq.ParquetWriter(self._file, RANKING_SCHEMA) as writer:
             async with hosted:
-                await self._all(hosted, scorer, writer, lambda: stop() or hosted.stopped is not None)
+
+                def ends() -> bool:
+                    return stop() or hosted.stopped is not None
+
+                await every_query(
+                    self._candidates, hosted.places, lambda one: self._one(one, scorer, writer, ends), ends
+                )
             self._write(writer)
         if hosted.stopped is not None:
             raise hosted.stopped
-
-    async def _all(
-        self, hosted: HostedScorer, scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]
-    ) -> None:
-        """As many queries at once as there are places for requests, which may become more."""
-        at_work: set[asyncio.Task[None]] = set()
-        try:
-            for one in read_candidates(self._candidates):
-                if stop():
-                    break
-                at_work.add(asyncio.create_task(self._one(one, scorer, writer, stop)))
-                while len(at_work) >= QUERIES_A_PLACE * hosted.places.limit:
-                    at_work = await some_done(at_work)
-            while at_work:
-                at_work = await some_done(at_work)
-        finally:
-            for task in at_work:
-                task.cancel()
 
     async def _one(self, one: Candidates, scorer: Scorer, writer: pq.ParquetWriter, stop: Callable[[], bool]) -> None:
         began_s = time.perf_counter()
@@ -115,7 +104,30 @@ class HostedStream:
         self._waiting, self._pairs_waiting = [], 0
 
 
-async def some_done(at_work: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+async def every_query(
+    candidates: Path, places: Places, ask: Callable[[Candidates], Coroutine[Any, Any, None]], stop: Callable[[], bool]
+) -> bool:
+    """`ask` of each query, as many at once as there are places for requests, which may become more. False where `stop`
+    came before the last one; what was begun is ended all the same. Raises what `ask` raises.
+    """
+    whole, at_work = True, set[asyncio.Task[None]]()
+    try:
+        for one in read_candidates(candidates):
+            if stop():
+                whole = False
+                break
+            at_work.add(asyncio.create_task(ask(one)))
+            while len(at_work) >= QUERIES_A_PLACE * places.limit:
+                at_work = await _some_done(at_work)
+        while at_work:
+            at_work = await _some_done(at_work)
+    finally:
+        for task in at_work:
+            task.cancel()
+    return whole
+
+
+async def _some_done(at_work: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     """Those that are left once one or more are done. Raises what one of these raised."""
     done, left = await asyncio.wait(at_work, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
